@@ -1,0 +1,1 @@
+"""Continual self-supervised learning with CaSSLe, as a DVC pipeline."""

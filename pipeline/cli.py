@@ -1,0 +1,170 @@
+"""``cassle``: the stages one by one. Hyper-parameters live in params.yaml alone.
+
+Importing this module imports neither torch nor pydantic: each command imports what it
+needs, so ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline import layout
+from pipeline.device import Device
+from pipeline.errors import PipelineError
+
+app = typer.Typer(
+    name="cassle",
+    help="Continual self-supervised learning with CaSSLe. All stages in order: `dvc repro`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+ParamsOption = Annotated[Path, typer.Option("--params", help="The params file.")]
+DeviceOption = Annotated[
+    Device, typer.Option("--device", help="Where to run; auto takes a GPU if there is one.")
+]
+PlannedOption = Annotated[
+    bool,
+    typer.Option(
+        "--planned",
+        help="Trust data/plan as it stands instead of checking it against the params. "
+        "For dvc.yaml, whose plan stage has just run.",
+    ),
+]
+TaskArgument = Annotated[int, typer.Argument(min=1, max=layout.MAX_TASKS, help="The task, from 1.")]
+StateArgument = Annotated[
+    int,
+    typer.Argument(min=0, max=layout.MAX_TASKS, help="The state after this task; 0 is random."),
+]
+
+
+class Registry(StrEnum):
+    """What ``cassle list`` lists."""
+
+    methods = "methods"
+    strategies = "strategies"
+    datasets = "datasets"
+    backbones = "backbones"
+
+
+def _require_plan(name: str, params: Path, planned: bool) -> None:
+    if planned:
+        return
+    from pipeline import config
+    from pipeline.stages.plan import require_current
+
+    require_current(config.load(params), name)
+
+
+@app.command()
+def check(params: ParamsOption = layout.PARAMS, device: DeviceOption = Device.auto) -> None:
+    """Check params, data, device and repository; run nothing."""
+    from pipeline import config
+    from pipeline.stages import check as stage
+
+    stage.run(config.load(params), device)
+
+
+@app.command()
+def plan(params: ParamsOption = layout.PARAMS) -> None:
+    """Validate the params and write what each stage needs to data/plan."""
+    from pipeline import config
+    from pipeline.stages import plan as stage
+
+    stage.write(config.load(params))
+
+
+@app.command()
+def prepare(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) -> None:
+    """Cut the data set into tasks."""
+    _require_plan("prepare", params, planned)
+    from pipeline.stages import prepare as stage
+
+    stage.run()
+
+
+@app.command()
+def init(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) -> None:
+    """Make the random network, state 0."""
+    _require_plan("init", params, planned)
+    from pipeline.stages import init as stage
+
+    stage.run()
+
+
+@app.command()
+def train(
+    task: TaskArgument,
+    params: ParamsOption = layout.PARAMS,
+    device: DeviceOption = Device.auto,
+    planned: PlannedOption = False,
+) -> None:
+    """Train one task from the previous task's state."""
+    from pipeline.stages.slots import skip_empty
+
+    slot = f"train_{task}"
+    _require_plan(slot, params, planned)
+    if planned and skip_empty(slot, layout.state(task), layout.log(task), layout.timing(task)):
+        return
+    from pipeline.stages import train as stage
+
+    stage.run(task, device)
+
+
+@app.command()
+def evaluate(
+    task: StateArgument,
+    params: ParamsOption = layout.PARAMS,
+    device: DeviceOption = Device.auto,
+    planned: PlannedOption = False,
+) -> None:
+    """Score the state after one task on the test images of all."""
+    from pipeline.stages.slots import skip_empty
+
+    slot = f"evaluate_{task}"
+    _require_plan(slot, params, planned)
+    if planned and skip_empty(slot, layout.evaluation(task)):
+        return
+    from pipeline.stages import evaluate as stage
+
+    stage.run(task, device)
+
+
+@app.command()
+def report(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) -> None:
+    """Write the figures, tables and plots, and print the accuracy matrix."""
+    _require_plan("report", params, planned)
+    from pipeline.stages import report as stage
+
+    stage.run()
+
+
+@app.command("list")
+def list_(what: Registry) -> None:
+    """List what params.yaml can name."""
+    from pipeline import registry
+
+    for name, component in getattr(registry, what.upper()).items():
+        print(f"{name:14} {component.summary}")
+
+
+def main() -> None:
+    """Run the command line: exit code 2 and one message for what the user can mend."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        app()
+    except PipelineError as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; nothing was saved of this stage, earlier stages are", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)

@@ -1,0 +1,304 @@
+"""params.yaml: read here and nowhere else, validated whole before anything runs.
+
+There are no hidden defaults: every number that shapes a result stands in params.yaml.
+Importing this module imports no torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from pipeline.errors import ParamsError, closest
+from pipeline.layout import MAX_TASKS
+from pipeline.registry import (
+    BACKBONES,
+    DATASETS,
+    METHODS,
+    STRATEGIES,
+    Component,
+    Dataset,
+    NotNegative,
+    Positive,
+)
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+# One probability for both views, or a list of two, one a view.
+PerView = Annotated[
+    Annotated[Probability, Tag("both-views")]
+    | Annotated[list[Probability], Field(min_length=2, max_length=2), Tag("one-a-view")],
+    Discriminator(lambda value: "one-a-view" if isinstance(value, list) else "both-views"),
+]
+
+
+class Section(BaseModel):
+    """A section of params.yaml: no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Data(Section):
+    """Where the images are. ``full``: all of the data set instead of the subset."""
+
+    root: Annotated[str, Field(min_length=1)]
+    full: bool
+
+
+class AugmentParams(Section):
+    """How views are made; see ``pipeline.data.augment.ViewAugment``."""
+
+    crop_scale: Annotated[list[Positive], Field(min_length=2, max_length=2)]
+    flip: PerView
+    jitter: PerView
+    brightness: NotNegative
+    contrast: NotNegative
+    saturation: NotNegative
+    hue: Annotated[float, Field(ge=0, le=0.5)]
+    grey: PerView
+    blur: PerView
+    solarize: PerView
+
+    @model_validator(mode="after")
+    def _crop_scale_in_order(self) -> Self:
+        low, high = self.crop_scale
+        if not low <= high <= 1:
+            raise ValueError(f"crop_scale must rise from above 0 to at most 1, got {[low, high]}")
+        return self
+
+
+class Train(Section):
+    """Training of each task; see ``pipeline.optim.Optimisation``."""
+
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    optimizer: Literal["adamw", "sgd"]
+    learning_rate: Positive
+    weight_decay: NotNegative
+    warmup_epochs: NotNegative
+    precision: Literal["auto", "32-true", "bf16-mixed"]
+
+    @model_validator(mode="after")
+    def _warmup_within_epochs(self) -> Self:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs must be below epochs ({self.epochs}), got {self.warmup_epochs}"
+            )
+        return self
+
+
+class LinearEval(Section):
+    """Linear evaluation; see ``pipeline.evaluation.linear.LinearEvaluation``."""
+
+    epochs: Count
+    batch_size: Count
+    learning_rate: Positive
+    milestones: list[Count]
+    weight_decay: NotNegative
+    standardize: bool
+
+    @model_validator(mode="after")
+    def _milestones_rise(self) -> Self:
+        if sorted(set(self.milestones)) != self.milestones:
+            raise ValueError(f"milestones must rise, got {self.milestones}")
+        if self.milestones and self.milestones[-1] >= self.epochs:
+            raise ValueError(
+                f"milestones must be below epochs ({self.epochs}), got {self.milestones}"
+            )
+        return self
+
+
+def _options_model(name: str, component: Component) -> type[Section]:
+    fields: dict[str, object] = {key: (kind, ...) for key, kind in component.options.items()}
+    model: type[Section] = create_model(name, __base__=Section, **fields)  # type: ignore[call-overload]
+    return model
+
+
+def _choice_model(
+    title: str, components: Mapping[str, Component], **fixed: object
+) -> type[Section]:
+    """Return a section with one optional sub-section for each component with options."""
+    fields: dict[str, object] = {
+        name: (_options_model(name, component) | None, None)
+        for name, component in components.items()
+        if component.options
+    }
+    model: type[Section] = create_model(title, __base__=Section, **fixed, **fields)  # type: ignore[call-overload]
+    return model
+
+
+StemParam = Literal["conv3", "conv3_stride2", "conv7_maxpool"]
+BackboneParams = _choice_model("Backbone", BACKBONES, name=(str, ...), stem=(StemParam, ...))
+MethodsParams = _choice_model("Methods", METHODS)
+StrategiesParams = _choice_model("Strategies", STRATEGIES)
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    dataset: str
+    scenario: Literal["class"]
+    num_tasks: int
+    method: str
+    strategy: str
+    distill_weight: NotNegative
+    seed: Seed
+    split_seed: Seed
+    data: Data
+    augment: AugmentParams
+    backbone: BackboneParams  # type: ignore[valid-type]
+    methods: MethodsParams  # type: ignore[valid-type]
+    strategies: StrategiesParams  # type: ignore[valid-type]
+    train: Train
+    linear_eval: LinearEval
+
+    @model_validator(mode="after")
+    def _names_exist_and_fit(self) -> Self:
+        dataset = _named("dataset", self.dataset, DATASETS)
+        _chosen("method", self.method, METHODS, "methods", self.methods)
+        _chosen("strategy", self.strategy, STRATEGIES, "strategies", self.strategies)
+        _chosen("backbone.name", self.backbone.name, BACKBONES, "backbone", self.backbone)  # type: ignore[attr-defined]
+        classes = len(dataset.classes)
+        if not 1 <= self.num_tasks <= MAX_TASKS:
+            raise ValueError(
+                f"num_tasks must be from 1 to {MAX_TASKS} (the task slots of dvc.yaml), "
+                f"got {self.num_tasks}"
+            )
+        if self.num_tasks > classes:
+            raise ValueError(
+                f"num_tasks must be at most {classes}, the classes of {self.dataset} "
+                f"(scenario: class gives each task at least one), got {self.num_tasks}"
+            )
+        return self
+
+
+Entry = TypeVar("Entry", bound=Component)
+
+
+def _named(key: str, name: str, components: Mapping[str, Entry]) -> Entry:
+    if name not in components:
+        raise ValueError(f"{key}: '{name}' is unknown; {closest(name, components)}")
+    return components[name]
+
+
+def _chosen(
+    key: str, name: str, components: Mapping[str, Component], section: str, given: BaseModel
+) -> None:
+    component = _named(key, name, components)
+    if component.options and getattr(given, name) is None:
+        raise ValueError(
+            f"{section}.{name} is missing; add its options: {', '.join(component.options)}"
+        )
+
+
+def options(params: Params, kind: Literal["method", "strategy", "backbone"]) -> dict[str, object]:
+    """Return the options of the chosen method, strategy or backbone."""
+    name, components, given = {
+        "method": (params.method, METHODS, params.methods),
+        "strategy": (params.strategy, STRATEGIES, params.strategies),
+        "backbone": (params.backbone.name, BACKBONES, params.backbone),  # type: ignore[attr-defined]
+    }[kind]
+    component = components[name]
+    values = {key: getattr(params, key) for key in component.top_level}
+    if component.options:
+        values |= getattr(given, name).model_dump()
+    return values
+
+
+def dataset_entry(params: Params) -> Dataset:
+    """Return the chosen data set's registry entry."""
+    return DATASETS[params.dataset]
+
+
+def load(path: Path) -> Params:
+    """Return the validated params.
+
+    Raises:
+        ParamsError: the file is missing, is not YAML, or holds something that cannot work;
+            one line for each problem.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(
+            f"{path} is missing; run this in the project's root, or name the file with --params"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} cannot be read: {error}") from error
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise ParamsError(f"{path} is not valid YAML: {_yaml_problem(error)}") from error
+    if not isinstance(values, dict):
+        raise ParamsError(f"{path} must hold keys and values, got {type(values).__name__}")
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        problems = [_explain(detail) for detail in _without_echoes(error.errors())]
+        raise ParamsError("\n".join(f"{path}: {line}" for line in problems)) from error
+
+
+def _yaml_problem(error: Exception) -> str:
+    """Return what is wrong and where, in one line."""
+    mark = getattr(error, "problem_mark", None)
+    problem = " ".join(str(getattr(error, "problem", None) or error).split())
+    return f"line {mark.line + 1}: {problem}" if mark is not None else problem
+
+
+def _without_echoes(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Drop ``missing`` where an unknown key beside it is that key misspelt."""
+    unknown = [d["loc"] for d in details if d["type"] == "extra_forbidden"]
+
+    def misspelt(location: tuple[int | str, ...]) -> bool:
+        beside = [str(other[-1]) for other in unknown if other[:-1] == location[:-1]]
+        return bool(difflib.get_close_matches(str(location[-1]), beside, n=1))
+
+    return [d for d in details if d["type"] != "missing" or not misspelt(d["loc"])]
+
+
+def _explain(detail: ErrorDetails) -> str:
+    """Return one line for one of pydantic's errors."""
+    # A union's branch appears in the location beside the keys; only real keys are shown.
+    parts = [part for part in detail["loc"] if isinstance(part, int) or part.isidentifier()]
+    where = ".".join(str(part) for part in parts)
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        section = ".".join(str(part) for part in detail["loc"][:-1])
+        allowed = _keys_of(detail["loc"][:-1])
+        place = f" in {section}" if section else ""
+        return (
+            f"'{detail['loc'][-1]}'{place} is unknown; {closest(str(detail['loc'][-1]), allowed)}"
+        )
+    if kind == "missing":
+        return f"{where} is missing; add it, every param must be given"
+    if kind == "value_error":
+        reason = str(detail["ctx"]["error"])
+        return f"{where}.{reason}" if where else reason
+    message = detail["msg"][0].lower() + detail["msg"][1:]
+    return f"{where}: {message}, got {detail['input']!r}"
+
+
+def _keys_of(location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that are allowed in the section at ``location``."""
+    model: type[BaseModel] = Params
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return list(model.model_fields)

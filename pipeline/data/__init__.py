@@ -1,0 +1,1 @@
+"""Data sets, the stream of tasks, batches and augmentation."""

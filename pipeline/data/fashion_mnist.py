@@ -1,0 +1,83 @@
+"""Fashion-MNIST (Xiao et al., 2017): the subset in data/, or all of it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+
+from pipeline.data.idx import read_idx
+from pipeline.data.source import Bytes, Part, Source
+from pipeline.errors import DataError
+from pipeline.files import file_digest
+
+FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+
+
+class FashionMNIST(Source):
+    """Four gzipped idx files in ``root``, or torchvision's copy under it (``full``)."""
+
+    def labels(self, part: Part) -> Bytes:
+        """Return the labels, 0 to 9, ``(N,)``."""
+        return self._read(part)[1]
+
+    def images(self, part: Part) -> Bytes:
+        """Return the images, ``(N, 1, 28, 28)``."""
+        return self._read(part)[0][:, None]
+
+    def fingerprint(self, part: Part) -> str:
+        """Return the SHA-256 of the images and labels of a part."""
+        images, labels = self._read(part)
+        return hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
+
+    @functools.cache  # noqa: B019 - a source lives as long as its stage
+    def _read(self, part: Part) -> tuple[Bytes, Bytes]:
+        folder, ending = self._full_folder() if self.full else self._subset_folder()
+        image_path, label_path = (folder / f"{name}{ending}" for name in FILES[part])
+        images, labels = read_idx(image_path), read_idx(label_path)
+        if images.shape[1:] != (28, 28) or labels.shape != images.shape[:1] or labels.max() > 9:
+            raise DataError(
+                f"{image_path} and {label_path.name} are not Fashion-MNIST: expected (N, 28, 28) "
+                f"images and N labels from 0 to 9, got {images.shape} and {labels.shape}"
+            )
+        return images, labels
+
+    def _subset_folder(self) -> tuple[Path, str]:
+        """Return where the subset is, checked against SHA256SUMS if that is there."""
+        if not self.root.is_dir():
+            raise DataError(
+                f"data.root: the folder '{self.root}' is missing; "
+                "`git checkout data/fashion_mnist` "
+                "brings the subset back, or set data.full: true and data.root: data/raw"
+            )
+        sums = self.root / "SHA256SUMS"
+        for line in sums.read_text().splitlines() if sums.is_file() else []:
+            expected, name = line.split()
+            path = self.root / name
+            if not path.is_file():
+                raise DataError(f"{path} is missing; `git checkout {path}` brings it back")
+            if file_digest(path) != expected:
+                raise DataError(
+                    f"{path} is damaged: its SHA-256 is not the one in {sums.name}; "
+                    f"`git checkout {path}` brings it back"
+                )
+        return self.root, ".gz"
+
+    def _full_folder(self) -> tuple[Path, str]:
+        """Return where torchvision keeps the full set, fetching it if need be."""
+        from torchvision.datasets import FashionMNIST as Loader
+
+        folder = self.root / "FashionMNIST" / "raw"
+        try:
+            Loader(str(self.root), download=True)
+        except (RuntimeError, OSError) as error:
+            raise DataError(
+                f"data.full: the full set is not in {folder} and cannot be fetched ({error}); "
+                "put the four files train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
+                "t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz there, "
+                "or set data.full: false"
+            ) from error
+        return folder, ""

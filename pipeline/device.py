@@ -1,0 +1,50 @@
+"""Where a stage runs, and in which precision."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pipeline.errors import RunError
+
+Precision = Literal["32-true", "bf16-mixed"]
+
+
+class Device(StrEnum):
+    """The values of ``--device``."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+def choose_device(wanted: Device) -> Device:
+    """Return ``cpu``, ``cuda`` or ``mps``; ``auto`` takes a GPU if there is one.
+
+    Raises:
+        RunError: the device that was asked for is not there.
+    """
+    import torch
+
+    there = {Device.cpu}
+    if torch.cuda.is_available():
+        there.add(Device.cuda)
+    if torch.backends.mps.is_available():
+        there.add(Device.mps)
+    if wanted is Device.auto:
+        return next(d for d in (Device.cuda, Device.mps, Device.cpu) if d in there)
+    if wanted not in there:
+        raise RunError(
+            f"--device {wanted} is not available here; use --device "
+            f"{' or '.join(sorted(there))}, or leave it out"
+        )
+    return wanted
+
+
+def choose_precision(wanted: str, device: Device) -> Precision:
+    """Return Lightning's name of the precision; ``auto`` is bf16 mixed on a GPU."""
+    if wanted == "auto":
+        return "bf16-mixed" if device is Device.cuda else "32-true"
+    assert wanted in ("32-true", "bf16-mixed"), f"train.precision {wanted} passed validation"
+    return "bf16-mixed" if wanted == "bf16-mixed" else "32-true"

@@ -1,0 +1,38 @@
+"""Errors for users: each says what, got, allowed, and what to do next.
+
+The command line prints the message alone and exits with code 2; anything else that
+is raised is a defect of the pipeline and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PipelineError(Exception):
+    """A problem that the user can mend."""
+
+
+class ParamsError(PipelineError):
+    """params.yaml cannot be used as it is."""
+
+
+class DataError(PipelineError):
+    """Images, labels or splits are missing or damaged."""
+
+
+class StateError(PipelineError):
+    """A state file is missing, damaged, or belongs to another run."""
+
+
+class RunError(PipelineError):
+    """A stage cannot run here and now (device, repository, arguments)."""
+
+
+def closest(name: str, allowed: Iterable[str]) -> str:
+    """Return ``did you mean 'x'? one of: ...`` for a name that is not allowed."""
+    names = list(allowed)
+    matches = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean '{matches[0]}'? " if matches else ""
+    return f"{hint}one of: {', '.join(names)}"

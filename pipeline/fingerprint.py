@@ -1,0 +1,92 @@
+"""A fingerprint of the code that a stage uses, and of nothing else.
+
+The plan writes it into each slot's file, so DVC reruns a stage when a module it uses
+changes and leaves it alone when another method or strategy is added. Comments,
+docstrings and blank lines do not count.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import io
+import tokenize
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+# What these modules do never reaches a state, a split or a figure.
+PRESENTATION = frozenset({"pipeline.errors", "pipeline.progress", "pipeline.cli"})
+
+
+def _source(module: str) -> Path | None:
+    base = ROOT.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+@functools.cache
+def _parse(path: Path) -> tuple[str, ast.Module]:
+    text = path.read_text(encoding="utf-8")
+    return text, ast.parse(text)
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Return the modules of this package that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(_parse(path)[1]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.startswith("pipeline.") and _source(name)}
+
+
+def closure(modules: Iterable[str]) -> list[str]:
+    """Return the modules and all that they import, directly or not, sorted.
+
+    Importing a module also runs the ``__init__`` of the packages that hold it.
+    """
+    waiting, seen = set(modules), set()
+    while waiting:
+        name = waiting.pop()
+        path = _source(name)
+        if path is None or name in seen or name in PRESENTATION:
+            continue
+        seen.add(name)
+        waiting |= imported_modules(path)
+        waiting.add(name.rpartition(".")[0])
+    return sorted(seen)
+
+
+@functools.cache
+def code_text(path: Path) -> str:
+    """Return a file's source without comments, docstrings and blank lines."""
+    text, tree = _parse(path)
+    lines = text.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            continue
+        first = node.body[0] if node.body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+            for row in range(first.lineno, (first.end_lineno or first.lineno) + 1):
+                lines[row - 1] = ""
+    return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+def code_fingerprint(*modules: str) -> str:
+    """Return the SHA-256 of the code of ``modules`` and all that they import."""
+    total = hashlib.sha256()
+    for name in closure(modules):
+        path = _source(name)
+        assert path is not None, f"closure() returned {name}, which has no source"
+        total.update(f"{name}\n{code_text(path)}\n".encode())
+    return total.hexdigest()

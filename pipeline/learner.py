@@ -1,0 +1,122 @@
+"""The Lightning module: one task of a method under a strategy."""
+
+from __future__ import annotations
+
+import math
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from pipeline.data.augment import Augment
+from pipeline.errors import RunError
+from pipeline.methods.base import Method
+from pipeline.optim import Optimisation, build_optimizer, warmup_cosine
+from pipeline.seeding import generator
+from pipeline.strategies.base import Step, Strategy
+
+REMEDIES = "lower train.learning_rate, raise train.warmup_epochs, or set train.precision: 32-true"
+
+
+class Learner(pl.LightningModule):
+    """Train a method's network on one task.
+
+    Batches are uint8 images ``(N, C, H, W)``; views are made on the device.
+
+    Args:
+        method: the network and its objective.
+        strategy: what the past adds; ``begin_task`` has been called.
+        augment: makes the views.
+        optimisation: how the weights move.
+        steps_per_epoch: batches an epoch.
+        seed: the run's seed.
+        task: the number of the task, from 1.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        strategy: Strategy,
+        augment: Augment,
+        optimisation: Optimisation,
+        steps_per_epoch: int,
+        seed: int,
+        task: int,
+    ) -> None:
+        super().__init__()
+        self.method = method
+        self.strategy = strategy
+        self.augment = augment
+        self.optimisation = optimisation
+        self.steps_per_epoch = steps_per_epoch
+        self.total_steps = steps_per_epoch * optimisation.epochs
+        self.task = task
+        self.augment_generator = generator(seed, "augment", task)
+        self.epoch_rows: list[dict[str, float]] = []
+        self._sums: dict[str, Tensor] = {}
+        self._step: Step | None = None
+
+    def training_step(self, images: Tensor, index: int) -> Tensor:
+        """Return L_SSL plus the strategy's terms for a batch."""
+        views = tuple(
+            view.contiguous(memory_format=torch.channels_last)
+            for view in self.augment(images, self.augment_generator)
+        )
+        views = self.strategy.mix(views)
+        encoded = self.method.encode(views)
+        self._step = Step(self.method, views, encoded, self.global_step / self.total_steps)
+        terms = {"ssl": self.method.loss(views, encoded), **self.strategy.terms(self._step)}
+        loss = torch.stack(list(terms.values())).sum()
+        for name, value in {"loss": loss, **terms}.items():
+            self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value.detach()
+        return loss
+
+    def on_train_batch_end(self, outputs: object, batch: Tensor, batch_idx: int) -> None:
+        """Let method and strategy update what no gradient trains."""
+        assert self._step is not None, "a batch ended that never began"
+        self.method.after_step(self.global_step / self.total_steps)
+        self.strategy.after_step(self._step)
+        self._step = None
+
+    def on_train_epoch_end(self) -> None:
+        """Note the epoch's mean of each loss term and the learning rate.
+
+        Raises:
+            RunError: a term is not finite.
+        """
+        row = {name: float(total) / self.steps_per_epoch for name, total in self._sums.items()}
+        for name, value in row.items():
+            if not math.isfinite(value):
+                raise RunError(
+                    f"task {self.task}, epoch {self.current_epoch + 1}: the loss term '{name}' is "
+                    f"{value}; {REMEDIES}. States of earlier tasks are untouched"
+                )
+        epoch = {"task": self.task, "epoch": self.current_epoch + 1, "step": self.global_step}
+        self.epoch_rows.append(epoch | row | {"learning_rate": self.learning_rate})
+        self._sums = {}
+
+    def mean_terms(self) -> dict[str, float]:
+        """Return the mean of each loss term over the epoch so far."""
+        done = max(1, self.global_step - self.current_epoch * self.steps_per_epoch)
+        return {name: float(total) / done for name, total in self._sums.items()}
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step."""
+        rate: float = self.trainer.optimizers[0].param_groups[0]["lr"]
+        return rate
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the optimiser with warm-up and cosine, stepped every batch."""
+        optimizer = build_optimizer([self.method, self.strategy], self.optimisation)
+        warmup = round(self.optimisation.warmup_epochs * self.steps_per_epoch)
+
+        def share_of_peak(step: int) -> float:
+            return warmup_cosine(step, warmup, self.total_steps)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share_of_peak)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }

@@ -1,0 +1,1 @@
+"""Networks: backbones, heads, the frozen network."""

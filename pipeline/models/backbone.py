@@ -1,0 +1,38 @@
+"""What every backbone is: images in, one feature vector an image out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+from torch import Tensor, nn
+
+Stem = Literal["conv3", "conv3_stride2", "conv7_maxpool"]
+
+
+class Backbone(nn.Module, ABC):
+    """A network from images ``(N, C, H, W)`` to features ``(N, num_features)``."""
+
+    num_features: int
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the features ``(N, num_features)`` of ``images`` ``(N, C, H, W)``."""
+
+
+def build_stem(stem: Stem, in_channels: int, width: int) -> nn.Sequential:
+    """Return the first layers: convolution, BatchNorm, ReLU and maybe a max-pool.
+
+    ``conv3`` keeps the resolution (the usual stem for images of 32 pixels),
+    ``conv3_stride2`` halves it (a quarter of the arithmetic), ``conv7_maxpool`` is
+    the ImageNet stem and divides it by four.
+    """
+    kernel, stride = {"conv3": (3, 1), "conv3_stride2": (3, 2), "conv7_maxpool": (7, 2)}[stem]
+    layers: list[nn.Module] = [
+        nn.Conv2d(in_channels, width, kernel, stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+    ]
+    if stem == "conv7_maxpool":
+        layers.append(nn.MaxPool2d(3, 2, padding=1))
+    return nn.Sequential(*layers)

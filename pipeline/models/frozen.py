@@ -1,0 +1,32 @@
+"""The frozen network: the past, never changed by the present."""
+
+from __future__ import annotations
+
+import copy
+from typing import Literal, TypeVar
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+TeacherBatchNorm = Literal["batch", "running"]
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def frozen_copy(module: Module, batch_norm: TeacherBatchNorm) -> Module:
+    """Return a copy of ``module`` that no training step can change.
+
+    Args:
+        module: the network as the previous task left it.
+        batch_norm: ``batch``: BatchNorm layers normalise with the statistics of the
+            batch at hand, as the reference code does (there by leaving the network in
+            train mode); ``running``: with the statistics stored when the task ended.
+            Neither updates the stored statistics.
+    """
+    frozen = copy.deepcopy(module).eval().requires_grad_(False)
+    if batch_norm == "batch":
+        for layer in frozen.modules():
+            if isinstance(layer, _BatchNorm):
+                # Without stored statistics a layer in eval mode uses the batch's own.
+                layer.running_mean = None
+                layer.running_var = None
+    return frozen

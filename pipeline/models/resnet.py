@@ -1,0 +1,42 @@
+"""torchvision's ResNet-18 and ResNet-50 as backbones."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor, nn
+from torchvision.models import resnet
+
+from pipeline.models.backbone import Backbone, Stem, build_stem
+
+
+class ResNet(Backbone):
+    """A torchvision ResNet without its classifier, with a choice of stem."""
+
+    def __init__(self, network: resnet.ResNet, in_channels: int, stem: Stem) -> None:
+        super().__init__()
+        self.num_features = network.fc.in_features
+        self.stem = build_stem(stem, in_channels, 64)
+        self.layers = nn.Sequential(network.layer1, network.layer2, network.layer3, network.layer4)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        convolution = cast(nn.Conv2d, self.stem[0])
+        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the features ``(N, num_features)`` of ``images`` ``(N, C, H, W)``."""
+        features: Tensor = self.pool(self.layers(self.stem(images)))
+        return features.flatten(1)
+
+
+class ResNet18(ResNet):
+    """ResNet-18: 512 features."""
+
+    def __init__(self, in_channels: int, stem: Stem) -> None:
+        super().__init__(resnet.resnet18(weights=None), in_channels, stem)
+
+
+class ResNet50(ResNet):
+    """ResNet-50: 2048 features."""
+
+    def __init__(self, in_channels: int, stem: Stem) -> None:
+        super().__init__(resnet.resnet50(weights=None), in_channels, stem)

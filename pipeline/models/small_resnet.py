@@ -1,0 +1,63 @@
+"""A small ResNet for images of about 28 to 64 pixels on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.models.backbone import Backbone, Stem, build_stem
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions with BatchNorm and a shortcut (He et al., 2016)."""
+
+    def __init__(self, in_width: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_width, width, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or in_width != width:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_width, width, 1, stride, bias=False), nn.BatchNorm2d(width)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, in_width, H, W)`` to ``(N, width, H/stride, W/stride)``."""
+        y = functional.relu(self.norm1(self.conv1(x)))
+        return functional.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+class SmallResNet(Backbone):
+    """One stage of residual blocks a width, halving the resolution between stages.
+
+    Args:
+        in_channels: channels of the images.
+        stem: see ``build_stem``.
+        widths: channels of each stage; the last one is the size of the features.
+        blocks: residual blocks in each stage.
+    """
+
+    def __init__(self, in_channels: int, stem: Stem, *, widths: Sequence[int], blocks: int) -> None:
+        super().__init__()
+        self.stem = build_stem(stem, in_channels, widths[0])
+        stages: list[nn.Module] = []
+        width_before = widths[0]
+        for index, width in enumerate(widths):
+            for block in range(blocks):
+                stride = 2 if index > 0 and block == 0 else 1
+                stages.append(ResidualBlock(width_before, width, stride))
+                width_before = width
+        self.blocks = nn.Sequential(*stages)
+        self.num_features = widths[-1]
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the features ``(N, num_features)`` of ``images`` ``(N, C, H, W)``."""
+        return torch.mean(self.blocks(self.stem(images)), dim=(2, 3))

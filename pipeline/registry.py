@@ -1,0 +1,121 @@
+"""What params.yaml can name: methods, strategies, backbones and data sets.
+
+Each entry says where its class is and which options it takes, without importing it;
+importing this module imports no torch. To add one: write its file, add its line here,
+give it a section in params.yaml if it has options, and write its test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Width = Annotated[int, Field(ge=1, le=65536)]
+Widths = Annotated[list[Width], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Component:
+    """Something that params.yaml can choose by name.
+
+    Attributes:
+        path: ``module:class``, imported only when it is used.
+        summary: one line for ``cassle list``.
+        options: the type of each option in its section of params.yaml; the class takes
+            them as keyword arguments of the same names.
+        top_level: params from the top of params.yaml that the class takes as well.
+    """
+
+    path: str
+    summary: str
+    options: Mapping[str, object] = field(default_factory=dict)
+    top_level: tuple[str, ...] = ()
+
+    @property
+    def module(self) -> str:
+        """The module that defines the class."""
+        return self.path.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Dataset(Component):
+    """A data set, with what must be known of it before it is read.
+
+    Attributes:
+        classes: the names of the classes, by label.
+        channels: channels of its images.
+        image_size: height and width of its images in pixels.
+        mean: mean of each channel of the training images, scaled to [0, 1].
+        std: their standard deviation.
+    """
+
+    classes: tuple[str, ...] = ()
+    channels: int = 3
+    image_size: int = 32
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+
+METHODS = {
+    "simclr": Component(
+        "pipeline.methods.simclr:SimCLR",
+        "contrast each image's two views with all others (Chen et al., 2020)",
+        {"temperature": Positive, "distill_temperature": Positive, "projector": Widths},
+    ),
+}
+
+STRATEGIES = {
+    "finetune": Component(
+        "pipeline.strategies.base:Strategy",
+        "go on training with the method's loss alone: the lower bound",
+    ),
+    "cassle": Component(
+        "pipeline.strategies.cassle:Cassle",
+        "predict the past representation with the method's own loss (Fini et al., 2022)",
+        {
+            "predictor": Literal["mlp", "none"],
+            "predictor_hidden": Width,
+            "carry_predictor": bool,
+            "teacher_batchnorm": Literal["batch", "running"],
+        },
+        top_level=("distill_weight",),
+    ),
+}
+
+BACKBONES = {
+    "small_resnet": Component(
+        "pipeline.models.small_resnet:SmallResNet",
+        "a few residual stages for images of about 28 to 64 pixels on a CPU",
+        {"widths": Widths, "blocks": Annotated[int, Field(ge=1, le=64)]},
+    ),
+    "resnet18": Component("pipeline.models.resnet:ResNet18", "torchvision's ResNet-18"),
+    "resnet50": Component("pipeline.models.resnet:ResNet50", "torchvision's ResNet-50"),
+}
+
+DATASETS = {
+    "fashion_mnist": Dataset(
+        "pipeline.data.fashion_mnist:FashionMNIST",
+        "28×28 grey photographs of clothes in ten classes; a subset comes with the project",
+        classes=(
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ),
+        channels=1,
+        image_size=28,
+        mean=(0.2860,),
+        std=(0.3530,),
+    ),
+}

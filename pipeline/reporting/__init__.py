@@ -1,0 +1,1 @@
+"""Tables and plots: read files, never models."""

@@ -1,0 +1,126 @@
+"""Plots as PNG: the matrix, the accuracy over the tasks, the loss terms."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from pipeline.files import write_bytes
+from pipeline.reporting.results import Results
+from pipeline.reporting.tables import row_name
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
+NOT_LOSSES = ("task", "epoch", "step", "learning_rate")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    content = io.BytesIO()
+    # No software version in the file: the same results give the same bytes.
+    figure.savefig(content, format="png", dpi=120, metadata={"Software": None})
+    write_bytes(path, content.getvalue())
+
+
+def accuracy_matrix(results: Results, path: Path) -> None:
+    """Draw the matrix as a heatmap with its numbers; learnt tasks are framed."""
+    tasks = results.num_tasks
+    figure = Figure(figsize=(2.6 + 0.85 * tasks, 1.9 + 0.5 * (tasks + 1)), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(results.matrix, cmap="cividis", aspect="auto")
+    low, high = image.get_clim()
+    for after, row in enumerate(results.matrix):
+        for task, value in enumerate(row):
+            dark = high == low or (value - low) / (high - low) < 0.5
+            axes.text(
+                task, after, f"{value:.1f}", ha="center", va="center", color="w" if dark else "k"
+            )
+        if after:
+            axes.plot([after - 0.5, after - 0.5], [after - 0.5, after + 0.5], "w", linewidth=2.5)
+            axes.plot([after - 1.5, after - 0.5], [after - 0.5, after - 0.5], "w", linewidth=2.5)
+    axes.set_xticks(range(tasks), [f"task {task}" for task in range(1, tasks + 1)])
+    axes.set_yticks(range(tasks + 1), [row_name(after) for after in range(tasks + 1)])
+    axes.set_xlabel("tested on")
+    axes.set_title(
+        f"{_title(results)}\nlower left of the white line: tasks already learnt", fontsize=9
+    )
+    figure.colorbar(image, label="accuracy (%)")
+    _save(figure, path)
+
+
+def accuracy_over_tasks(results: Results, path: Path) -> None:
+    """Draw the mean accuracy and each task's, from the random network on."""
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    steps = list(range(results.num_tasks + 1))
+    for task in range(results.num_tasks):
+        column = [row[task] for row in results.matrix]
+        axes.plot(steps, column, color="0.7", linewidth=1, zorder=1)
+        axes.plot(task + 1, column[task + 1], "o", color="0.5", markersize=4, zorder=2)
+        axes.annotate(
+            f"task {task + 1}",
+            (steps[-1], column[-1]),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            color="0.4",
+        )
+    means = [sum(row) / len(row) for row in results.matrix]
+    axes.plot(
+        steps, means, "o-", color=COLOURS[0], linewidth=2.5, zorder=3, label="mean of all tasks"
+    )
+    for step, value in zip(steps, means, strict=True):
+        axes.annotate(
+            f"{value:.1f}",
+            (step, value),
+            xytext=(0, 8),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+            color=COLOURS[0],
+            fontweight="bold",
+        )
+    axes.plot([], [], "o", color="0.5", markersize=4, label="a task when it was learnt")
+    axes.set_xticks(steps, ["random", *(str(step) for step in steps[1:])])
+    axes.set_xlabel("tasks learnt")
+    axes.set_ylabel("accuracy (%)")
+    axes.set_title(_title(results), fontsize=10)
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(loc="lower right", fontsize=8)
+    _save(figure, path)
+
+
+def losses(results: Results, path: Path) -> None:
+    """Draw each loss term over the epochs of all tasks."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    rows = results.epochs
+    names = list(dict.fromkeys(name for row in rows for name in row if name not in NOT_LOSSES))
+    for colour, name in zip(COLOURS * len(names), names, strict=False):
+        values = [float(row[name]) if row.get(name) else float("nan") for row in rows]
+        axes.plot(range(1, len(rows) + 1), values, label=name, color=colour)
+    starts = [index + 1 for index, row in enumerate(rows) if row["epoch"] == "1"]
+    for number, start in enumerate(starts, start=1):
+        axes.axvline(start, color="0.8", linewidth=1, zorder=0)
+        axes.annotate(
+            f"task {number}",
+            (start, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, -10),
+            textcoords="offset points",
+            fontsize=8,
+            color="0.4",
+        )
+    axes.set_xlabel("epochs, all tasks in a row")
+    axes.set_ylabel("loss (mean over the epoch)")
+    axes.set_title(_title(results), fontsize=10)
+    axes.legend(loc="center right", fontsize=8)
+    _save(figure, path)
+
+
+def _title(results: Results) -> str:
+    params = results.params
+    return (
+        f"{params['dataset']}, {params['method']} with {params['strategy']}, seed {params['seed']}"
+    )

@@ -1,0 +1,29 @@
+"""The accuracy matrix in the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.reporting.results import Results
+from pipeline.reporting.tables import HEADLINES, headline, row_name
+
+
+def show(results: Results, console: Console) -> None:
+    """Print the matrix and the headline figures."""
+    params = results.params
+    table = Table(
+        title=f"{params['dataset']}: {params['method']} with {params['strategy']}, "
+        "accuracy on each task in percent"
+    )
+    table.add_column("")
+    for task in range(1, results.num_tasks + 1):
+        table.add_column(f"task {task}", justify="right")
+    table.add_column("mean", justify="right")
+    for after, row in enumerate(results.matrix):
+        cells = [f"{value:.1f}" for value in [*row, sum(row) / len(row)]]
+        table.add_row(row_name(after), *cells)
+    console.print(table)
+    metrics = results.metrics()
+    for name, title in HEADLINES.items():
+        console.print(f"{title}: {headline(metrics, name)}")

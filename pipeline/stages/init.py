@@ -1,0 +1,21 @@
+"""init: the random network, state 0, that the stream starts from."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from pipeline import layout
+from pipeline.files import Json, digest
+from pipeline.seeding import initialisation
+from pipeline.stages.slots import build_backbone, part, require_slot
+from pipeline.state import save_state
+
+
+def run() -> None:
+    """Write data/states/task_0.safetensors: the backbone alone, the same for all methods."""
+    slot = require_slot("init")
+    with initialisation(cast(int, slot["seed"]), "backbone"):
+        backbone = build_backbone(part(slot, "backbone"))
+    tensors = {f"method.backbone.{name}": value for name, value in backbone.state_dict().items()}
+    origin: Json = {"task": 0, "plan": digest(slot), "backbone": slot["backbone"]}
+    save_state(layout.state(0), tensors, origin)

@@ -1,0 +1,188 @@
+"""plan: resolve params.yaml into one small file for each stage.
+
+A stage reads its file and never params.yaml, so it cannot use a param that DVC does
+not know it depends on. A file changes exactly when something its stage uses changes:
+params, or the code of its method, strategy, backbone, data set and of the stage itself.
+Slots above num_tasks hold ``null``.
+"""
+
+from __future__ import annotations
+
+from pipeline import layout
+from pipeline.config import Params, dataset_entry, options
+from pipeline.errors import RunError
+from pipeline.files import Json, JsonValue, digest, dump_json, write_text
+from pipeline.fingerprint import code_fingerprint
+from pipeline.registry import BACKBONES, METHODS, STRATEGIES
+
+VIEW_PARAMS = ("flip", "jitter", "grey", "blur", "solarize")
+
+
+def resolve(params: Params) -> dict[str, Json | None]:
+    """Return what each slot of the chain needs to know, by the name of its file."""
+    slots: dict[str, Json | None] = {"prepare": _prepare(params), "init": _init(params)}
+    before = slots["init"]
+    for task in range(1, layout.MAX_TASKS + 1):
+        within = task <= params.num_tasks
+        slots[f"train_{task}"] = _train(params, task, digest(before)) if within else None
+        before = slots[f"train_{task}"]
+    for task in range(layout.MAX_TASKS + 1):
+        within = task <= params.num_tasks
+        made_by = slots["init" if task == 0 else f"train_{task}"]
+        slots[f"evaluate_{task}"] = _evaluate(params, task, digest(made_by)) if within else None
+    slots["report"] = _report(params)
+    return slots
+
+
+def write(params: Params) -> None:
+    """Write the plan; files that would not change are left alone."""
+    for name, slot in resolve(params).items():
+        text = dump_json(slot)
+        path = layout.plan(name)
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            write_text(path, text)
+
+
+def require_current(params: Params, name: str) -> None:
+    """Check that a slot's file says what params.yaml and the code say now.
+
+    Raises:
+        RunError: it does not, or there is none.
+    """
+    path = layout.plan(name)
+    if not path.is_file():
+        raise RunError(f"{path} is missing; run `cassle plan` first")
+    if path.read_text(encoding="utf-8") != dump_json(resolve(params)[name]):
+        raise RunError(
+            f"{path} is not what the params and the code say now; run `cassle plan`, then the "
+            "stages in order (or `dvc repro`, which runs just those that changed)"
+        )
+
+
+def _dataset(params: Params) -> Json:
+    entry = dataset_entry(params)
+    return {
+        "name": params.dataset,
+        "class": entry.path,
+        "root": params.data.root,
+        "full": params.data.full,
+        "classes": list(entry.classes),
+        "channels": entry.channels,
+        "image_size": entry.image_size,
+        "mean": list(entry.mean),
+        "std": list(entry.std),
+    }
+
+
+def _backbone(params: Params) -> Json:
+    name: str = params.backbone.name  # type: ignore[attr-defined]
+    return {
+        "name": name,
+        "class": BACKBONES[name].path,
+        "channels": dataset_entry(params).channels,
+        "stem": params.backbone.stem,  # type: ignore[attr-defined]
+        "options": _json(options(params, "backbone")),
+    }
+
+
+def _json(values: dict[str, object]) -> Json:
+    return {key: _json_value(value) for key, value in values.items()}
+
+
+def _json_value(value: object) -> JsonValue:
+    if isinstance(value, list | tuple):
+        return [_json_value(item) for item in value]
+    if isinstance(value, dict):
+        return _json(value)
+    assert value is None or isinstance(value, str | int | float | bool)
+    return value
+
+
+def _prepare(params: Params) -> Json:
+    return {
+        "dataset": _dataset(params),
+        "scenario": params.scenario,
+        "num_tasks": params.num_tasks,
+        "split_seed": params.split_seed,
+        "code": code_fingerprint("pipeline.stages.prepare", dataset_entry(params).module),
+    }
+
+
+def _init(params: Params) -> Json:
+    module = BACKBONES[params.backbone.name].module  # type: ignore[attr-defined]
+    return {
+        "seed": params.seed,
+        "backbone": _backbone(params),
+        "code": code_fingerprint("pipeline.stages.init", module),
+    }
+
+
+def _train(params: Params, task: int, previous: str) -> Json:
+    method = METHODS[params.method]
+    modules = [
+        "pipeline.stages.train",
+        dataset_entry(params).module,
+        BACKBONES[params.backbone.name].module,  # type: ignore[attr-defined]
+        method.module,
+    ]
+    slot: Json = {
+        "task": task,
+        "seed": params.seed,
+        "dataset": _dataset(params),
+        "views": _views(params),
+        "backbone": _backbone(params),
+        "method": {
+            "name": params.method,
+            "class": method.path,
+            "options": _json(options(params, "method")),
+        },
+        "train": _json(params.train.model_dump()),
+        "previous": previous,
+    }
+    if task > 1:
+        strategy = STRATEGIES[params.strategy]
+        modules.append(strategy.module)
+        slot["strategy"] = {
+            "name": params.strategy,
+            "class": strategy.path,
+            "options": _json(options(params, "strategy")),
+        }
+    return slot | {"code": code_fingerprint(*modules)}
+
+
+def _views(params: Params) -> list[JsonValue]:
+    """Return one recipe a view."""
+    shared = _json(params.augment.model_dump())
+    views: list[JsonValue] = []
+    for view in range(2):
+        own: Json = {}
+        for name in VIEW_PARAMS:
+            value = shared[name]
+            own[name] = value[view] if isinstance(value, list) else value
+        views.append(shared | own)
+    return views
+
+
+def _evaluate(params: Params, task: int, made_by: str) -> Json:
+    modules = (
+        "pipeline.stages.evaluate",
+        dataset_entry(params).module,
+        BACKBONES[params.backbone.name].module,  # type: ignore[attr-defined]
+    )
+    return {
+        "task": task,
+        "num_tasks": params.num_tasks,
+        "seed": params.seed,
+        "dataset": _dataset(params),
+        "backbone": _backbone(params),
+        "linear_eval": _json(params.linear_eval.model_dump()),
+        "state": made_by,
+        "code": code_fingerprint(*modules),
+    }
+
+
+def _report(params: Params) -> Json:
+    return {
+        "params": _json(params.model_dump(exclude_none=True)),
+        "code": code_fingerprint("pipeline.stages.report"),
+    }

@@ -1,0 +1,63 @@
+"""report: figures, tables and plots of the planned run."""
+
+from __future__ import annotations
+
+import subprocess
+
+from rich.console import Console
+
+from pipeline.files import write_csv, write_json, write_text
+from pipeline.layout import REPORTS
+from pipeline.reporting import plots, tables, terminal
+from pipeline.reporting.results import Results, read_results
+from pipeline.stages.slots import part, require_slot
+
+
+def run() -> None:
+    """Write everything under reports/ and print the table.
+
+    Raises:
+        PipelineError: an evaluation, a split or a log of the run is missing or unreadable.
+    """
+    results = read_results(part(require_slot("report"), "params"))
+    write_json(REPORTS / "metrics.json", results.metrics())
+    matrix_rows: list[dict[str, str | int | float]] = [
+        {"after_task": after, "task": task, "accuracy": value}
+        for after, row in enumerate(results.matrix)
+        for task, value in enumerate(row, start=1)
+    ]
+    write_csv(REPORTS / "accuracy_matrix.csv", ["after_task", "task", "accuracy"], matrix_rows)
+    mean_rows: list[dict[str, str | int | float]] = [
+        {"after_task": after, "average_accuracy": sum(row) / len(row)}
+        for after, row in enumerate(results.matrix)
+    ]
+    write_csv(REPORTS / "accuracy_over_tasks.csv", ["after_task", "average_accuracy"], mean_rows)
+    _write_losses(results)
+    plots.accuracy_matrix(results, REPORTS / "accuracy_matrix.png")
+    plots.accuracy_over_tasks(results, REPORTS / "accuracy_over_tasks.png")
+    plots.losses(results, REPORTS / "losses.png")
+    write_text(REPORTS / "report.md", tables.markdown(results, git_revision()))
+    terminal.show(results, Console())
+
+
+def _write_losses(results: Results) -> None:
+    """Write the loss terms of all tasks in one table, with epochs counted on."""
+    columns = list(dict.fromkeys(name for row in results.epochs for name in row))
+    rows: list[dict[str, str | int | float]] = [
+        {"total_epoch": count, **row} for count, row in enumerate(results.epochs, start=1)
+    ]
+    write_csv(REPORTS / "losses.csv", ["total_epoch", *columns], rows)
+
+
+def git_revision() -> str:
+    """Return the checked-out commit, marked if the tree differs from it."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown (not a git repository)"
+    return described.stdout.strip()

@@ -1,0 +1,88 @@
+"""Read a slot of the plan into typed pieces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from pipeline import layout
+from pipeline.components import load_class
+from pipeline.data.source import Source
+from pipeline.errors import DataError, RunError
+from pipeline.files import Json, read_json, write_text
+
+if TYPE_CHECKING:
+    from pipeline.models.backbone import Backbone
+
+RERUN_PLAN = "run `cassle plan` first"
+
+
+def read_slot(name: str) -> Json | None:
+    """Return a slot's resolved params; None above num_tasks.
+
+    Raises:
+        RunError: there is no plan, or it cannot be read.
+    """
+    return read_json(layout.plan(name), RunError, RERUN_PLAN)
+
+
+def skip_empty(name: str, *outputs: Path) -> bool:
+    """Write ``null`` to the outputs of a slot above num_tasks; return whether it is one.
+
+    Called before torch is imported, so an empty slot costs a fraction of a second.
+
+    Raises:
+        RunError: there is no plan.
+    """
+    if read_slot(name) is not None:
+        return False
+    for path in outputs:
+        write_text(path, "null\n")
+    return True
+
+
+def require_slot(name: str) -> Json:
+    """Return a slot's resolved params where there must be some.
+
+    Raises:
+        RunError: there is no plan, or the slot is above num_tasks.
+    """
+    slot = read_slot(name)
+    if slot is None:
+        raise RunError(
+            f"{name} is above num_tasks in the plan; raise num_tasks and run `cassle plan`"
+        )
+    return slot
+
+
+def part(slot: Json, key: str) -> Json:
+    """Return one of the objects in a slot."""
+    value = slot[key]
+    assert isinstance(value, dict), f"{key} in the plan is no object"
+    return value
+
+
+def read_split(task: int) -> Json:
+    """Return what a task holds.
+
+    Raises:
+        DataError: there is no such split, or it cannot be read.
+    """
+    split = read_json(layout.split(task), DataError, "run `cassle prepare` first")
+    if split is None:
+        raise DataError(f"{layout.split(task)} is empty; run `cassle prepare` again")
+    return split
+
+
+def open_source(slot: Json) -> Source:
+    """Return the data set of a slot; reads nothing yet."""
+    dataset = part(slot, "dataset")
+    source = load_class(cast(str, dataset["class"]))
+    return cast(Source, source(Path(cast(str, dataset["root"])), dataset["full"]))
+
+
+def build_backbone(spec: Json) -> Backbone:
+    """Return a new backbone as the plan describes it."""
+    backbone = load_class(cast(str, spec["class"]))
+    options = cast(Json, spec["options"])
+    return cast("Backbone", backbone(spec["channels"], spec["stem"], **options))

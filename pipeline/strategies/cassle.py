@@ -1,0 +1,86 @@
+"""CaSSLe (Fini et al., CVPR 2022): predict the past with the method's own loss."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.methods.base import Method
+from pipeline.models.frozen import TeacherBatchNorm, frozen_copy
+from pipeline.models.heads import mlp
+from pipeline.strategies.base import Step, Strategy, TaskStart
+
+
+class Cassle(Strategy):
+    """L_SSL + distill_weight · L_D(g(z), z̄), z̄ from the frozen previous network.
+
+    Args:
+        distill_weight: the weight of the distillation; at 0 nothing is built and every
+            task is fine-tuning, bit for bit.
+        predictor: ``mlp``: g is Linear - BatchNorm - ReLU - Linear; ``none``: g is the
+            identity (the paper's ablation).
+        predictor_hidden: the width of g's hidden layer; 2048 in the paper.
+        carry_predictor: whether g goes on from the previous task's (as in the reference
+            code) or starts anew.
+        teacher_batchnorm: see ``frozen_copy``; ``batch`` in the reference code.
+    """
+
+    def __init__(
+        self,
+        *,
+        distill_weight: float,
+        predictor: Literal["mlp", "none"],
+        predictor_hidden: int,
+        carry_predictor: bool,
+        teacher_batchnorm: TeacherBatchNorm,
+    ) -> None:
+        super().__init__()
+        self.distill_weight = distill_weight
+        self.predictor_kind = predictor
+        self.predictor_hidden = predictor_hidden
+        self.carry_predictor = carry_predictor
+        self.teacher_batchnorm: TeacherBatchNorm = teacher_batchnorm
+        self.teacher: Method | None = None
+        self.predictor: nn.Module = nn.Identity()
+
+    def begin_task(self, start: TaskStart) -> None:
+        """Freeze the network as the previous task left it, and build g."""
+        if self.distill_weight == 0:
+            return
+        self.teacher = frozen_copy(start.method, self.teacher_batchnorm)
+        if self.predictor_kind == "mlp":
+            size = start.method.projection_dim
+            self.predictor = mlp([size, self.predictor_hidden, size], batch_norm=True)
+
+    def train(self, mode: bool = True) -> Cassle:
+        """Switch g between training and evaluation; the teacher stays as it is."""
+        super().train(mode)
+        if self.teacher is not None:
+            self.teacher.eval()
+        return self
+
+    def terms(self, step: Step) -> dict[str, Tensor]:
+        """Return the distillation term."""
+        if self.teacher is None:
+            return {}
+        with torch.no_grad():
+            past = self.teacher.encode(step.views).projections
+        present = step.encoded.projections
+        predicted: Tensor = self.predictor(torch.cat(present))
+        distance = step.method.distill(predicted.chunk(len(present)), past)
+        return {"distill": self.distill_weight * distance}
+
+    def carried(self) -> dict[str, Tensor]:
+        """Return g's weights and statistics, if the next task goes on from them."""
+        return dict(self.predictor.state_dict()) if self.carry_predictor else {}
+
+    def resume_from(self, carried: dict[str, Tensor]) -> None:
+        """Start g from the previous task's, if there is one and it is wanted."""
+        if not self.carry_predictor or not carried:
+            return
+        try:
+            self.predictor.load_state_dict(carried, strict=True)
+        except RuntimeError as error:
+            raise ValueError(str(error)) from error
