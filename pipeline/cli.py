@@ -17,7 +17,7 @@ import typer
 
 from pipeline import layout
 from pipeline.device import Device
-from pipeline.errors import PipelineError
+from pipeline.errors import InterruptedRunError, PipelineError
 
 app = typer.Typer(
     name="cassle",
@@ -161,10 +161,10 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         app()
+    except InterruptedRunError as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except PipelineError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted; nothing was saved of this stage, earlier stages are", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)

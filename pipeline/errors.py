@@ -30,6 +30,10 @@ class RunError(PipelineError):
     """A stage cannot run here and now (device, repository, arguments)."""
 
 
+class InterruptedRunError(PipelineError):
+    """Ctrl-C during a stage: not a mistake, but the stage has not ended."""
+
+
 def closest(name: str, allowed: Iterable[str]) -> str:
     """Return ``did you mean 'x'? one of: ...`` for a name that is not allowed."""
     names = list(allowed)

@@ -67,19 +67,40 @@ def closure(modules: Iterable[str]) -> list[str]:
 def code_text(path: Path) -> str:
     """Return a file's source without comments, docstrings and blank lines."""
     text, tree = _parse(path)
-    lines = text.splitlines()
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
+    lines = [line.encode() for line in text.splitlines()]
+    kept_as_they_are: set[int] = set()
+    docstrings = {id(node.value) for node in map(_docstring, ast.walk(tree)) if node is not None}
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+        if not isinstance(node, ast.Constant | ast.JoinedStr):
             continue
-        first = node.body[0] if node.body else None
-        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-            for row in range(first.lineno, (first.end_lineno or first.lineno) + 1):
-                lines[row - 1] = ""
-    return "\n".join(line.rstrip() for line in lines if line.strip())
+        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+        if id(node) in docstrings:
+            after = lines[last][node.end_col_offset :]
+            lines[first] = lines[first][: node.col_offset]
+            lines[first + 1 : last + 1] = [b""] * (last - first)
+            lines[last] += after
+        elif last > first:
+            kept_as_they_are.update(range(first, last + 1))
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        row, column = token.start
+        # A docstring may have stood before the comment: look for it from the end.
+        if token.type == tokenize.COMMENT:
+            lines[row - 1] = lines[row - 1].removesuffix(
+                token.line[column:].rstrip("\r\n").encode()
+            )
+    return "\n".join(
+        line.decode() if row in kept_as_they_are else line.decode().rstrip()
+        for row, line in enumerate(lines)
+        if row in kept_as_they_are or line.strip()
+    )
+
+
+def _docstring(node: ast.AST) -> ast.Expr | None:
+    holders = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    first = node.body[0] if isinstance(node, holders) and node.body else None
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+        return first if isinstance(first.value.value, str) else None
+    return None
 
 
 def code_fingerprint(*modules: str) -> str:

@@ -87,6 +87,8 @@ def load_state(path: Path, origin: Json, remedy: str) -> State:
             text = (file.metadata() or {}).get(HEADER)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         header = json.loads(text) if text is not None else {}
+        if not isinstance(header, dict):
+            raise ValueError(f"its header is a {type(header).__name__}, expected an object")
     except FileNotFoundError:
         raise StateError(f"{path} is missing; {remedy}") from None
     except (OSError, SafetensorError, ValueError) as error:

@@ -109,8 +109,10 @@ class Augment:
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Return the views, each float ``(N, C, size, size)``, of uint8 ``(N, C, H, W)``."""
-        scaled = images.float() / 255
-        return tuple(self._view(scaled, recipe, generator) for recipe in self.recipes)
+        # Pixels stay float32: bfloat16 keeps 8 bits of them, and matrix products would round.
+        with torch.autocast(images.device.type, enabled=False), torch.no_grad():
+            scaled = images.float() / 255
+            return tuple(self._view(scaled, recipe, generator) for recipe in self.recipes)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return float ``(N, C, H, W)`` of uint8 images, normalised, not augmented."""

@@ -38,7 +38,8 @@ class FashionMNIST(Source):
         folder, ending = self._full_folder() if self.full else self._subset_folder()
         image_path, label_path = (folder / f"{name}{ending}" for name in FILES[part])
         images, labels = read_idx(image_path), read_idx(label_path)
-        if images.shape[1:] != (28, 28) or labels.shape != images.shape[:1] or labels.max() > 9:
+        fit = images.shape == (len(labels), 28, 28) and labels.ndim == 1 and len(labels) > 0
+        if not fit or labels.max() > 9:
             raise DataError(
                 f"{image_path} and {label_path.name} are not Fashion-MNIST: expected (N, 28, 28) "
                 f"images and N labels from 0 to 9, got {images.shape} and {labels.shape}"

@@ -78,7 +78,9 @@ def standardization(features: Tensor) -> tuple[Tensor, Tensor]:
     A constant feature gets standard deviation 1: it stays, at zero.
     """
     std = features.std(dim=0, correction=0)
-    return features.mean(dim=0), torch.where(std > 0, std, torch.ones_like(std))
+    # Not std == 0: the mean of equal values need not be that value to the last digit.
+    constant = features.amax(dim=0) == features.amin(dim=0)
+    return features.mean(dim=0), torch.where(constant, torch.ones_like(std), std)
 
 
 def accuracy(classifier: nn.Module, features: Tensor, labels: Tensor) -> float:

@@ -36,8 +36,9 @@ def accuracy_matrix(results: Results, path: Path) -> None:
                 task, after, f"{value:.1f}", ha="center", va="center", color="w" if dark else "k"
             )
         if after:
-            axes.plot([after - 0.5, after - 0.5], [after - 0.5, after + 0.5], "w", linewidth=2.5)
-            axes.plot([after - 1.5, after - 0.5], [after - 0.5, after - 0.5], "w", linewidth=2.5)
+            axes.plot([after - 1.5, after - 0.5], [after - 0.5] * 2, "w", linewidth=2.5)
+        if 0 < after < tasks:
+            axes.plot([after - 0.5] * 2, [after - 0.5, after + 0.5], "w", linewidth=2.5)
     axes.set_xticks(range(tasks), [f"task {task}" for task in range(1, tasks + 1)])
     axes.set_yticks(range(tasks + 1), [row_name(after) for after in range(tasks + 1)])
     axes.set_xlabel("tested on")
@@ -80,8 +81,10 @@ def accuracy_over_tasks(results: Results, path: Path) -> None:
             fontsize=9,
             color=COLOURS[0],
             fontweight="bold",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
     axes.plot([], [], "o", color="0.5", markersize=4, label="a task when it was learnt")
+    axes.set_xlim(-0.3, steps[-1] + 0.06 * steps[-1] + 0.3)
     axes.set_xticks(steps, ["random", *(str(step) for step in steps[1:])])
     axes.set_xlabel("tasks learnt")
     axes.set_ylabel("accuracy (%)")

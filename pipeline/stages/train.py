@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import time
 import warnings
 from dataclasses import fields
@@ -19,7 +20,7 @@ from pipeline.components import load_class
 from pipeline.data.augment import Augment, ViewAugment
 from pipeline.data.batches import training_batches
 from pipeline.device import Device, Precision, choose_device, choose_precision
-from pipeline.errors import DataError, StateError
+from pipeline.errors import DataError, InterruptedRunError, StateError
 from pipeline.files import Json, digest, file_digest, write_csv, write_json
 from pipeline.learner import Learner
 from pipeline.methods.base import Method
@@ -194,8 +195,19 @@ def _fit(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
+        interrupted = InterruptedRunError(
+            f"interrupted; task {learner.task} is not saved, the tasks before it are: "
+            "the same command begins it again"
+        )
         started = time.monotonic()
-        trainer.fit(learner, loader)
+        try:
+            trainer.fit(learner, loader)
+        except SystemExit as stop:
+            # Lightning ends the process on Ctrl-C and SIGTERM: a half-trained network must
+            # not be saved, and the exit code should say which it was.
+            if trainer.received_sigterm:
+                raise SystemExit(128 + signal.SIGTERM) from stop
+            raise interrupted from stop
     if trainer.global_step < learner.total_steps:
-        raise KeyboardInterrupt
+        raise interrupted
     return time.monotonic() - started

@@ -1,0 +1,41 @@
+# make demo: set up and run the main job. make test: set up and run every check.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help demo test lock clean
+
+help:
+	@echo "make demo   set up .venv, then dvc repro: the forgetting table of params.yaml"
+	@echo "make test   set up .venv, then ruff, mypy and pytest"
+	@echo "make lock   resolve requirements.lock anew from pyproject.toml"
+	@echo "make clean  remove .venv and the tools' caches; data and results stay"
+
+# The marker is as new as the last install, so a changed lock installs again.
+$(BIN)/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "error: $(PYTHON) is $$($(PYTHON) --version), needed is 3.11 to 3.13; make PYTHON=python3.12 ..." >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+demo: $(BIN)/installed
+	cassle check
+	dvc repro
+	@echo "Look at reports/report.md and the plots beside it."
+
+test: $(BIN)/installed
+	ruff check .
+	ruff format --check .
+	mypy
+	pytest
+
+lock: $(BIN)/installed
+	uv pip compile --quiet --universal --extra dev --python-version 3.11 --no-annotate \
+	  --no-header --no-emit-index-url --upgrade pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

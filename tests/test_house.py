@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.components import load_class
+from pipeline.registry import BACKBONES, DATASETS, METHODS, STRATEGIES, Component, Dataset
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "pipeline"
+FILES = sorted(PACKAGE.rglob("*.py"))
+UPPER = {"stages", "cli", "learner", "progress", "evaluation", "reporting"}
+
+
+def imports(path: Path) -> set[str]:
+    """All modules that a file imports, anywhere in it; ``from a import b`` is ``a.b``."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}, line {node.lineno}: imports are absolute here"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def rooms(path: Path) -> set[str]:
+    """The parts of this package that a file imports: ``methods``, ``learner``, ..."""
+    parts = [name.split(".") for name in imports(path)]
+    return {part[1] for part in parts if part[0] == "pipeline" and len(part) > 1}
+
+
+def in_room(room: str) -> list[Path]:
+    found = sorted((PACKAGE / room).glob("*.py"))
+    assert found, f"{room} is empty"
+    return found
+
+
+def test_imports_are_seen() -> None:
+    assert rooms(PACKAGE / "learner.py") >= {"data", "methods", "strategies", "optim"}
+    assert "layout" in rooms(PACKAGE / "stages" / "slots.py")
+
+
+@pytest.mark.parametrize(
+    ("room", "allowed"),
+    [
+        ("models", {"models", "errors"}),
+        ("methods", {"methods", "models", "errors", "seeding"}),
+        ("strategies", {"strategies", "methods", "models"}),
+    ],
+)
+def test_networks_objectives_and_strategies_import_downwards_only(
+    room: str, allowed: set[str]
+) -> None:
+    for path in in_room(room):
+        assert rooms(path) <= allowed, path
+
+
+@pytest.mark.parametrize(
+    ("room", "forbidden"),
+    [
+        ("data", {"models", "methods", "strategies"} | UPPER),
+        ("reporting", {"models", "methods", "strategies", "learner", "stages", "state"}),
+        ("evaluation", {"methods", "strategies", "learner", "stages", "reporting"}),
+    ],
+)
+def test_data_evaluation_and_reporting_know_nothing_of_training(
+    room: str, forbidden: set[str]
+) -> None:
+    for path in in_room(room):
+        assert not rooms(path) & forbidden, path
+
+
+def test_leaves_import_leaves_alone() -> None:
+    for name in ("errors", "seeding", "metrics", "layout"):
+        assert not rooms(PACKAGE / f"{name}.py"), name
+
+
+def test_reports_are_made_without_torch() -> None:
+    for path in in_room("reporting"):
+        found = {name.split(".")[0] for name in imports(path)}
+        assert not found & {"torch", "torchvision", "pytorch_lightning"}, path
+
+
+def test_only_stages_and_the_command_line_import_stages() -> None:
+    users = {path.relative_to(PACKAGE).parts[0] for path in FILES if "stages" in rooms(path)}
+    assert users <= {"stages", "cli.py"}
+
+
+def test_only_the_config_reads_yaml_and_only_plan_and_command_line_read_the_config() -> None:
+    readers = {path.name for path in FILES if any("yaml" in name for name in imports(path))}
+    assert readers == {"config.py"}
+    users = {path.name for path in FILES if "config" in rooms(path)}
+    assert users <= {"plan.py", "check.py", "cli.py"}
+
+
+def test_only_files_that_stages_need_name_one_method_or_strategy() -> None:
+    modules = {entry.module for entry in (METHODS | STRATEGIES).values()}
+    modules.discard("pipeline.strategies.base")
+    for path in FILES:
+        users = {m for m in modules if any(name.startswith(f"{m}.") for name in imports(path))}
+        assert not users, path
+
+
+def test_planning_and_reporting_import_no_torch() -> None:
+    modules = ["pipeline.cli", "pipeline.config", "pipeline.stages.plan"]
+    modules += ["pipeline.stages.check", "pipeline.stages.prepare", "pipeline.stages.report"]
+    code = f"import sys, {', '.join(modules)}; print(*sorted(sys.modules))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = result.stdout.split()
+    assert set(modules) <= set(loaded)
+    assert not {"torch", "torchvision", "pytorch_lightning"} & set(loaded)
+
+
+def test_the_command_line_starts_without_pydantic() -> None:
+    code = "import sys, pipeline.cli; print(*sorted(sys.modules))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not {"pydantic", "torch", "numpy", "matplotlib"} & set(result.stdout.split())
+
+
+def keyword_options(component: Component) -> set[str]:
+    parameters = inspect.signature(load_class(component.path)).parameters.values()
+    return {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize(("name", "entry"), list((METHODS | STRATEGIES | BACKBONES).items()))
+def test_the_registry_lists_the_options_that_the_class_takes(name: str, entry: Component) -> None:
+    assert keyword_options(entry) == set(entry.options) | set(entry.top_level)
+
+
+@pytest.mark.parametrize(("name", "entry"), list(DATASETS.items()))
+def test_data_sets_take_a_root_and_whether_they_are_full(name: str, entry: Component) -> None:
+    assert list(inspect.signature(load_class(entry.path)).parameters) == ["root", "full"]
+
+
+@pytest.mark.parametrize(("name", "entry"), list(DATASETS.items()))
+def test_data_sets_have_a_mean_and_a_deviation_for_each_channel(
+    name: str, entry: Component
+) -> None:
+    assert isinstance(entry, Dataset)
+    assert len(entry.mean) == len(entry.std) == entry.channels
+    assert all(0 < value < 1 for value in (*entry.mean, *entry.std))
+    assert len(set(entry.classes)) == len(entry.classes) > 1
+
+
+def test_every_method_and_strategy_file_is_in_the_registry() -> None:
+    listed = {entry.module for entry in (METHODS | STRATEGIES).values()}
+    shared = {"__init__", "precision"}
+    for room in ("methods", "strategies"):
+        for path in in_room(room):
+            if path.stem not in shared | ({"base"} if room == "methods" else set()):
+                assert f"pipeline.{room}.{path.stem}" in listed, path

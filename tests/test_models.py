@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline.models.backbone import Backbone, Stem, build_stem
+from pipeline.models.frozen import TeacherBatchNorm, frozen_copy
+from pipeline.models.heads import mlp
+from pipeline.models.resnet import ResNet18, ResNet50
+from pipeline.models.small_resnet import SmallResNet
+from pipeline.seeding import initialisation
+
+STEMS: list[Stem] = ["conv3", "conv3_stride2", "conv7_maxpool"]
+tiny = partial(SmallResNet, widths=[4, 6, 8], blocks=2)
+
+
+def images(channels: int, count: int = 2) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(count, channels, 28, 28, generator=generator)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("stem", STEMS)
+@pytest.mark.parametrize(("make", "size"), [(tiny, 8), (ResNet18, 512)], ids=["small", "resnet18"])
+def test_backbones_return_one_feature_vector_an_image(
+    make: Callable[[int, Stem], Backbone], size: int, stem: Stem, channels: int
+) -> None:
+    backbone = make(channels, stem)
+    with torch.no_grad():
+        features = backbone(images(channels))
+    assert features.shape == (2, size)
+    assert features.isfinite().all()
+    assert backbone.num_features == size
+
+
+def test_resnet50_has_2048_features() -> None:
+    backbone = ResNet50(3, "conv7_maxpool").eval()
+    with torch.no_grad():
+        assert backbone(images(3)).shape == (2, 2048)
+    assert backbone.num_features == 2048
+
+
+@pytest.mark.parametrize(("stem", "size"), [(STEMS[0], 28), (STEMS[1], 14), (STEMS[2], 7)])
+def test_stems_divide_the_resolution_by_one_two_and_four(stem: Stem, size: int) -> None:
+    assert build_stem(stem, 3, 5)(images(3)).shape == (2, 5, size, size)
+
+
+def test_each_further_stage_halves_the_resolution() -> None:
+    backbone = tiny(1, "conv3")
+    sizes = []
+    x = backbone.stem(images(1))
+    for block in backbone.blocks:
+        x = block(x)
+        sizes.append(tuple(x.shape[1:]))
+    assert sizes == [(4, 28, 28), (4, 28, 28), (6, 14, 14), (6, 14, 14), (8, 7, 7), (8, 7, 7)]
+
+
+def test_every_parameter_of_a_backbone_is_trained() -> None:
+    for backbone in (tiny(1, "conv3"), ResNet18(1, "conv3")):
+        backbone(images(1)).square().sum().backward()
+        assert all(p.grad is not None for p in backbone.parameters())
+
+
+@pytest.mark.parametrize("make", [tiny, ResNet18], ids=["small", "resnet18"])
+def test_weights_depend_on_the_initialisation_alone(make: Callable[[int, Stem], Backbone]) -> None:
+    states = []
+    for seed in (0, 0, 1):
+        with initialisation(seed, "backbone"):
+            states.append(make(1, "conv3").state_dict())
+    first, again, other = states
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    kernels = [name for name in first if first[name].ndim == 4]
+    assert kernels
+    assert not any(torch.equal(first[name], other[name]) for name in kernels)
+
+
+@pytest.mark.parametrize("batch_norm", ["batch", "running"])
+def test_a_frozen_copy_has_no_gradient_and_the_original_keeps_its_own(
+    batch_norm: TeacherBatchNorm,
+) -> None:
+    backbone = tiny(1, "conv3")
+    frozen = frozen_copy(backbone, batch_norm)
+    assert not any(p.requires_grad for p in frozen.parameters())
+    assert not frozen(images(1)).requires_grad
+    assert all(p.requires_grad for p in backbone.parameters())
+    assert backbone.training
+    assert backbone.stem[1].running_mean is not None
+
+
+@pytest.mark.parametrize("batch_norm", ["batch", "running"])
+def test_a_frozen_copy_shares_nothing_with_the_original(batch_norm: TeacherBatchNorm) -> None:
+    backbone = tiny(1, "conv3")
+    frozen = frozen_copy(backbone, batch_norm)
+    before = {name: tensor.clone() for name, tensor in frozen.state_dict().items()}
+    expected = frozen(images(1))
+    backbone(images(1))
+    with torch.no_grad():
+        for parameter in backbone.parameters():
+            parameter.add_(1)
+    assert torch.equal(frozen(images(1)), expected)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in frozen.state_dict().items())
+
+
+def kinds(module: nn.Sequential) -> list[str]:
+    return [type(layer).__name__ for layer in module]
+
+
+def test_a_head_without_batchnorm_is_linear_layers_with_relu_between() -> None:
+    head = mlp([5, 7, 6, 3], batch_norm=False)
+    assert kinds(head) == ["Linear", "ReLU", "Linear", "ReLU", "Linear"]
+    assert [head[i].weight.shape for i in (0, 2, 4)] == [(7, 5), (6, 7), (3, 6)]
+    assert all(head[i].bias is not None for i in (0, 2, 4))
+    assert head(torch.zeros(4, 5)).shape == (4, 3)
+
+
+def test_a_head_with_batchnorm_normalises_its_hidden_layers_only() -> None:
+    head = mlp([5, 7, 3], batch_norm=True)
+    assert kinds(head) == ["Linear", "BatchNorm1d", "ReLU", "Linear"]
+    assert head[0].bias is None
+    assert head[1].num_features == 7
+    assert head[3].bias is not None
+
+
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_a_head_of_two_widths_is_one_linear_layer(batch_norm: bool) -> None:
+    head = mlp([5, 3], batch_norm=batch_norm)
+    assert kinds(head) == ["Linear"]
+    assert head[0].bias is not None
