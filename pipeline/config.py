@@ -1,6 +1,6 @@
 """params.yaml: read here and nowhere else, validated whole before anything runs.
 
-There are no hidden defaults: every number that shapes a result stands in params.yaml.
+There are no hidden defaults: every param has to be given in params.yaml.
 Importing this module imports no torch.
 """
 
@@ -37,7 +37,7 @@ from pipeline.registry import (
 )
 
 Probability = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 # One probability for both views, or a list of two, one a view.
 PerView = Annotated[
@@ -86,7 +86,7 @@ class Train(Section):
     """Training of each task; see ``pipeline.optim.Optimisation``."""
 
     epochs: Count
-    batch_size: Annotated[int, Field(ge=2)]
+    batch_size: Annotated[int, Field(ge=2, le=1_000_000)]
     optimizer: Literal["adamw", "sgd"]
     learning_rate: Positive
     weight_decay: NotNegative
@@ -291,7 +291,15 @@ def _explain(detail: ErrorDetails) -> str:
         reason = str(detail["ctx"]["error"])
         return f"{where}.{reason}" if where else reason
     message = detail["msg"][0].lower() + detail["msg"][1:]
-    return f"{where}: {message}, got {detail['input']!r}"
+    return f"{where}: {message}, got {_short(detail['input'])}"
+
+
+def _short(value: object) -> str:
+    """Return a value as YAML readers know it, cut where it is long."""
+    if isinstance(value, int) and value.bit_length() > 200:
+        return "a number of more than 60 digits"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _keys_of(location: tuple[int | str, ...]) -> list[str]:

@@ -16,8 +16,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-# What these modules do never reaches a state, a split or a figure.
-PRESENTATION = frozenset({"pipeline.errors", "pipeline.progress", "pipeline.cli"})
+# What these modules say never reaches a state, a split or a figure: messages, the progress
+# bar, and the names of files, which dvc.yaml depends on by itself.
+NOT_SHAPING = frozenset({"pipeline.errors", "pipeline.progress", "pipeline.layout"})
 
 
 def _source(module: str) -> Path | None:
@@ -55,7 +56,7 @@ def closure(modules: Iterable[str]) -> list[str]:
     while waiting:
         name = waiting.pop()
         path = _source(name)
-        if path is None or name in seen or name in PRESENTATION:
+        if path is None or name in seen or name in NOT_SHAPING:
             continue
         seen.add(name)
         waiting |= imported_modules(path)

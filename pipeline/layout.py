@@ -9,6 +9,7 @@ MAX_TASKS = 20  # the task slots of dvc.yaml
 PARAMS = Path("params.yaml")
 PLAN = Path("data/plan")
 SPLITS = Path("data/splits")
+SPLIT_ORIGIN = SPLITS / "origin.json"
 STATES = Path("data/states")
 LOGS = Path("data/logs")
 EVALUATIONS = Path("data/evaluations")

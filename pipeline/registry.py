@@ -13,10 +13,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Width = Annotated[int, Field(ge=1, le=65536)]
-Widths = Annotated[list[Width], Field(min_length=1)]
+Positive = Annotated[float, Field(gt=0, le=1000)]
+NotNegative = Annotated[float, Field(ge=0, le=1000)]
+Temperature = Annotated[float, Field(ge=0.001, le=1000)]
+Width = Annotated[int, Field(ge=1, le=16384)]
+Widths = Annotated[list[Width], Field(min_length=1, max_length=16)]
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ METHODS = {
     "simclr": Component(
         "pipeline.methods.simclr:SimCLR",
         "contrast each image's two views with all others (Chen et al., 2020)",
-        {"temperature": Positive, "distill_temperature": Positive, "projector": Widths},
+        {"temperature": Temperature, "distill_temperature": Temperature, "projector": Widths},
     ),
 }
 

@@ -48,6 +48,9 @@ def refuses(project: Project, *command: str) -> str:
         ({"distill_weight: 1.0": "distill_weight: .nan"}, "distill_weight: input should be"),
         ({"distill_weight: 1.0": 'distill_weight: "one"'}, "valid number, got 'one'"),
         ({"flip: 0.5": "flip: [0.5, 2]"}, "augment.flip.1: input should be less than or equal to 1"),
+        ({"epochs: 2": "epochs: 99999999999999999999"}, "train.epochs: input should be less"),
+        ({"\nseed: 0": "\nseed: 0x" + "f" * 9000}, "got a number of more than 60 digits"),
+        ({"blocks: 1": "blocks: [" + "1, " * 99 + "1]"}, "..."),
         ({"flip: 0.5": "flip: true"}, "augment.flip: input should be a valid number, got True"),
         ({"[0.2, 1.0]": "[0.9, 0.2]"}, "augment.crop_scale must rise"),
         ({"warmup_epochs: 1": "warmup_epochs: 2"}, "train.warmup_epochs must be below epochs (2)"),
@@ -153,6 +156,48 @@ def test_params_edited_after_the_plan_are_noticed(project: Project) -> None:
     project.train_through(0)
     project.edit({"crop_scale: [0.2": "crop_scale: [0.3"})
     assert "is not what the params and the code say now" in refuses(project, "train", "1")
+
+
+def test_splits_of_another_plan_are_refused(project: Project) -> None:
+    project.train_through(1)
+    project.edit({"split_seed: 0": "split_seed: 1"})
+    project.must("plan")
+    for command in (("train", "1"), ("evaluate", "1"), ("evaluate", "0")):
+        assert "are of another plan; run `cassle prepare` first" in refuses(project, *command)
+    project.must("prepare")
+    assert "has another split than the plan" in refuses(project, "evaluate", "1")
+
+
+def test_a_report_of_another_plan_is_refused(project: Project) -> None:
+    project.run_all(3)
+    project.edit({"distill_weight: 1.0": "distill_weight: 0.5"})
+    project.must("plan")
+    assert "evaluations/task_2.json is of another plan" in refuses(project, "report")
+
+
+def test_a_linear_evaluation_that_diverges_is_no_accuracy(project: Project) -> None:
+    # Weights grow a millionfold a step: float32 overflows within the first epoch.
+    project.edit(
+        {
+            "learning_rate: 0.1\n": "learning_rate: 1000\n",
+            "weight_decay: 0.0\n": "weight_decay: 1000\n",
+            "batch_size: 256": "batch_size: 4",
+        }
+    )
+    project.train_through(0)
+    assert "weights that are not finite" in refuses(project, "evaluate", "0")
+
+
+def test_the_full_set_does_not_land_in_the_folder_of_the_subset(project: Project) -> None:
+    Path("data/fashion_mnist/SHA256SUMS").write_text("")
+    project.edit({"full: false": "full: true"})
+    project.must("plan")
+    assert "holds the subset, and data.full is true" in refuses(project, "prepare")
+
+
+def test_check_compares_the_batch_with_the_smallest_task(project: Project) -> None:
+    project.edit({"batch_size: 16": "batch_size: 49"})
+    assert "is above the 48 images of the smallest task" in refuses(project, "check")
 
 
 def test_a_task_above_num_tasks_is_refused_outside_dvc(project: Project) -> None:

@@ -20,6 +20,12 @@ FILES = {
 class FashionMNIST(Source):
     """Four gzipped idx files in ``root``, or torchvision's copy under it (``full``)."""
 
+    def present(self) -> bool:
+        """Return whether the full set is there; the subset always has to be."""
+        folder = self.root / "FashionMNIST" / "raw"
+        names = [name for pair in FILES.values() for name in pair]
+        return not self.full or all((folder / name).is_file() for name in names)
+
     def labels(self, part: Part) -> Bytes:
         """Return the labels, 0 to 9, ``(N,)``."""
         return self._read(part)[1]
@@ -71,6 +77,11 @@ class FashionMNIST(Source):
         """Return where torchvision keeps the full set, fetching it if need be."""
         from torchvision.datasets import FashionMNIST as Loader
 
+        if (self.root / "SHA256SUMS").is_file():
+            raise DataError(
+                f"data.root: '{self.root}' holds the subset, and data.full is true; "
+                "set data.root to another folder, e.g. data/raw"
+            )
         folder = self.root / "FashionMNIST" / "raw"
         try:
             Loader(str(self.root), download=True)

@@ -26,6 +26,10 @@ class Source(ABC):
         self.full = full
 
     @abstractmethod
+    def present(self) -> bool:
+        """Return whether reading would find the files without fetching any."""
+
+    @abstractmethod
     def labels(self, part: Part) -> Bytes:
         """Return the label of each image, ``(N,)``.
 

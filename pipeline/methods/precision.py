@@ -15,8 +15,6 @@ P = ParamSpec("P")
 def _widen(value: object) -> object:
     if isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16):
         return value.float()
-    if isinstance(value, tuple):
-        return tuple(_widen(item) for item in value)
     return value
 
 

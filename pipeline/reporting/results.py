@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from pipeline import layout
-from pipeline.errors import DataError, RunError
+from pipeline.errors import RunError
 from pipeline.files import Json, read_csv, read_json
 from pipeline.metrics import average_accuracy, forgetting, forward_transfer
 
@@ -48,8 +49,12 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def read_results(params: Json) -> Results:
+def read_results(params: Json, evaluations: Sequence[str]) -> Results:
     """Return the results of the planned run.
+
+    Args:
+        params: params.yaml as it was planned.
+        evaluations: the digest of each evaluation's slot in the plan, from after task 0 on.
 
     Raises:
         PipelineError: an evaluation, a split, a log or a timing is missing or unreadable.
@@ -59,12 +64,12 @@ def read_results(params: Json) -> Results:
     matrix = []
     for after in range(num_tasks + 1):
         remedy = f"run `cassle evaluate {after}` first (or `dvc repro`)"
-        row = cast(Json, _required(layout.evaluation(after), remedy)["accuracy"])
-        if list(row) != [str(task) for task in tasks]:
-            raise DataError(
-                f"{layout.evaluation(after)} scores the tasks {', '.join(row)}, expected 1 to "
-                f"{num_tasks}; {remedy}"
+        evaluation = _required(layout.evaluation(after), remedy)
+        if evaluation.get("plan") != evaluations[after]:
+            raise RunError(
+                f"{layout.evaluation(after)} is of another plan (params or code changed); {remedy}"
             )
+        row = cast(Json, evaluation["accuracy"])
         matrix.append([cast(float, row[str(task)]) for task in tasks])
     epochs: list[dict[str, str]] = []
     for task in tasks:

@@ -13,10 +13,17 @@ HEADLINES = {
     "forgetting": "forgetting F",
     "forward_transfer": "forward transfer FT",
 }
-PROTOCOL = (
-    "one linear classifier over all classes on frozen features of all training images, "
-    "no class masked"
-)
+
+
+def protocol(params: Json) -> str:
+    """Say how the accuracies came about."""
+    linear = cast(Json, params["linear_eval"])
+    scale = "standardised" if linear["standardize"] else "plain"
+    return (
+        "offline linear evaluation after each task, one linear classifier over all classes on "
+        f"frozen, {scale} features of all training images (SGD, {linear['epochs']} epochs), "
+        "no class masked"
+    )
 
 
 def row_name(after_task: int) -> str:
@@ -38,7 +45,7 @@ def markdown(results: Results, revision: str) -> str:
         f"# {params['dataset']}, {params['scenario']}-incremental: "
         f"{params['method']} with {params['strategy']}",
         "",
-        f"Accuracies in percent: {PROTOCOL}.",
+        f"Accuracies in percent: {protocol(params)}.",
         "",
         "| figure | value |",
         "| --- | ---: |",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.config import Params
+import numpy as np
+
+from pipeline.config import Params, dataset_entry
+from pipeline.data.tasks import class_incremental
 from pipeline.device import Device, choose_device
-from pipeline.errors import RunError
+from pipeline.errors import ParamsError, RunError
 from pipeline.stages.plan import resolve
 from pipeline.stages.slots import open_source
 
@@ -18,14 +21,35 @@ def run(params: Params, device: Device) -> None:
         PipelineError: the first one that is not.
     """
     print(f"params: {params.method} with {params.strategy}, {params.num_tasks} tasks")
-    slot = resolve(params)["prepare"]
-    assert slot is not None, "the plan has no prepare slot"
-    source = open_source(slot)
-    print(f"data: {len(source.labels('train'))} training, {len(source.labels('test'))} test images")
+    _check_data(params)
     if device is not Device.auto:
         print(f"device: {choose_device(device)}")
     require_repository(Path.cwd())
     print("repository: git and DVC")
+
+
+def _check_data(params: Params) -> None:
+    """Check that the images are there and that each task has enough of them."""
+    slot = resolve(params)["prepare"]
+    assert slot is not None, "the plan has no prepare slot"
+    source = open_source(slot)
+    if not source.present():
+        print(f"data: the full set is not unpacked in {source.root} yet; prepare will see to it")
+        return
+    labels = source.labels("train")
+    groups = class_incremental(
+        len(dataset_entry(params).classes), params.num_tasks, params.split_seed
+    )
+    smallest = min(int(np.isin(labels, group).sum()) for group in groups)
+    if smallest < params.train.batch_size:
+        raise ParamsError(
+            f"train.batch_size ({params.train.batch_size}) is above the {smallest} images of the "
+            "smallest task; lower it or num_tasks"
+        )
+    print(
+        f"data: {len(labels)} training and {len(source.labels('test'))} test images, "
+        f"{smallest} or more a task"
+    )
 
 
 def require_repository(folder: Path) -> None:

@@ -12,7 +12,7 @@ from pipeline import layout
 from pipeline.data.augment import Augment
 from pipeline.data.source import Part, Source
 from pipeline.device import Device, choose_device
-from pipeline.errors import DataError
+from pipeline.errors import DataError, RunError
 from pipeline.evaluation.features import extract
 from pipeline.evaluation.linear import (
     LinearEvaluation,
@@ -20,7 +20,7 @@ from pipeline.evaluation.linear import (
     standardization,
     train_classifier,
 )
-from pipeline.files import Json, write_json
+from pipeline.files import Json, digest, file_digest, write_json
 from pipeline.seeding import generator
 from pipeline.stages.slots import build_backbone, open_source, part, read_split, require_slot
 from pipeline.state import load_module, load_state
@@ -43,6 +43,8 @@ def run(task: int, device: Device) -> None:
     path = layout.state(task)
     stage = "cassle init" if task == 0 else f"cassle train {task}"
     origin: Json = {"task": task, "backbone": slot["backbone"], "plan": slot["state"]}
+    if task > 0:
+        origin["split"] = file_digest(layout.split(task)) if layout.split(task).is_file() else None
     state = load_state(path, origin, f"run `{stage}` first (or `dvc repro`)")
     backbone = build_backbone(part(slot, "backbone"))
     load_module(backbone, state.section("method.backbone"), path)
@@ -71,12 +73,20 @@ def run(task: int, device: Device) -> None:
         schedule,
         generator(cast(int, slot["seed"]), "linear evaluation"),
     )
+    if not (train_features.isfinite().all() and classifier.weight.isfinite().all()):
+        raise RunError(
+            f"the linear evaluation of {path} gave weights that are not finite; lower "
+            f"linear_eval.learning_rate ({schedule.learning_rate}), or train the state again"
+        )
     test_labels = test_labels.to(str(where))
     accuracies: Json = {}
     for number in range(1, len(splits) + 1):
         chosen = (test_tasks == number).to(str(where))
         accuracies[str(number)] = accuracy(classifier, test_features[chosen], test_labels[chosen])
-    write_json(layout.evaluation(task), {"after_task": task, "accuracy": accuracies})
+    write_json(
+        layout.evaluation(task),
+        {"after_task": task, "accuracy": accuracies, "plan": digest(slot)},
+    )
     logger.info(
         "after task %d: %s",
         task,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pipeline import layout
 from pipeline.config import Params, dataset_entry, options
 from pipeline.errors import RunError
-from pipeline.files import Json, JsonValue, digest, dump_json, write_text
+from pipeline.files import Json, JsonValue, digest, dump_json, read_json, write_text
 from pipeline.fingerprint import code_fingerprint
 from pipeline.registry import BACKBONES, METHODS, STRATEGIES
 
@@ -30,33 +30,43 @@ def resolve(params: Params) -> dict[str, Json | None]:
         within = task <= params.num_tasks
         made_by = slots["init" if task == 0 else f"train_{task}"]
         slots[f"evaluate_{task}"] = _evaluate(params, task, digest(made_by)) if within else None
-    slots["report"] = _report(params)
+    evaluations = [slots[f"evaluate_{task}"] for task in range(params.num_tasks + 1)]
+    slots["report"] = _report(params, [digest(slot) for slot in evaluations])
     return slots
 
 
 def write(params: Params) -> None:
     """Write the plan; files that would not change are left alone."""
-    for name, slot in resolve(params).items():
-        text = dump_json(slot)
-        path = layout.plan(name)
+    texts = {layout.plan(name): dump_json(slot) for name, slot in resolve(params).items()}
+    for path, text in texts.items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             write_text(path, text)
+    # DVC keeps the folder between runs, so that a refused params.yaml takes nothing away.
+    for stray in set(layout.PLAN.iterdir()) - set(texts):
+        stray.unlink()
 
 
 def require_current(params: Params, name: str) -> None:
-    """Check that a slot's file says what params.yaml and the code say now.
+    """Check that a slot's file, and the splits, are of what params.yaml and the code say now.
 
     Raises:
-        RunError: it does not, or there is none.
+        RunError: they are not, or there are none.
     """
     path = layout.plan(name)
+    slots = resolve(params)
     if not path.is_file():
         raise RunError(f"{path} is missing; run `cassle plan` first")
-    if path.read_text(encoding="utf-8") != dump_json(resolve(params)[name]):
+    if path.read_text(encoding="utf-8") != dump_json(slots[name]):
         raise RunError(
             f"{path} is not what the params and the code say now; run `cassle plan`, then the "
             "stages in order (or `dvc repro`, which runs just those that changed)"
         )
+    if name in ("prepare", "init"):
+        return
+    remedy = "run `cassle prepare` first"
+    origin = read_json(layout.SPLIT_ORIGIN, RunError, remedy)
+    if origin is None or origin.get("plan") != digest(slots["prepare"]):
+        raise RunError(f"the splits in {layout.SPLITS} are of another plan; {remedy}")
 
 
 def _dataset(params: Params) -> Json:
@@ -104,6 +114,7 @@ def _prepare(params: Params) -> Json:
         "scenario": params.scenario,
         "num_tasks": params.num_tasks,
         "split_seed": params.split_seed,
+        "slots": layout.MAX_TASKS,
         "code": code_fingerprint("pipeline.stages.prepare", dataset_entry(params).module),
     }
 
@@ -181,8 +192,9 @@ def _evaluate(params: Params, task: int, made_by: str) -> Json:
     }
 
 
-def _report(params: Params) -> Json:
+def _report(params: Params, evaluations: list[str]) -> Json:
     return {
+        "evaluations": evaluations,
         "params": _json(params.model_dump(exclude_none=True)),
         "code": code_fingerprint("pipeline.stages.report"),
     }

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline import layout
 from pipeline.data.tasks import class_incremental
 from pipeline.errors import DataError
-from pipeline.files import Json, write_json
+from pipeline.files import Json, digest, write_json
 from pipeline.stages.slots import open_source, part, require_slot
 
 logger = logging.getLogger(__name__)
@@ -54,6 +54,8 @@ def run() -> None:
             len(cast(list[int], split["train"])),
             len(cast(list[int], split["test"])),
         )
-    splits += [None] * (layout.MAX_TASKS - len(splits))
+    splits += [None] * (cast(int, slot["slots"]) - len(splits))
     for task, content in enumerate(splits, start=1):
         write_json(layout.split(task), content)
+    # Apart from the tasks' files: a param that moves no image must not train them again.
+    write_json(layout.SPLIT_ORIGIN, {"plan": digest(slot)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from typing import cast
 
 from rich.console import Console
 
@@ -19,7 +20,8 @@ def run() -> None:
     Raises:
         PipelineError: an evaluation, a split or a log of the run is missing or unreadable.
     """
-    results = read_results(part(require_slot("report"), "params"))
+    slot = require_slot("report")
+    results = read_results(part(slot, "params"), cast(list[str], slot["evaluations"]))
     write_json(REPORTS / "metrics.json", results.metrics())
     matrix_rows: list[dict[str, str | int | float]] = [
         {"after_task": after, "task": task, "accuracy": value}
@@ -50,14 +52,16 @@ def _write_losses(results: Results) -> None:
 
 
 def git_revision() -> str:
-    """Return the checked-out commit, marked if the tree differs from it."""
+    """Return the checked-out commit, marked if what shapes a result differs from it."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
     try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        revision = git("rev-parse", "--short=12", "HEAD")
+        # Not the whole tree: DVC has just moved dvc.lock and the reports.
+        changed = git("status", "--porcelain", "--", "pipeline", "params.yaml", "dvc.yaml")
     except (OSError, subprocess.CalledProcessError):
-        return "unknown (not a git repository)"
-    return described.stdout.strip()
+        return "unknown (no git repository or no commit)"
+    return f"{revision}, with uncommitted changes to code or params" if changed else revision
