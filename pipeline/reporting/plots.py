@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -58,15 +60,13 @@ def accuracy_over_tasks(results: Results, path: Path) -> None:
         column = [row[task] for row in results.matrix]
         axes.plot(steps, column, color="0.7", linewidth=1, zorder=1)
         axes.plot(task + 1, column[task + 1], "o", color="0.5", markersize=4, zorder=2)
-        axes.annotate(
-            f"task {task + 1}",
-            (steps[-1], column[-1]),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-            color="0.4",
-        )
+    low, high = axes.get_ylim()
+    gap = 0.045 * (high - low)
+    heights = _apart(results.matrix[-1], gap)
+    axes.set_ylim(low, max(high, *(height + gap for height in heights)))
+    for task, height in enumerate(heights, start=1):
+        place = (steps[-1] + 0.05 * len(steps), height)
+        axes.annotate(f"task {task}", place, va="center", fontsize=8, color="0.4")
     means = [sum(row) / len(row) for row in results.matrix]
     axes.plot(
         steps, means, "o-", color=COLOURS[0], linewidth=2.5, zorder=3, label="mean of all tasks"
@@ -84,14 +84,23 @@ def accuracy_over_tasks(results: Results, path: Path) -> None:
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
     axes.plot([], [], "o", color="0.5", markersize=4, label="a task when it was learnt")
-    axes.set_xlim(-0.3, steps[-1] + 0.06 * steps[-1] + 0.3)
+    axes.set_xlim(-0.3, steps[-1] + 0.15 * len(steps))
     axes.set_xticks(steps, ["random", *(str(step) for step in steps[1:])])
     axes.set_xlabel("tasks learnt")
     axes.set_ylabel("accuracy (%)")
     axes.set_title(_title(results), fontsize=10)
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(loc="lower right", fontsize=8)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     _save(figure, path)
+
+
+def _apart(values: Sequence[float], gap: float) -> list[float]:
+    """Return heights for labels at ``values``, moved up where they would overlap."""
+    heights = list(values)
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    for below, above in pairwise(order):
+        heights[above] = max(heights[above], heights[below] + gap)
+    return heights
 
 
 def losses(results: Results, path: Path) -> None:
@@ -118,7 +127,7 @@ def losses(results: Results, path: Path) -> None:
     axes.set_xlabel("epochs, all tasks in a row")
     axes.set_ylabel("loss (mean over the epoch)")
     axes.set_title(_title(results), fontsize=10)
-    axes.legend(loc="center right", fontsize=8)
+    figure.legend(loc="outside right upper", fontsize=8)
     _save(figure, path)
 
 
