@@ -82,16 +82,43 @@ class AugmentParams(Section):
         return self
 
 
+class Lars(Section):
+    """What only LARS takes; see ``pipeline.lars.LARS``."""
+
+    trust_coefficient: Positive
+    clip: bool
+
+
 class Train(Section):
     """Training of each task; see ``pipeline.optim.Optimisation``."""
 
     epochs: Count
     batch_size: Annotated[int, Field(ge=2, le=1_000_000)]
-    optimizer: Literal["adamw", "sgd"]
+    optimizer: Literal["adamw", "sgd", "lars"]
+    lars: Lars | None = None
     learning_rate: Positive
     weight_decay: NotNegative
+    exclude_norms_and_biases: bool
     warmup_epochs: NotNegative
+    warmup_start: NotNegative
+    final_learning_rate: NotNegative
     precision: Literal["auto", "32-true", "bf16-mixed"]
+
+    @model_validator(mode="after")
+    def _rates_below_the_peak(self) -> Self:
+        for name in ("warmup_start", "final_learning_rate"):
+            if getattr(self, name) > self.learning_rate:
+                raise ValueError(
+                    f"{name} must be at most learning_rate ({self.learning_rate}), "
+                    f"got {getattr(self, name)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _lars_has_its_options(self) -> Self:
+        if self.optimizer == "lars" and self.lars is None:
+            raise ValueError(f"lars is missing; add its options: {', '.join(Lars.model_fields)}")
+        return self
 
     @model_validator(mode="after")
     def _warmup_within_epochs(self) -> Self:

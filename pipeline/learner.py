@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 import pytorch_lightning as pl
@@ -9,12 +10,15 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from pipeline.collapse import COLLAPSED_RANK, COLLAPSED_STD, projection_std, rankme
 from pipeline.data.augment import Augment
 from pipeline.errors import RunError
-from pipeline.methods.base import Method
+from pipeline.methods.base import Method, Position
 from pipeline.optim import Optimisation, build_optimizer, warmup_cosine
 from pipeline.seeding import generator
 from pipeline.strategies.base import Step, Strategy
+
+logger = logging.getLogger(__name__)
 
 REMEDIES = "lower train.learning_rate, raise train.warmup_epochs, or set train.precision: 32-true"
 
@@ -56,6 +60,8 @@ class Learner(pl.LightningModule):
         self.epoch_rows: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}
         self._step: Step | None = None
+        self._projections: Tensor | None = None
+        self._warned = False
 
     def training_step(self, images: Tensor, index: int) -> Tensor:
         """Return L_SSL plus the strategy's terms for a batch."""
@@ -65,22 +71,30 @@ class Learner(pl.LightningModule):
         )
         views = self.strategy.mix(views)
         encoded = self.method.encode(views)
-        self._step = Step(self.method, views, encoded, self.global_step / self.total_steps)
+        self._step = Step(self.method, views, encoded, self._position())
         terms = {"ssl": self.method.loss(views, encoded), **self.strategy.terms(self._step)}
         loss = torch.stack(list(terms.values())).sum()
         for name, value in {"loss": loss, **terms}.items():
             self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value.detach()
         return loss
 
+    def _position(self) -> Position:
+        return Position(self.global_step, self.steps_per_epoch, self.total_steps)
+
+    def on_after_backward(self) -> None:
+        """Let the method change gradients."""
+        self.method.after_backward(self._position())
+
     def on_train_batch_end(self, outputs: object, batch: Tensor, batch_idx: int) -> None:
         """Let method and strategy update what no gradient trains."""
         assert self._step is not None, "a batch ended that never began"
-        self.method.after_step(self.global_step / self.total_steps)
+        self.method.after_step(self._position())
         self.strategy.after_step(self._step)
+        self._projections = torch.cat(self._step.encoded.projections).detach()
         self._step = None
 
     def on_train_epoch_end(self) -> None:
-        """Note the epoch's mean of each loss term and the learning rate.
+        """Note the epoch's mean of each loss term, the signs of collapse and the rate.
 
         Raises:
             RunError: a term is not finite.
@@ -93,8 +107,28 @@ class Learner(pl.LightningModule):
                     f"{value}; {REMEDIES}. States of earlier tasks are untouched"
                 )
         epoch = {"task": self.task, "epoch": self.current_epoch + 1, "step": self.global_step}
-        self.epoch_rows.append(epoch | row | {"learning_rate": self.learning_rate})
+        assert self._projections is not None, "an epoch ended that had no step"
+        signs = {
+            "projection_std": projection_std(self._projections),
+            "projection_rank": rankme(self._projections),
+        }
+        if signs["projection_std"] < COLLAPSED_STD or signs["projection_rank"] < COLLAPSED_RANK:
+            self._warn_of_collapse(signs)
+        self.epoch_rows.append(epoch | row | signs | {"learning_rate": self.learning_rate})
         self._sums = {}
+
+    def _warn_of_collapse(self, signs: dict[str, float]) -> None:
+        """Say once a task that the projections say the same of all images."""
+        if not self._warned:
+            logger.warning(
+                "task %d, epoch %d: the projections have collapsed (spread %.3f of 1, effective "
+                "rank %.1f); lower train.learning_rate or change the options of the method",
+                self.task,
+                self.current_epoch + 1,
+                signs["projection_std"],
+                signs["projection_rank"],
+            )
+        self._warned = True
 
     def mean_terms(self) -> dict[str, float]:
         """Return the mean of each loss term over the epoch so far."""
@@ -112,8 +146,12 @@ class Learner(pl.LightningModule):
         optimizer = build_optimizer([self.method, self.strategy], self.optimisation)
         warmup = round(self.optimisation.warmup_epochs * self.steps_per_epoch)
 
+        peak = self.optimisation.learning_rate
+        start = self.optimisation.warmup_start / peak
+        final = self.optimisation.final_learning_rate / peak
+
         def share_of_peak(step: int) -> float:
-            return warmup_cosine(step, warmup, self.total_steps)
+            return warmup_cosine(step, warmup, self.total_steps, start, final)
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share_of_peak)
         return {

@@ -1,4 +1,4 @@
-"""Optimisers and the learning rate over a task."""
+"""The learning rate over a task, and which parameters the optimiser moves how."""
 
 from __future__ import annotations
 
@@ -9,52 +9,92 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from pipeline.lars import LARS
+
+MOMENTUM = 0.9  # of sgd and lars
+
+
+@dataclass(frozen=True)
+class LarsOptions:
+    """What only LARS takes; see ``pipeline.lars.LARS``."""
+
+    trust_coefficient: float
+    clip: bool
+
 
 @dataclass(frozen=True)
 class Optimisation:
     """How the weights move within a task; every task starts the schedule anew.
 
     Attributes:
-        optimizer: ``adamw`` or ``sgd`` (with momentum 0.9).
+        optimizer: ``adamw``, ``sgd`` (momentum 0.9) or ``lars`` (sgd with a rate a layer).
         learning_rate: the peak, reached when the warm-up ends.
-        weight_decay: of the weight matrices and kernels; biases and the parameters of
-            norms have none.
-        warmup_epochs: epochs of linear rise from almost 0; may be a fraction.
+        weight_decay: of the weight matrices and kernels.
+        exclude_norms_and_biases: whether biases and the parameters of norms have no weight
+            decay, and no rate of their own under lars.
         epochs: epochs of the task, the warm-up included.
+        warmup_epochs: epochs of linear rise; may be a fraction.
+        warmup_start: the learning rate from which the warm-up rises.
+        final_learning_rate: the learning rate when the task ends.
+        lars: options of lars, where it is the optimiser.
     """
 
-    optimizer: Literal["adamw", "sgd"]
+    optimizer: Literal["adamw", "sgd", "lars"]
     learning_rate: float
     weight_decay: float
-    warmup_epochs: float
+    exclude_norms_and_biases: bool
     epochs: int
+    warmup_epochs: float
+    warmup_start: float
+    final_learning_rate: float
+    lars: LarsOptions | None = None
 
 
-def warmup_cosine(step: int, warmup_steps: int, total_steps: int) -> float:
+def warmup_cosine(
+    step: int, warmup_steps: int, total_steps: int, start: float = 0.0, final: float = 0.0
+) -> float:
     """Return the share of the peak learning rate at a step.
 
-    Rises linearly from 1/warmup_steps to 1 over the warm-up, then falls along half a
-    cosine to 0 when the task ends.
+    Rises linearly from (almost) ``start`` to 1 over the warm-up, then falls along half a
+    cosine to ``final`` when the task ends.
+
+    Differs from the reference: the rate moves every step, not every epoch.
 
     Args:
         step: the step about to be taken, from 0.
         warmup_steps: steps of the warm-up, 0 or more.
         total_steps: steps of the task.
+        start: the share from which the warm-up rises.
+        final: the share when the task ends.
     """
     if step < warmup_steps:
-        return (step + 1) / warmup_steps
+        return start + (1 - start) * ((step + 1) / warmup_steps)
     progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    return final + (1 - final) * (0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
 def build_optimizer(modules: list[nn.Module], optimisation: Optimisation) -> torch.optim.Optimizer:
     """Return the optimiser over the trainable parameters of ``modules``."""
     trainable = [p for module in modules for p in module.parameters() if p.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in trainable if p.ndim > 1]},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
-    ]
     rate, decay = optimisation.learning_rate, optimisation.weight_decay
+    excluding = optimisation.exclude_norms_and_biases
+    excluded = [p for p in trainable if p.ndim <= 1 and excluding]
+    included = [p for p in trainable if p.ndim > 1 or not excluding]
+    groups: list[dict[str, Any]] = [{"params": included}]
+    if excluded:
+        groups.append({"params": excluded, "weight_decay": 0.0})
     if optimisation.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=rate, weight_decay=decay)
-    return torch.optim.SGD(groups, lr=rate, momentum=0.9, weight_decay=decay)
+    if optimisation.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=rate, momentum=MOMENTUM, weight_decay=decay)
+    assert optimisation.lars is not None, "lars without its options"
+    if excluded:
+        groups[1]["adaptive"] = False
+    return LARS(
+        groups,
+        lr=rate,
+        momentum=MOMENTUM,
+        weight_decay=decay,
+        trust_coefficient=optimisation.lars.trust_coefficient,
+        clip=optimisation.lars.clip,
+    )

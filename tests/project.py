@@ -21,7 +21,7 @@ PER_CLASS = {"train": 16, "t10k": 4}
 SMALL = {
     "num_tasks: 5": "num_tasks: 3",
     "widths: [16, 32, 64]": "widths: [4, 8]",
-    "projector: [256, 128]": "projector: [16, 8]",
+    r"(  simclr:(?:\n    [^\n]*)*\n    projector:) \[256, 128\]": r"\1 [16, 8]",
     "predictor_hidden: 512": "predictor_hidden: 16",
     "batch_size: 128": "batch_size: 16",
     "warmup_epochs: 2": "warmup_epochs: 1",

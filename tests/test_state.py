@@ -221,8 +221,8 @@ def test_a_module_takes_exactly_its_own_tensors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"running_var": None}, "Missing key"),
-        ({"extra": torch.ones(3)}, "Unexpected key"),
+        ({"running_var": None}, "is missing"),
+        ({"extra": torch.ones(3)}, "extra is unknown"),
         ({"weight": torch.ones(4)}, "size mismatch"),
         ({"weight": torch.ones(1)}, "size mismatch"),
     ],

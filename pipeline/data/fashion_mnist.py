@@ -20,11 +20,15 @@ FILES = {
 class FashionMNIST(Source):
     """Four gzipped idx files in ``root``, or torchvision's copy under it (``full``)."""
 
+    @property
+    def _raw(self) -> Path:
+        """Where torchvision keeps the full set."""
+        return self.root / "FashionMNIST" / "raw"
+
     def present(self) -> bool:
         """Return whether the full set is there; the subset always has to be."""
-        folder = self.root / "FashionMNIST" / "raw"
         names = [name for pair in FILES.values() for name in pair]
-        return not self.full or all((folder / name).is_file() for name in names)
+        return not self.full or all((self._raw / name).is_file() for name in names)
 
     def labels(self, part: Part) -> Bytes:
         """Return the labels, 0 to 9, ``(N,)``."""
@@ -34,6 +38,7 @@ class FashionMNIST(Source):
         """Return the images, ``(N, 1, 28, 28)``."""
         return self._read(part)[0][:, None]
 
+    @functools.cache  # noqa: B019 - see _read
     def fingerprint(self, part: Part) -> str:
         """Return the SHA-256 of the images and labels of a part."""
         images, labels = self._read(part)
@@ -82,14 +87,13 @@ class FashionMNIST(Source):
                 f"data.root: '{self.root}' holds the subset, and data.full is true; "
                 "set data.root to another folder, e.g. data/raw"
             )
-        folder = self.root / "FashionMNIST" / "raw"
         try:
             Loader(str(self.root), download=True)
         except (RuntimeError, OSError) as error:
             raise DataError(
-                f"data.full: the full set is not in {folder} and cannot be fetched ({error}); "
+                f"data.full: the full set is not in {self._raw} and cannot be fetched ({error}); "
                 "put the four files train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
                 "t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz there, "
                 "or set data.full: false"
             ) from error
-        return folder, ""
+        return self._raw, ""

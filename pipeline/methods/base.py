@@ -26,13 +26,43 @@ class Encoded:
     projections: tuple[Tensor, ...]
 
 
+@dataclass(frozen=True)
+class Position:
+    """Where in a task training is.
+
+    Attributes:
+        step: steps of the task that are done.
+        steps_per_epoch: steps of an epoch.
+        total_steps: steps of the task.
+    """
+
+    step: int
+    steps_per_epoch: int
+    total_steps: int
+
+    @property
+    def progress(self) -> float:
+        """The share of the task's steps that are done, in [0, 1]."""
+        return self.step / self.total_steps
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the next step, from 0."""
+        return self.step // self.steps_per_epoch
+
+
 class Method(nn.Module, ABC):
     """A self-supervised objective and the network it trains.
 
-    A subclass makes its modules in ``__init__`` (everything that must cross a task
-    boundary has to be a parameter or a buffer), sets ``projection_dim``, and gives
-    ``loss``. Distillation then works: by default L_D of the objective is the mean over the
-    views of ``compare(predicted, past)``.
+    A subclass makes its modules in ``__init__`` around a backbone that already has its
+    weights, sets ``projection_dim``, and gives ``loss`` and ``compare``. All parameters and
+    persistent buffers cross task boundaries; what has to start anew with each task is a
+    buffer that is not persistent. Distillation then works: by default L_D is the mean over
+    the views of ``compare(predicted, past)``.
+
+    With several processes, what a loss takes over the batch (negatives, correlations,
+    assignments) it takes over the batches of all of them: see
+    ``pipeline.methods.distributed.gather``.
     """
 
     backbone: Backbone
@@ -63,9 +93,19 @@ class Method(nn.Module, ABC):
         """Return L_D for one set of pairs, a scalar.
 
         Args:
-            predicted: g(z), the past as predicted from the present, ``(N, D)``.
-            past: z̄ of the same images and views, ``(N, D)``, without gradient.
+            predicted: g(z), the past as predicted from the present, through
+                ``distill_head``: ``(N, D)``.
+            past: z̄ of the same images and views through the frozen network's
+                ``distill_target``, ``(N, D)``, without gradient.
         """
+
+    def distill_head(self) -> nn.Module:
+        """Return a new layer after g that L_D trains; the identity for most methods."""
+        return nn.Identity()
+
+    def distill_target(self, projections: Tensor) -> Tensor:
+        """Return what L_D compares with of z̄ ``(N, D)``: z̄ itself for most methods."""
+        return projections
 
     def distill(self, predicted: tuple[Tensor, ...], past: tuple[Tensor, ...]) -> Tensor:
         """Return L_D over all views: the mean of ``compare`` (CaSSLe, section 4).
@@ -77,9 +117,16 @@ class Method(nn.Module, ABC):
         terms = [self.compare(p, z) for p, z in zip(predicted, past, strict=True)]
         return torch.stack(terms).mean()
 
-    def after_step(self, progress: float) -> None:
+    def after_backward(self, at: Position) -> None:
+        """Change gradients before the optimiser's step.
+
+        Args:
+            at: where training is; this step is not counted yet.
+        """
+
+    def after_step(self, at: Position) -> None:
         """Update what is not trained by gradient (momentum networks, queues).
 
         Args:
-            progress: the share of the task's steps that are done, in (0, 1].
+            at: where training is; this step is counted.
         """

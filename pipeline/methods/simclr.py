@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.methods.base import Encoded, Method, Views
+from pipeline.methods.distributed import gather
 from pipeline.methods.precision import in_float32
 from pipeline.models.backbone import Backbone
 from pipeline.models.heads import mlp
@@ -90,13 +91,13 @@ class SimCLR(Method):
         self.distill_temperature = distill_temperature
 
     def loss(self, views: Views, encoded: Encoded) -> Tensor:
-        """NT-Xent between the two views."""
-        z1, z2 = encoded.projections
+        """NT-Xent between the two views of the global batch."""
+        z1, z2 = (gather(z) for z in encoded.projections)
         return nt_xent(z1, z2, self.temperature)
 
     def compare(self, predicted: Tensor, past: Tensor) -> Tensor:
-        """InfoNCE between prediction and past."""
-        return info_nce_distillation(predicted, past, self.distill_temperature)
+        """InfoNCE between prediction and past, over the global batch."""
+        return info_nce_distillation(gather(predicted), gather(past), self.distill_temperature)
 
     def distill(self, predicted: tuple[Tensor, ...], past: tuple[Tensor, ...]) -> Tensor:
         """InfoNCE over the vectors of all views at once, as in the reference."""

@@ -14,7 +14,7 @@ from pipeline.reporting.results import Results
 from pipeline.reporting.tables import row_name
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
-NOT_LOSSES = ("task", "epoch", "step", "learning_rate")
+NOT_LOSSES = ("task", "epoch", "step", "learning_rate", "projection_std", "projection_rank")
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -12,7 +12,7 @@ from pipeline import layout
 from pipeline.data.augment import Augment
 from pipeline.data.source import Part, Source
 from pipeline.device import Device, choose_device
-from pipeline.errors import DataError, RunError
+from pipeline.errors import RunError
 from pipeline.evaluation.features import extract
 from pipeline.evaluation.linear import (
     LinearEvaluation,
@@ -20,9 +20,17 @@ from pipeline.evaluation.linear import (
     standardization,
     train_classifier,
 )
-from pipeline.files import Json, digest, file_digest, write_json
+from pipeline.files import Json, digest, write_json
 from pipeline.seeding import generator
-from pipeline.stages.slots import build_backbone, open_source, part, read_split, require_slot
+from pipeline.stages.slots import (
+    build_backbone,
+    open_source,
+    part,
+    read_split,
+    require_same_images,
+    require_slot,
+    split_digest,
+)
 from pipeline.state import load_module, load_state
 
 logger = logging.getLogger(__name__)
@@ -44,7 +52,7 @@ def run(task: int, device: Device) -> None:
     stage = "cassle init" if task == 0 else f"cassle train {task}"
     origin: Json = {"task": task, "backbone": slot["backbone"], "plan": slot["state"]}
     if task > 0:
-        origin["split"] = file_digest(layout.split(task)) if layout.split(task).is_file() else None
+        origin["split"] = split_digest(task)
     state = load_state(path, origin, f"run `{stage}` first (or `dvc repro`)")
     backbone = build_backbone(part(slot, "backbone"))
     load_module(backbone, state.section("method.backbone"), path)
@@ -96,11 +104,8 @@ def run(task: int, device: Device) -> None:
 
 def _part(source: Source, splits: list[Json], name: Part) -> tuple[Tensor, Tensor, Tensor]:
     """Return all tasks' images, their labels, and the task that each belongs to."""
-    fingerprint = source.fingerprint(name)
-    if any(part(split, "fingerprint")[name] != fingerprint for split in splits):
-        raise DataError(
-            f"the images in {source.root} changed since the split; run `cassle prepare`"
-        )
+    for split in splits:
+        require_same_images(source, name, split)
     indices = [torch.tensor(cast(list[int], split[name])) for split in splits]
     tasks = [torch.full_like(held, number) for number, held in enumerate(indices, start=1)]
     chosen = torch.cat(indices)

@@ -147,7 +147,7 @@ def _train(params: Params, task: int, previous: str) -> Json:
             "class": method.path,
             "options": _json(options(params, "method")),
         },
-        "train": _json(params.train.model_dump()),
+        "train": _training(params),
         "previous": previous,
     }
     if task > 1:
@@ -159,6 +159,14 @@ def _train(params: Params, task: int, previous: str) -> Json:
             "options": _json(options(params, "strategy")),
         }
     return slot | {"code": code_fingerprint(*modules)}
+
+
+def _training(params: Params) -> Json:
+    """Return the section train; options of an optimiser that is not chosen do not count."""
+    given = _json(params.train.model_dump())
+    if params.train.optimizer != "lars":
+        del given["lars"]
+    return given
 
 
 def _views(params: Params) -> list[JsonValue]:

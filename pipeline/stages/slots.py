@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, cast
 
 from pipeline import layout
 from pipeline.components import load_class
-from pipeline.data.source import Source
+from pipeline.data.source import Part, Source
 from pipeline.errors import DataError, RunError
-from pipeline.files import Json, read_json, write_text
+from pipeline.files import Json, file_digest, read_json, write_text
 
 if TYPE_CHECKING:
     from pipeline.models.backbone import Backbone
@@ -72,6 +72,24 @@ def read_split(task: int) -> Json:
     if split is None:
         raise DataError(f"{layout.split(task)} is empty; run `cassle prepare` again")
     return split
+
+
+def split_digest(task: int) -> str | None:
+    """Return the SHA-256 of a task's split as a state's header has it; None if it is missing."""
+    path = layout.split(task)
+    return file_digest(path) if path.is_file() else None
+
+
+def require_same_images(source: Source, name: Part, split: Json) -> None:
+    """Check that a part's images are those that the split was made of.
+
+    Raises:
+        DataError: they are not.
+    """
+    if part(split, "fingerprint")[name] != source.fingerprint(name):
+        raise DataError(
+            f"the images in {source.root} changed since the split; run `cassle prepare`"
+        )
 
 
 def open_source(slot: Json) -> Source:

@@ -21,13 +21,21 @@ from pipeline.data.augment import Augment, ViewAugment
 from pipeline.data.batches import training_batches
 from pipeline.device import Device, Precision, choose_device, choose_precision
 from pipeline.errors import DataError, InterruptedRunError, StateError
-from pipeline.files import Json, digest, file_digest, write_csv, write_json
+from pipeline.files import Json, digest, write_csv, write_json
 from pipeline.learner import Learner
 from pipeline.methods.base import Method
-from pipeline.optim import Optimisation
+from pipeline.optim import LarsOptions, Optimisation
 from pipeline.progress import TaskProgress
 from pipeline.seeding import generator, initialisation
-from pipeline.stages.slots import build_backbone, open_source, part, read_split, require_slot
+from pipeline.stages.slots import (
+    build_backbone,
+    open_source,
+    part,
+    read_split,
+    require_same_images,
+    require_slot,
+    split_digest,
+)
 from pipeline.state import State, load_module, load_state, save_state
 from pipeline.strategies.base import Strategy, TaskStart
 
@@ -66,7 +74,7 @@ def run(task: int, device: Device) -> None:
         "backbone": slot["backbone"],
         "method": part(slot, "method")["name"],
         "plan": digest(slot),
-        "split": file_digest(layout.split(task)),
+        "split": split_digest(task),
         "parent": previous.content,
     }
     columns = list(learner.epoch_rows[0])
@@ -88,7 +96,7 @@ def _previous_state(slot: Json, task: int) -> State:
     if before > 0:
         origin |= {
             "method": part(slot, "method")["name"],
-            "split": file_digest(layout.split(before)) if layout.split(before).is_file() else None,
+            "split": split_digest(before),
         }
     origin["plan"] = slot["previous"]
     stage = "cassle init" if before == 0 else f"cassle train {before}"
@@ -98,11 +106,7 @@ def _previous_state(slot: Json, task: int) -> State:
 def _images(slot: Json, split: Json, at_least: int = 1) -> Tensor:
     """Return a task's training images, uint8 ``(N, C, H, W)``."""
     source = open_source(slot)
-    expected = part(split, "fingerprint")["train"]
-    if source.fingerprint("train") != expected:
-        raise DataError(
-            f"the images in {source.root} changed since the split; run `cassle prepare`"
-        )
+    require_same_images(source, "train", split)
     images = torch.from_numpy(source.images("train")[cast(list[int], split["train"])])
     if len(images) < at_least:
         raise DataError(
@@ -117,12 +121,12 @@ def _method(slot: Json, task: int, previous: State) -> Method:
     spec = part(slot, "method")
     with initialisation(cast(int, slot["seed"]), "method"):
         backbone = build_backbone(part(slot, "backbone"))
+        # Before the method is built around it: momentum networks begin as copies.
+        load_module(backbone, previous.section("method.backbone"), layout.state(task - 1))
         method = cast(
             Method, load_class(cast(str, spec["class"]))(backbone, **part(spec, "options"))
         )
-    if task == 1:
-        load_module(backbone, previous.section("method.backbone"), layout.state(0))
-    else:
+    if task > 1:
         load_module(method, previous.section("method"), layout.state(task - 1))
     return method.to(memory_format=torch.channels_last)
 
@@ -165,8 +169,9 @@ def _strategy(slot: Json, task: int, method: Method, previous: State, augment: A
 
 def _optimisation(slot: Json) -> Optimisation:
     given = part(slot, "train")
-    names = [field.name for field in fields(Optimisation)]
-    return Optimisation(**{name: given[name] for name in names})  # type: ignore[arg-type]
+    names = [field.name for field in fields(Optimisation) if field.name != "lars"]
+    lars = LarsOptions(**part(given, "lars")) if "lars" in given else None  # type: ignore[arg-type]
+    return Optimisation(**{name: given[name] for name in names}, lars=lars)  # type: ignore[arg-type]
 
 
 def _fit(

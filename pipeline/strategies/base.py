@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from pipeline.methods.base import Encoded, Method, Views
+from pipeline.methods.base import Encoded, Method, Position, Views
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Step:
         method: the network in training.
         views: the views it was given, each ``(N, C, H, W)``.
         encoded: what it made of them.
-        progress: the share of the task's steps that are done, in [0, 1).
+        at: where in the task it is; the step itself is not counted yet.
     """
 
     method: Method
     views: Views
     encoded: Encoded
-    progress: float
+    at: Position
 
 
 class Strategy(nn.Module):

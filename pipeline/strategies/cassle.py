@@ -22,8 +22,8 @@ class Cassle(Strategy):
         predictor: ``mlp``: g is Linear - BatchNorm - ReLU - Linear; ``none``: g is the
             identity (the paper's ablation).
         predictor_hidden: the width of g's hidden layer; 2048 in the paper.
-        carry_predictor: whether g goes on from the previous task's (as in the reference
-            code) or starts anew.
+        carry_predictor: whether g (and a layer after it that the method's L_D trains) goes
+            on from the previous task's, as in the reference code, or starts anew.
         teacher_batchnorm: see ``frozen_copy``; ``batch`` in the reference code.
     """
 
@@ -43,7 +43,8 @@ class Cassle(Strategy):
         self.carry_predictor = carry_predictor
         self.teacher_batchnorm: TeacherBatchNorm = teacher_batchnorm
         self.teacher: Method | None = None
-        self.predictor: nn.Module = nn.Identity()
+        # g, and the layer that the method's L_D trains after it, if it has one.
+        self.distiller = nn.ModuleDict({"predictor": nn.Identity(), "head": nn.Identity()})
 
     def begin_task(self, start: TaskStart) -> None:
         """Freeze the network as the previous task left it, and build g."""
@@ -52,7 +53,8 @@ class Cassle(Strategy):
         self.teacher = frozen_copy(start.method, self.teacher_batchnorm)
         if self.predictor_kind == "mlp":
             size = start.method.projection_dim
-            self.predictor = mlp([size, self.predictor_hidden, size], batch_norm=True)
+            self.distiller["predictor"] = mlp([size, self.predictor_hidden, size], batch_norm=True)
+        self.distiller["head"] = start.method.distill_head()
 
     def train(self, mode: bool = True) -> Cassle:
         """Switch g between training and evaluation; the teacher stays as it is."""
@@ -66,21 +68,23 @@ class Cassle(Strategy):
         if self.teacher is None:
             return {}
         with torch.no_grad():
-            past = self.teacher.encode(step.views).projections
+            projections = self.teacher.encode(step.views).projections
+            past = tuple(self.teacher.distill_target(z) for z in projections)
         present = step.encoded.projections
-        predicted: Tensor = self.predictor(torch.cat(present))
+        predicted: Tensor = self.distiller["predictor"](torch.cat(present))
+        predicted = self.distiller["head"](predicted)
         distance = step.method.distill(predicted.chunk(len(present)), past)
         return {"distill": self.distill_weight * distance}
 
     def carried(self) -> dict[str, Tensor]:
         """Return g's weights and statistics, if the next task goes on from them."""
-        return dict(self.predictor.state_dict()) if self.carry_predictor else {}
+        return dict(self.distiller.state_dict()) if self.carry_predictor else {}
 
     def resume_from(self, carried: dict[str, Tensor]) -> None:
         """Start g from the previous task's, if there is one and it is wanted."""
         if not self.carry_predictor or not carried:
             return
         try:
-            self.predictor.load_state_dict(carried, strict=True)
+            self.distiller.load_state_dict(carried, strict=True)
         except RuntimeError as error:
             raise ValueError(str(error)) from error

@@ -1,0 +1,115 @@
+"""MoCo v2+ (He et al., 2020; Chen et al., 2020): queries against keys and a queue of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pipeline.methods.base import Encoded, Position, Views
+from pipeline.methods.distributed import gather
+from pipeline.methods.momentum import MomentumMethod
+from pipeline.methods.precision import in_float32
+from pipeline.methods.queue import enqueue
+from pipeline.methods.simclr import info_nce_distillation
+from pipeline.models.backbone import Backbone
+from pipeline.models.heads import mlp
+
+
+@in_float32
+def unit_vectors(z: Tensor) -> Tensor:
+    """Return ``z`` ``(N, D)`` brought to length 1, row by row."""
+    return functional.normalize(z, dim=1)
+
+
+@in_float32
+def info_nce_with_queue(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
+    """InfoNCE of queries against their keys and a queue of negatives (MoCo, equation 1).
+
+    Args:
+        query: ``(N, D)``, unit vectors.
+        key: each query's positive, ``(N, D)``, unit vectors without gradient.
+        queue: the negatives, ``(Q, D)``, unit vectors without gradient.
+        temperature: τ > 0.
+
+    Returns:
+        The mean over the queries, a scalar.
+    """
+    positive = (query * key).sum(dim=1, keepdim=True)
+    logits = torch.cat([positive, query @ queue.T], dim=1) / temperature
+    return functional.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
+
+
+class MoCoV2Plus(MomentumMethod):
+    """MoCo v2+ with an MLP projector without BatchNorm, symmetric in the views.
+
+    The queue and its pointer cross task boundaries. One queue a view, as in the reference:
+    the query of a view meets past keys of the other view.
+
+    Differs from the reference: the keys' images are not shuffled between processes, since
+    the momentum network sees both views as one batch.
+
+    Args:
+        backbone: the network to train.
+        temperature: τ of the objective.
+        distill_temperature: τ of the distillation; 0.2 in the reference.
+        projector: sizes of the projector's hidden layers and output.
+        queue_size: keys kept for each view.
+        momentum: the momentum coefficient when a task begins.
+        final_momentum: the coefficient when it ends.
+    """
+
+    queue: Tensor
+    queue_pointer: Tensor
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        temperature: float,
+        distill_temperature: float,
+        projector: Sequence[int],
+        queue_size: int,
+        momentum: float,
+        final_momentum: float,
+    ) -> None:
+        head = mlp([backbone.num_features, *projector], batch_norm=False)
+        super().__init__(backbone, head, projector[-1], momentum, final_momentum)
+        self.temperature = temperature
+        self.distill_temperature = distill_temperature
+        noise = torch.randn(2, queue_size, projector[-1])
+        self.register_buffer("queue", functional.normalize(noise, dim=2))
+        self.register_buffer("queue_pointer", torch.zeros((), dtype=torch.long))
+        self._keys: Tensor | None = None
+
+    def encode(self, views: Views) -> Encoded:
+        """Encode all views; projections are unit vectors, also for the distillation."""
+        encoded = super().encode(views)
+        return Encoded(encoded.features, tuple(map(unit_vectors, encoded.projections)))
+
+    def loss(self, views: Views, encoded: Encoded) -> Tensor:
+        """InfoNCE of each view's queries against the other view's keys."""
+        q1, q2 = encoded.projections
+        k1, k2 = map(unit_vectors, self.momentum_projections(views))
+        self._keys = torch.stack([gather(k1), gather(k2)])
+        queue1, queue2 = self.queue
+        first = info_nce_with_queue(q1, k2, queue2, self.temperature)
+        second = info_nce_with_queue(q2, k1, queue1, self.temperature)
+        return (first + second) / 2
+
+    def compare(self, predicted: Tensor, past: Tensor) -> Tensor:
+        """InfoNCE between prediction and past, over the global batch."""
+        return info_nce_distillation(gather(predicted), gather(past), self.distill_temperature)
+
+    def distill(self, predicted: tuple[Tensor, ...], past: tuple[Tensor, ...]) -> Tensor:
+        """InfoNCE over the vectors of all views at once, as in the reference."""
+        return self.compare(torch.cat(predicted), torch.cat(past))
+
+    def after_step(self, at: Position) -> None:
+        """Let the momentum network follow; put this step's keys into the queue."""
+        super().after_step(at)
+        if self._keys is not None:
+            self.queue_pointer.fill_(enqueue(self.queue, int(self.queue_pointer), self._keys))
+            self._keys = None

@@ -1,0 +1,51 @@
+"""What methods with a momentum network share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.methods.base import Method, Position, Views
+from pipeline.models.backbone import Backbone
+from pipeline.models.momentum import cosine_momentum, follow, momentum_copy
+
+
+class MomentumMethod(Method):
+    """A method whose targets come from a slow copy of its backbone and projector.
+
+    Args:
+        backbone: the network to train.
+        projector: its projector.
+        projection_dim: the size of the projector's output.
+        momentum: the momentum coefficient when a task begins.
+        final_momentum: the coefficient when it ends; a cosine between them.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        projector: nn.Module,
+        projection_dim: int,
+        momentum: float,
+        final_momentum: float,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.projector = projector
+        self.projection_dim = projection_dim
+        self.momentum_backbone = momentum_copy(backbone)
+        self.momentum_projector = momentum_copy(projector)
+        self.momentum = momentum
+        self.final_momentum = final_momentum
+
+    @torch.no_grad()
+    def momentum_projections(self, views: Views) -> tuple[Tensor, ...]:
+        """Return what the momentum network makes of each view, ``(N, D)``, no gradient."""
+        projections: Tensor = self.momentum_projector(self.momentum_backbone(torch.cat(views)))
+        return projections.chunk(len(views))
+
+    def after_step(self, at: Position) -> None:
+        """Let the momentum network follow."""
+        momentum = cosine_momentum(self.momentum, self.final_momentum, at.progress)
+        follow(self.momentum_backbone, self.backbone, momentum)
+        follow(self.momentum_projector, self.projector, momentum)

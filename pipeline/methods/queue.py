@@ -1,0 +1,25 @@
+"""A first-in, first-out queue of past projections."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+@torch.no_grad()
+def enqueue(queue: Tensor, pointer: int, batch: Tensor) -> int:
+    """Write a batch over the oldest entries, in place; return the next pointer.
+
+    The size of the queue need be no multiple of the batch: writing goes on at its front.
+    Of a batch larger than the queue the last entries stay.
+
+    Args:
+        queue: ``(V, Q, D)``, one row of entries a view.
+        pointer: where the oldest entry is, from 0 to Q - 1.
+        batch: ``(V, N, D)``.
+    """
+    size, count = queue.shape[1], batch.shape[1]
+    kept = batch[:, -size:]
+    places = torch.arange(pointer + count - kept.shape[1], pointer + count, device=queue.device)
+    queue[:, places % size] = kept.to(queue.dtype)
+    return (pointer + count) % size

@@ -1,0 +1,187 @@
+"""SwAV (Caron et al., 2020): predict one view's cluster from the other view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.methods.base import Encoded, Method, Position, Views
+from pipeline.methods.distributed import gather
+from pipeline.methods.precision import in_float32
+from pipeline.methods.queue import enqueue
+from pipeline.models.backbone import Backbone
+from pipeline.models.heads import mlp
+
+
+@in_float32
+def prototype_scores(z: Tensor, prototypes: Tensor) -> Tensor:
+    """Cosine similarity of each vector and each prototype.
+
+    Args:
+        z: ``(N, D)``.
+        prototypes: ``(K, D)``.
+
+    Returns:
+        ``(N, K)``, from -1 to 1.
+    """
+    return functional.normalize(z, dim=1) @ functional.normalize(prototypes, dim=1).T
+
+
+@torch.no_grad()
+@in_float32
+def sinkhorn_knopp(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
+    """Soft assignments that use all prototypes equally (SwAV, equation 5).
+
+    In each iteration all prototypes get the same mass, then all vectors. Computed with
+    logarithms, so no exponential overflows or vanishes.
+
+    Args:
+        scores: ``(N, K)``.
+        epsilon: ε > 0, how soft the assignments are.
+        iterations: 1 or more.
+
+    Returns:
+        Codes ``(N, K)``; each row sums to 1, each column to about N / K.
+    """
+    logarithm = scores / epsilon
+    for _ in range(iterations):
+        logarithm = logarithm - logarithm.logsumexp(dim=0, keepdim=True)
+        logarithm = logarithm - logarithm.logsumexp(dim=1, keepdim=True)
+    return logarithm.exp()
+
+
+@in_float32
+def soft_cross_entropy(scores: Tensor, target: Tensor, temperature: float) -> Tensor:
+    """Mean over the vectors of -Σ_k target_k log softmax(scores / τ)_k.
+
+    Args:
+        scores: ``(N, K)``.
+        target: ``(N, K)``, rows sum to 1.
+        temperature: τ > 0.
+    """
+    return -(target * functional.log_softmax(scores / temperature, dim=1)).sum(dim=1).mean()
+
+
+class Prototypes(nn.Module):
+    """K directions; the forward pass gives ``prototype_scores``.
+
+    Args:
+        size: D, the size of a prototype.
+        count: K.
+    """
+
+    def __init__(self, size: int, count: int) -> None:
+        super().__init__()
+        self.weight = nn.Linear(size, count, bias=False).weight
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return the scores ``(N, K)`` of ``z`` ``(N, D)``."""
+        return prototype_scores(z, self.weight)
+
+
+class SwAV(Method):
+    """SwAV with a projector with BatchNorm and, optionally, a queue of past projections.
+
+    The prototypes cross task boundaries; the queue starts anew with each task.
+
+    Args:
+        backbone: the network to train.
+        temperature: τ of the objective.
+        distill_temperature: τ of the distillation; 0.1 in the reference.
+        projector: sizes of the projector's hidden layers and output.
+        num_prototypes: K.
+        epsilon: ε of Sinkhorn-Knopp.
+        sinkhorn_iterations: its iterations.
+        queue_size: past projections of each view that join the assignment; 0: no queue.
+        queue_start_epoch: the epoch of a task, from 0, in which the queue begins to fill; it
+            is used once it is full.
+        freeze_prototypes_epochs: epochs at the beginning of each task in which the
+            prototypes stay as they are.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        temperature: float,
+        distill_temperature: float,
+        projector: Sequence[int],
+        num_prototypes: int,
+        epsilon: float,
+        sinkhorn_iterations: int,
+        queue_size: int,
+        queue_start_epoch: int,
+        freeze_prototypes_epochs: int,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.projector = mlp([backbone.num_features, *projector], batch_norm=True)
+        self.projection_dim = projector[-1]
+        self.prototypes = Prototypes(projector[-1], num_prototypes)
+        self.temperature = temperature
+        self.distill_temperature = distill_temperature
+        self.epsilon = epsilon
+        self.sinkhorn_iterations = sinkhorn_iterations
+        self.queue_start_epoch = queue_start_epoch
+        self.freeze_prototypes_epochs = freeze_prototypes_epochs
+        self.queue: Tensor
+        # Not persistent: a task must not start from the queue of the task before.
+        self.register_buffer("queue", torch.zeros(2, queue_size, projector[-1]), persistent=False)
+        self.queued: Tensor
+        self.register_buffer("queued", torch.zeros((), dtype=torch.long), persistent=False)
+        self._latest: Tensor | None = None
+
+    def loss(self, views: Views, encoded: Encoded) -> Tensor:
+        """Swapped prediction over the global batch; the mean of both directions."""
+        z = torch.stack([gather(projections) for projections in encoded.projections])
+        self._latest = z.detach()
+        scores1, scores2 = self.prototypes(z[0]), self.prototypes(z[1])
+        code1, code2 = self._codes(scores1, 0), self._codes(scores2, 1)
+        first = soft_cross_entropy(scores1, code2, self.temperature)
+        second = soft_cross_entropy(scores2, code1, self.temperature)
+        return (first + second) / 2
+
+    @torch.no_grad()
+    def _codes(self, scores: Tensor, view: int) -> Tensor:
+        """Assign a batch, together with the queue if that is full."""
+        count, size = len(scores), self.queue.shape[1]
+        if 0 < size <= int(self.queued):
+            scores = torch.cat([scores, self.prototypes(self.queue[view])])
+        return sinkhorn_knopp(scores, self.epsilon, self.sinkhorn_iterations)[:count]
+
+    def distill_head(self) -> nn.Module:
+        """Return new prototypes, which belong to the distillation."""
+        return Prototypes(*self.prototypes.weight.shape[::-1])
+
+    def distill_target(self, projections: Tensor) -> Tensor:
+        """Return the scores of z̄ with the frozen prototypes."""
+        scores: Tensor = self.prototypes(projections)
+        return scores
+
+    def compare(self, predicted: Tensor, past: Tensor) -> Tensor:
+        """Cross-entropy between the past's assignment and the predicted one, both softmax.
+
+        Args:
+            predicted: scores of g(z) with the distillation's prototypes, ``(N, K)``.
+            past: scores of z̄ with the frozen prototypes, ``(N, K)``.
+        """
+        target = functional.softmax(past / self.distill_temperature, dim=1)
+        return soft_cross_entropy(predicted, target, self.distill_temperature)
+
+    def after_backward(self, at: Position) -> None:
+        """Keep the prototypes as they are while they are frozen."""
+        if at.epoch < self.freeze_prototypes_epochs:
+            self.prototypes.weight.grad = None
+
+    def after_step(self, at: Position) -> None:
+        """Put this step's projections into the queue."""
+        if self._latest is None:
+            return
+        size = self.queue.shape[1]
+        if size > 0 and at.epoch >= self.queue_start_epoch:
+            enqueue(self.queue, int(self.queued) % size, self._latest)
+            self.queued += self._latest.shape[1]
+        self._latest = None

@@ -1,0 +1,84 @@
+"""Every method around a network of a few weights."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from pipeline.components import load_class
+from pipeline.methods.base import Method
+from pipeline.models.small_resnet import SmallResNet
+from pipeline.registry import METHODS
+from pipeline.seeding import initialisation
+from pipeline.strategies.base import TaskStart
+from pipeline.strategies.cassle import Cassle
+
+OPTIONS: dict[str, dict[str, object]] = {
+    "simclr": {"temperature": 0.5, "distill_temperature": 0.2, "projector": [12, 6]},
+    "mocov2plus": {
+        "temperature": 0.5,
+        "distill_temperature": 0.2,
+        "projector": [12, 6],
+        "queue_size": 10,
+        "momentum": 0.9,
+        "final_momentum": 0.99,
+    },
+    "byol": {
+        "projector": [12, 6],
+        "predictor_hidden": 8,
+        "momentum": 0.9,
+        "final_momentum": 1.0,
+    },
+    "barlow_twins": {"projector": [12, 6], "redundancy_weight": 0.1, "scale": 0.1},
+    "vicreg": {
+        "projector": [12, 6],
+        "invariance_weight": 25.0,
+        "variance_weight": 25.0,
+        "covariance_weight": 1.0,
+    },
+    "swav": {
+        "temperature": 0.1,
+        "distill_temperature": 0.1,
+        "projector": [12, 6],
+        "num_prototypes": 5,
+        "epsilon": 0.05,
+        "sinkhorn_iterations": 3,
+        "queue_size": 10,
+        "queue_start_epoch": 0,
+        "freeze_prototypes_epochs": 1,
+    },
+    "simsiam": {"projector": [12, 6], "predictor_hidden": 4},
+}
+
+
+def tiny_method(name: str, **changes: object) -> Method:
+    """Return a method, always with the same weights."""
+    with initialisation(0, "test"):
+        backbone = SmallResNet(1, "conv3_stride2", widths=[4, 8], blocks=1)
+        options = OPTIONS[name] | changes
+        return cast(Method, load_class(METHODS[name].path)(backbone, **options))
+
+
+def tiny_cassle(method: Method, **changes: object) -> Cassle:
+    """Return CaSSLe that has looked back at ``method``."""
+    options: dict[str, object] = {
+        "distill_weight": 1.0,
+        "predictor": "mlp",
+        "predictor_hidden": 8,
+        "carry_predictor": True,
+        "teacher_batchnorm": "running",
+    }
+    with initialisation(0, "test strategy"):
+        strategy = Cassle(**(options | changes))  # type: ignore[arg-type]
+        strategy.begin_task(TaskStart(2, method, lambda: torch.zeros(0), lambda _: ()))
+    return strategy
+
+
+def tiny_views(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return two views of ``count`` images of 12 pixels."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(count, 1, 12, 12, generator=generator)
+    noise = 0.3 * torch.rand(2, count, 1, 12, 12, generator=generator)
+    return images + noise[0], images + noise[1]
