@@ -147,6 +147,41 @@ def report(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False)
     stage.run()
 
 
+presets_app = typer.Typer(
+    help="Published settings, one file each under presets/.", no_args_is_help=True
+)
+app.add_typer(presets_app, name="preset")
+PresetArgument = Annotated[str, typer.Argument(help="A name from `cassle preset list`.")]
+
+
+@presets_app.command("list")
+def preset_list() -> None:
+    """List the presets."""
+    from pipeline import presets
+
+    for name in presets.names():
+        print(f"{name:26} {presets.summary(name)}")
+
+
+@presets_app.command("show")
+def preset_show(name: PresetArgument) -> None:
+    """Print what a preset sets."""
+    from pipeline import presets
+
+    print(presets.text(name), end="")
+
+
+@presets_app.command("use")
+def preset_use(name: PresetArgument, params: ParamsOption = layout.PARAMS) -> None:
+    """Write a preset's values into the params file, and say what changed."""
+    from pipeline import presets
+
+    changes = presets.use(name, params)
+    print(f"{params}: {len(changes)} params changed" if changes else f"{params} is as it was")
+    for line in changes:
+        print(f"  {line}")
+
+
 @app.command("list")
 def list_(what: Registry) -> None:
     """List what params.yaml can name."""

@@ -259,26 +259,41 @@ def load(path: Path) -> Params:
         ParamsError: the file is missing, is not YAML, or holds something that cannot work;
             one line for each problem.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ParamsError(
             f"{path} is missing; run this in the project's root, or name the file with --params"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path} cannot be read: {error}") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str) -> Params:
+    """Return the validated params of a text.
+
+    Args:
+        text: YAML.
+        source: what the messages call it.
+
+    Raises:
+        ParamsError: as in ``load``.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        values = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError, RecursionError) as error:
-        raise ParamsError(f"{path} is not valid YAML: {_yaml_problem(error)}") from error
+        raise ParamsError(f"{source} is not valid YAML: {_yaml_problem(error)}") from error
     if not isinstance(values, dict):
-        raise ParamsError(f"{path} must hold keys and values, got {type(values).__name__}")
+        raise ParamsError(f"{source} must hold keys and values, got {type(values).__name__}")
     try:
         return Params.model_validate(values)
     except ValidationError as error:
         problems = [_explain(detail) for detail in _without_echoes(error.errors())]
-        raise ParamsError("\n".join(f"{path}: {line}" for line in problems)) from error
+        raise ParamsError("\n".join(f"{source}: {line}" for line in problems)) from error
 
 
 def _yaml_problem(error: Exception) -> str:

@@ -14,6 +14,7 @@ STATES = Path("data/states")
 LOGS = Path("data/logs")
 EVALUATIONS = Path("data/evaluations")
 REPORTS = Path("reports")
+PRESETS = Path("presets")
 
 
 def plan(slot: str) -> Path:

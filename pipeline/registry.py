@@ -178,4 +178,46 @@ DATASETS = {
         mean=(0.2860,),
         std=(0.3530,),
     ),
+    "cifar10": Dataset(
+        "pipeline.data.cifar:CIFAR10",
+        "32×32 photographs of ten kinds of animals and vehicles; fetched by torchvision",
+        classes=(
+            "airplane",
+            "automobile",
+            "bird",
+            "cat",
+            "deer",
+            "dog",
+            "frog",
+            "horse",
+            "ship",
+            "truck",
+        ),
+        channels=3,
+        image_size=32,
+        mean=(0.4914, 0.4822, 0.4465),
+        std=(0.2470, 0.2435, 0.2616),
+    ),
+    "cifar100": Dataset(
+        "pipeline.data.cifar:CIFAR100",
+        "32×32 photographs of a hundred kinds of things; fetched by torchvision",
+        classes=tuple(
+            (  # noqa: SIM905 - a hundred lines otherwise
+                "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy "
+                "bridge bus butterfly camel can castle caterpillar cattle chair chimpanzee "
+                "clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant "
+                "flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower "
+                "leopard lion lizard lobster man maple_tree motorcycle mountain mouse mushroom "
+                "oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate "
+                "poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark "
+                "shrew skunk skyscraper snail snake spider squirrel streetcar sunflower "
+                "sweet_pepper table tank telephone television tiger tractor train trout tulip "
+                "turtle wardrobe whale willow_tree wolf woman worm"
+            ).split()
+        ),
+        channels=3,
+        image_size=32,
+        mean=(0.5071, 0.4865, 0.4409),
+        std=(0.2673, 0.2564, 0.2762),
+    ),
 }

@@ -58,7 +58,7 @@ def test_the_stages_end_in_metrics_tables_and_plots(project: Project) -> None:
     assert float(losses[-1]["loss"]) == pytest.approx(
         float(losses[-1]["ssl"]) + float(losses[-1]["distill"]), rel=1e-5
     )
-    for name in ("accuracy_matrix", "accuracy_over_tasks", "losses"):
+    for name in ("accuracy_matrix", "accuracy_over_tasks", "losses", "projections"):
         assert Path(f"reports/{name}.png").read_bytes().startswith(b"\x89PNG")
 
 

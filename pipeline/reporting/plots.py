@@ -1,4 +1,4 @@
-"""Plots as PNG: the matrix, the accuracy over the tasks, the loss terms."""
+"""Plots as PNG: the matrix, the accuracy over the tasks, loss terms and projections."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.files import write_bytes
@@ -14,7 +15,7 @@ from pipeline.reporting.results import Results
 from pipeline.reporting.tables import row_name
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
-NOT_LOSSES = ("task", "epoch", "step", "learning_rate", "projection_std", "projection_rank")
+NOT_LOSSES = ("task", "epoch", "step", "projection_std", "projection_rank", "learning_rate")
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -112,7 +113,37 @@ def losses(results: Results, path: Path) -> None:
     for colour, name in zip(COLOURS * len(names), names, strict=False):
         values = [float(row[name]) if row.get(name) else float("nan") for row in rows]
         axes.plot(range(1, len(rows) + 1), values, label=name, color=colour)
-    starts = [index + 1 for index, row in enumerate(rows) if row["epoch"] == "1"]
+    _mark_tasks(axes, results)
+    axes.set_xlabel("epochs, all tasks in a row")
+    axes.set_ylabel("loss (mean over the epoch)")
+    axes.set_title(_title(results), fontsize=10)
+    figure.legend(loc="outside right upper", fontsize=8)
+    _save(figure, path)
+
+
+def projections(results: Results, path: Path) -> None:
+    """Draw the spread and the effective rank of the projections: both fall on a collapse."""
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    rows = results.epochs
+    drawn = [
+        (above, "projection_std", "spread (1: even)", COLOURS[0]),
+        (below, "projection_rank", "effective rank", COLOURS[1]),
+    ]
+    for axes, name, label, colour in drawn:
+        axes.plot(range(1, len(rows) + 1), [float(row[name]) for row in rows], color=colour)
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel(label)
+        axes.grid(axis="y", alpha=0.3)
+        _mark_tasks(axes, results)
+    below.set_xlabel("epochs, all tasks in a row")
+    above.set_title(f"{_title(results)}\nprojections of the last batch of each epoch", fontsize=10)
+    _save(figure, path)
+
+
+def _mark_tasks(axes: Axes, results: Results) -> None:
+    """Draw a line and a name where each task begins."""
+    starts = [index + 1 for index, row in enumerate(results.epochs) if row["epoch"] == "1"]
     for number, start in enumerate(starts, start=1):
         axes.axvline(start, color="0.8", linewidth=1, zorder=0)
         axes.annotate(
@@ -124,11 +155,6 @@ def losses(results: Results, path: Path) -> None:
             fontsize=8,
             color="0.4",
         )
-    axes.set_xlabel("epochs, all tasks in a row")
-    axes.set_ylabel("loss (mean over the epoch)")
-    axes.set_title(_title(results), fontsize=10)
-    figure.legend(loc="outside right upper", fontsize=8)
-    _save(figure, path)
 
 
 def _title(results: Results) -> str:

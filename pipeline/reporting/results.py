@@ -21,7 +21,8 @@ class Results:
         params: params.yaml as it was planned.
         matrix: accuracies in percent, row 0 the random network; see ``pipeline.metrics``.
         splits: what each task holds.
-        epochs: one row an epoch of all tasks: task, epoch, step, loss terms, learning rate.
+        epochs: one row an epoch of all tasks: task, epoch, step, loss terms, spread and rank
+            of the projections, learning rate.
         timings: seconds, steps, device and precision of each task's training.
     """
 

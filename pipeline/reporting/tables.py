@@ -85,6 +85,8 @@ def markdown(results: Results, revision: str) -> str:
         "",
         "![Loss terms over the epochs](losses.png)",
         "",
+        "![Spread and effective rank of the projections](projections.png)",
+        "",
         "## Where it comes from",
         "",
         f"- code: git revision {revision}",

@@ -38,6 +38,7 @@ def run() -> None:
     plots.accuracy_matrix(results, REPORTS / "accuracy_matrix.png")
     plots.accuracy_over_tasks(results, REPORTS / "accuracy_over_tasks.png")
     plots.losses(results, REPORTS / "losses.png")
+    plots.projections(results, REPORTS / "projections.png")
     write_text(REPORTS / "report.md", tables.markdown(results, git_revision()))
     terminal.show(results, Console())
 

@@ -1,0 +1,93 @@
+"""Published settings: small files of params to lay over params.yaml.
+
+A preset holds what it sets and nothing else; params.yaml keeps its comments and whatever
+the preset does not name. Importing this module imports no torch.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ParamsError, closest
+from pipeline.files import write_text
+from pipeline.layout import PRESETS
+
+
+def names() -> list[str]:
+    """Return the presets' names, sorted."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def text(name: str) -> str:
+    """Return a preset as it is written.
+
+    Raises:
+        ParamsError: there is none of this name.
+    """
+    if name not in names():
+        if not names():
+            raise ParamsError(f"there is no folder {PRESETS} here; run this in the project's root")
+        raise ParamsError(f"preset: '{name}' is unknown; {closest(name, names())}")
+    return (PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def summary(name: str) -> str:
+    """Return a preset's first line."""
+    return text(name).splitlines()[0].removeprefix("#").strip()
+
+
+def merge(params: str, preset: str) -> tuple[str, list[str]]:
+    """Lay a preset over params.
+
+    Args:
+        params: params.yaml's text, YAML whose top is a mapping.
+        preset: the preset's text.
+
+    Returns:
+        The new text, comments kept, and one line for each param that changed.
+    """
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 120
+    old = yaml.load(params)
+    changes = list(_lay_over(old, YAML(typ="safe", pure=True).load(preset), ""))
+    written = io.StringIO()
+    yaml.dump(old, written)
+    return written.getvalue(), changes
+
+
+def _lay_over(old: MutableMapping[str, Any], new: dict[str, Any], prefix: str) -> Iterator[str]:
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            yield from _lay_over(before, value, f"{prefix}{key}.")
+        elif before != value:
+            shown = list(before) if isinstance(before, list) else before
+            if isinstance(before, list) and isinstance(value, list):
+                before[:] = value  # keeps how the list is written
+            else:
+                old[key] = value
+            yield f"{prefix}{key}: {shown} -> {value}"
+
+
+def use(name: str, path: Path) -> list[str]:
+    """Lay a preset over a params file that is valid, and write it if the result is.
+
+    Returns:
+        One line for each param that changed.
+
+    Raises:
+        ParamsError: no such preset or params file, or the two do not fit together.
+    """
+    from pipeline import config
+
+    config.load(path)
+    merged, changes = merge(path.read_text(encoding="utf-8"), text(name))
+    config.parse(merged, f"{path} with preset {name}")
+    write_text(path, merged)
+    return changes
