@@ -16,7 +16,7 @@ class LARS(torch.optim.Optimizer):
 
     For a parameter w with gradient g and weight decay β, the local rate is
 
-        local = η ‖w‖ / (‖g‖ + β ‖w‖), with clip at most lr: local ← min(local / lr, 1)
+        local = η ‖w‖ / (‖g‖ + β ‖w‖ + 1e-8), with clip at most lr: local ← min(local / lr, 1)
         v ← m v + local (g + β w)
         w ← w - lr v
 

@@ -45,7 +45,11 @@ class MomentumMethod(Method):
         return projections.chunk(len(views))
 
     def after_step(self, at: Position) -> None:
-        """Let the momentum network follow."""
+        """Let the momentum network follow.
+
+        Differs from the reference: the coefficient is that of the steps done, this one
+        included, so that it ends at ``final_momentum``; there it lags by one step.
+        """
         momentum = cosine_momentum(self.momentum, self.final_momentum, at.progress)
         follow(self.momentum_backbone, self.backbone, momentum)
         follow(self.momentum_projector, self.projector, momentum)

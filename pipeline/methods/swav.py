@@ -87,6 +87,9 @@ class SwAV(Method):
 
     The prototypes cross task boundaries; the queue starts anew with each task.
 
+    Differs from the reference: the queue is used once it is full; there it joins the
+    assignment from its first epoch on, at first with rows of zeros.
+
     Args:
         backbone: the network to train.
         temperature: τ of the objective.
@@ -181,7 +184,8 @@ class SwAV(Method):
         if self._latest is None:
             return
         size = self.queue.shape[1]
-        if size > 0 and at.epoch >= self.queue_start_epoch:
+        epoch = (at.step - 1) // at.steps_per_epoch  # of the step just done
+        if size > 0 and epoch >= self.queue_start_epoch:
             enqueue(self.queue, int(self.queued) % size, self._latest)
             self.queued += self._latest.shape[1]
         self._latest = None
