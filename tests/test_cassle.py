@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.methods.base import Method, Views
+from pipeline.methods.base import Method, Position, Views
 from pipeline.methods.simclr import SimCLR
 from pipeline.models.small_resnet import SmallResNet
 from pipeline.optim import Optimisation, build_optimizer
@@ -17,7 +17,16 @@ from pipeline.strategies.cassle import Cassle
 
 BatchNorm = Literal["batch", "running"]
 BOTH: list[BatchNorm] = ["batch", "running"]
-OPTIMISATION = Optimisation("adamw", 0.01, weight_decay=0.1, warmup_epochs=0, epochs=1)
+OPTIMISATION = Optimisation(
+    "adamw",
+    0.01,
+    weight_decay=0.1,
+    exclude_norms_and_biases=True,
+    epochs=1,
+    warmup_epochs=0,
+    warmup_start=0,
+    final_learning_rate=0,
+)
 
 
 def views(seed: int = 0, count: int = 8) -> Views:
@@ -58,7 +67,7 @@ def begin(method: Method, seed: int = 0, **changes: Any) -> Cassle:
 
 def step(method: Method, seed: int = 0) -> Step:
     batch = views(seed)
-    return Step(method, batch, method.encode(batch), 0.0)
+    return Step(method, batch, method.encode(batch), Position(0, 1, 10))
 
 
 def train(method: Method, strategy: Strategy, steps: int = 2) -> None:
@@ -93,7 +102,7 @@ def test_the_term_is_the_weighted_distance_from_prediction_to_past() -> None:
     past = copy.deepcopy(method).train()
     train(method, strategy)
     now = step(method, 5)
-    first, norm, _, last = copy.deepcopy(strategy.predictor).children()
+    first, norm, _, last = copy.deepcopy(strategy.distiller["predictor"]).children()
     hidden = first(torch.cat(now.encoded.projections))
     centred = hidden - hidden.mean(0)
     normed = centred / (centred.square().mean(0) + 1e-5).sqrt() * norm.weight + norm.bias
@@ -145,12 +154,12 @@ def test_past_network_is_unchanged_by_training_steps(batch_norm: BatchNorm) -> N
     teacher = teacher_of(strategy)
     teacher_before = tensors(teacher)
     assert all(torch.equal(teacher_before[name], student_before[name]) for name in teacher_before)
-    predictor_before = tensors(strategy.predictor)
+    predictor_before = tensors(strategy.distiller)
     train(method, strategy)
     assert same(tensors(teacher), teacher_before)
     assert not any(torch.equal(p, student_before[n]) for n, p in method.named_parameters())
     assert not same(tensors(method), student_before)
-    assert not same(tensors(strategy.predictor), predictor_before)
+    assert not same(tensors(strategy.distiller), predictor_before)
 
 
 @pytest.mark.parametrize("batch_norm", BOTH)
@@ -159,7 +168,7 @@ def test_no_gradient_reaches_the_past_network(batch_norm: BatchNorm) -> None:
     strategy = begin(method, teacher_batchnorm=batch_norm)
     torch.autograd.backward(strategy.terms(step(method))["distill"])
     assert all(not p.requires_grad and p.grad is None for p in teacher_of(strategy).parameters())
-    assert all(p.grad is not None for p in strategy.predictor.parameters())
+    assert all(p.grad is not None for p in strategy.distiller.parameters())
     assert all(p.grad is not None for p in method.parameters())
 
 
@@ -181,7 +190,7 @@ def test_the_past_network_normalises_with_the_batch_or_with_its_stored_statistic
 def test_only_the_predictor_is_trained() -> None:
     strategy = begin(past_network())
     trained = {name for name, p in strategy.named_parameters() if p.requires_grad}
-    assert trained == {f"predictor.{name}" for name, _ in strategy.predictor.named_parameters()}
+    assert trained == {f"distiller.{name}" for name, _ in strategy.distiller.named_parameters()}
 
 
 @pytest.mark.parametrize("batch_norm", BOTH)
@@ -191,7 +200,7 @@ def test_switching_to_training_leaves_the_past_network_in_eval_mode(batch_norm: 
     for mode in (True, False, True):
         around.train(mode)
         assert not any(module.training for module in teacher_of(strategy).modules())
-        assert all(module.training == mode for module in strategy.predictor.modules())
+        assert all(module.training == mode for module in strategy.distiller.modules())
 
 
 def test_the_next_task_goes_on_from_exactly_the_carried_predictor() -> None:
@@ -200,9 +209,9 @@ def test_the_next_task_goes_on_from_exactly_the_carried_predictor() -> None:
     train(method, before)
     carried = {name: tensor.clone() for name, tensor in before.carried().items()}
     after = begin(method, seed=1)
-    assert not same(tensors(after.predictor), tensors(before.predictor))
+    assert not same(tensors(after.distiller), tensors(before.distiller))
     after.resume_from(carried)
-    assert same(tensors(after.predictor), tensors(before.predictor))
+    assert same(tensors(after.distiller), tensors(before.distiller))
     assert same(after.carried(), carried)
 
 
@@ -211,17 +220,17 @@ def test_a_predictor_that_is_not_carried_starts_anew() -> None:
     before = begin(method)
     train(method, before)
     after = begin(method, seed=1, carry_predictor=False)
-    new = tensors(after.predictor)
+    new = tensors(after.distiller)
     after.resume_from(before.carried())
     assert after.carried() == {}
-    assert same(tensors(after.predictor), new)
+    assert same(tensors(after.distiller), new)
 
 
 def test_on_the_first_task_with_a_past_the_predictor_is_new() -> None:
     strategy = begin(past_network())
-    new = tensors(strategy.predictor)
+    new = tensors(strategy.distiller)
     strategy.resume_from({})
-    assert same(tensors(strategy.predictor), new)
+    assert same(tensors(strategy.distiller), new)
 
 
 def test_tensors_of_another_predictor_are_refused() -> None:

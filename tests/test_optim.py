@@ -7,13 +7,27 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pipeline.lars import LARS
 from pipeline.models.heads import mlp
 from pipeline.models.small_resnet import SmallResNet
-from pipeline.optim import Optimisation, build_optimizer, warmup_cosine
+from pipeline.optim import LarsOptions, Optimisation, build_optimizer, warmup_cosine
+
+Name = Literal["adamw", "sgd", "lars"]
+NAMES: list[Name] = ["adamw", "sgd", "lars"]
 
 
-def optimisation(name: Literal["adamw", "sgd"], decay: float = 0.5) -> Optimisation:
-    return Optimisation(name, 0.1, weight_decay=decay, warmup_epochs=0, epochs=1)
+def optimisation(name: Name, decay: float = 0.5, exclude: bool = True) -> Optimisation:
+    return Optimisation(
+        name,
+        0.1,
+        weight_decay=decay,
+        exclude_norms_and_biases=exclude,
+        epochs=1,
+        warmup_epochs=0,
+        warmup_start=0,
+        final_learning_rate=0,
+        lars=LarsOptions(trust_coefficient=0.5, clip=False) if name == "lars" else None,
+    )
 
 
 class Line(nn.Module):
@@ -71,8 +85,8 @@ def test_a_task_of_warmup_alone_has_a_rate_at_every_step(steps: int) -> None:
     assert [warmup_cosine(step, steps, steps) for step in range(steps + 1)][-2:] == [1, 1]
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd"])
-def test_only_matrices_and_kernels_have_weight_decay(name: Literal["adamw", "sgd"]) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_only_matrices_and_kernels_have_weight_decay(name: Name) -> None:
     backbone = SmallResNet(1, "conv3", widths=[2, 4], blocks=1)
     predictor = mlp([4, 3, 4], batch_norm=True)
     names = {p: name for m in (backbone, predictor) for name, p in m.named_parameters()}
@@ -107,8 +121,8 @@ def test_the_first_adamw_step_is_that_computed_by_hand() -> None:
     assert descend(line, optimizer, 3.0) == pytest.approx((weight, 1 - 0.1))
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd"])
-def test_frozen_parameters_are_left_out(name: Literal["adamw", "sgd"]) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_frozen_parameters_are_left_out(name: Name) -> None:
     line, frozen = Line(), Line().requires_grad_(False)
     optimizer = build_optimizer([line, frozen], optimisation(name))
     held = [p for group in optimizer.param_groups for p in group["params"]]
@@ -116,3 +130,35 @@ def test_frozen_parameters_are_left_out(name: Literal["adamw", "sgd"]) -> None:
     assert set(held) == {line.weight, line.bias}
     descend(line, optimizer, 3.0)
     assert (frozen.weight.item(), frozen.bias.item()) == (2, 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_norms_and_biases_can_be_treated_as_all_others(name: Name) -> None:
+    predictor = mlp([4, 3, 4], batch_norm=True)
+    (everything,) = build_optimizer([predictor], optimisation(name, exclude=False)).param_groups
+    assert everything["weight_decay"] == 0.5
+    assert set(everything["params"]) == set(predictor.parameters())
+    assert everything.get("adaptive", True)
+
+
+def test_lars_takes_its_options_and_leaves_norms_and_biases_out() -> None:
+    optimizer = build_optimizer([Line()], optimisation("lars"))
+    assert isinstance(optimizer, LARS)
+    weights, biases = optimizer.param_groups
+    for group in (weights, biases):
+        assert (group["momentum"], group["trust_coefficient"], group["clip"]) == (0.9, 0.5, False)
+    assert (weights["adaptive"], biases["adaptive"]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("step", "share"),
+    [
+        (0, 0.2 + 0.8 / 10),
+        (4, 0.6),
+        (9, 1.0),
+        (10 + 45, 0.1 + 0.9 * 0.5),
+        (100, 0.1),
+    ],
+)
+def test_the_rate_rises_from_its_start_and_falls_to_its_end(step: int, share: float) -> None:
+    assert warmup_cosine(step, 10, 100, start=0.2, final=0.1) == pytest.approx(share)

@@ -13,6 +13,7 @@ from pipeline import layout
 from pipeline.data.augment import Augment
 from pipeline.files import read_csv
 from pipeline.learner import Learner
+from pipeline.methods.base import Position
 from pipeline.metrics import average_accuracy, forgetting, forward_transfer
 from tests.project import Project
 
@@ -210,14 +211,20 @@ def test_the_learner_calls_every_hook_of_both_contracts(
     from pipeline.strategies.cassle import Cassle
 
     calls: list[str] = []
-    progress: list[float] = []
+    done: list[Position] = []
+    before: list[Position] = []
     monkeypatch.setattr(Cassle, "mix", lambda self, views: (calls.append("mix"), views)[1])
     monkeypatch.setattr(Cassle, "after_step", lambda self, step: calls.append("strategy"))
-    monkeypatch.setattr(SimCLR, "after_step", lambda self, done: progress.append(done))
+    monkeypatch.setattr(SimCLR, "after_backward", lambda self, at: before.append(at))
+    monkeypatch.setattr(SimCLR, "after_step", lambda self, at: done.append(at))
     project.train_through(2)
     steps = json.loads(layout.timing(2).read_text())["steps"]
     assert calls == ["mix", "strategy"] * steps
-    assert progress[-steps:] == pytest.approx([(i + 1) / steps for i in range(steps)])
+    each = steps // 2
+    assert before[-steps:] == [Position(number, each, steps) for number in range(steps)]
+    assert done[-steps:] == [Position(number + 1, each, steps) for number in range(steps)]
+    assert [at.progress for at in done[-steps:]][-1] == 1
+    assert [at.epoch for at in before[-steps:]] == [number // each for number in range(steps)]
 
 
 def test_ctrl_c_saves_nothing_of_the_task(
