@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline.components import load_class
+from pipeline.layout import MAX_TASKS
 from pipeline.registry import BACKBONES, DATASETS, METHODS, STRATEGIES, Component, Dataset
 
 ROOT = Path(__file__).parent.parent
@@ -160,3 +162,20 @@ def test_every_method_and_strategy_file_is_in_the_registry() -> None:
         for path in in_room(room):
             if path.stem not in shared | ({"base"} if room == "methods" else set()):
                 assert f"pipeline.{room}.{path.stem}" in listed, path
+
+
+def test_stages_put_out_files_not_folders() -> None:
+    # A queued experiment on a fresh clone fails where dvc.lock names a folder that has changed.
+    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    for name, stage in stages.items():
+        for out in stage.get("do", stage).get("outs", []):
+            path = out if isinstance(out, str) else next(iter(out))
+            assert Path(path).suffix or path == "data/plan", f"{name}: {path}"
+
+
+def test_who_reads_the_splits_depends_on_each_of_them() -> None:
+    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    splits = {f"data/splits/task_{task}.json" for task in range(1, MAX_TASKS + 1)}
+    assert splits <= set(stages["prepare"]["outs"])
+    assert splits <= set(stages["evaluate"]["do"]["deps"])
+    assert splits <= set(stages["report"]["deps"])
