@@ -131,8 +131,9 @@ def projections(results: Results, path: Path) -> None:
         (below, "projection_rank", "effective rank", COLOURS[1]),
     ]
     for axes, name, label, colour in drawn:
-        axes.plot(range(1, len(rows) + 1), [float(row[name]) for row in rows], color=colour)
-        axes.set_ylim(bottom=0)
+        values = [float(row[name]) for row in rows]
+        axes.plot(range(1, len(rows) + 1), values, color=colour)
+        axes.set_ylim(0, 1.2 * max(values))  # room for the tasks' names
         axes.set_ylabel(label)
         axes.grid(axis="y", alpha=0.3)
         _mark_tasks(axes, results)
