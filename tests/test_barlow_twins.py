@@ -7,9 +7,9 @@ from torch import Tensor
 
 from pipeline.methods.barlow_twins import BarlowTwins, barlow_twins_loss
 from pipeline.methods.base import Encoded
-from pipeline.models.small_resnet import SmallResNet
 from pipeline.seeding import initialisation
 from tests.test_simclr import SHAPES, draw
+from tests.tiny import tiny_backbone
 
 EPS = 1e-5  # of the variance, BatchNorm's
 # Orthogonal columns of mean 0 and variance 1.
@@ -31,7 +31,7 @@ def by_definition(z1: Tensor, z2: Tensor, weight: float, scale: float) -> float:
 
 def tiny_barlow_twins(size: int) -> BarlowTwins:
     with initialisation(0, "test"):
-        backbone = SmallResNet(1, "conv3_stride2", widths=[4, 8], blocks=1)
+        backbone = tiny_backbone()
         return BarlowTwins(backbone, projector=[16, size], redundancy_weight=0.03, scale=0.2)
 
 

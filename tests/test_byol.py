@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from pipeline.methods.base import Position
 from pipeline.methods.byol import BYOL, byol_loss
 from pipeline.models.momentum import cosine_momentum, follow, momentum_copy
-from pipeline.models.small_resnet import SmallResNet
 from pipeline.seeding import initialisation
 from tests.test_simclr import SHAPES, cosine, draw
+from tests.tiny import draw_views, shake, tiny_backbone
 
 
 def by_definition(predicted: Tensor, target: Tensor) -> float:
@@ -23,25 +23,12 @@ def by_definition(predicted: Tensor, target: Tensor) -> float:
 def tiny_byol(momentum: float = 0.5, final_momentum: float = 1.0) -> BYOL:
     with initialisation(0, "test"):
         return BYOL(
-            SmallResNet(1, "conv3_stride2", widths=[4, 8], blocks=1),
+            tiny_backbone(),
             projector=[16, 6],
             predictor_hidden=12,
             momentum=momentum,
             final_momentum=final_momentum,
         )
-
-
-def draw_views(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    first, second = torch.rand(2, count, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
-    return first, second
-
-
-def shake(module: nn.Module) -> None:
-    """Move all parameters, as an optimiser would."""
-    generator = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator))
 
 
 @pytest.mark.parametrize(("count", "size", "scale"), [*SHAPES, (1, 4, 1.0)])
@@ -105,7 +92,7 @@ def test_the_loss_is_float32_under_autocast() -> None:
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_each_view_predicts_the_momentum_networks_projection_of_the_other(count: int) -> None:
     method, views = tiny_byol(), draw_views(count)
-    shake(method.backbone)  # so that the momentum network is another
+    shake(method.backbone, 1.0)  # so that the momentum network is another
     apart = copy.deepcopy(method)
     loss = method.loss(views, method.encode(views))
     images = torch.cat(views)
@@ -208,8 +195,8 @@ def test_after_a_step_backbone_and_projector_are_followed_with_the_momentum_of_t
     step: int, progress: float
 ) -> None:
     method = tiny_byol(0.5, 0.9)
-    shake(method.backbone)
-    shake(method.projector)
+    shake(method.backbone, 1.0)
+    shake(method.projector, 1.0)
     before = copy.deepcopy(method)
     method.after_step(Position(step, 5, 10))
     m = 0.9 - 0.4 * (math.cos(math.pi * progress) + 1) / 2
@@ -229,7 +216,7 @@ def test_after_a_step_backbone_and_projector_are_followed_with_the_momentum_of_t
 
 def test_the_loss_alone_moves_no_parameter_of_the_momentum_network() -> None:
     method, views = tiny_byol(), draw_views(4)
-    shake(method.backbone)
+    shake(method.backbone, 1.0)
     before = copy.deepcopy(method)
     method.loss(views, method.encode(views))
     method.after_backward(Position(0, 5, 10))

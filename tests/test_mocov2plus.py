@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.methods.base import Position
 from pipeline.methods.mocov2plus import MoCoV2Plus, info_nce_with_queue, unit_vectors
 from pipeline.methods.queue import enqueue
-from pipeline.models.small_resnet import SmallResNet
 from pipeline.seeding import initialisation
 from tests.test_simclr import SHAPES, cosine, draw, info_nce_by_definition
+from tests.tiny import draw_views, shake, tiny_backbone
 
 TEMPERATURE, DISTILL_TEMPERATURE = 0.2, 0.5
 
@@ -34,7 +34,7 @@ def by_definition(query: Tensor, key: Tensor, queue: Tensor, temperature: float)
 def tiny_moco(queue: int = 7, size: int = 6) -> MoCoV2Plus:
     with initialisation(0, "test"):
         return MoCoV2Plus(
-            SmallResNet(1, "conv3_stride2", widths=[4, 8], blocks=1),
+            tiny_backbone(),
             temperature=TEMPERATURE,
             distill_temperature=DISTILL_TEMPERATURE,
             projector=[16, size],
@@ -42,19 +42,6 @@ def tiny_moco(queue: int = 7, size: int = 6) -> MoCoV2Plus:
             momentum=0.5,
             final_momentum=0.9,
         )
-
-
-def draw_views(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    first, second = torch.rand(2, count, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
-    return first, second
-
-
-def shake(module: nn.Module) -> None:
-    """Move all parameters, as an optimiser would."""
-    generator = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
 
 
 def keys_apart(method: MoCoV2Plus, views: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -180,7 +167,7 @@ def test_projections_are_unit_vectors_also_for_the_distillation() -> None:
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_queries_of_a_view_meet_keys_and_queue_of_the_other_view(count: int) -> None:
     method, views = tiny_moco(), draw_views(count)
-    shake(method.backbone)  # so that the momentum network is another
+    shake(method.backbone, 0.3)  # so that the momentum network is another
     q1, q2 = (encoded := method.encode(views)).projections
     k1, k2 = keys_apart(method, views)
     queue1, queue2 = method.queue.clone()
@@ -252,7 +239,7 @@ def test_the_queue_of_the_method_is_first_in_first_out(count: int, queue: int) -
         keys = keys_apart(method, views)
         method.loss(views, method.encode(views))
         method.after_step(Position(step + 1, 5, 10))
-        shake(method.backbone)
+        shake(method.backbone, 0.3)
         pointer = int(method.queue_pointer)
         assert pointer == (step + 1) * count % queue
         for fifo, raw, rows in zip(entries, keys, method.queue, strict=True):
@@ -279,7 +266,7 @@ def test_batches_of_changing_size_leave_the_last_entries_in_order(size: int) -> 
 
 def test_the_momentum_network_follows_after_a_step() -> None:
     method = tiny_moco()
-    shake(method.backbone)
+    shake(method.backbone, 0.3)
     before = copy.deepcopy(method)
     method.after_step(Position(5, 5, 10))
     m = 0.9 - 0.4 / 2  # half of the task is done

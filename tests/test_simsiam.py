@@ -8,9 +8,9 @@ from torch import Tensor
 
 from pipeline.methods.base import Encoded
 from pipeline.methods.simsiam import SimSiam, negative_cosine
-from pipeline.models.small_resnet import SmallResNet
 from pipeline.seeding import initialisation
 from tests.test_simclr import SHAPES, cosine, draw
+from tests.tiny import tiny_backbone
 
 
 def by_definition(predicted: Tensor, target: Tensor) -> float:
@@ -20,7 +20,7 @@ def by_definition(predicted: Tensor, target: Tensor) -> float:
 
 def tiny_simsiam() -> SimSiam:
     with initialisation(0, "test"):
-        backbone = SmallResNet(1, "conv3_stride2", widths=[4, 8], blocks=1)
+        backbone = tiny_backbone()
         return SimSiam(backbone, projector=[16, 6], predictor_hidden=3)
 
 

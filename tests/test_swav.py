@@ -18,9 +18,9 @@ from pipeline.methods.swav import (
     soft_cross_entropy,
 )
 from pipeline.models.frozen import frozen_copy
-from pipeline.models.small_resnet import SmallResNet
 from pipeline.seeding import initialisation
 from tests.test_simclr import SHAPES, cosine, draw
+from tests.tiny import tiny_backbone
 
 Table = NDArray[np.float64]
 EPSILON, TEMPERATURE, DISTILL_TEMPERATURE = 0.05, 0.1, 0.2
@@ -68,7 +68,7 @@ def tiny_swav(
 ) -> SwAV:
     with initialisation(0, "test"):
         return SwAV(
-            SmallResNet(1, "conv3_stride2", widths=[4, 8], blocks=1),
+            tiny_backbone(),
             temperature=TEMPERATURE,
             distill_temperature=DISTILL_TEMPERATURE,
             projector=[16, size],

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from pipeline.methods.base import Encoded
 from pipeline.methods.vicreg import VICReg, covariance, invariance, variance
-from pipeline.models.small_resnet import SmallResNet
 from pipeline.seeding import initialisation
 from tests.test_simclr import SHAPES, draw
+from tests.tiny import tiny_backbone
 
 Term = Callable[[Tensor], Tensor]
 
@@ -50,7 +50,7 @@ def tiny_vicreg(
 ) -> VICReg:
     with initialisation(0, "test"):
         return VICReg(
-            SmallResNet(1, "conv3_stride2", widths=[4, 8], blocks=1),
+            tiny_backbone(),
             projector=[16, size],
             invariance_weight=invariance,
             variance_weight=variance,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.components import load_class
 from pipeline.methods.base import Method
@@ -53,12 +53,30 @@ OPTIONS: dict[str, dict[str, object]] = {
 }
 
 
+def tiny_backbone() -> SmallResNet:
+    """Return a backbone of eight features, its weights from the global generator."""
+    return SmallResNet(1, "conv3_stride2", widths=[4, 8], blocks=1)
+
+
 def tiny_method(name: str, **changes: object) -> Method:
     """Return a method, always with the same weights."""
     with initialisation(0, "test"):
-        backbone = SmallResNet(1, "conv3_stride2", widths=[4, 8], blocks=1)
         options = OPTIONS[name] | changes
-        return cast(Method, load_class(METHODS[name].path)(backbone, **options))
+        return cast(Method, load_class(METHODS[name].path)(tiny_backbone(), **options))
+
+
+def draw_views(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return two views of 8 pixels that have nothing in common."""
+    first, second = torch.rand(2, count, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+    return first, second
+
+
+def shake(module: nn.Module, scale: float) -> None:
+    """Move all parameters, as an optimiser would."""
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(scale * torch.randn(parameter.shape, generator=generator))
 
 
 def tiny_cassle(method: Method, **changes: object) -> Cassle:
