@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import StateError
 from pipeline.files import Json, write_bytes
+from pipeline.models.loading import load_strictly
 
 FORMAT = 1
 HEADER = "cassle"
@@ -122,15 +123,7 @@ def load_module(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
     Raises:
         StateError: names or shapes differ.
     """
-    expected = module.state_dict().keys()
-    # Stricter than torch, which makes up a missing num_batches_tracked.
-    problems = [f"{name} is missing" for name in expected if name not in tensors]
-    problems += [f"{name} is unknown" for name in tensors if name not in expected]
-    if problems:
-        shown = ", ".join(problems[:5]) + (", ..." if len(problems) > 5 else "")
-        raise StateError(f"{path} does not fit the network of the plan: {shown}")
     try:
-        module.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise StateError(f"{path} does not fit the network of the plan: {reason}") from error
+        load_strictly(module, tensors)
+    except ValueError as error:
+        raise StateError(f"{path} does not fit the network of the plan: {error}") from error

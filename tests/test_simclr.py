@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.methods.base import Encoded, Method, Views
-from pipeline.methods.simclr import SimCLR, info_nce_distillation, nt_xent
+from pipeline.methods.contrastive import info_nce_distillation
+from pipeline.methods.simclr import SimCLR, nt_xent
 from pipeline.models.small_resnet import SmallResNet
 from pipeline.seeding import initialisation
 

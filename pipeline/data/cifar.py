@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-
 import numpy as np
 
 from pipeline.data.source import Bytes, Part, Source
@@ -21,21 +18,6 @@ class CIFAR10(Source):
         """Return whether torchvision's folder is there."""
         return (self.root / self.folder).is_dir()
 
-    def labels(self, part: Part) -> Bytes:
-        """Return the labels, ``(N,)``."""
-        return self._read(part)[1]
-
-    def images(self, part: Part) -> Bytes:
-        """Return the images, ``(N, 3, 32, 32)``."""
-        return self._read(part)[0]
-
-    @functools.cache  # noqa: B019 - see _read
-    def fingerprint(self, part: Part) -> str:
-        """Return the SHA-256 of the images and labels of a part."""
-        images, labels = self._read(part)
-        return hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
-
-    @functools.cache  # noqa: B019 - a source lives as long as its stage
     def _read(self, part: Part) -> tuple[Bytes, Bytes]:
         from torchvision import datasets
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 from pathlib import Path
 
 from pipeline.data.idx import read_idx
@@ -30,21 +28,6 @@ class FashionMNIST(Source):
         names = [name for pair in FILES.values() for name in pair]
         return not self.full or all((self._raw / name).is_file() for name in names)
 
-    def labels(self, part: Part) -> Bytes:
-        """Return the labels, 0 to 9, ``(N,)``."""
-        return self._read(part)[1]
-
-    def images(self, part: Part) -> Bytes:
-        """Return the images, ``(N, 1, 28, 28)``."""
-        return self._read(part)[0][:, None]
-
-    @functools.cache  # noqa: B019 - see _read
-    def fingerprint(self, part: Part) -> str:
-        """Return the SHA-256 of the images and labels of a part."""
-        images, labels = self._read(part)
-        return hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
-
-    @functools.cache  # noqa: B019 - a source lives as long as its stage
     def _read(self, part: Part) -> tuple[Bytes, Bytes]:
         folder, ending = self._full_folder() if self.full else self._subset_folder()
         image_path, label_path = (folder / f"{name}{ending}" for name in FILES[part])
@@ -55,7 +38,7 @@ class FashionMNIST(Source):
                 f"{image_path} and {label_path.name} are not Fashion-MNIST: expected (N, 28, 28) "
                 f"images and N labels from 0 to 9, got {images.shape} and {labels.shape}"
             )
-        return images, labels
+        return images[:, None], labels
 
     def _subset_folder(self) -> tuple[Path, str]:
         """Return where the subset is, checked against SHA256SUMS if that is there."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Literal
@@ -30,21 +32,39 @@ class Source(ABC):
         """Return whether reading would find the files without fetching any."""
 
     @abstractmethod
+    def _read(self, part: Part) -> tuple[Bytes, Bytes]:
+        """Return the images, ``(N, C, H, W)``, and the label of each, ``(N,)``.
+
+        Raises:
+            DataError: files are missing or damaged.
+        """
+
+    @functools.cache  # noqa: B019 - a source lives as long as its stage
+    def _once(self, part: Part) -> tuple[Bytes, Bytes]:
+        return self._read(part)
+
     def labels(self, part: Part) -> Bytes:
         """Return the label of each image, ``(N,)``.
 
         Raises:
             DataError: files are missing or damaged.
         """
+        return self._once(part)[1]
 
-    @abstractmethod
     def images(self, part: Part) -> Bytes:
         """Return the images, ``(N, C, H, W)``, in the order of the labels.
 
         Raises:
             DataError: files are missing or damaged.
         """
+        return self._once(part)[0]
 
-    @abstractmethod
+    @functools.cache  # noqa: B019 - as above
     def fingerprint(self, part: Part) -> str:
-        """Return the SHA-256 of the images and labels of a part."""
+        """Return the SHA-256 of the images and labels of a part.
+
+        Raises:
+            DataError: files are missing or damaged.
+        """
+        images, labels = self._once(part)
+        return hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()

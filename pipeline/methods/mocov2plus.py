@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.methods.base import Encoded, Position, Views
+from pipeline.methods.contrastive import ContrastiveDistillation
 from pipeline.methods.distributed import gather
 from pipeline.methods.momentum import MomentumMethod
 from pipeline.methods.precision import in_float32
 from pipeline.methods.queue import enqueue
-from pipeline.methods.simclr import info_nce_distillation
 from pipeline.models.backbone import Backbone
 from pipeline.models.heads import mlp
 
@@ -42,7 +42,7 @@ def info_nce_with_queue(query: Tensor, key: Tensor, queue: Tensor, temperature: 
     return functional.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
 
 
-class MoCoV2Plus(MomentumMethod):
+class MoCoV2Plus(ContrastiveDistillation, MomentumMethod):
     """MoCo v2+ with an MLP projector without BatchNorm, symmetric in the views.
 
     The queue and its pointer cross task boundaries. One queue a view, as in the reference:
@@ -98,14 +98,6 @@ class MoCoV2Plus(MomentumMethod):
         first = info_nce_with_queue(q1, k2, queue2, self.temperature)
         second = info_nce_with_queue(q2, k1, queue1, self.temperature)
         return (first + second) / 2
-
-    def compare(self, predicted: Tensor, past: Tensor) -> Tensor:
-        """InfoNCE between prediction and past, over the global batch."""
-        return info_nce_distillation(gather(predicted), gather(past), self.distill_temperature)
-
-    def distill(self, predicted: tuple[Tensor, ...], past: tuple[Tensor, ...]) -> Tensor:
-        """InfoNCE over the vectors of all views at once, as in the reference."""
-        return self.compare(torch.cat(predicted), torch.cat(past))
 
     def after_step(self, at: Position) -> None:
         """Let the momentum network follow; put this step's keys into the queue."""

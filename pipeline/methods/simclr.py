@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.methods.base import Encoded, Method, Views
+from pipeline.methods.base import Encoded, Views
+from pipeline.methods.contrastive import ContrastiveDistillation
 from pipeline.methods.distributed import gather
 from pipeline.methods.precision import in_float32
 from pipeline.models.backbone import Backbone
@@ -39,33 +40,7 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
     return functional.cross_entropy(similarity, positive)
 
 
-@in_float32
-def info_nce_distillation(predicted: Tensor, past: Tensor, temperature: float) -> Tensor:
-    """InfoNCE between predicted and past projections, in both directions.
-
-    ½ [NCE(g(z) → z̄) + NCE(z̄ → g(z))]: each vector must find its own counterpart
-    (same image, same view) among all vectors of the other side.
-
-    The paper's appendix also has the other predictions among the negatives; its public
-    code has only the other side's vectors, and so has this.
-
-    Args:
-        predicted: g(z), ``(M, D)``; for two views of N images, M = 2N.
-        past: z̄ in the same order, ``(M, D)``.
-        temperature: τ > 0.
-
-    Returns:
-        The mean over both directions and all vectors, a scalar.
-    """
-    similarity = functional.normalize(predicted, dim=1) @ functional.normalize(past, dim=1).T
-    logits = similarity / temperature
-    same = torch.arange(len(logits), device=logits.device)
-    forward = functional.cross_entropy(logits, same)
-    backward = functional.cross_entropy(logits.T, same)
-    return (forward + backward) / 2
-
-
-class SimCLR(Method):
+class SimCLR(ContrastiveDistillation):
     """SimCLR with an MLP projector without BatchNorm.
 
     Args:
@@ -94,11 +69,3 @@ class SimCLR(Method):
         """NT-Xent between the two views of the global batch."""
         z1, z2 = (gather(z) for z in encoded.projections)
         return nt_xent(z1, z2, self.temperature)
-
-    def compare(self, predicted: Tensor, past: Tensor) -> Tensor:
-        """InfoNCE between prediction and past, over the global batch."""
-        return info_nce_distillation(gather(predicted), gather(past), self.distill_temperature)
-
-    def distill(self, predicted: tuple[Tensor, ...], past: tuple[Tensor, ...]) -> Tensor:
-        """InfoNCE over the vectors of all views at once, as in the reference."""
-        return self.compare(torch.cat(predicted), torch.cat(past))
