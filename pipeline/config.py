@@ -198,7 +198,9 @@ class Params(Section):
     def _names_exist_and_fit(self) -> Self:
         dataset = _named("dataset", self.dataset, DATASETS)
         _chosen("method", self.method, METHODS, "methods", self.methods)
-        _chosen("strategy", self.strategy, STRATEGIES, "strategies", self.strategies)
+        _strategies_compose(self.strategy.split("+"))
+        for name in self.strategy.split("+"):
+            _chosen("strategy", name, STRATEGIES, "strategies", self.strategies)
         _chosen("backbone.name", self.backbone.name, BACKBONES, "backbone", self.backbone)  # type: ignore[attr-defined]
         classes = len(dataset.classes)
         if not 1 <= self.num_tasks <= MAX_TASKS:
@@ -233,12 +235,28 @@ def _chosen(
         )
 
 
-def options(params: Params, kind: Literal["method", "strategy", "backbone"]) -> dict[str, object]:
-    """Return the options of the chosen method, strategy or backbone."""
-    name, components, given = {
-        "method": (params.method, METHODS, params.methods),
-        "strategy": (params.strategy, STRATEGIES, params.strategies),
-        "backbone": (params.backbone.name, BACKBONES, params.backbone),  # type: ignore[attr-defined]
+def _strategies_compose(names: list[str]) -> None:
+    if len(names) == 1:
+        return
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"strategy: '{name}' is there twice in '{'+'.join(names)}'")
+        if name == "finetune" or (name in STRATEGIES and STRATEGIES[name].whole_stream):
+            others = "+".join(other for other in names if other != name)
+            raise ValueError(
+                f"strategy: '{name}' does not compose, got '{'+'.join(names)}'; use '{name}' or "
+                f"'{others}'"
+            )
+
+
+def options(
+    params: Params, kind: Literal["method", "strategy", "backbone"], name: str
+) -> dict[str, object]:
+    """Return the options of a method, strategy or backbone that is in use."""
+    components, given = {
+        "method": (METHODS, params.methods),
+        "strategy": (STRATEGIES, params.strategies),
+        "backbone": (BACKBONES, params.backbone),
     }[kind]
     component = components[name]
     values = {key: getattr(params, key) for key in component.top_level}

@@ -8,12 +8,13 @@ import math
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.collapse import COLLAPSED_RANK, COLLAPSED_STD, projection_std, rankme
 from pipeline.data.augment import Augment
 from pipeline.errors import RunError
 from pipeline.methods.base import Method, Position
+from pipeline.models.backbone import Backbone
 from pipeline.optim import Optimisation, build_optimizer, warmup_cosine
 from pipeline.seeding import generator
 from pipeline.strategies.base import Step, Strategy
@@ -62,21 +63,35 @@ class Learner(pl.LightningModule):
         self._step: Step | None = None
         self._projections: Tensor | None = None
         self._warned = False
+        self._images_passed = 0
 
     def training_step(self, images: Tensor, index: int) -> Tensor:
         """Return L_SSL plus the strategy's terms for a batch."""
-        views = tuple(
-            view.contiguous(memory_format=torch.channels_last)
-            for view in self.augment(images, self.augment_generator)
-        )
-        views = self.strategy.mix(views)
+        at = self._position()
+        views = self.strategy.mix(self.augment(images, self.augment_generator), at)
+        views = tuple(view.contiguous(memory_format=torch.channels_last) for view in views)
         encoded = self.method.encode(views)
-        self._step = Step(self.method, views, encoded, self._position())
+        self._step = Step(self.method, views, encoded, at)
         terms = {"ssl": self.method.loss(views, encoded), **self.strategy.terms(self._step)}
         loss = torch.stack(list(terms.values())).sum()
         for name, value in {"loss": loss, **terms}.items():
             self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value.detach()
         return loss
+
+    def on_fit_start(self) -> None:
+        """Count the images that pass through a backbone, whichever and why ever."""
+
+        def count(backbone: nn.Module, inputs: tuple[Tensor], features: Tensor) -> None:
+            self._images_passed += len(inputs[0])
+
+        for module in self.modules():
+            if isinstance(module, Backbone):
+                module.register_forward_hook(count)
+
+    def forward_passes(self, batch_size: int) -> float:
+        """Return the passes through a backbone for each view of each image of a batch."""
+        views = self.total_steps * batch_size * len(self.augment.recipes)
+        return self._images_passed / views
 
     def _position(self) -> Position:
         return Position(self.global_step, self.steps_per_epoch, self.total_steps)
@@ -86,10 +101,9 @@ class Learner(pl.LightningModule):
         self.method.after_backward(self._position())
 
     def on_train_batch_end(self, outputs: object, batch: Tensor, batch_idx: int) -> None:
-        """Let method and strategy update what no gradient trains."""
+        """Let the method update what no gradient trains."""
         assert self._step is not None, "a batch ended that never began"
         self.method.after_step(self._position())
-        self.strategy.after_step(self._step)
         self._projections = torch.cat(self._step.encoded.projections).detach()
         self._step = None
 
@@ -108,6 +122,11 @@ class Learner(pl.LightningModule):
                 )
         epoch = {"task": self.task, "epoch": self.current_epoch + 1, "step": self.global_step}
         assert self._projections is not None, "an epoch ended that had no step"
+        if not self._projections.isfinite().all():
+            raise RunError(
+                f"task {self.task}, epoch {self.current_epoch + 1}: projections are not finite; "
+                f"{REMEDIES}. States of earlier tasks are untouched"
+            )
         signs = {
             "projection_std": projection_std(self._projections),
             "projection_rank": rankme(self._projections),

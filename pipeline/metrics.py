@@ -1,7 +1,8 @@
 """Pure functions of the accuracy matrix; all values in percent.
 
 ``matrix[t][i]`` is the accuracy on task i + 1's test images after task t; row 0 is the
-random network. A matrix of T tasks has T + 1 rows and T columns.
+random network. A matrix of T tasks has T columns and T + 1 rows; 2 rows where all tasks were
+learnt at once, with nothing to forget or to transfer.
 """
 
 from __future__ import annotations
@@ -12,27 +13,29 @@ Matrix = Sequence[Sequence[float]]
 
 
 def _num_tasks(matrix: Matrix) -> int:
-    tasks = len(matrix) - 1
-    if tasks < 1 or any(len(row) != tasks for row in matrix):
+    tasks = len(matrix[0]) if matrix else 0
+    if tasks < 1 or len(matrix) not in (2, tasks + 1) or any(len(row) != tasks for row in matrix):
         shape = [len(row) for row in matrix]
-        raise ValueError(f"expected T + 1 rows of T accuracies, got rows of {shape}")
+        raise ValueError(f"expected T + 1 rows (or 2) of T accuracies, got rows of {shape}")
     return tasks
 
 
 def average_accuracy(matrix: Matrix) -> float:
     """Return A = (1/T) Σ_i a[T, i], the mean over the tasks after the last one."""
     tasks = _num_tasks(matrix)
-    return sum(matrix[tasks]) / tasks
+    return sum(matrix[-1]) / tasks
 
 
 def forgetting(matrix: Matrix) -> float | None:
-    """Return F = 1/(T-1) Σ_{i<T} (max_{t≥1} a[t, i] - a[T, i]); None for one task.
+    """Return F = 1/(T-1) Σ_{i<T} (max_{t≥1} a[t, i] - a[T, i]).
+
+    None for one task, or for all tasks at once.
 
     The maximum is over all trained states, those before the task included, as a
     self-supervised network may be good at a task that it has not seen yet.
     """
     tasks = _num_tasks(matrix)
-    if tasks == 1:
+    if tasks == 1 or len(matrix) == 2:
         return None
     lost = [
         max(matrix[after][task] for after in range(1, tasks + 1)) - matrix[tasks][task]
@@ -42,12 +45,14 @@ def forgetting(matrix: Matrix) -> float | None:
 
 
 def forward_transfer(matrix: Matrix) -> float | None:
-    """Return FT = 1/(T-1) Σ_{i≥2} (a[i-1, i] - a[0, i]); None for one task.
+    """Return FT = 1/(T-1) Σ_{i≥2} (a[i-1, i] - a[0, i]).
+
+    None for one task, or for all tasks at once.
 
     How much better than a random network a task is before it was learnt.
     """
     tasks = _num_tasks(matrix)
-    if tasks == 1:
+    if tasks == 1 or len(matrix) == 2:
         return None
     gained = [matrix[task][task] - matrix[0][task] for task in range(1, tasks)]
     return sum(gained) / len(gained)

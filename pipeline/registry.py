@@ -15,6 +15,7 @@ from pydantic import Field
 
 Positive = Annotated[float, Field(gt=0, le=1000)]
 NotNegative = Annotated[float, Field(ge=0, le=1000)]
+Weight = Annotated[float, Field(ge=0, le=1_000_000)]
 Temperature = Annotated[float, Field(ge=0.001, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Whole = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -32,12 +33,14 @@ class Component:
         options: the type of each option in its section of params.yaml; the class takes
             them as keyword arguments of the same names.
         top_level: params from the top of params.yaml that the class takes as well.
+        whole_stream: of a strategy: it learns all tasks at once.
     """
 
     path: str
     summary: str
     options: Mapping[str, object] = field(default_factory=dict)
     top_level: tuple[str, ...] = ()
+    whole_stream: bool = False
 
     @property
     def module(self) -> str:
@@ -145,7 +148,54 @@ STRATEGIES = {
         },
         top_level=("distill_weight",),
     ),
+    "ewc": Component(
+        "pipeline.strategies.ewc:EWC",
+        "hold parameters that mattered to the tasks before (Kirkpatrick et al., 2017)",
+        {
+            "weight": Weight,
+            "fisher_batches": Annotated[int, Field(ge=1, le=1_000_000)],
+            "decay": Share,
+        },
+    ),
+    "er": Component(
+        "pipeline.strategies.er:ExperienceReplay",
+        "experience replay: join each batch with images from a memory",
+        {"memory_size": Whole, "batch_share": NotNegative},
+    ),
+    "der": Component(
+        "pipeline.strategies.der:DarkExperienceReplay",
+        "keep the projections of the images in a memory (Buzzega et al., 2020)",
+        {"memory_size": Whole, "batch_share": NotNegative, "weight": Weight},
+    ),
+    "lump": Component(
+        "pipeline.strategies.lump:Lump",
+        "mix each image with one from a memory (Madaan et al., 2022)",
+        {"memory_size": Whole, "alpha": Positive},
+    ),
+    "less_forget": Component(
+        "pipeline.strategies.less_forget:LessForget",
+        "keep the directions of the features (Hou et al., 2019)",
+        {"weight": Weight, "teacher_batchnorm": Literal["batch", "running"]},
+    ),
+    "pfr": Component(
+        "pipeline.strategies.pfr:PFR",
+        "predict the past features from the present ones (Gomez-Villa et al., 2022)",
+        {
+            "weight": Weight,
+            "predictor_hidden": Width,
+            "teacher_batchnorm": Literal["batch", "running"],
+        },
+    ),
+    "offline": Component(
+        "pipeline.strategies.offline:Offline",
+        "learn all tasks at once: the upper bound",
+        {"match": Literal["epochs", "steps"]},
+        whole_stream=True,
+    ),
 }
+
+# What holds several strategies at once, e.g. cassle+er.
+COMPOSITE = "pipeline.strategies.composite:Composite"
 
 BACKBONES = {
     "small_resnet": Component(

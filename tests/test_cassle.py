@@ -12,8 +12,9 @@ from pipeline.methods.simclr import SimCLR
 from pipeline.models.small_resnet import SmallResNet
 from pipeline.optim import Optimisation, build_optimizer
 from pipeline.seeding import initialisation
-from pipeline.strategies.base import Step, Strategy, TaskStart
+from pipeline.strategies.base import Step, Strategy
 from pipeline.strategies.cassle import Cassle
+from tests.tiny import task_start
 
 BatchNorm = Literal["batch", "running"]
 BOTH: list[BatchNorm] = ["batch", "running"]
@@ -44,7 +45,9 @@ def past_network() -> Method:
     return method
 
 
-def begin(method: Method, seed: int = 0, **changes: Any) -> Cassle:
+def begin(
+    method: Method, seed: int = 0, carried: dict[str, Tensor] | None = None, **changes: Any
+) -> Cassle:
     options: dict[str, Any] = {
         "distill_weight": 1.0,
         "predictor": "mlp",
@@ -54,14 +57,7 @@ def begin(method: Method, seed: int = 0, **changes: Any) -> Cassle:
     }
     strategy = Cassle(**(options | changes))
     with initialisation(seed, "strategy"):
-        strategy.begin_task(
-            TaskStart(
-                task=2,
-                method=method,
-                previous_images=lambda: torch.zeros(0, 1, 16, 16, dtype=torch.uint8),
-                augment=lambda images: (images.float(), images.float()),
-            )
-        )
+        strategy.begin_task(task_start(method, carried=carried or {}))
     return strategy
 
 
@@ -208,29 +204,22 @@ def test_the_next_task_goes_on_from_exactly_the_carried_predictor() -> None:
     before = begin(method)
     train(method, before)
     carried = {name: tensor.clone() for name, tensor in before.carried().items()}
-    after = begin(method, seed=1)
-    assert not same(tensors(after.distiller), tensors(before.distiller))
-    after.resume_from(carried)
+    new = begin(method, seed=1)
+    assert not same(tensors(new.distiller), tensors(before.distiller))
+    after = begin(method, seed=1, carried=carried)
     assert same(tensors(after.distiller), tensors(before.distiller))
     assert same(after.carried(), carried)
 
 
 def test_a_predictor_that_is_not_carried_starts_anew() -> None:
     method = past_network()
-    before = begin(method)
+    before = begin(method, carry_predictor=False)
+    new = tensors(before.distiller)
     train(method, before)
-    after = begin(method, seed=1, carry_predictor=False)
-    new = tensors(after.distiller)
-    after.resume_from(before.carried())
-    assert after.carried() == {}
+    assert before.carried() == {}
+    assert not same(tensors(before.distiller), new)
+    after = begin(method, carry_predictor=False, carried=before.carried())
     assert same(tensors(after.distiller), new)
-
-
-def test_on_the_first_task_with_a_past_the_predictor_is_new() -> None:
-    strategy = begin(past_network())
-    new = tensors(strategy.distiller)
-    strategy.resume_from({})
-    assert same(tensors(strategy.distiller), new)
 
 
 def test_tensors_of_another_predictor_are_refused() -> None:
@@ -239,16 +228,28 @@ def test_tensors_of_another_predictor_are_refused() -> None:
     missing = dict(list(carried.items())[1:])
     unknown = carried | {"more.weight": torch.zeros(1)}
     misshapen = begin(method, predictor_hidden=11).carried()
-    for wrong in (missing, unknown, misshapen):
-        with pytest.raises(ValueError, match="state_dict"):
-            begin(method).resume_from(wrong)
+    for wrong, message in [
+        (missing, "is missing"),
+        (unknown, "more.weight is unknown"),
+        (misshapen, "size mismatch"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            begin(method, carried=wrong)
+
+
+@pytest.mark.parametrize("changes", [{"carry_predictor": False}, {"distill_weight": 0}])
+def test_what_would_not_be_used_is_refused(changes: dict[str, Any]) -> None:
+    method = past_network()
+    with pytest.raises(ValueError, match="is unknown"):
+        begin(method, carried=begin(method).carried(), **changes)
 
 
 def test_finetuning_adds_nothing_and_takes_over_nothing() -> None:
     strategy, now = Strategy(), step(past_network())
     assert strategy.terms(now) == {}
-    assert strategy.mix(now.views) is now.views
+    assert strategy.mix(now.views, now.at) is now.views
     assert strategy.carried() == {}
-    strategy.resume_from({})
-    with pytest.raises(ValueError, match=r"finetune carries nothing, got a\.bias, b\.weight"):
-        strategy.resume_from({"b.weight": torch.zeros(1), "a.bias": torch.zeros(1)})
+    assert strategy.epochs([100, 50], 10, 7) == 7
+    strategy.begin_task(task_start(now.method))
+    with pytest.raises(ValueError, match=r"b\.weight is unknown"):
+        strategy.begin_task(task_start(now.method, carried={"b.weight": torch.zeros(1)}))

@@ -16,7 +16,7 @@ from pipeline.registry import BACKBONES, DATASETS, METHODS, STRATEGIES, Componen
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pipeline"
 FILES = sorted(PACKAGE.rglob("*.py"))
-UPPER = {"stages", "cli", "learner", "progress", "evaluation", "reporting"}
+UPPER = {"stages", "cli", "fit", "learner", "progress", "evaluation", "reporting"}
 
 
 def imports(path: Path) -> set[str]:
@@ -157,10 +157,14 @@ def test_data_sets_have_a_mean_and_a_deviation_for_each_channel(
 
 def test_every_method_and_strategy_file_is_in_the_registry() -> None:
     listed = {entry.module for entry in (METHODS | STRATEGIES).values()}
-    shared = {"__init__", "precision", "distributed", "momentum", "queue", "contrastive"}
+    shared = {
+        "methods": {"__init__", "base", "precision", "distributed", "momentum", "queue"}
+        | {"contrastive"},
+        "strategies": {"__init__", "memory", "composite"},
+    }
     for room in ("methods", "strategies"):
         for path in in_room(room):
-            if path.stem not in shared | ({"base"} if room == "methods" else set()):
+            if path.stem not in shared[room]:
                 assert f"pipeline.{room}.{path.stem}" in listed, path
 
 

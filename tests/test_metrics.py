@@ -71,12 +71,20 @@ def test_one_task_has_no_forgetting_and_no_transfer() -> None:
         [],
         [[]],
         [[1.0]],
-        [[1.0, 2.0], [1.0, 2.0]],
+        [[1.0, 2.0]],
+        [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]],
         [[1.0, 2.0], [1.0, 2.0], [1.0]],
         [[1.0], [1.0], [1.0]],
     ],
 )
 def test_a_matrix_of_another_shape_is_refused(matrix: list[list[float]]) -> None:
     for metric in (average_accuracy, forgetting, forward_transfer):
-        with pytest.raises(ValueError, match=r"expected T \+ 1 rows of T accuracies"):
+        with pytest.raises(ValueError, match=r"expected T \+ 1 rows \(or 2\) of T accuracies"):
             metric(matrix)
+
+
+def test_tasks_learnt_at_once_have_an_average_and_nothing_to_forget() -> None:
+    matrix = [[10.0, 20.0, 30.0], [70.0, 80.0, 96.0]]
+    assert average_accuracy(matrix) == 82.0
+    assert forgetting(matrix) is None
+    assert forward_transfer(matrix) is None

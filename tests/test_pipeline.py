@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from pipeline import layout
 from pipeline.data.augment import Augment
 from pipeline.files import read_csv
 from pipeline.learner import Learner
-from pipeline.methods.base import Position
+from pipeline.methods.base import Position, Views
 from pipeline.metrics import average_accuracy, forgetting, forward_transfer
 from tests.project import Project
 
@@ -208,20 +209,31 @@ def test_the_learner_calls_every_hook_of_both_contracts(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pipeline.methods.simclr import SimCLR
+    from pipeline.strategies.base import Step
     from pipeline.strategies.cassle import Cassle
 
-    calls: list[str] = []
+    calls: list[Position] = []
     done: list[Position] = []
     before: list[Position] = []
-    monkeypatch.setattr(Cassle, "mix", lambda self, views: (calls.append("mix"), views)[1])
-    monkeypatch.setattr(Cassle, "after_step", lambda self, step: calls.append("strategy"))
+    mixed: list[Position] = []
+
+    def mix(self: Cassle, views: Views, at: Position) -> Views:
+        mixed.append(at)
+        return views
+
+    def terms(self: Cassle, step: Step) -> dict[str, Tensor]:
+        calls.append(step.at)
+        return {}
+
+    monkeypatch.setattr(Cassle, "mix", mix)
+    monkeypatch.setattr(Cassle, "terms", terms)
     monkeypatch.setattr(SimCLR, "after_backward", lambda self, at: before.append(at))
     monkeypatch.setattr(SimCLR, "after_step", lambda self, at: done.append(at))
     project.train_through(2)
     steps = json.loads(layout.timing(2).read_text())["steps"]
-    assert calls == ["mix", "strategy"] * steps
     each = steps // 2
-    assert before[-steps:] == [Position(number, each, steps) for number in range(steps)]
+    assert mixed == calls == [Position(number, each, steps) for number in range(steps)]
+    assert before[-steps:] == mixed
     assert done[-steps:] == [Position(number + 1, each, steps) for number in range(steps)]
     assert [at.progress for at in done[-steps:]][-1] == 1
     assert [at.epoch for at in before[-steps:]] == [number // each for number in range(steps)]

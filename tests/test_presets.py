@@ -15,8 +15,9 @@ from pipeline.methods.base import Position
 from pipeline.optim import LarsOptions, Optimisation, build_optimizer
 from pipeline.registry import BACKBONES, METHODS, STRATEGIES
 from pipeline.stages.plan import resolve
-from pipeline.strategies.base import Step, TaskStart
+from pipeline.strategies.base import Step
 from tests.project import ROOT, Project
+from tests.tiny import task_start
 
 NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
 RECIPES = [
@@ -74,9 +75,13 @@ def test_a_recipe_trains_two_steps(name: str, params_text: str) -> None:
     torch.manual_seed(0)
     backbone_class = load_class(BACKBONES[params.backbone.name].path)  # type: ignore[attr-defined]
     backbone = backbone_class(3, params.backbone.stem)  # type: ignore[attr-defined]
-    method = load_class(METHODS[params.method].path)(backbone, **config.options(params, "method"))
-    strategy = load_class(STRATEGIES[params.strategy].path)(**config.options(params, "strategy"))
-    strategy.begin_task(TaskStart(2, method, lambda: torch.zeros(0), lambda _: ()))
+    method = load_class(METHODS[params.method].path)(
+        backbone, **config.options(params, "method", params.method)
+    )
+    strategy = load_class(STRATEGIES[params.strategy].path)(
+        **config.options(params, "strategy", params.strategy)
+    )
+    strategy.begin_task(task_start(method))
     recipes = []
     for view in slot["views"]:  # type: ignore[union-attr]
         recipes.append(ViewAugment(**(view | {"crop_scale": tuple(view["crop_scale"])})))  # type: ignore[operator, index, arg-type, call-overload]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.components import load_class
-from pipeline.methods.base import Method
+from pipeline.methods.base import Method, Views
 from pipeline.models.small_resnet import SmallResNet
 from pipeline.registry import METHODS
-from pipeline.seeding import initialisation
+from pipeline.seeding import generator, initialisation
 from pipeline.strategies.base import TaskStart
 from pipeline.strategies.cassle import Cassle
 
@@ -90,8 +91,48 @@ def tiny_cassle(method: Method, **changes: object) -> Cassle:
     }
     with initialisation(0, "test strategy"):
         strategy = Cassle(**(options | changes))  # type: ignore[arg-type]
-        strategy.begin_task(TaskStart(2, method, lambda: torch.zeros(0), lambda _: ()))
+        strategy.begin_task(task_start(method))
     return strategy
+
+
+def streams(*purpose: str | int) -> torch.Generator:
+    """Return a task's random streams."""
+    return generator(0, "test", *purpose)
+
+
+def task_start(method: Method, images: Tensor | None = None, **changes: object) -> TaskStart:
+    """Return what a strategy sees when task 2 begins.
+
+    Args:
+        method: the network as task 1 left it.
+        images: of task 1, uint8 ``(N, C, H, W)``; 40 random ones of 8 pixels if not given.
+        changes: fields that are not as here.
+    """
+    if images is None:
+        images = tiny_images(40)
+
+    def augment(batch: Tensor, stream: torch.Generator) -> Views:
+        noise = torch.rand(2, *batch.shape, generator=stream)
+        return batch / 255 + noise[0], batch / 255 + noise[1]
+
+    start = TaskStart(
+        task=2,
+        method=method,
+        carried={},
+        previous_images=images,
+        augment=augment,
+        normalise=lambda batch: batch / 255,
+        batch_size=16,
+        device="cpu",
+        generators=streams,
+    )
+    return dataclasses.replace(start, **changes)  # type: ignore[arg-type]
+
+
+def tiny_images(count: int, seed: int = 0) -> Tensor:
+    """Return random images, uint8 ``(count, 1, 8, 8)``."""
+    stream = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 1, 8, 8), dtype=torch.uint8, generator=stream)
 
 
 def tiny_views(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:

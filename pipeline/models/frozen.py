@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, TypeVar
 
 from torch import nn
@@ -30,3 +32,17 @@ def frozen_copy(module: Module, batch_norm: TeacherBatchNorm) -> Module:
                 layer.running_mean = None
                 layer.running_var = None
     return frozen
+
+
+@contextmanager
+def running_statistics(module: nn.Module) -> Iterator[None]:
+    """Let BatchNorm layers normalise with their stored statistics, and leave those alone."""
+    layers = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
+    modes = [layer.training for layer in layers]
+    for layer in layers:
+        layer.eval()
+    try:
+        yield
+    finally:
+        for layer, mode in zip(layers, modes, strict=True):
+            layer.train(mode)

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 
 from pipeline.files import write_bytes
 from pipeline.reporting.results import Results
-from pipeline.reporting.tables import row_name
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
 NOT_LOSSES = ("task", "epoch", "step", "projection_std", "projection_rank", "learning_rate")
@@ -28,7 +27,8 @@ def _save(figure: Figure, path: Path) -> None:
 def accuracy_matrix(results: Results, path: Path) -> None:
     """Draw the matrix as a heatmap with its numbers; learnt tasks are framed."""
     tasks = results.num_tasks
-    figure = Figure(figsize=(2.6 + 0.85 * tasks, 1.9 + 0.5 * (tasks + 1)), layout="constrained")
+    rows = len(results.matrix)
+    figure = Figure(figsize=(2.6 + 0.85 * tasks, 1.9 + 0.5 * rows), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(results.matrix, cmap="cividis", aspect="auto")
     low, high = image.get_clim()
@@ -38,16 +38,15 @@ def accuracy_matrix(results: Results, path: Path) -> None:
             axes.text(
                 task, after, f"{value:.1f}", ha="center", va="center", color="w" if dark else "k"
             )
-        if after:
+        if after and not results.at_once:
             axes.plot([after - 1.5, after - 0.5], [after - 0.5] * 2, "w", linewidth=2.5)
-        if 0 < after < tasks:
+        if 0 < after < tasks and not results.at_once:
             axes.plot([after - 0.5] * 2, [after - 0.5, after + 0.5], "w", linewidth=2.5)
     axes.set_xticks(range(tasks), [f"task {task}" for task in range(1, tasks + 1)])
-    axes.set_yticks(range(tasks + 1), [row_name(after) for after in range(tasks + 1)])
+    axes.set_yticks(range(rows), [results.row_name(after) for after in range(rows)])
     axes.set_xlabel("tested on")
-    axes.set_title(
-        f"{_title(results)}\nlower left of the white line: tasks already learnt", fontsize=9
-    )
+    legend = "" if results.at_once else "\nlower left of the white line: tasks already learnt"
+    axes.set_title(f"{_title(results)}{legend}", fontsize=9)
     figure.colorbar(image, label="accuracy (%)")
     _save(figure, path)
 
@@ -56,11 +55,12 @@ def accuracy_over_tasks(results: Results, path: Path) -> None:
     """Draw the mean accuracy and each task's, from the random network on."""
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    steps = list(range(results.num_tasks + 1))
+    steps = list(range(len(results.matrix)))
     for task in range(results.num_tasks):
         column = [row[task] for row in results.matrix]
         axes.plot(steps, column, color="0.7", linewidth=1, zorder=1)
-        axes.plot(task + 1, column[task + 1], "o", color="0.5", markersize=4, zorder=2)
+        learnt = 1 if results.at_once else task + 1
+        axes.plot(learnt, column[learnt], "o", color="0.5", markersize=4, zorder=2)
     low, high = axes.get_ylim()
     gap = 0.045 * (high - low)
     heights = _apart(results.matrix[-1], gap)
@@ -86,7 +86,8 @@ def accuracy_over_tasks(results: Results, path: Path) -> None:
         )
     axes.plot([], [], "o", color="0.5", markersize=4, label="a task when it was learnt")
     axes.set_xlim(-0.3, steps[-1] + 0.15 * len(steps))
-    axes.set_xticks(steps, ["random", *(str(step) for step in steps[1:])])
+    names = ["all"] if results.at_once else [str(step) for step in steps[1:]]
+    axes.set_xticks(steps, ["random", *names])
     axes.set_xlabel("tasks learnt")
     axes.set_ylabel("accuracy (%)")
     axes.set_title(_title(results), fontsize=10)
@@ -148,7 +149,7 @@ def _mark_tasks(axes: Axes, results: Results) -> None:
     for number, start in enumerate(starts, start=1):
         axes.axvline(start, color="0.8", linewidth=1, zorder=0)
         axes.annotate(
-            f"task {number}",
+            "all tasks" if results.at_once else f"task {number}",
             (start, 1),
             xycoords=("data", "axes fraction"),
             xytext=(3, -10),

@@ -23,7 +23,7 @@ class Results:
         splits: what each task holds.
         epochs: one row an epoch of all tasks: task, epoch, step, loss terms, spread and rank
             of the projections, learning rate.
-        timings: seconds, steps, device and precision of each task's training.
+        timings: seconds, steps, device, precision, passes and bytes of each task's training.
     """
 
     params: Json
@@ -36,6 +36,42 @@ class Results:
     def num_tasks(self) -> int:
         """The number of tasks, T."""
         return len(self.splits)
+
+    @property
+    def at_once(self) -> bool:
+        """Whether all tasks were learnt at once."""
+        return len(self.timings) < self.num_tasks
+
+    @property
+    def after_tasks(self) -> list[int]:
+        """How many tasks had been learnt at each row of the matrix."""
+        return [0, self.num_tasks] if self.at_once else list(range(self.num_tasks + 1))
+
+    def row_name(self, after: int) -> str:
+        """Return how tables and plots name a row of the matrix."""
+        if after == 0:
+            return "random network"
+        return "after all tasks" if self.at_once else f"after task {after}"
+
+    def cost(self) -> Json:
+        """Return what the figures cost, as reports/cost.json holds it.
+
+        Passes are relative to fine-tuning, which is what every strategy does on task 1.
+        """
+        base = cast(float, self.timings[0]["forward_passes"])
+        later = [cast(float, timing["forward_passes"]) for timing in self.timings[1:]]
+        seconds = [
+            cast(float, timing["seconds"]) + cast(float, timing["look_back_seconds"])
+            for timing in self.timings
+        ]
+        strategy = max(cast(int, timing["strategy_bytes"]) for timing in self.timings)
+        carried = max(cast(int, timing["carried_bytes"]) for timing in self.timings)
+        return {
+            "training_seconds": round(sum(seconds), 1),
+            "forward_passes": round(sum(later) / len(later) / base, 2) if later else 1.0,
+            "strategy_bytes": strategy,
+            "carried_bytes": carried,
+        }
 
     def metrics(self) -> Json:
         """Return the headline figures, as reports/metrics.json holds them."""
@@ -60,10 +96,10 @@ def read_results(params: Json, evaluations: Sequence[str]) -> Results:
     Raises:
         PipelineError: an evaluation, a split, a log or a timing is missing or unreadable.
     """
-    num_tasks = cast(int, params["num_tasks"])
-    tasks = range(1, num_tasks + 1)
+    tasks = range(1, cast(int, params["num_tasks"]) + 1)
+    trained = range(1, len(evaluations))  # 1 alone where all tasks are learnt at once
     matrix = []
-    for after in range(num_tasks + 1):
+    for after in range(len(evaluations)):
         remedy = f"run `cassle evaluate {after}` first (or `dvc repro`)"
         evaluation = _required(layout.evaluation(after), remedy)
         if evaluation.get("plan") != evaluations[after]:
@@ -73,7 +109,7 @@ def read_results(params: Json, evaluations: Sequence[str]) -> Results:
         row = cast(Json, evaluation["accuracy"])
         matrix.append([cast(float, row[str(task)]) for task in tasks])
     epochs: list[dict[str, str]] = []
-    for task in tasks:
+    for task in trained:
         try:
             epochs += read_csv(layout.log(task))
         except FileNotFoundError:
@@ -85,7 +121,7 @@ def read_results(params: Json, evaluations: Sequence[str]) -> Results:
         matrix=matrix,
         splits=[_required(layout.split(task), "run `cassle prepare` first") for task in tasks],
         epochs=epochs,
-        timings=[_required(layout.timing(t), f"run `cassle train {t}` first") for t in tasks],
+        timings=[_required(layout.timing(t), f"run `cassle train {t}` first") for t in trained],
     )
 
 

@@ -26,15 +26,10 @@ def protocol(params: Json) -> str:
     )
 
 
-def row_name(after_task: int) -> str:
-    """Return how tables and plots name a row of the matrix."""
-    return "random network" if after_task == 0 else f"after task {after_task}"
-
-
 def headline(metrics: Json, name: str) -> str:
-    """Return a headline figure as people read it: percent, or undefined for one task."""
+    """Return a headline figure as people read it: percent, or undefined without a stream."""
     value = cast(float | None, metrics[name])
-    return "undefined (one task)" if value is None else f"{value:.1f}"
+    return "undefined (no stream of tasks)" if value is None else f"{value:.1f}"
 
 
 def markdown(results: Results, revision: str) -> str:
@@ -62,25 +57,23 @@ def markdown(results: Results, revision: str) -> str:
     ]
     for after, row in enumerate(results.matrix):
         cells = [f"{value:.1f}" for value in [*row, sum(row) / len(row)]]
-        lines.append(f"| {row_name(after)} | " + " | ".join(cells) + " |")
+        lines.append(f"| {results.row_name(after)} | " + " | ".join(cells) + " |")
     lines += [
         "",
         "## What each task holds",
         "",
-        "| task | classes | training images | test images | steps | seconds | where |",
-        "| ---: | --- | ---: | ---: | ---: | ---: | --- |",
+        "| task | classes | training images | test images |",
+        "| ---: | --- | ---: | ---: |",
     ]
-    for split, timing in zip(results.splits, results.timings, strict=True):
+    for split in results.splits:
         names = ", ".join(cast(list[str], split["class_names"]))
         train, test = cast(list[int], split["train"]), cast(list[int], split["test"])
-        lines.append(
-            f"| {split['task']} | {names} | {len(train)} | {len(test)} | {timing['steps']} "
-            f"| {timing['seconds']} | {timing['device']}, {timing['precision']} |"
-        )
+        lines.append(f"| {split['task']} | {names} | {len(train)} | {len(test)} |")
     sizes = {len(cast(list[int], split["classes"])) for split in results.splits}
     if len(sizes) > 1:
         counts = " or ".join(str(size) for size in sorted(sizes))
         lines += ["", f"The classes do not divide evenly: tasks hold {counts} classes."]
+    lines += ["", *_cost(results)]
     lines += [
         "",
         "![Loss terms over the epochs](losses.png)",
@@ -98,3 +91,27 @@ def markdown(results: Results, revision: str) -> str:
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _cost(results: Results) -> list[str]:
+    """Return the table of what training took."""
+    lines = [
+        "## What training took",
+        "",
+        "Looking back is what a strategy does when a task begins. Passes are images through a "
+        "backbone, forwards, for each view of each image of a batch. Held and carried are what "
+        "the strategy keeps beside the network while it trains, and from task to task.",
+        "",
+        "| task | steps | seconds | looking back | passes | held (MB) | carried (MB) | where |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for task, timing in enumerate(results.timings, start=1):
+        held, carried = (
+            f"{cast(int, timing[name]) / 1e6:.2f}" for name in ("strategy_bytes", "carried_bytes")
+        )
+        lines.append(
+            f"| {'all' if results.at_once else task} | {timing['steps']} | {timing['seconds']} "
+            f"| {timing['look_back_seconds']} | {timing['forward_passes']} | {held} | {carried} "
+            f"| {timing['device']}, {timing['precision']} |"
+        )
+    return lines

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.reporting.results import Results
-from pipeline.reporting.tables import HEADLINES, headline, row_name
+from pipeline.reporting.tables import HEADLINES, headline
 
 
 def show(results: Results, console: Console) -> None:
@@ -22,7 +22,7 @@ def show(results: Results, console: Console) -> None:
     table.add_column("mean", justify="right")
     for after, row in enumerate(results.matrix):
         cells = [f"{value:.1f}" for value in [*row, sum(row) / len(row)]]
-        table.add_row(row_name(after), *cells)
+        table.add_row(results.row_name(after), *cells)
     console.print(table)
     metrics = results.metrics()
     for name, title in HEADLINES.items():

@@ -24,6 +24,7 @@ from pipeline.files import Json, digest, write_json
 from pipeline.seeding import generator
 from pipeline.stages.slots import (
     build_backbone,
+    normalisation,
     open_source,
     part,
     read_split,
@@ -59,8 +60,7 @@ def run(task: int, device: Device) -> None:
     backbone = backbone.to(str(where), memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     dataset = part(slot, "dataset")
-    mean, std = cast(list[float], dataset["mean"]), cast(list[float], dataset["std"])
-    augment = Augment((), cast(int, dataset["image_size"]), mean, std)
+    augment = Augment((), *normalisation(slot))
     splits = [read_split(number) for number in range(1, cast(int, slot["num_tasks"]) + 1)]
     source = open_source(slot)
     train_images, train_labels, _ = _part(source, splits, "train")

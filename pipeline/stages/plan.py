@@ -13,7 +13,7 @@ from pipeline.config import Params, dataset_entry, options
 from pipeline.errors import RunError
 from pipeline.files import Json, JsonValue, digest, dump_json, read_json, write_text
 from pipeline.fingerprint import code_fingerprint
-from pipeline.registry import BACKBONES, METHODS, STRATEGIES
+from pipeline.registry import BACKBONES, COMPOSITE, METHODS, STRATEGIES
 
 VIEW_PARAMS = ("flip", "jitter", "grey", "blur", "solarize")
 
@@ -22,15 +22,16 @@ def resolve(params: Params) -> dict[str, Json | None]:
     """Return what each slot of the chain needs to know, by the name of its file."""
     slots: dict[str, Json | None] = {"prepare": _prepare(params), "init": _init(params)}
     before = slots["init"]
+    last = 1 if _at_once(params) else params.num_tasks
     for task in range(1, layout.MAX_TASKS + 1):
-        within = task <= params.num_tasks
+        within = task <= last
         slots[f"train_{task}"] = _train(params, task, digest(before)) if within else None
         before = slots[f"train_{task}"]
     for task in range(layout.MAX_TASKS + 1):
-        within = task <= params.num_tasks
+        within = task <= last
         made_by = slots["init" if task == 0 else f"train_{task}"]
         slots[f"evaluate_{task}"] = _evaluate(params, task, digest(made_by)) if within else None
-    evaluations = [slots[f"evaluate_{task}"] for task in range(params.num_tasks + 1)]
+    evaluations = [slots[f"evaluate_{task}"] for task in range(last + 1)]
     slots["report"] = _report(params, [digest(slot) for slot in evaluations])
     return slots
 
@@ -91,7 +92,7 @@ def _backbone(params: Params) -> Json:
         "class": BACKBONES[name].path,
         "channels": dataset_entry(params).channels,
         "stem": params.backbone.stem,  # type: ignore[attr-defined]
-        "options": _json(options(params, "backbone")),
+        "options": _json(options(params, "backbone", name)),
     }
 
 
@@ -145,20 +146,34 @@ def _train(params: Params, task: int, previous: str) -> Json:
         "method": {
             "name": params.method,
             "class": method.path,
-            "options": _json(options(params, "method")),
+            "options": _json(options(params, "method", params.method)),
         },
         "train": _training(params),
         "previous": previous,
     }
-    if task > 1:
-        strategy = STRATEGIES[params.strategy]
-        modules.append(strategy.module)
-        slot["strategy"] = {
-            "name": params.strategy,
-            "class": strategy.path,
-            "options": _json(options(params, "strategy")),
-        }
+    if _at_once(params):
+        # The splits of the other tasks are no dependency of the stage in dvc.yaml.
+        slot["whole_stream"] = {"tasks": params.num_tasks, "splits": digest(_prepare(params))}
+    if task > 1 or _at_once(params):
+        names = params.strategy.split("+")
+        modules += [STRATEGIES[name].module for name in names]
+        if len(names) > 1:
+            slot["compose"] = COMPOSITE
+            modules.append(COMPOSITE.partition(":")[0])
+        slot["strategies"] = [
+            {
+                "name": name,
+                "class": STRATEGIES[name].path,
+                "options": _json(options(params, "strategy", name)),
+            }
+            for name in names
+        ]
     return slot | {"code": code_fingerprint(*modules)}
+
+
+def _at_once(params: Params) -> bool:
+    """Return whether the strategy learns all tasks at once."""
+    return any(STRATEGIES[name].whole_stream for name in params.strategy.split("+"))
 
 
 def _training(params: Params) -> Json:

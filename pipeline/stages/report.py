@@ -23,15 +23,16 @@ def run() -> None:
     slot = require_slot("report")
     results = read_results(part(slot, "params"), cast(list[str], slot["evaluations"]))
     write_json(REPORTS / "metrics.json", results.metrics())
+    write_json(REPORTS / "cost.json", results.cost())
     matrix_rows: list[dict[str, str | int | float]] = [
         {"after_task": after, "task": task, "accuracy": value}
-        for after, row in enumerate(results.matrix)
+        for after, row in zip(results.after_tasks, results.matrix, strict=True)
         for task, value in enumerate(row, start=1)
     ]
     write_csv(REPORTS / "accuracy_matrix.csv", ["after_task", "task", "accuracy"], matrix_rows)
     mean_rows: list[dict[str, str | int | float]] = [
         {"after_task": after, "average_accuracy": sum(row) / len(row)}
-        for after, row in enumerate(results.matrix)
+        for after, row in zip(results.after_tasks, results.matrix, strict=True)
     ]
     write_csv(REPORTS / "accuracy_over_tasks.csv", ["after_task", "average_accuracy"], mean_rows)
     _write_losses(results)

@@ -50,7 +50,8 @@ def require_slot(name: str) -> Json:
     slot = read_slot(name)
     if slot is None:
         raise RunError(
-            f"{name} is above num_tasks in the plan; raise num_tasks and run `cassle plan`"
+            f"{name} is above num_tasks in the plan (or strategy: offline learns all tasks in "
+            "task 1); raise num_tasks and run `cassle plan`"
         )
     return slot
 
@@ -97,6 +98,13 @@ def open_source(slot: Json) -> Source:
     dataset = part(slot, "dataset")
     source = load_class(cast(str, dataset["class"]))
     return cast(Source, source(Path(cast(str, dataset["root"])), dataset["full"]))
+
+
+def normalisation(slot: Json) -> tuple[int, list[float], list[float]]:
+    """Return the data set's image size, and mean and deviation of each channel."""
+    dataset = part(slot, "dataset")
+    mean, std = cast(list[float], dataset["mean"]), cast(list[float], dataset["std"])
+    return cast(int, dataset["image_size"]), mean, std
 
 
 def build_backbone(spec: Json) -> Backbone:

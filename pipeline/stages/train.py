@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
 import time
-import warnings
-from dataclasses import fields
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
 from typing import cast
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from pipeline import layout
 from pipeline.components import load_class
 from pipeline.data.augment import Augment, ViewAugment
 from pipeline.data.batches import training_batches
-from pipeline.device import Device, Precision, choose_device, choose_precision
-from pipeline.errors import DataError, InterruptedRunError, StateError
+from pipeline.data.source import Source
+from pipeline.device import Device, choose_device, choose_precision
+from pipeline.errors import DataError, StateError
 from pipeline.files import Json, digest, write_csv, write_json
+from pipeline.fit import fit, make_deterministic
 from pipeline.learner import Learner
 from pipeline.methods.base import Method
 from pipeline.optim import LarsOptions, Optimisation
-from pipeline.progress import TaskProgress
 from pipeline.seeding import generator, initialisation
 from pipeline.stages.slots import (
     build_backbone,
+    normalisation,
     open_source,
     part,
     read_split,
@@ -38,9 +35,6 @@ from pipeline.stages.slots import (
 )
 from pipeline.state import State, load_module, load_state, save_state
 from pipeline.strategies.base import Strategy, TaskStart
-
-# Lightning greets every run with the hardware it found and a tip.
-logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 
 
 def run(task: int, device: Device) -> None:
@@ -54,18 +48,25 @@ def run(task: int, device: Device) -> None:
     where = choose_device(device)
     precision = choose_precision(cast(str, part(slot, "train")["precision"]), where)
     previous = _previous_state(slot, task)
-    split = read_split(task)
-    images = _images(slot, split, cast(int, part(slot, "train")["batch_size"]))
+    batch_size = cast(int, part(slot, "train")["batch_size"])
+    source = open_source(slot)
+    parts = [_images(source, number, batch_size) for number in _tasks(slot, task)]
+    past_images = _images(source, task - 1) if "strategies" in slot and task > 1 else None
     method = _method(slot, task, previous)
     augment = _augment(slot)
-    strategy = _strategy(slot, task, method, previous, augment)
-    loader = training_batches(
-        images, cast(int, part(slot, "train")["batch_size"]), cast(int, slot["seed"]), task
-    )
+    make_deterministic(where)
+    started = time.monotonic()
+    strategy = _strategy(slot, task, method, previous, past_images, augment, where)
+    looked_back = time.monotonic() - started
+    optimisation = _optimisation(slot)
+    counts = [len(images) for images in parts]
+    epochs = strategy.epochs(counts, batch_size, optimisation.epochs)
+    optimisation = replace(optimisation, epochs=epochs)
+    loader = training_batches(torch.cat(parts), batch_size, cast(int, slot["seed"]), task)
     learner = Learner(
-        method, strategy, augment, _optimisation(slot), len(loader), cast(int, slot["seed"]), task
+        method, strategy, augment, optimisation, len(loader), cast(int, slot["seed"]), task
     )
-    seconds = _fit(learner, loader, where, precision)
+    seconds = fit(learner, loader, where, precision)
 
     tensors = {f"method.{name}": value for name, value in method.state_dict().items()}
     tensors |= {f"strategy.{name}": value for name, value in strategy.carried().items()}
@@ -81,12 +82,31 @@ def run(task: int, device: Device) -> None:
     write_csv(layout.log(task), columns, learner.epoch_rows)
     timing: Json = {
         "seconds": round(seconds, 1),
+        "look_back_seconds": round(looked_back, 1),
         "steps": learner.total_steps,
         "device": str(where),
         "precision": precision,
+        "forward_passes": round(learner.forward_passes(batch_size), 4),
+        "strategy_bytes": _bytes(_tensors(strategy)),
+        "carried_bytes": _bytes(strategy.carried().values()),
     }
     write_json(layout.timing(task), timing)
     save_state(layout.state(task), tensors, origin)
+
+
+def _tasks(slot: Json, task: int) -> Sequence[int]:
+    """Return the tasks whose images are learnt now."""
+    if "whole_stream" not in slot:
+        return [task]
+    return range(1, cast(int, part(slot, "whole_stream")["tasks"]) + 1)
+
+
+def _tensors(strategy: Strategy) -> list[Tensor]:
+    return [*strategy.parameters(), *strategy.buffers()]
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _previous_state(slot: Json, task: int) -> State:
@@ -103,14 +123,14 @@ def _previous_state(slot: Json, task: int) -> State:
     return load_state(layout.state(before), origin, f"run `{stage}` first (or `dvc repro`)")
 
 
-def _images(slot: Json, split: Json, at_least: int = 1) -> Tensor:
+def _images(source: Source, task: int, at_least: int = 1) -> Tensor:
     """Return a task's training images, uint8 ``(N, C, H, W)``."""
-    source = open_source(slot)
+    split = read_split(task)
     require_same_images(source, "train", split)
     images = torch.from_numpy(source.images("train")[cast(list[int], split["train"])])
     if len(images) < at_least:
         raise DataError(
-            f"task {split['task']} has {len(images)} images, fewer than train.batch_size "
+            f"task {task} has {len(images)} images, fewer than train.batch_size "
             f"({at_least}); lower train.batch_size or num_tasks"
         )
     return images
@@ -132,38 +152,57 @@ def _method(slot: Json, task: int, previous: State) -> Method:
 
 
 def _augment(slot: Json) -> Augment:
-    dataset = part(slot, "dataset")
     recipes = []
     for view in cast(list[Json], slot["views"]):
         values = {field.name: view[field.name] for field in fields(ViewAugment)}
         values["crop_scale"] = tuple(cast(list[float], view["crop_scale"]))
         recipes.append(ViewAugment(**values))  # type: ignore[arg-type]
-    mean, std = cast(list[float], dataset["mean"]), cast(list[float], dataset["std"])
-    return Augment(recipes, cast(int, dataset["image_size"]), mean, std)
+    return Augment(recipes, *normalisation(slot))
 
 
-def _strategy(slot: Json, task: int, method: Method, previous: State, augment: Augment) -> Strategy:
-    """Return the strategy, which has looked back; fine-tuning on task 1."""
-    if task == 1:
+def _strategy(
+    slot: Json,
+    task: int,
+    method: Method,
+    previous: State,
+    past_images: Tensor | None,
+    augment: Augment,
+    device: Device,
+) -> Strategy:
+    """Return the strategy, which has looked back; fine-tuning on task 1 of a stream."""
+    if "strategies" not in slot:
         return Strategy()
-    spec = part(slot, "strategy")
+    specs = cast(list[Json], slot["strategies"])
     seed = cast(int, slot["seed"])
-    views = generator(seed, "strategy views", task)
-    start = TaskStart(
-        task=task,
-        method=method,
-        previous_images=lambda: _images(slot, read_split(task - 1)),
-        augment=lambda images: augment(images, views),
-    )
     with initialisation(seed, "strategy", task):
-        strategy = cast(Strategy, load_class(cast(str, spec["class"]))(**part(spec, "options")))
-        strategy.begin_task(start)
-    try:
-        strategy.resume_from(previous.section("strategy"))
-    except ValueError as error:
-        raise StateError(
-            f"{layout.state(task - 1)} does not fit strategy {spec['name']}: {error}"
-        ) from error
+        parts = {
+            cast(str, spec["name"]): cast(
+                Strategy, load_class(cast(str, spec["class"]))(**part(spec, "options"))
+            )
+            for spec in specs
+        }
+        strategy = next(iter(parts.values()))
+        if "compose" in slot:
+            strategy = cast(Strategy, load_class(cast(str, slot["compose"]))(parts))
+        if past_images is None:
+            return strategy
+        start = TaskStart(
+            task=task,
+            method=method,
+            carried=previous.section("strategy"),
+            previous_images=past_images,
+            augment=augment,
+            normalise=augment.normalise,
+            batch_size=cast(int, part(slot, "train")["batch_size"]),
+            device=str(device),
+            generators=lambda *purpose: generator(seed, "strategy", task, *purpose),
+        )
+        try:
+            strategy.begin_task(start)
+        except ValueError as error:
+            raise StateError(
+                f"{layout.state(task - 1)} does not fit strategy {'+'.join(parts)}: {error}"
+            ) from error
     return strategy
 
 
@@ -172,47 +211,3 @@ def _optimisation(slot: Json) -> Optimisation:
     names = [field.name for field in fields(Optimisation) if field.name != "lars"]
     lars = LarsOptions(**part(given, "lars")) if "lars" in given else None  # type: ignore[arg-type]
     return Optimisation(**{name: given[name] for name in names}, lars=lars)  # type: ignore[arg-type]
-
-
-def _fit(
-    learner: Learner, loader: DataLoader[Tensor], device: Device, precision: Precision
-) -> float:
-    """Run the Lightning Trainer; return the seconds it took."""
-    # cuBLAS is deterministic only with a workspace of its own.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    with warnings.catch_warnings():
-        # Images live in memory: worker processes would only copy them.
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        warnings.filterwarnings("ignore", ".*GPU available but not used.*")
-        # The frozen network is in eval mode on purpose.
-        warnings.filterwarnings("ignore", ".*module\\(s\\) in eval mode at the start.*")
-        # Lightning's own use of torch, which its user cannot mend.
-        warnings.filterwarnings("ignore", ".*LeafSpec.*is deprecated.*")
-        trainer = pl.Trainer(
-            max_epochs=learner.optimisation.epochs,
-            accelerator="gpu" if device is Device.cuda else str(device),
-            devices=1,
-            precision=precision,
-            callbacks=[TaskProgress(learner.optimisation.epochs)],
-            deterministic=True if device is Device.cpu else "warn",
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        interrupted = InterruptedRunError(
-            f"interrupted; task {learner.task} is not saved, the tasks before it are: "
-            "the same command begins it again"
-        )
-        started = time.monotonic()
-        try:
-            trainer.fit(learner, loader)
-        except SystemExit as stop:
-            # Lightning ends the process on Ctrl-C and SIGTERM: a half-trained network must
-            # not be saved, and the exit code should say which it was.
-            if trainer.received_sigterm:
-                raise SystemExit(128 + signal.SIGTERM) from stop
-            raise interrupted from stop
-    if trainer.global_step < learner.total_steps:
-        raise interrupted
-    return time.monotonic() - started

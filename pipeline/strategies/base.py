@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from pipeline.methods.base import Encoded, Method, Position, Views
+from pipeline.models.loading import require_names
+
+
+class Generators(Protocol):
+    """Random streams of a task, one for each purpose and number."""
+
+    def __call__(self, *purpose: str | int) -> torch.Generator:
+        """Return a new CPU generator, e.g. for ``("er", step)``."""
 
 
 @dataclass(frozen=True)
@@ -18,15 +28,24 @@ class TaskStart:
         task: the number of the task that begins, 2 or more.
         method: the network as the previous task left it. It is about to be trained: copy
             what has to stay as it was.
-        previous_images: reads the previous task's images, uint8 ``(N, C, H, W)``; called
-            only by strategies that look back at them.
+        carried: what the previous task's strategy carried; empty on task 2.
+        previous_images: the previous task's training images, uint8 ``(N, C, H, W)``.
         augment: makes the views of a batch of uint8 images ``(N, C, H, W)``.
+        normalise: makes a batch of uint8 images one normalised view, not augmented.
+        batch_size: images a step.
+        device: where to compute what looking back needs.
+        generators: random streams of this task.
     """
 
     task: int
     method: Method
-    previous_images: Callable[[], Tensor]
-    augment: Callable[[Tensor], Views]
+    carried: Mapping[str, Tensor]
+    previous_images: Tensor
+    augment: Callable[[Tensor, torch.Generator], Views]
+    normalise: Callable[[Tensor], Tensor]
+    batch_size: int
+    device: str
+    generators: Generators
 
 
 @dataclass(frozen=True)
@@ -51,14 +70,45 @@ class Strategy(nn.Module):
 
     A strategy looks back when a task begins, never when one ends, and none acts on task 1:
     so the state after task 1 is the same for every strategy. What it must remember from
-    task to task is a parameter or a buffer listed by ``carried``; its options are keyword
-    arguments of ``__init__``.
+    task to task is listed by ``carried`` and handed back in ``TaskStart.carried``; its
+    options are keyword arguments of ``__init__``. A network it keeps as it was is its
+    ``teacher``, which stays in eval mode. What it draws at random it draws from
+    ``TaskStart.generators`` by the number of the step, so nothing random has to be saved.
     """
 
-    def begin_task(self, start: TaskStart) -> None:
-        """Look back: keep a teacher, fill a memory, build modules."""
+    teacher: nn.Module | None
 
-    def mix(self, views: Views) -> Views:
+    def __init__(self) -> None:
+        super().__init__()
+        self.teacher = None
+
+    def train(self, mode: bool = True) -> Strategy:
+        """Switch between training and evaluation; the teacher stays as it is."""
+        super().train(mode)
+        if self.teacher is not None:
+            self.teacher.eval()
+        return self
+
+    def epochs(self, counts: Sequence[int], batch_size: int, epochs: int) -> int:
+        """Return how many epochs to train.
+
+        Args:
+            counts: images of each task that is learnt now.
+            batch_size: images a step.
+            epochs: epochs of a task.
+        """
+        return epochs
+
+    def begin_task(self, start: TaskStart) -> None:
+        """Look back: keep a teacher, fill a memory, build modules, take over what is carried.
+
+        Raises:
+            ValueError: the carried tensors are not this strategy's (missing, unknown, or of
+                other shapes).
+        """
+        require_names(start.carried, ())
+
+    def mix(self, views: Views, at: Position) -> Views:
         """Return the views that the network sees instead of ``views``."""
         return views
 
@@ -66,21 +116,6 @@ class Strategy(nn.Module):
         """Return named loss terms to add to L_SSL, each a scalar, weights applied."""
         return {}
 
-    def after_step(self, step: Step) -> None:
-        """Update what is not trained by gradient, after the optimiser's step."""
-
     def carried(self) -> dict[str, Tensor]:
         """Return the tensors that the next task's strategy starts from."""
         return {}
-
-    def resume_from(self, carried: dict[str, Tensor]) -> None:
-        """Take over what the previous task's strategy carried; after ``begin_task``.
-
-        Called with an empty dictionary on the first task that has a strategy.
-
-        Raises:
-            ValueError: the tensors are not this strategy's (missing, unknown, or of other
-                shapes).
-        """
-        if carried:
-            raise ValueError(f"finetune carries nothing, got {', '.join(sorted(carried))}")

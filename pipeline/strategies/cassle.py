@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pipeline.methods.base import Method
 from pipeline.models.frozen import TeacherBatchNorm, frozen_copy
 from pipeline.models.heads import mlp
+from pipeline.models.loading import load_strictly, require_names
 from pipeline.strategies.base import Step, Strategy, TaskStart
 
 
@@ -42,34 +43,32 @@ class Cassle(Strategy):
         self.predictor_hidden = predictor_hidden
         self.carry_predictor = carry_predictor
         self.teacher_batchnorm: TeacherBatchNorm = teacher_batchnorm
-        self.teacher: Method | None = None
         # g, and the layer that the method's L_D trains after it, if it has one.
         self.distiller = nn.ModuleDict({"predictor": nn.Identity(), "head": nn.Identity()})
 
     def begin_task(self, start: TaskStart) -> None:
-        """Freeze the network as the previous task left it, and build g."""
+        """Freeze the network as the previous task left it; build g, or take it over."""
         if self.distill_weight == 0:
+            require_names(start.carried, ())
             return
         self.teacher = frozen_copy(start.method, self.teacher_batchnorm)
         if self.predictor_kind == "mlp":
             size = start.method.projection_dim
             self.distiller["predictor"] = mlp([size, self.predictor_hidden, size], batch_norm=True)
         self.distiller["head"] = start.method.distill_head()
-
-    def train(self, mode: bool = True) -> Cassle:
-        """Switch g between training and evaluation; the teacher stays as it is."""
-        super().train(mode)
-        if self.teacher is not None:
-            self.teacher.eval()
-        return self
+        if self.carry_predictor and start.carried:
+            load_strictly(self.distiller, start.carried)
+        else:
+            require_names(start.carried, ())
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """Return the distillation term."""
         if self.teacher is None:
             return {}
+        teacher = cast(Method, self.teacher)
         with torch.no_grad():
-            projections = self.teacher.encode(step.views).projections
-            past = tuple(self.teacher.distill_target(z) for z in projections)
+            projections = teacher.encode(step.views).projections
+            past = tuple(teacher.distill_target(z) for z in projections)
         present = step.encoded.projections
         predicted: Tensor = self.distiller["predictor"](torch.cat(present))
         predicted = self.distiller["head"](predicted)
@@ -79,12 +78,3 @@ class Cassle(Strategy):
     def carried(self) -> dict[str, Tensor]:
         """Return g's weights and statistics, if the next task goes on from them."""
         return dict(self.distiller.state_dict()) if self.carry_predictor else {}
-
-    def resume_from(self, carried: dict[str, Tensor]) -> None:
-        """Start g from the previous task's, if there is one and it is wanted."""
-        if not self.carry_predictor or not carried:
-            return
-        try:
-            self.distiller.load_state_dict(carried, strict=True)
-        except RuntimeError as error:
-            raise ValueError(str(error)) from error

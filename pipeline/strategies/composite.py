@@ -1,0 +1,64 @@
+"""Several strategies at once, e.g. ``cassle+er``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import cast
+
+from torch import Tensor, nn
+
+from pipeline.methods.base import Position, Views
+from pipeline.strategies.base import Step, Strategy, TaskStart
+
+
+class Composite(Strategy):
+    """Strategies side by side: views are mixed in turn, loss terms are summed.
+
+    Each looks back at the same network and carries its own tensors, under its own name.
+
+    Args:
+        parts: strategies by name, in order.
+    """
+
+    def __init__(self, parts: Mapping[str, Strategy]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict(parts)
+
+    def _all(self) -> list[tuple[str, Strategy]]:
+        return [(name, cast(Strategy, part)) for name, part in self.parts.items()]
+
+    def begin_task(self, start: TaskStart) -> None:
+        """Let each look back, with what it carried itself.
+
+        Raises:
+            ValueError: a carried tensor belongs to none of them, or not to its own.
+        """
+        owners = {name.partition(".")[0] for name in start.carried}
+        if strangers := owners - set(self.parts):
+            raise ValueError(f"tensors of {', '.join(sorted(strangers))} are unknown")
+        for name, part in self._all():
+            own = {
+                key.removeprefix(f"{name}."): tensor
+                for key, tensor in start.carried.items()
+                if key.startswith(f"{name}.")
+            }
+            part.begin_task(replace(start, carried=own))
+
+    def mix(self, views: Views, at: Position) -> Views:
+        """Return the views after each has mixed them."""
+        for _, part in self._all():
+            views = part.mix(views, at)
+        return views
+
+    def terms(self, step: Step) -> dict[str, Tensor]:
+        """Return the terms of all."""
+        return {key: term for _, part in self._all() for key, term in part.terms(step).items()}
+
+    def carried(self) -> dict[str, Tensor]:
+        """Return what each carries, under its name."""
+        return {
+            f"{name}.{key}": tensor
+            for name, part in self._all()
+            for key, tensor in part.carried().items()
+        }

@@ -1,0 +1,100 @@
+"""Elastic weight consolidation (Kirkpatrick et al., 2017), without labels."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pipeline.methods.base import Method
+from pipeline.models.loading import require_names
+from pipeline.strategies.base import Step, Strategy, TaskStart
+
+
+def quadratic_penalty(parameters: Sequence[Tensor], anchor: Tensor, fisher: Tensor) -> Tensor:
+    """½ Σ_k F_k (θ_k - θ*_k)² (EWC, equation 3, without λ).
+
+    Args:
+        parameters: θ, tensors of P numbers in all.
+        anchor: θ*, ``(P,)``.
+        fisher: F, ``(P,)``.
+    """
+    return 0.5 * (fisher * (flatten(parameters) - anchor).square()).sum()
+
+
+def flatten(tensors: Sequence[Tensor]) -> Tensor:
+    """Return all numbers in one vector ``(P,)``."""
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])
+
+
+def trainable(method: Method) -> list[Tensor]:
+    """Return the parameters that EWC holds: all that gradients train."""
+    return [parameter for parameter in method.parameters() if parameter.requires_grad]
+
+
+class EWC(Strategy):
+    """L_SSL + λ/2 Σ_k F_k (θ_k - θ*_k)², the Fisher information accumulated over tasks.
+
+    F of a task is the mean over batches of its images of the squared gradient of L_SSL, which
+    is a loss of a batch, not of an image, divided by its mean over all parameters: a λ then
+    means the same for every method and network. Online EWC (Schwarz et al., 2018):
+    F ← decay · F + F of the last task, and θ* are the parameters when that ended.
+
+    Args:
+        weight: λ.
+        fisher_batches: batches of the task's batch size that F is estimated on.
+        decay: γ, what is left of the earlier tasks' F.
+    """
+
+    fisher: Tensor
+    anchor: Tensor
+
+    def __init__(self, *, weight: float, fisher_batches: int, decay: float) -> None:
+        super().__init__()
+        self.weight = weight
+        self.fisher_batches = fisher_batches
+        self.decay = decay
+        self.register_buffer("fisher", torch.zeros(0))
+        self.register_buffer("anchor", torch.zeros(0))
+
+    def begin_task(self, start: TaskStart) -> None:
+        """Estimate F on the task before, and keep the parameters as it left them."""
+        anchor = flatten(trainable(start.method)).detach().clone()
+        fisher = self._estimate(start)
+        if start.carried:
+            require_names(start.carried, ("fisher",))
+            before = start.carried["fisher"]
+            if before.shape != fisher.shape:
+                raise ValueError(
+                    f"the Fisher information is of {len(before)} parameters, expected {len(fisher)}"
+                )
+            fisher += self.decay * before
+        self.fisher, self.anchor = fisher, anchor
+
+    def _estimate(self, start: TaskStart) -> Tensor:
+        """Return F of the previous task, ``(P,)``, of mean 1."""
+        # A copy: batches must not move BatchNorm's statistics.
+        method = copy.deepcopy(start.method).to(start.device).train()
+        parameters = trainable(method)
+        images = start.previous_images
+        total = torch.zeros(sum(p.numel() for p in parameters), device=start.device)
+        for number in range(self.fisher_batches):
+            generator = start.generators("fisher", number)
+            chosen = torch.randperm(len(images), generator=generator)[: start.batch_size]
+            views = start.augment(images[chosen].to(start.device), generator)
+            loss = method.loss(views, method.encode(views))
+            gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
+            total += flatten(gradients).square()
+        mean = total.mean().clamp(min=torch.finfo(total.dtype).tiny)
+        return (total / mean).cpu()
+
+    def terms(self, step: Step) -> dict[str, Tensor]:
+        """Return the penalty."""
+        penalty = quadratic_penalty(trainable(step.method), self.anchor, self.fisher)
+        return {"ewc": self.weight * penalty}
+
+    def carried(self) -> dict[str, Tensor]:
+        """Return the accumulated Fisher information."""
+        return {"fisher": self.fisher}

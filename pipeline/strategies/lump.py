@@ -1,0 +1,53 @@
+"""LUMP (Madaan et al., 2022): mix each image with one from memory."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from pipeline.methods.base import Position, Views
+from pipeline.strategies.base import Strategy, TaskStart
+from pipeline.strategies.memory import Reservoir
+
+
+def mixup(views: Views, past: Views, share: float) -> Views:
+    """Return λ x + (1 - λ) x_mem for each view (LUMP, equation 6).
+
+    Args:
+        views: views of the batch, each ``(N, C, H, W)``.
+        past: views of as many memory images.
+        share: λ, from 0 to 1; at 1 the views are as they were.
+    """
+    return tuple(share * x + (1 - share) * m for x, m in zip(views, past, strict=True))
+
+
+class Lump(Strategy):
+    """L_SSL on views mixed with views of memory images, λ ~ Beta(α, α) once a batch.
+
+    Args:
+        memory_size: images in the memory; 0 is finetune.
+        alpha: α.
+    """
+
+    def __init__(self, *, memory_size: int, alpha: float) -> None:
+        super().__init__()
+        self.memory = Reservoir(memory_size)
+        self.alpha = alpha
+
+    def begin_task(self, start: TaskStart) -> None:
+        """Fill the memory from the task before."""
+        self._augment, self._generators = start.augment, start.generators
+        self.memory.look_back(start)
+
+    def mix(self, views: Views, at: Position) -> Views:
+        """Return the mixed views."""
+        if len(self.memory) == 0:
+            return views
+        generator = self._generators("lump", at.step)
+        share = np.random.default_rng(generator.initial_seed()).beta(self.alpha, self.alpha)
+        images = self.memory.images[self.memory.draw(len(views[0]), generator)]
+        return mixup(views, self._augment(images, generator), share)
+
+    def carried(self) -> dict[str, Tensor]:
+        """Return the memory."""
+        return dict(self.memory.state_dict())

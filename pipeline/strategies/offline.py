@@ -1,0 +1,28 @@
+"""Offline training, the upper bound: the stream as one task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pipeline.strategies.base import Strategy
+
+
+class Offline(Strategy):
+    """L_SSL on the images of all tasks at once.
+
+    Args:
+        match: ``epochs``: as many epochs as each task of a stream has; ``steps``: as many
+            epochs as come nearest to the steps of the whole stream.
+    """
+
+    def __init__(self, *, match: Literal["epochs", "steps"]) -> None:
+        super().__init__()
+        self.match = match
+
+    def epochs(self, counts: Sequence[int], batch_size: int, epochs: int) -> int:
+        """Return the epochs to train, as ``match`` says."""
+        if self.match == "epochs":
+            return epochs
+        stream = epochs * sum(count // batch_size for count in counts)
+        return max(1, round(stream / (sum(counts) // batch_size)))
