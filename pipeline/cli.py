@@ -147,6 +147,36 @@ def report(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False)
     stage.run()
 
 
+@app.command()
+def export(
+    output: Annotated[
+        Path, typer.Option("--output", help="The folder to write; new or empty, but for --force.")
+    ],
+    task: Annotated[
+        int | None,
+        typer.Argument(
+            min=0,
+            max=layout.MAX_TASKS,
+            help="The state after this task; 0 is random.",
+            show_default="the last one of the plan",
+        ),
+    ] = None,
+    params: ParamsOption = layout.PARAMS,
+    no_onnx: Annotated[bool, typer.Option("--no-onnx", help="Leave backbone.onnx out.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the files of an earlier export.")
+    ] = False,
+) -> None:
+    """Write a state's backbone for use elsewhere: safetensors, ONNX, a model card."""
+    from pipeline.stages import export as stage
+
+    _require_plan("report", params, planned=False)
+    number = stage.choose_state(task)
+    _require_plan(f"evaluate_{number}", params, planned=False)
+    stage.require_means(output, with_onnx=not no_onnx, force=force)
+    stage.run(number, output, with_onnx=not no_onnx)
+
+
 presets_app = typer.Typer(
     help="Published settings, one file each under presets/.", no_args_is_help=True
 )
