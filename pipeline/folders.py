@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import RunError
 from pipeline.files import write_bytes
 
 
-def require_free(folder: Path, names: Collection[str], *, replace: bool) -> None:
+def require_free(folder: Path, names: Sequence[str], *, replace: bool) -> None:
     """Check that files can be put into a folder, before the work that makes them.
 
     Args:
         folder: need not exist.
-        names: of the files.
+        names: of the files; the first one is in every folder that was written before.
         replace: accept a folder that is not empty.
 
     Raises:
-        RunError: it is no folder, is not empty, or nothing can be written there.
+        RunError: it is no folder, is not empty, holds a file that only has one of the
+            names, or nothing can be written there.
     """
     try:
         if folder.exists() and not folder.is_dir():
@@ -31,6 +32,12 @@ def require_free(folder: Path, names: Collection[str], *, replace: bool) -> None
             raise RunError(
                 f"{folder} is not empty (it holds {shown}); name another folder, or add --force "
                 f"to replace {', '.join(names)} there"
+            )
+        foreign = [name for name in names if name in found and names[0] not in found]
+        if foreign:
+            raise RunError(
+                f"{folder / foreign[0]} is not of an earlier export (there is no {names[0]} "
+                "beside it); name another folder"
             )
         for name in names:
             if (folder / name).is_dir():

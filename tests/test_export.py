@@ -327,8 +327,14 @@ def test_what_cannot_be_exported_is_refused_in_one_line(
     Path("full/notes.txt").write_text("")
     in_use = refuses(project, "0", "--output", "full")
     assert "full is not empty (it holds notes.txt); name another folder, or add --force" in in_use
-    Path("full/README.md").mkdir()
-    assert "README.md is a folder" in refuses(project, "0", "--output", "full", "--force")
+    Path("full/README.md").write_text("the project's own")
+    own = refuses(project, "0", "--output", "full", "--force")
+    assert "full/README.md is not of an earlier export" in own
+    Path("full/README.md").unlink()
+    Path("full/backbone.safetensors").mkdir()
+    assert "backbone.safetensors is a folder" in refuses(
+        project, "0", "--output", "full", "--force"
+    )
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "onnxscript", None)
         packages = refuses(project, "0", "--output", "out")

@@ -208,7 +208,7 @@ def _choices(params: Json) -> list[str]:
     lines = []
     for kind, name, section in chosen:
         options = cast(Json, cast(Json, section).get(cast(str, name)) or {})
-        shown = ", ".join(f"{key} {value}" for key, value in options.items())
+        shown = ", ".join(f"{key} {json.dumps(value)}" for key, value in options.items())
         lines.append(f"- {kind}: `{name}`" + (f" ({shown})" if shown else ""))
     return lines
 
