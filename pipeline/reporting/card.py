@@ -8,7 +8,7 @@ from typing import cast
 
 from pipeline.files import Json
 from pipeline.reporting import snippets
-from pipeline.reporting.figures import Figures
+from pipeline.reporting.state_figures import Figures
 from pipeline.reporting.tables import HEADLINES, headline, protocol
 
 

@@ -17,7 +17,7 @@ from pipeline.errors import RunError
 from pipeline.files import Json, dump_json
 from pipeline.folders import require_free, write_folder
 from pipeline.reporting.card import Card, markdown
-from pipeline.reporting.figures import read_figures
+from pipeline.reporting.state_figures import read_figures
 from pipeline.stages.slots import build_backbone, part, read_split, require_slot, split_digest
 
 logger = logging.getLogger(__name__)
