@@ -139,12 +139,34 @@ def evaluate(
 
 
 @app.command()
-def report(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) -> None:
-    """Write the figures, tables and plots, and print the accuracy matrix."""
+def views(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) -> None:
+    """Draw a few images of each task and their augmented views."""
+    _require_plan("views", params, planned)
+    from pipeline.stages import views as stage
+
+    stage.run()
+
+
+@app.command()
+def report(
+    params: ParamsOption = layout.PARAMS,
+    planned: PlannedOption = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="REVISION",
+            help="Write reports/against.html too: the page with another run beside this one, "
+            "from a git revision, a branch or a DVC experiment.",
+        ),
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+) -> None:
+    """Write the figures, tables, plots and the page, and print the accuracy matrix."""
     _require_plan("report", params, planned)
     from pipeline.stages import report as stage
 
-    stage.run()
+    stage.run(against, open_)
 
 
 @app.command()

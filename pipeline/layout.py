@@ -13,6 +13,8 @@ SPLIT_ORIGIN = SPLITS / "origin.json"
 STATES = Path("data/states")
 LOGS = Path("data/logs")
 EVALUATIONS = Path("data/evaluations")
+FEATURES = Path("data/features")
+VIEWS = Path("data/views.png")
 REPORTS = Path("reports")
 PRESETS = Path("presets")
 
@@ -45,3 +47,8 @@ def timing(task: int) -> Path:
 def evaluation(task: int) -> Path:
     """Return the accuracies after task ``task``."""
     return EVALUATIONS / f"task_{task}.json"
+
+
+def features(task: int) -> Path:
+    """Return the test images' features after task ``task``."""
+    return FEATURES / f"task_{task}.safetensors"

@@ -180,7 +180,7 @@ def test_planning_twice_writes_nothing_new(project: Project) -> None:
     [
         ({"distill_weight: 1.0": "distill_weight: 0.5"}, {"train_2", "train_3", "evaluate_2", "evaluate_3"}),
         ({"learning_rate: 0.1\n": "learning_rate: 0.2\n"}, {f"evaluate_{t}" for t in range(4)}),
-        ({"num_tasks: 3": "num_tasks: 4"}, {"prepare", "train_4", *(f"evaluate_{t}" for t in range(5))}),
+        ({"num_tasks: 3": "num_tasks: 4"}, {"prepare", "views", "train_4", *(f"evaluate_{t}" for t in range(5))}),
         ({"split_seed: 0": "split_seed: 7"}, {"prepare"}),
     ],
 )  # fmt: skip

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.files import write_bytes
+from pipeline.reporting.labels import apart
 from pipeline.reporting.results import Results
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
@@ -63,7 +62,7 @@ def accuracy_over_tasks(results: Results, path: Path) -> None:
         axes.plot(learnt, column[learnt], "o", color="0.5", markersize=4, zorder=2)
     low, high = axes.get_ylim()
     gap = 0.045 * (high - low)
-    heights = _apart(results.matrix[-1], gap)
+    heights = apart(results.matrix[-1], gap)
     axes.set_ylim(low, max(high, *(height + gap for height in heights)))
     for task, height in enumerate(heights, start=1):
         place = (steps[-1] + 0.05 * len(steps), height)
@@ -94,15 +93,6 @@ def accuracy_over_tasks(results: Results, path: Path) -> None:
     axes.grid(axis="y", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     _save(figure, path)
-
-
-def _apart(values: Sequence[float], gap: float) -> list[float]:
-    """Return heights for labels at ``values``, moved up where they would overlap."""
-    heights = list(values)
-    order = sorted(range(len(heights)), key=heights.__getitem__)
-    for below, above in pairwise(order):
-        heights[above] = max(heights[above], heights[below] + gap)
-    return heights
 
 
 def losses(results: Results, path: Path) -> None:

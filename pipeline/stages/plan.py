@@ -11,10 +11,19 @@ from __future__ import annotations
 from pipeline import layout
 from pipeline.config import Params, dataset_entry, options
 from pipeline.errors import RunError
-from pipeline.files import Json, JsonValue, digest, dump_json, read_json, write_text
-from pipeline.fingerprint import code_fingerprint
+from pipeline.files import (
+    Json,
+    JsonValue,
+    digest,
+    dump_json,
+    file_digest,
+    read_json,
+    write_text,
+)
+from pipeline.fingerprint import ROOT, code_fingerprint
 from pipeline.registry import BACKBONES, COMPOSITE, METHODS, STRATEGIES
 
+TEMPLATES = ROOT / "pipeline" / "reporting" / "templates"
 VIEW_PARAMS = ("flip", "jitter", "grey", "blur", "solarize")
 
 
@@ -31,8 +40,11 @@ def resolve(params: Params) -> dict[str, Json | None]:
         within = task <= last
         made_by = slots["init" if task == 0 else f"train_{task}"]
         slots[f"evaluate_{task}"] = _evaluate(params, task, digest(made_by)) if within else None
+    slots["views"] = _sample_views(params)
     evaluations = [slots[f"evaluate_{task}"] for task in range(last + 1)]
-    slots["report"] = _report(params, [digest(slot) for slot in evaluations])
+    slots["report"] = _report(
+        params, [digest(slot) for slot in evaluations], digest(slots["views"])
+    )
     return slots
 
 
@@ -215,9 +227,21 @@ def _evaluate(params: Params, task: int, made_by: str) -> Json:
     }
 
 
-def _report(params: Params, evaluations: list[str]) -> Json:
+def _sample_views(params: Params) -> Json:
+    return {
+        "dataset": _dataset(params),
+        "views": _views(params),
+        "num_tasks": params.num_tasks,
+        "code": code_fingerprint("pipeline.stages.views", dataset_entry(params).module),
+    }
+
+
+def _report(params: Params, evaluations: list[str], views: str) -> Json:
     return {
         "evaluations": evaluations,
+        "views": views,
+        "class_names": list(dataset_entry(params).classes),
+        "templates": {path.name: file_digest(path) for path in sorted(TEMPLATES.iterdir())},
         "params": _json(params.model_dump(exclude_none=True)),
         "code": code_fingerprint("pipeline.stages.report"),
     }

@@ -1,27 +1,54 @@
-"""report: figures, tables and plots of the planned run."""
+"""report: figures, tables, plots and the page of the planned run."""
 
 from __future__ import annotations
 
+import logging
 import subprocess
+import webbrowser
+from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 from rich.console import Console
 
-from pipeline.files import write_csv, write_json, write_text
+from pipeline import layout
+from pipeline.files import Json, write_csv, write_json, write_text
 from pipeline.layout import REPORTS
 from pipeline.reporting import plots, tables, terminal
+from pipeline.reporting.comparison import require_same_tasks
+from pipeline.reporting.features import read_features
+from pipeline.reporting.page import Extras, render
 from pipeline.reporting.results import Results, read_results
+from pipeline.reporting.runs import read_run
+from pipeline.reporting.view_strips import read_view_strips
 from pipeline.stages.slots import part, require_slot
 
+PAGE = REPORTS / "report.html"
+# Beside the page, which DVC knows: another run is no dependency of the report.
+COMPARISON = REPORTS / "against.html"
 
-def run() -> None:
+logger = logging.getLogger(__name__)
+
+
+def run(against: str | None = None, show: bool = False) -> None:
     """Write everything under reports/ and print the table.
 
+    Args:
+        against: a git revision, branch or DVC experiment for a second page that sets it
+            beside this run.
+        show: whether to open the page (the second one, if there is one) in the browser.
+
     Raises:
-        PipelineError: an evaluation, a split or a log of the run is missing or unreadable.
+        PipelineError: an evaluation, a split or a log of the run is missing or unreadable;
+            or the other run cannot be read or has other tasks.
     """
     slot = require_slot("report")
     results = read_results(part(slot, "params"), cast(list[str], slot["evaluations"]))
+    revision = git_revision()
+    extras = _extras(slot, results, revision)
+    other = read_run(against) if against is not None else None
+    if other is not None:
+        require_same_tasks(results, other)
     write_json(REPORTS / "metrics.json", results.metrics())
     write_json(REPORTS / "cost.json", results.cost())
     matrix_rows: list[dict[str, str | int | float]] = [
@@ -40,8 +67,33 @@ def run() -> None:
     plots.accuracy_over_tasks(results, REPORTS / "accuracy_over_tasks.png")
     plots.losses(results, REPORTS / "losses.png")
     plots.projections(results, REPORTS / "projections.png")
-    write_text(REPORTS / "report.md", tables.markdown(results, git_revision()))
+    write_text(REPORTS / "report.md", tables.markdown(results, revision))
+    write_text(PAGE, render(results, extras))
+    if other is not None:
+        write_text(COMPARISON, render(results, replace(extras, against=other)))
     terminal.show(results, Console())
+    if show:
+        _open(COMPARISON if other is not None else PAGE)
+
+
+def _extras(slot: Json, results: Results, revision: str) -> Extras:
+    """Return what the page shows beside the results; views and features where there are some."""
+    evaluations = cast(list[str], slot["evaluations"])
+    states = [layout.state(task) for task in range(len(evaluations))]
+    last = len(evaluations) - 1
+    return Extras(
+        revision=revision,
+        class_names=cast(list[str], slot["class_names"]),
+        state_bytes=[path.stat().st_size if path.is_file() else None for path in states],
+        view_strips=read_view_strips(layout.VIEWS, results.num_tasks, cast(str, slot["views"])),
+        features=read_features(layout.features(last), last, evaluations[last]),
+    )
+
+
+def _open(path: Path) -> None:
+    """Show a page in the browser, or say where it is."""
+    if not webbrowser.open(path.resolve().as_uri()):
+        logger.warning("no browser could be opened; the page is %s", path.resolve())
 
 
 def _write_losses(results: Results) -> None:

@@ -1,0 +1,47 @@
+"""Cut the sheet of augmented views into one strip a task."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from pipeline.errors import RunError
+
+REMEDY = "run `cassle views` first (or `dvc repro`)"
+
+
+def read_view_strips(path: Path, num_tasks: int, plan: str) -> list[bytes] | None:
+    """Return each task's strip as PNG; None where there is no sheet.
+
+    Args:
+        path: what the stage ``views`` wrote.
+        num_tasks: how many strips the sheet has, of equal height.
+        plan: the digest of that stage's slot.
+
+    Raises:
+        RunError: damaged, or of another plan.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with Image.open(path) as sheet:
+            sheet.load()
+            made_by = json.loads(str(sheet.info.get("cassle", "{}"))).get("plan")
+            width, height = sheet.size
+            if made_by != plan or height % num_tasks:
+                raise RunError(
+                    f"{path} is of another plan (augmentation, data or code changed); {REMEDY}"
+                )
+            step = height // num_tasks
+            return [_png(sheet.crop((0, top, width, top + step))) for top in range(0, height, step)]
+    except (OSError, ValueError, UnidentifiedImageError) as error:
+        raise RunError(f"{path} is no image or is damaged ({error}); {REMEDY}") from error
+
+
+def _png(image: Image.Image) -> bytes:
+    content = io.BytesIO()
+    image.save(content, format="png", optimize=True)
+    return content.getvalue()

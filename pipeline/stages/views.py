@@ -1,0 +1,57 @@
+"""views: a few training images of each task and their views, for the page.
+
+A stage of its own: the report must not load torch, and the views change with the
+augmentation and the images alone, whatever is trained on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import cast
+
+import torch
+
+from pipeline import layout
+from pipeline.data.augment import Augment, ViewAugment
+from pipeline.evaluation.sample_views import per_task, sheet_png, task_strip
+from pipeline.files import Json, digest, dump_json, write_bytes
+from pipeline.seeding import generator
+from pipeline.stages.slots import (
+    open_source,
+    part,
+    read_split,
+    require_same_images,
+    require_slot,
+)
+
+
+def run() -> None:
+    """Write the sheet of views.
+
+    Raises:
+        PipelineError: the splits or the images are not there or not the plan's.
+    """
+    slot = require_slot("views")
+    augment = _augment(slot)
+    source = open_source(slot)
+    num_tasks = cast(int, slot["num_tasks"])
+    strips = []
+    for task in range(1, num_tasks + 1):
+        split = read_split(task)
+        require_same_images(source, "train", split)
+        held = cast(list[int], split["train"])[: per_task(num_tasks)]
+        images = torch.from_numpy(source.images("train")[held])
+        # Not from the run's seed: another seed shows nothing new.
+        strips.append(task_strip(augment, images, generator(0, "sample views", task)))
+    write_bytes(layout.VIEWS, sheet_png(strips, dump_json({"plan": digest(slot)})))
+
+
+def _augment(slot: Json) -> Augment:
+    dataset = part(slot, "dataset")
+    recipes = []
+    for view in cast(list[Json], slot["views"]):
+        values = {field.name: view[field.name] for field in fields(ViewAugment)}
+        values["crop_scale"] = tuple(cast(list[float], view["crop_scale"]))
+        recipes.append(ViewAugment(**values))  # type: ignore[arg-type]
+    mean, std = cast(list[float], dataset["mean"]), cast(list[float], dataset["std"])
+    return Augment(recipes, cast(int, dataset["image_size"]), mean, std)
