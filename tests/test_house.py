@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.components import load_class
-from pipeline.layout import MAX_TASKS
+from pipeline.layout import MAX_TASKS, VIEWS
 from pipeline.registry import BACKBONES, DATASETS, METHODS, STRATEGIES, Component, Dataset
 
 ROOT = Path(__file__).parent.parent
@@ -182,4 +182,11 @@ def test_who_reads_the_splits_depends_on_each_of_them() -> None:
     splits = {f"data/splits/task_{task}.json" for task in range(1, MAX_TASKS + 1)}
     assert splits <= set(stages["prepare"]["outs"])
     assert splits <= set(stages["evaluate"]["do"]["deps"])
+    assert splits <= set(stages["views"]["deps"])
     assert splits <= set(stages["report"]["deps"])
+
+
+def test_the_report_depends_on_the_views() -> None:
+    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert stages["views"]["outs"] == [str(VIEWS)]
+    assert str(VIEWS) in stages["report"]["deps"]

@@ -16,7 +16,7 @@ from pipeline.data.augment import Augment
 
 IMAGES = 40  # on the whole sheet, so that its size does not grow with the number of tasks
 MOST_A_TASK = 8
-LARGEST = 64  # larger views are shrunk for display
+LARGEST = 48  # larger views are shrunk for display
 GAP = 2
 
 

@@ -44,12 +44,14 @@ def bars_of(results: Results, against: Run | None) -> list[Bar]:
             Bar(against.name, "var(--other)", against.matrix[-1]),
             Bar("random network", "var(--faint)", results.matrix[0]),
         ]
-    best = [max(row[task] for row in results.matrix[1:]) for task in range(results.num_tasks)]
-    return [
+    shown = [
         Bar("after all tasks", "var(--this)", last),
-        Bar("best after any task", "var(--best)", best),
         Bar("random network", "var(--faint)", results.matrix[0]),
     ]
+    if len(results.matrix) > 2:
+        best = [max(row[task] for row in results.matrix[1:]) for task in range(results.num_tasks)]
+        shown.insert(1, Bar("best after any task", "var(--best)", best))
+    return shown
 
 
 def bar_chart(results: Results, bars: Sequence[Bar], difference: bool) -> Markup:
@@ -76,10 +78,12 @@ def bar_chart(results: Results, bars: Sequence[Bar], difference: bool) -> Markup
     for task in range(results.num_tasks):
         top = task * block
         names = ", ".join(cast(list[str], results.splits[task]["class_names"]))
-        room = int(WIDTH / CHARACTER) - 9
+        heading = f"task {task + 1}"
+        start = (len(heading) + 1.25) * CHARACTER
+        room = int((WIDTH - start) / CHARACTER)
         shown = names if len(names) <= room else f"{names[: room - 1]}…"
-        drawing.add("text", "bold backed", f"task {task + 1}", x=0, y=top + 15)
-        drawing.add("text", "muted backed", shown, hint=names, x=58, y=top + 15)
+        drawing.add("text", "bold backed", heading, x=0, y=top + 15)
+        drawing.add("text", "muted backed", shown, hint=names, x=start, y=top + 15)
         for index, bar in enumerate(bars):
             above = top + HEADING + index * (BAR + GAP)
             value = bar.values[task]
