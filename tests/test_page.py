@@ -269,6 +269,12 @@ def test_another_run_stands_beside_this_one() -> None:
     assert text.count("(+1.5)") == 3
     assert '<th scope="row">strategy</th><td>cassle</td><td>finetune</td>' in text
     assert "best after any task" not in text
+    assert "Dashed: the mean of finetuned" in text
+    # Learnt at once: its bars stand beside this run's, but it has no curve.
+    offline = other_run(results, matrix=[results.matrix[0], results.matrix[-1]])
+    text = render(results, dataclasses.replace(make_extras(results), against=offline))
+    assert text.count("(+0.0)") == 3
+    assert "Dashed" not in text
 
 
 def test_what_was_not_made_is_left_out() -> None:
