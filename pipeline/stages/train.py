@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pipeline import layout
 from pipeline.components import load_class
-from pipeline.data.augment import Augment, ViewAugment
+from pipeline.data.augment import Augment
 from pipeline.data.batches import training_batches
 from pipeline.data.source import Source
 from pipeline.device import Device, choose_device, choose_precision
@@ -23,9 +23,9 @@ from pipeline.learner import Learner
 from pipeline.methods.base import Method
 from pipeline.optim import LarsOptions, Optimisation
 from pipeline.seeding import generator, initialisation
+from pipeline.stages.augmentation import build_augment
 from pipeline.stages.slots import (
     build_backbone,
-    normalisation,
     open_source,
     part,
     read_split,
@@ -53,7 +53,7 @@ def run(task: int, device: Device) -> None:
     parts = [_images(source, number, batch_size) for number in _tasks(slot, task)]
     past_images = _images(source, task - 1) if "strategies" in slot and task > 1 else None
     method = _method(slot, task, previous)
-    augment = _augment(slot)
+    augment = build_augment(slot)
     make_deterministic(where)
     started = time.monotonic()
     strategy = _strategy(slot, task, method, previous, past_images, augment, where)
@@ -149,15 +149,6 @@ def _method(slot: Json, task: int, previous: State) -> Method:
     if task > 1:
         load_module(method, previous.section("method"), layout.state(task - 1))
     return method.to(memory_format=torch.channels_last)
-
-
-def _augment(slot: Json) -> Augment:
-    recipes = []
-    for view in cast(list[Json], slot["views"]):
-        values = {field.name: view[field.name] for field in fields(ViewAugment)}
-        values["crop_scale"] = tuple(cast(list[float], view["crop_scale"]))
-        recipes.append(ViewAugment(**values))  # type: ignore[arg-type]
-    return Augment(recipes, *normalisation(slot))
 
 
 def _strategy(

@@ -6,19 +6,17 @@ augmentation and the images alone, whatever is trained on them.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import cast
 
 import torch
 
 from pipeline import layout
-from pipeline.data.augment import Augment, ViewAugment
 from pipeline.evaluation.sample_views import per_task, sheet_png, task_strip
-from pipeline.files import Json, digest, dump_json, write_bytes
+from pipeline.files import digest, dump_json, write_bytes
 from pipeline.seeding import generator
+from pipeline.stages.augmentation import build_augment
 from pipeline.stages.slots import (
     open_source,
-    part,
     read_split,
     require_same_images,
     require_slot,
@@ -32,7 +30,7 @@ def run() -> None:
         PipelineError: the splits or the images are not there or not the plan's.
     """
     slot = require_slot("views")
-    augment = _augment(slot)
+    augment = build_augment(slot)
     source = open_source(slot)
     num_tasks = cast(int, slot["num_tasks"])
     strips = []
@@ -44,14 +42,3 @@ def run() -> None:
         # Not from the run's seed: another seed shows nothing new.
         strips.append(task_strip(augment, images, generator(0, "sample views", task)))
     write_bytes(layout.VIEWS, sheet_png(strips, dump_json({"plan": digest(slot)})))
-
-
-def _augment(slot: Json) -> Augment:
-    dataset = part(slot, "dataset")
-    recipes = []
-    for view in cast(list[Json], slot["views"]):
-        values = {field.name: view[field.name] for field in fields(ViewAugment)}
-        values["crop_scale"] = tuple(cast(list[float], view["crop_scale"]))
-        recipes.append(ViewAugment(**values))  # type: ignore[arg-type]
-    mean, std = cast(list[float], dataset["mean"]), cast(list[float], dataset["std"])
-    return Augment(recipes, cast(int, dataset["image_size"]), mean, std)

@@ -1,0 +1,20 @@
+"""Read the augmentation of a slot of the plan."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import cast
+
+from pipeline.data.augment import Augment, ViewAugment
+from pipeline.files import Json
+from pipeline.stages.slots import normalisation
+
+
+def build_augment(slot: Json) -> Augment:
+    """Return what makes the views of a slot's images; see ``ViewAugment``."""
+    recipes = []
+    for view in cast(list[Json], slot["views"]):
+        values = {field.name: view[field.name] for field in fields(ViewAugment)}
+        values["crop_scale"] = tuple(cast(list[float], view["crop_scale"]))
+        recipes.append(ViewAugment(**values))  # type: ignore[arg-type]
+    return Augment(recipes, *normalisation(slot))
