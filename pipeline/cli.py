@@ -53,6 +53,7 @@ class Registry(StrEnum):
     strategies = "strategies"
     datasets = "datasets"
     backbones = "backbones"
+    probes = "probes"
 
 
 def _require_plan(name: str, params: Path, planned: bool) -> None:
@@ -131,7 +132,7 @@ def evaluate(
 
     slot = f"evaluate_{task}"
     _require_plan(slot, params, planned)
-    if planned and skip_empty(slot, layout.evaluation(task)):
+    if planned and skip_empty(slot, layout.evaluation(task), layout.features(task)):
         return
     from pipeline.stages import evaluate as stage
 

@@ -29,6 +29,7 @@ from pipeline.registry import (
     BACKBONES,
     DATASETS,
     METHODS,
+    PROBES,
     STRATEGIES,
     Component,
     Dataset,
@@ -173,6 +174,12 @@ StemParam = Literal["conv3", "conv3_stride2", "conv7_maxpool"]
 BackboneParams = _choice_model("Backbone", BACKBONES, name=(str, ...), stem=(StemParam, ...))
 MethodsParams = _choice_model("Methods", METHODS)
 StrategiesParams = _choice_model("Strategies", STRATEGIES)
+EvaluationParams = _choice_model(
+    "Evaluation",
+    PROBES,
+    probes=(Annotated[list[str], Field(min_length=1)], ...),
+    headline=(str, ...),
+)
 
 
 class Params(Section):
@@ -192,6 +199,7 @@ class Params(Section):
     methods: MethodsParams  # type: ignore[valid-type]
     strategies: StrategiesParams  # type: ignore[valid-type]
     train: Train
+    evaluation: EvaluationParams  # type: ignore[valid-type]
     linear_eval: LinearEval
 
     @model_validator(mode="after")
@@ -202,6 +210,7 @@ class Params(Section):
         for name in self.strategy.split("+"):
             _chosen("strategy", name, STRATEGIES, "strategies", self.strategies)
         _chosen("backbone.name", self.backbone.name, BACKBONES, "backbone", self.backbone)  # type: ignore[attr-defined]
+        _probes_fit(self.evaluation)
         classes = len(dataset.classes)
         if not 1 <= self.num_tasks <= MAX_TASKS:
             raise ValueError(
@@ -249,17 +258,33 @@ def _strategies_compose(names: list[str]) -> None:
             )
 
 
+def _probes_fit(given: BaseModel) -> None:
+    names: list[str] = given.probes  # type: ignore[attr-defined]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"evaluation.probes: '{name}' is there twice in {names}")
+        _chosen("evaluation.probes", name, PROBES, "evaluation", given)
+    headline: str = given.headline  # type: ignore[attr-defined]
+    if headline not in names:
+        raise ValueError(
+            f"evaluation.headline: '{headline}' is not among evaluation.probes; "
+            f"{closest(headline, names)}"
+        )
+
+
 def options(
-    params: Params, kind: Literal["method", "strategy", "backbone"], name: str
+    params: Params, kind: Literal["method", "strategy", "backbone", "probe"], name: str
 ) -> dict[str, object]:
-    """Return the options of a method, strategy or backbone that is in use."""
+    """Return the options of a method, strategy, backbone or probe that is in use."""
     components, given = {
         "method": (METHODS, params.methods),
         "strategy": (STRATEGIES, params.strategies),
         "backbone": (BACKBONES, params.backbone),
+        "probe": (PROBES, params.evaluation),
     }[kind]
     component = components[name]
-    values = {key: getattr(params, key) for key in component.top_level}
+    top = {key: getattr(params, key) for key in component.top_level}
+    values = {k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in top.items()}
     if component.options:
         values |= getattr(given, name).model_dump()
     return values

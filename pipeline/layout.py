@@ -50,5 +50,5 @@ def evaluation(task: int) -> Path:
 
 
 def features(task: int) -> Path:
-    """Return the test images' features after task ``task``."""
+    """Return the features of all test images after task ``task``."""
     return FEATURES / f"task_{task}.safetensors"

@@ -56,3 +56,30 @@ def forward_transfer(matrix: Matrix) -> float | None:
         return None
     gained = [matrix[task][task] - matrix[0][task] for task in range(1, tasks)]
     return sum(gained) / len(gained)
+
+
+def plasticity(matrix: Matrix) -> float | None:
+    """Return (1/T) Σ_i (a[i, i] - a[0, i]): what learning a task gains over a random network.
+
+    None for several tasks at once, which are not learnt one by one.
+    """
+    tasks = _num_tasks(matrix)
+    if tasks > 1 and len(matrix) == 2:
+        return None
+    gained = [matrix[task + 1][task] - matrix[0][task] for task in range(tasks)]
+    return sum(gained) / len(gained)
+
+
+def stability(matrix: Matrix) -> float | None:
+    """Return 100/(T-1) Σ_{i<T} a[T, i] / max_{t≥1} a[t, i], the percentage kept of the best.
+
+    None for one task, for all tasks at once, or where a task's best is 0: nothing to keep.
+    """
+    tasks = _num_tasks(matrix)
+    if tasks == 1 or len(matrix) == 2:
+        return None
+    best = [max(row[task] for row in matrix[1:]) for task in range(tasks - 1)]
+    if not all(best):
+        return None
+    kept = [matrix[tasks][task] / best[task] for task in range(tasks - 1)]
+    return 100 * sum(kept) / len(kept)

@@ -1,4 +1,4 @@
-"""What params.yaml can name: methods, strategies, backbones and data sets.
+"""What params.yaml can name: methods, strategies, backbones, data sets and probes.
 
 Each entry says where its class is and which options it takes, without importing it;
 importing this module imports no torch. To add one: write its file, add its line here,
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 Positive = Annotated[float, Field(gt=0, le=1000)]
 NotNegative = Annotated[float, Field(ge=0, le=1000)]
@@ -21,6 +21,12 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Whole = Annotated[int, Field(ge=0, le=1_000_000)]
 Width = Annotated[int, Field(ge=1, le=16384)]
 Widths = Annotated[list[Width], Field(min_length=1, max_length=16)]
+# A share of all images below 1, or a number of images a class.
+ShareOrNumber = Annotated[
+    Annotated[float, Field(gt=0, lt=1), Tag("share-of-images")]
+    | Annotated[int, Field(ge=1, le=1_000_000), Tag("number-a-class")],
+    Discriminator(lambda value: "number-a-class" if isinstance(value, int) else "share-of-images"),
+]
 
 
 @dataclass(frozen=True)
@@ -196,6 +202,33 @@ STRATEGIES = {
 
 # What holds several strategies at once, e.g. cassle+er.
 COMPOSITE = "pipeline.strategies.composite:Composite"
+
+PROBES = {
+    "linear": Component(
+        "pipeline.evaluation.linear:Linear",
+        "a linear classifier, trained by SGD on the schedule of linear_eval",
+        top_level=("linear_eval",),
+    ),
+    "solver": Component(
+        "pipeline.evaluation.solver:Solver",
+        "a linear classifier, solved to convergence: no schedule to choose",
+        {"l2": Positive},
+    ),
+    "knn": Component(
+        "pipeline.evaluation.knn:KNearestNeighbours",
+        "the nearest training images vote, by cosine (Wu et al., 2018)",
+        {"k": Annotated[int, Field(ge=1, le=1_000_000)], "temperature": Temperature},
+    ),
+    "nearest_mean": Component(
+        "pipeline.evaluation.nearest_mean:NearestMean",
+        "the nearest class mean, by cosine (Rebuffi et al., 2017)",
+    ),
+    "few_labels": Component(
+        "pipeline.evaluation.few_labels:FewLabels",
+        "the solved classifier on a few images of each class",
+        {"labels": ShareOrNumber, "l2": Positive},
+    ),
+}
 
 BACKBONES = {
     "small_resnet": Component(

@@ -55,6 +55,21 @@ def refuses(project: Project, *command: str) -> str:
         ({"[0.2, 1.0]": "[0.9, 0.2]"}, "augment.crop_scale must rise"),
         ({"warmup_epochs: 1": "warmup_epochs: 2"}, "train.warmup_epochs must be below epochs (2)"),
         ({"milestones: [2]": "milestones: [3]"}, "linear_eval.milestones must be below epochs (3)"),
+        ({"headline: linear": "headline: svm"}, "evaluation.headline: 'svm' is not among"),
+        ({"[linear, solver": "[linear, sover"}, "'sover' is unknown; did you mean 'solver'?"),
+        ({"[linear, solver": "[linear, linear, solver"}, "evaluation.probes: 'linear' is there twice"),
+        ({"[linear, solver, knn, nearest_mean, few_labels]": "[]"}, "evaluation.probes: list should"),
+        ({"\n  solver:\n    l2: 0.0001": "\n  linear:\n    l2: 0.1"}, "'linear' in evaluation is unknown"),
+        ({"\n  solver:\n    l2: 0.0001": ""}, "evaluation.solver is missing; add its options: l2"),
+        ({"    l2: 0.0001": "    l2: 0"}, "evaluation.solver.l2: input should be greater than 0, got 0"),
+        ({"    k: 20": "    k: 0"}, "evaluation.knn.k: input should be greater than or equal to 1, got 0"),
+        ({"    k: 20": "    k: 2.5"}, "evaluation.knn.k: input should be a valid integer, got 2.5"),
+        ({"temperature: 0.07": "temperature: 0"}, "evaluation.knn.temperature: input should be"),
+        ({"labels: 0.01": "labels: 0"}, "evaluation.few_labels.labels: input should be"),
+        ({"labels: 0.01": "labels: 0.0"}, "evaluation.few_labels.labels: input should be greater than 0"),
+        ({"labels: 0.01": "labels: 1.5"}, "evaluation.few_labels.labels: input should be less than 1"),
+        ({"labels: 0.01": "labels: true"}, "evaluation.few_labels.labels: input should be a valid integer"),
+        ({"labels: 0.01": "labels: few"}, "evaluation.few_labels.labels: input should be a valid number"),
         ({"name: small_resnet": "name: resnet"}, "backbone.name: 'resnet' is unknown"),
         ({"\n  small_resnet:": "\n  resnet18:"}, "'resnet18' in backbone is unknown"),
         ({"dataset: fashion_mnist\n": ""}, "dataset is missing"),
@@ -188,6 +203,30 @@ def test_a_linear_evaluation_that_diverges_is_no_accuracy(project: Project) -> N
     assert "weights that are not finite" in refuses(project, "evaluate", "0")
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"k: 20": "k: 161"}, "probe knn: evaluation.knn.k (161) is above the 160 training images"),
+        (
+            {"labels: 0.01": "labels: 17"},
+            "(17) asks for 17 images of each class, and class 0 has 16",
+        ),
+        ({"    l2: 0.0001": "    l2: 1.0e-300"}, "the solver did not converge in 5 iterations"),
+    ],
+)
+def test_a_probe_that_does_not_fit_the_images_says_so(
+    project: Project, change: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.evaluation import solver
+
+    monkeypatch.setattr(solver, "MAX_ITERATIONS", 5 if "l2" in str(change) else 5000)
+    project.edit(change)
+    project.train_through(0)
+    found = refuses(project, "evaluate", "0")
+    assert "task_0.safetensors" in found
+    assert message in found
+
+
 def test_the_full_set_does_not_land_in_the_folder_of_the_subset(project: Project) -> None:
     Path("data/fashion_mnist/SHA256SUMS").write_text("")
     project.edit({"full: false": "full: true"})
@@ -245,6 +284,7 @@ def test_list_names_what_params_can_name(project: Project) -> None:
     assert "cassle" in project.must("list", "strategies")
     assert "fashion_mnist" in project.must("list", "datasets")
     assert "resnet50" in project.must("list", "backbones")
+    assert "nearest_mean" in project.must("list", "probes")
 
 
 def test_the_shipped_params_are_valid(project: Project) -> None:

@@ -72,6 +72,7 @@ def test_dvc_yaml_has_one_slot_for_each_possible_task() -> None:
     wanted = {str(layout.log(t)) for t in range(1, layout.MAX_TASKS + 1)}
     wanted |= {str(layout.timing(t)) for t in range(1, layout.MAX_TASKS + 1)}
     wanted |= {str(layout.evaluation(t)) for t in range(layout.MAX_TASKS + 1)}
+    wanted |= {str(layout.features(t)) for t in range(layout.MAX_TASKS + 1)}
     assert wanted <= set(stages["report"]["deps"])
 
 
@@ -94,6 +95,7 @@ def test_a_change_reruns_what_uses_it_and_nothing_else(repository: Repository) -
 
     evaluated = repository.stages("exp", "run", "-S", "linear_eval.learning_rate=0.2")
     assert evaluated == {"plan", "evaluate@0", "evaluate@1", "evaluate@2", "report"}
+    assert repository.stages("exp", "run", "-S", "evaluation.knn.k=5") == evaluated
     repository.commit()
 
     (repository.root / "pipeline/methods/another.py").write_text('"""Another."""\nX = 1\n')
@@ -107,7 +109,8 @@ def test_a_change_reruns_what_uses_it_and_nothing_else(repository: Repository) -
 
     shown = json.loads(repository.run("dvc", "metrics", "show", "--json"))
     metrics = shown[""]["data"]["reports/metrics.json"]["data"]
-    assert set(metrics) == {"average_accuracy", "forgetting", "forward_transfer"}
+    figures = {"average_accuracy", "forgetting", "forward_transfer", "plasticity", "stability"}
+    assert set(metrics) == figures | {"cka", "headline"}
     assert "index.html" in repository.run("dvc", "plots", "show")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import fingerprint
 from pipeline.fingerprint import closure, code_fingerprint
-from pipeline.registry import METHODS, STRATEGIES
+from pipeline.registry import METHODS, PROBES, STRATEGIES
 
 CASSLE = "pipeline.strategies.cassle"
 SIMCLR = "pipeline.methods.simclr"
@@ -206,7 +206,9 @@ def test_training_uses_the_learner_but_no_strategy_no_method_and_no_schema() -> 
 
 def test_evaluation_uses_neither_learner_nor_method() -> None:
     found = closure(["pipeline.stages.evaluate"])
-    assert "pipeline.evaluation.linear" in found
+    assert "pipeline.evaluation.features" in found
+    # The plan adds the probes that are chosen.
+    assert not {entry.module for entry in PROBES.values()} & set(found)
     assert not [name for name in found if name.startswith(("pipeline.meth", "pipeline.strat"))]
     assert "pipeline.learner" not in found
 

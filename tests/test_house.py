@@ -10,8 +10,17 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.components import load_class
+from pipeline.evaluation.base import Probe
 from pipeline.layout import MAX_TASKS, VIEWS
-from pipeline.registry import BACKBONES, DATASETS, METHODS, STRATEGIES, Component, Dataset
+from pipeline.registry import (
+    BACKBONES,
+    DATASETS,
+    METHODS,
+    PROBES,
+    STRATEGIES,
+    Component,
+    Dataset,
+)
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pipeline"
@@ -79,7 +88,7 @@ def test_data_evaluation_and_reporting_know_nothing_of_training(
 
 
 def test_leaves_import_leaves_alone() -> None:
-    for name in ("errors", "seeding", "metrics", "layout"):
+    for name in ("errors", "seeding", "metrics", "similarity", "layout"):
         assert not rooms(PACKAGE / f"{name}.py"), name
 
 
@@ -135,7 +144,9 @@ def keyword_options(component: Component) -> set[str]:
     return {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
-@pytest.mark.parametrize(("name", "entry"), list((METHODS | STRATEGIES | BACKBONES).items()))
+@pytest.mark.parametrize(
+    ("name", "entry"), list((METHODS | STRATEGIES | BACKBONES | PROBES).items())
+)
 def test_the_registry_lists_the_options_that_the_class_takes(name: str, entry: Component) -> None:
     assert keyword_options(entry) == set(entry.options) | set(entry.top_level)
 
@@ -166,6 +177,12 @@ def test_every_method_and_strategy_file_is_in_the_registry() -> None:
         for path in in_room(room):
             if path.stem not in shared[room]:
                 assert f"pipeline.{room}.{path.stem}" in listed, path
+
+
+def test_every_probe_is_a_file_of_its_own_name() -> None:
+    for name, entry in PROBES.items():
+        assert entry.module == f"pipeline.evaluation.{name}"
+        assert issubclass(load_class(entry.path), Probe)
 
 
 def test_stages_put_out_files_not_folders() -> None:

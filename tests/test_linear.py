@@ -6,16 +6,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.evaluation import features as features_module
+from pipeline.evaluation.accuracy import task_agnostic
 from pipeline.evaluation.features import extract
-from pipeline.evaluation.linear import (
-    LinearEvaluation,
-    accuracy,
-    standardization,
-    train_classifier,
-)
+from pipeline.evaluation.linear import Linear, LinearEvaluation, train_classifier
+from pipeline.evaluation.standardization import standardization
 from pipeline.models.small_resnet import SmallResNet
 from pipeline.seeding import initialisation
 
@@ -77,7 +74,23 @@ def test_training_on_all_images_at_once_is_softmax_regression(decay: float) -> N
 
 def test_separable_classes_are_told_apart() -> None:
     classifier = train_classifier(*blobs(200), 3, schedule(), stream())
-    assert accuracy(classifier, *blobs(100, seed=1)) == 100
+    features, labels = blobs(100, seed=1)
+    assert task_agnostic(classifier(features), labels) == 100
+
+
+def test_the_probe_standardises_both_parts_by_the_training_features() -> None:
+    train, labels = blobs(60)
+    test, _ = blobs(20, seed=1)
+    given = schedule(epochs=3)
+    found = Linear(linear_eval=vars(given)).scores(
+        100 + 7 * train, labels, 100 + 7 * test, 3, stream()
+    )
+    centre, spread = standardization(100 + 7 * train)
+    classifier = train_classifier((100 + 7 * train - centre) / spread, labels, 3, given, stream())
+    assert torch.equal(found, classifier((100 + 7 * test - centre) / spread))
+    plain = Linear(linear_eval=vars(given) | {"standardize": False})
+    classifier = train_classifier(train, labels, 3, given, stream())
+    assert torch.equal(plain.scores(train, labels, test, 3, stream()), classifier(test))
 
 
 def test_the_same_generator_gives_the_same_classifier() -> None:
@@ -122,21 +135,12 @@ def test_a_constant_feature_survives_standardization(constant: float) -> None:
     assert standardised.isfinite().all()
     assert standardised[:, -1].abs().max() <= 1e-6 * constant
     classifier = train_classifier(standardised, labels, 3, schedule(), stream())
-    assert accuracy(classifier, standardised, labels) == 100
+    assert task_agnostic(classifier(standardised), labels) == 100
 
 
 def test_a_constant_feature_survives_standardization_on_its_own() -> None:
     _, spread = standardization(torch.full((100, 1), 0.1))
     assert spread.tolist() == [1]
-
-
-def test_accuracy_is_the_share_of_correct_predictions_in_percent() -> None:
-    classifier = nn.Identity()
-    # Predictions 0, 1, 2 and 2, of which the last is wrong: class 1 was meant.
-    scores = torch.tensor([[3.0, 1, 0], [0, 1, 0], [0, 0, 9], [0, 1, 2]])
-    assert accuracy(classifier, scores, torch.tensor([0, 1, 2, 1])) == 75
-    assert accuracy(classifier, scores, torch.tensor([1, 2, 0, 0])) == 0
-    assert isinstance(accuracy(classifier, scores, torch.tensor([0, 1, 2, 2])), float)
 
 
 def tiny_backbone() -> SmallResNet:

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.metrics import average_accuracy, forgetting, forward_transfer
+from pipeline.metrics import (
+    average_accuracy,
+    forgetting,
+    forward_transfer,
+    plasticity,
+    stability,
+)
 
 # Rows: the random network, then after tasks 1, 2 and 3. Columns: tasks 1, 2 and 3.
 MATRIX = [
@@ -58,8 +64,39 @@ def test_forward_transfer_can_be_negative() -> None:
     assert forward_transfer(matrix) == pytest.approx(25 - 40)
 
 
+def test_plasticity_is_the_mean_gain_of_a_task_when_it_is_learnt() -> None:
+    assert plasticity(MATRIX) == pytest.approx(((80 - 20) + (90 - 30) + (95 - 10)) / 3)
+
+
+def test_stability_is_the_mean_share_kept_of_the_best() -> None:
+    # Task 1: 60 of 80. Task 2: 85 of 90. Task 3 has had no time to be forgotten.
+    assert stability(MATRIX) == pytest.approx(100 * (60 / 80 + 85 / 90) / 2)
+
+
+def test_stability_counts_a_best_accuracy_from_before_the_task_but_not_the_random_network() -> None:
+    matrix = [[99.0, 99.0, 99.0], [50.0, 80.0, 0.0], [50.0, 70.0, 0.0], [50.0, 40.0, 0.0]]
+    assert stability(matrix) == pytest.approx(100 * (50 / 50 + 40 / 80) / 2)
+
+
+def test_a_network_that_only_improves_keeps_everything() -> None:
+    assert stability([[0.0, 0.0], [50.0, 20.0], [60.0, 70.0]]) == 100
+
+
+def test_where_nothing_was_learnt_nothing_can_be_kept() -> None:
+    assert stability([[50.0, 0.0], [0.0, 20.0], [0.0, 70.0]]) is None
+
+
+def test_tasks_learnt_at_once_have_neither_plasticity_nor_stability() -> None:
+    matrix = [[10.0, 20.0], [80.0, 90.0]]
+    assert average_accuracy(matrix) == 85
+    for metric in (forgetting, forward_transfer, plasticity, stability):
+        assert metric(matrix) is None
+
+
 def test_one_task_has_no_forgetting_and_no_transfer() -> None:
     matrix = [[10.0], [90.0]]
+    assert plasticity(matrix) == 80
+    assert stability(matrix) is None
     assert average_accuracy(matrix) == 90
     assert forgetting(matrix) is None
     assert forward_transfer(matrix) is None
@@ -78,7 +115,7 @@ def test_one_task_has_no_forgetting_and_no_transfer() -> None:
     ],
 )
 def test_a_matrix_of_another_shape_is_refused(matrix: list[list[float]]) -> None:
-    for metric in (average_accuracy, forgetting, forward_transfer):
+    for metric in (average_accuracy, forgetting, forward_transfer, plasticity, stability):
         with pytest.raises(ValueError, match=r"expected T \+ 1 rows \(or 2\) of T accuracies"):
             metric(matrix)
 

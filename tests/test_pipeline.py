@@ -15,7 +15,13 @@ from pipeline.data.augment import Augment
 from pipeline.files import read_csv
 from pipeline.learner import Learner
 from pipeline.methods.base import Position, Views
-from pipeline.metrics import average_accuracy, forgetting, forward_transfer
+from pipeline.metrics import (
+    average_accuracy,
+    forgetting,
+    forward_transfer,
+    plasticity,
+    stability,
+)
 from tests.project import Project
 
 
@@ -50,6 +56,10 @@ def test_the_stages_end_in_metrics_tables_and_plots(project: Project) -> None:
         "average_accuracy": pytest.approx(average_accuracy(matrix), abs=1e-4),
         "forgetting": pytest.approx(forgetting(matrix), abs=1e-4),
         "forward_transfer": pytest.approx(forward_transfer(matrix), abs=1e-4),
+        "plasticity": pytest.approx(plasticity(matrix), abs=1e-4),
+        "stability": pytest.approx(stability(matrix), abs=1e-4),
+        "cka": pytest.approx(0.5, abs=0.5),
+        "headline": "linear",
     }
     report = Path("reports/report.md").read_text()
     assert "tasks hold 3 or 4 classes" in report
@@ -132,6 +142,9 @@ def test_one_task_has_no_forgetting_and_no_forward_transfer(project: Project) ->
     metrics = json.loads(Path("reports/metrics.json").read_text())
     assert metrics["forgetting"] is None
     assert metrics["forward_transfer"] is None
+    assert metrics["stability"] is None
+    assert metrics["cka"] is None
+    assert metrics["plasticity"] is not None
     assert metrics["average_accuracy"] > 0
 
 
@@ -151,7 +164,8 @@ def test_empty_slots_write_null_and_leave_torch_alone(project: Project) -> None:
     project.must("plan")
     project.must("train", "9", "--planned")
     project.must("evaluate", "9", "--planned")
-    for path in (layout.state(9), layout.log(9), layout.timing(9), layout.evaluation(9)):
+    for path in (layout.state(9), layout.log(9), layout.timing(9), layout.evaluation(9),
+                 layout.features(9)):  # fmt: skip
         assert path.read_text() == "null\n"
 
 
@@ -181,6 +195,8 @@ def test_planning_twice_writes_nothing_new(project: Project) -> None:
         ({"distill_weight: 1.0": "distill_weight: 0.5"}, {"train_2", "train_3", "evaluate_2", "evaluate_3"}),
         ({"learning_rate: 0.1\n": "learning_rate: 0.2\n"}, {f"evaluate_{t}" for t in range(4)}),
         ({"num_tasks: 3": "num_tasks: 4"}, {"prepare", "views", "train_4", *(f"evaluate_{t}" for t in range(5))}),
+        ({"k: 20": "k: 5"}, {f"evaluate_{t}" for t in range(4)}),
+        ({"headline: linear": "headline: knn"}, {f"evaluate_{t}" for t in range(4)}),
         ({"split_seed: 0": "split_seed: 7"}, {"prepare"}),
     ],
 )  # fmt: skip
@@ -193,6 +209,16 @@ def test_a_param_touches_only_the_slots_that_use_it(
     project.must("plan")
     after = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
     assert {name for name in before if before[name] != after[name]} == touched | {"report"}
+
+
+def test_the_options_of_a_probe_that_is_not_chosen_touch_nothing(project: Project) -> None:
+    project.edit({", knn, nearest_mean": ", nearest_mean"})
+    project.must("plan")
+    before = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
+    project.edit({"k: 20": "k: 5"})
+    project.must("plan")
+    after = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
+    assert {name for name in before if before[name] != after[name]} == {"report"}
 
 
 def test_distill_weight_touches_nothing_under_finetune(project: Project) -> None:

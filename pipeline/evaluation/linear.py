@@ -1,13 +1,17 @@
-"""Linear evaluation: one linear classifier on frozen features."""
+"""Linear evaluation: one linear classifier on frozen features, trained by SGD."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from pipeline.errors import RunError
+from pipeline.evaluation.base import Probe
+from pipeline.evaluation.standardization import standardized
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,43 @@ class LinearEvaluation:
     milestones: Sequence[int]
     weight_decay: float
     standardize: bool
+
+
+class Linear(Probe):
+    """The published protocol: SGD on a fixed schedule.
+
+    Args:
+        linear_eval: the schedule, see ``LinearEvaluation``.
+    """
+
+    stream = "linear evaluation"
+
+    def __init__(self, *, linear_eval: Mapping[str, object]) -> None:
+        self.schedule = LinearEvaluation(**linear_eval)  # type: ignore[arg-type]
+
+    def scores(
+        self,
+        train: Tensor,
+        labels: Tensor,
+        test: Tensor,
+        num_classes: int,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Return the classifier's outputs.
+
+        Raises:
+            RunError: the schedule diverged.
+        """
+        if self.schedule.standardize:
+            train, test = standardized(train, test)
+        classifier = train_classifier(train, labels, num_classes, self.schedule, generator)
+        if not classifier.weight.isfinite().all():
+            raise RunError(
+                "the linear evaluation gave weights that are not finite; lower "
+                f"linear_eval.learning_rate ({self.schedule.learning_rate})"
+            )
+        with torch.no_grad():
+            return classifier(test)  # type: ignore[no-any-return]
 
 
 def train_classifier(
@@ -70,21 +111,3 @@ def train_classifier(
             optimizer.step()
         decay.step()
     return classifier
-
-
-def standardization(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of each feature, ``(F,)`` each.
-
-    A constant feature gets standard deviation 1: it stays, at zero.
-    """
-    std = features.std(dim=0, correction=0)
-    # Not std == 0: the mean of equal values need not be that value to the last digit.
-    constant = features.amax(dim=0) == features.amin(dim=0)
-    return features.mean(dim=0), torch.where(constant, torch.ones_like(std), std)
-
-
-def accuracy(classifier: nn.Module, features: Tensor, labels: Tensor) -> float:
-    """Return the share of correct predictions in percent, without masking classes."""
-    with torch.no_grad():
-        predicted = classifier(features).argmax(dim=1)
-    return 100.0 * int((predicted == labels).sum()) / len(labels)

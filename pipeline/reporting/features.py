@@ -1,17 +1,18 @@
-"""Read the features that an evaluation left, without torch."""
+"""Read the features that an evaluation left, strictly, with NumPy alone."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
+from pipeline import layout
 from pipeline.errors import RunError
+from pipeline.files import Json
 
 FORMAT = 1
 HEADER = "cassle"
@@ -20,12 +21,12 @@ TYPES = {"features": "float32", "labels": "int64", "tasks": "int64"}
 
 @dataclass(frozen=True)
 class Features:
-    """The features of all tasks' test images.
+    """The features of all tasks' test images after one task.
 
     Attributes:
-        features: ``(M, F)``.
-        labels: ``(M,)``, from 0.
-        tasks: ``(M,)``, from 1.
+        features: float32 ``(M, F)``.
+        labels: classes, int64 ``(M,)``.
+        tasks: the task that each image belongs to, from 1, int64 ``(M,)``.
     """
 
     features: NDArray[np.float32]
@@ -33,20 +34,20 @@ class Features:
     tasks: NDArray[np.int64]
 
 
-def read_features(path: Path, after_task: int, plan: str) -> Features | None:
-    """Return the features after a task; None where there is no such file.
+def read_features(after: int, plan: str, remedy: str) -> Features:
+    """Return the features after task ``after``; 0 is the random network.
 
     Args:
-        path: where from.
-        after_task: the state whose features they have to be.
-        plan: the digest of that evaluation's slot.
+        after: the task.
+        plan: the digest of the evaluation's slot in the plan.
+        remedy: what makes the right file, for the message.
 
     Raises:
-        RunError: damaged, of another format, state or plan.
+        RunError: missing, damaged, or of another plan.
     """
-    remedy = f"run `cassle evaluate {after_task}` first (or `dvc repro`)"
-    if not path.is_file():
-        return None
+    from safetensors import SafetensorError, safe_open
+
+    path = layout.features(after)
     try:
         with safe_open(path, framework="np") as file:
             text = (file.metadata() or {}).get(HEADER)
@@ -54,27 +55,38 @@ def read_features(path: Path, after_task: int, plan: str) -> Features | None:
         header = json.loads(text) if text is not None else {}
         if not isinstance(header, dict):
             raise ValueError(f"its header is a {type(header).__name__}, expected an object")
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing; {remedy}") from None
     except (OSError, SafetensorError, ValueError) as error:
         raise RunError(f"{path} holds no features or is damaged ({error}); {remedy}") from error
-    expected = {"format": FORMAT, "after_task": after_task, "plan": plan}
+    expected: Json = {"format": FORMAT, "after_task": after, "plan": plan}
     for key, value in expected.items():
         if header.get(key) != value:
-            raise RunError(f"{path} has {key} {header.get(key)}, expected {value}; {remedy}")
-    found = {name: str(array.dtype) for name, array in arrays.items()}
-    if found != TYPES:
-        raise RunError(f"{path} holds {found}, expected {TYPES}; {remedy}")
-    shapes = [arrays[name].shape for name in TYPES]
-    if len(shapes[0]) != 2 or shapes[1:] != [shapes[0][:1]] * 2:
-        raise RunError(f"{path} holds shapes {shapes}, expected (M, F), (M,) and (M,); {remedy}")
-    if header.get("content") != content(arrays):
+            raise RunError(
+                f"{path} has {key} {_short(header.get(key))}, expected {_short(value)}; {remedy}"
+            )
+    if header.get("content") != _content(arrays):
         raise RunError(f"{path} is damaged: its arrays do not match its checksum; {remedy}")
+    found = {name: str(array.dtype) for name, array in arrays.items()}
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if found != TYPES or not _fit(shapes):
+        raise RunError(f"{path} holds {found} of shapes {shapes}, expected {TYPES}; {remedy}")
     return Features(**arrays)
 
 
-def content(arrays: dict[str, NDArray[np.generic]]) -> str:
-    """Return the SHA-256 that ``pipeline.state`` writes for the same tensors."""
+def _content(arrays: dict[str, NDArray[Any]]) -> str:
+    """Return the checksum as ``pipeline.state`` writes it."""
     total = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         total.update(f"{name} torch.{array.dtype} {array.shape}\n".encode())
         total.update(np.ascontiguousarray(array).tobytes())
     return total.hexdigest()
+
+
+def _fit(shapes: dict[str, tuple[int, ...]]) -> bool:
+    one, many = shapes["labels"], shapes["features"]
+    return len(many) == 2 and len(one) == 1 and one == shapes["tasks"] == many[:1]
+
+
+def _short(value: object) -> str:
+    return value[:12] if isinstance(value, str) and len(value) == 64 else repr(value)

@@ -45,7 +45,7 @@ def accuracy_matrix(results: Results, path: Path) -> None:
     axes.set_yticks(range(rows), [results.row_name(after) for after in range(rows)])
     axes.set_xlabel("tested on")
     legend = "" if results.at_once else "\nlower left of the white line: tasks already learnt"
-    axes.set_title(f"{_title(results)}{legend}", fontsize=9)
+    axes.set_title(f"{_title(results, probe=True)}{legend}", fontsize=9)
     figure.colorbar(image, label="accuracy (%)")
     _save(figure, path)
 
@@ -89,7 +89,7 @@ def accuracy_over_tasks(results: Results, path: Path) -> None:
     axes.set_xticks(steps, ["random", *names])
     axes.set_xlabel("tasks learnt")
     axes.set_ylabel("accuracy (%)")
-    axes.set_title(_title(results), fontsize=10)
+    axes.set_title(_title(results, probe=True), fontsize=10)
     axes.grid(axis="y", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     _save(figure, path)
@@ -149,8 +149,7 @@ def _mark_tasks(axes: Axes, results: Results) -> None:
         )
 
 
-def _title(results: Results) -> str:
+def _title(results: Results, probe: bool = False) -> str:
     params = results.params
-    return (
-        f"{params['dataset']}, {params['method']} with {params['strategy']}, seed {params['seed']}"
-    )
+    run = f"{params['dataset']}, {params['method']} with {params['strategy']}"
+    return f"{run}, seed {params['seed']}" + (f", probe {results.headline}" if probe else "")

@@ -1,4 +1,4 @@
-"""Read what the stages left: the accuracy matrix, logs, timings and splits."""
+"""Read what the stages left: accuracies, features, logs, timings and splits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,28 @@ from typing import cast
 from pipeline import layout
 from pipeline.errors import RunError
 from pipeline.files import Json, read_csv, read_json
-from pipeline.metrics import average_accuracy, forgetting, forward_transfer
+from pipeline.metrics import (
+    average_accuracy,
+    forgetting,
+    forward_transfer,
+    plasticity,
+    stability,
+)
+from pipeline.reporting.features import read_features
+from pipeline.reporting.representations import Change, changes
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What one probe found: accuracies in percent by state and task, as ``Results.matrix``.
+
+    Attributes:
+        task_agnostic: over all classes.
+        task_aware: within the classes of each image's task.
+    """
+
+    task_agnostic: list[list[float]]
+    task_aware: list[list[float]]
 
 
 @dataclass(frozen=True)
@@ -19,7 +40,12 @@ class Results:
 
     Attributes:
         params: params.yaml as it was planned.
-        matrix: accuracies in percent, row 0 the random network; see ``pipeline.metrics``.
+        matrix: accuracies in percent, row 0 the random network; see ``pipeline.metrics``. The
+            headline probe's, task-agnostic.
+        headline: the name of that probe.
+        probes: every probe's accuracies.
+        ranks: the effective rank of the features of each task's test images, by state.
+        changes: how the features changed with each task, from task 1 on.
         splits: what each task holds.
         epochs: one row an epoch of all tasks: task, epoch, step, loss terms, spread and rank
             of the projections, learning rate.
@@ -28,6 +54,10 @@ class Results:
 
     params: Json
     matrix: list[list[float]]
+    headline: str
+    probes: dict[str, Probed]
+    ranks: list[list[float]]
+    changes: list[Change]
     splits: list[Json]
     epochs: list[dict[str, str]]
     timings: list[Json]
@@ -79,7 +109,20 @@ class Results:
             "average_accuracy": _rounded(average_accuracy(self.matrix)),
             "forgetting": _rounded(forgetting(self.matrix)),
             "forward_transfer": _rounded(forward_transfer(self.matrix)),
+            "plasticity": _rounded(plasticity(self.matrix)),
+            "stability": _rounded(stability(self.matrix)),
+            "cka": _rounded(self.cka()),
+            "headline": self.headline,
         }
+
+    def cka(self) -> float | None:
+        """Return the mean linear CKA of consecutive trained states on tasks already learnt.
+
+        None where there are no two, or where features do not vary.
+        """
+        found = [change.learnt for change in self.changes[1:]]
+        known = [value for value in found if value is not None]
+        return sum(known) / len(known) if found and len(known) == len(found) else None
 
 
 def _rounded(value: float | None) -> float | None:
@@ -94,20 +137,34 @@ def read_results(params: Json, evaluations: Sequence[str]) -> Results:
         evaluations: the digest of each evaluation's slot in the plan, from after task 0 on.
 
     Raises:
-        PipelineError: an evaluation, a split, a log or a timing is missing or unreadable.
+        PipelineError: an evaluation, its features, a split, a log or a timing is missing or
+            unreadable.
     """
     tasks = range(1, cast(int, params["num_tasks"]) + 1)
     trained = range(1, len(evaluations))  # 1 alone where all tasks are learnt at once
-    matrix = []
+    remedies = [
+        f"run `cassle evaluate {t}` first (or `dvc repro`)" for t in range(len(evaluations))
+    ]
+    found = []
     for after in range(len(evaluations)):
-        remedy = f"run `cassle evaluate {after}` first (or `dvc repro`)"
-        evaluation = _required(layout.evaluation(after), remedy)
+        evaluation = _required(layout.evaluation(after), remedies[after])
         if evaluation.get("plan") != evaluations[after]:
             raise RunError(
-                f"{layout.evaluation(after)} is of another plan (params or code changed); {remedy}"
+                f"{layout.evaluation(after)} is of another plan (params or code changed); "
+                f"{remedies[after]}"
             )
-        row = cast(Json, evaluation["accuracy"])
-        matrix.append([cast(float, row[str(task)]) for task in tasks])
+        found.append(evaluation)
+    headline = cast(str, found[0]["headline"])
+    probes = {
+        name: Probed(
+            _rows(found, tasks, "probes", name, "task_agnostic"),
+            _rows(found, tasks, "probes", name, "task_aware"),
+        )
+        for name in cast(Json, found[0]["probes"])
+    }
+    features = (
+        read_features(after, plan, remedies[after]) for after, plan in enumerate(evaluations)
+    )
     epochs: list[dict[str, str]] = []
     for task in trained:
         try:
@@ -118,11 +175,26 @@ def read_results(params: Json, evaluations: Sequence[str]) -> Results:
             ) from None
     return Results(
         params=params,
-        matrix=matrix,
+        matrix=_rows(found, tasks, "accuracy"),
+        headline=headline,
+        probes=probes,
+        ranks=_rows(found, tasks, "rank"),
+        changes=list(changes(features, len(tasks))),
         splits=[_required(layout.split(task), "run `cassle prepare` first") for task in tasks],
         epochs=epochs,
         timings=[_required(layout.timing(t), f"run `cassle train {t}` first") for t in trained],
     )
+
+
+def _rows(evaluations: Sequence[Json], tasks: Sequence[int], *keys: str) -> list[list[float]]:
+    """Return one row of figures an evaluation, one figure a task."""
+    rows = []
+    for evaluation in evaluations:
+        held = evaluation
+        for key in keys:
+            held = cast(Json, held[key])
+        rows.append([cast(float, held[str(task)]) for task in tasks])
+    return rows
 
 
 def _required(path: Path, remedy: str) -> Json:

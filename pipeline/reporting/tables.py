@@ -6,30 +6,44 @@ import json
 from typing import cast
 
 from pipeline.files import Json
+from pipeline.reporting import evaluation_tables
 from pipeline.reporting.results import Results
 
 HEADLINES = {
     "average_accuracy": "average accuracy A",
     "forgetting": "forgetting F",
     "forward_transfer": "forward transfer FT",
+    "plasticity": "plasticity",
+    "stability": "stability",
+    "cka": "CKA, state to state",
 }
 
 
 def protocol(params: Json) -> str:
-    """Say how the accuracies came about."""
-    linear = cast(Json, params["linear_eval"])
+    """Say how the headline probe's accuracies came about."""
+    evaluation, linear = cast(Json, params["evaluation"]), cast(Json, params["linear_eval"])
+    name = cast(str, evaluation["headline"])
+    given = cast(Json, evaluation.get(name) or {})
     scale = "standardised" if linear["standardize"] else "plain"
-    return (
-        "offline linear evaluation after each task, one linear classifier over all classes on "
-        f"frozen, {scale} features of all training images (SGD, {linear['epochs']} epochs), "
-        "no class masked"
-    )
+    how = {
+        "linear": "offline linear evaluation, one linear classifier over all classes on "
+        f"frozen, {scale} features of all training images (SGD, {linear['epochs']} epochs)",
+        "solver": "one linear classifier over all classes on frozen, standardised features of "
+        f"all training images (L-BFGS to convergence, l2 {given.get('l2')})",
+        "knn": f"the {given.get('k')} nearest training images by the cosine of frozen features "
+        f"(temperature {given.get('temperature')})",
+        "nearest_mean": "the nearest class mean by the cosine of frozen features",
+        "few_labels": "one linear classifier over all classes on frozen, standardised features "
+        f"of few training images (few_labels.labels {given.get('labels')}, L-BFGS to convergence)",
+    }.get(name, "on frozen features")
+    return f"probe {name}, after each task: {how}; no class masked"
 
 
 def headline(metrics: Json, name: str) -> str:
-    """Return a headline figure as people read it: percent, or undefined without a stream."""
+    """Return a headline figure as people read it, or undefined without a stream."""
     value = cast(float | None, metrics[name])
-    return "undefined (no stream of tasks)" if value is None else f"{value:.1f}"
+    digits = 3 if name == "cka" else 1  # from 0 to 1; the others are in percent
+    return "undefined" if value is None else f"{value:.{digits}f}"
 
 
 def markdown(results: Results, revision: str) -> str:
@@ -42,7 +56,7 @@ def markdown(results: Results, revision: str) -> str:
         "",
         f"Accuracies in percent: {protocol(params)}.",
         "",
-        "| figure | value |",
+        f"| figure (probe {results.headline}) | value |",
         "| --- | ---: |",
         *(f"| {title} | {headline(metrics, name)} |" for name, title in HEADLINES.items()),
         "",
@@ -50,7 +64,7 @@ def markdown(results: Results, revision: str) -> str:
         "",
         "![Average accuracy over the tasks](accuracy_over_tasks.png)",
         "",
-        "## Accuracy on each task's test images",
+        f"## Accuracy on each task's test images (probe {results.headline})",
         "",
         "| | " + " | ".join(f"task {task}" for task in tasks) + " | mean |",
         "| --- |" + " ---: |" * (results.num_tasks + 1),
@@ -58,6 +72,8 @@ def markdown(results: Results, revision: str) -> str:
     for after, row in enumerate(results.matrix):
         cells = [f"{value:.1f}" for value in [*row, sum(row) / len(row)]]
         lines.append(f"| {results.row_name(after)} | " + " | ".join(cells) + " |")
+    lines += ["", *evaluation_tables.probes(results)]
+    lines += ["", *evaluation_tables.representations(results)]
     lines += [
         "",
         "## What each task holds",

@@ -14,7 +14,7 @@ def show(results: Results, console: Console) -> None:
     params = results.params
     table = Table(
         title=f"{params['dataset']}: {params['method']} with {params['strategy']}, "
-        "accuracy on each task in percent"
+        f"accuracy on each task in percent (probe {results.headline})"
     )
     table.add_column("")
     for task in range(1, results.num_tasks + 1):

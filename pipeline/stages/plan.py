@@ -21,7 +21,7 @@ from pipeline.files import (
     write_text,
 )
 from pipeline.fingerprint import ROOT, code_fingerprint
-from pipeline.registry import BACKBONES, COMPOSITE, METHODS, STRATEGIES
+from pipeline.registry import BACKBONES, COMPOSITE, METHODS, PROBES, STRATEGIES
 
 TEMPLATES = ROOT / "pipeline" / "reporting" / "templates"
 VIEW_PARAMS = ("flip", "jitter", "grey", "blur", "solarize")
@@ -210,10 +210,12 @@ def _views(params: Params) -> list[JsonValue]:
 
 
 def _evaluate(params: Params, task: int, made_by: str) -> Json:
+    names: list[str] = params.evaluation.probes  # type: ignore[attr-defined]
     modules = (
         "pipeline.stages.evaluate",
         dataset_entry(params).module,
         BACKBONES[params.backbone.name].module,  # type: ignore[attr-defined]
+        *(PROBES[name].module for name in names),
     )
     return {
         "task": task,
@@ -221,7 +223,15 @@ def _evaluate(params: Params, task: int, made_by: str) -> Json:
         "seed": params.seed,
         "dataset": _dataset(params),
         "backbone": _backbone(params),
-        "linear_eval": _json(params.linear_eval.model_dump()),
+        "probes": [
+            {
+                "name": name,
+                "class": PROBES[name].path,
+                "options": _json(options(params, "probe", name)),
+            }
+            for name in names
+        ],
+        "headline": params.evaluation.headline,  # type: ignore[attr-defined]
         "state": made_by,
         "code": code_fingerprint(*modules),
     }

@@ -62,6 +62,8 @@ def run(against: str | None = None, show: bool = False) -> None:
         for after, row in zip(results.after_tasks, results.matrix, strict=True)
     ]
     write_csv(REPORTS / "accuracy_over_tasks.csv", ["after_task", "average_accuracy"], mean_rows)
+    _write_probes(results)
+    _write_representations(results)
     _write_losses(results)
     plots.accuracy_matrix(results, REPORTS / "accuracy_matrix.png")
     plots.accuracy_over_tasks(results, REPORTS / "accuracy_over_tasks.png")
@@ -86,7 +88,7 @@ def _extras(slot: Json, results: Results, revision: str) -> Extras:
         class_names=cast(list[str], slot["class_names"]),
         state_bytes=[path.stat().st_size if path.is_file() else None for path in states],
         view_strips=read_view_strips(layout.VIEWS, results.num_tasks, cast(str, slot["views"])),
-        features=read_features(layout.features(last), last, evaluations[last]),
+        features=read_features(last, evaluations[last], f"run `cassle evaluate {last}` first"),
     )
 
 
@@ -94,6 +96,31 @@ def _open(path: Path) -> None:
     """Show a page in the browser, or say where it is."""
     if not webbrowser.open(path.resolve().as_uri()):
         logger.warning("no browser could be opened; the page is %s", path.resolve())
+
+
+def _write_probes(results: Results) -> None:
+    """Write every probe's accuracies in one table."""
+    columns = ["after_task", "probe", "task", "task_agnostic", "task_aware"]
+    rows: list[dict[str, str | int | float]] = [
+        dict(zip(columns, (after, name, task, *pair), strict=True))
+        for name, probed in results.probes.items()
+        for after, both in enumerate(zip(probed.task_agnostic, probed.task_aware, strict=True))
+        for task, pair in enumerate(zip(*both, strict=True), start=1)
+    ]
+    rows.sort(key=lambda row: row["after_task"])
+    write_csv(REPORTS / "probes.csv", columns, rows)
+
+
+def _write_representations(results: Results) -> None:
+    """Write rank and CKA of every state in one table; undefined is an empty cell."""
+    rows: list[dict[str, str | int | float]] = []
+    nothing: list[float | None] = [None] * results.num_tasks
+    similar = [nothing, *(change.tasks for change in results.changes)]
+    for after, pair in enumerate(zip(results.ranks, similar, strict=True)):
+        for task, (rank, cka) in enumerate(zip(*pair, strict=True), start=1):
+            known = {} if cka is None else {"cka": cka}
+            rows.append({"after_task": after, "task": task, "rank": rank, **known})
+    write_csv(REPORTS / "representations.csv", ["after_task", "task", "rank", "cka"], rows)
 
 
 def _write_losses(results: Results) -> None:

@@ -1,0 +1,52 @@
+"""Tables of what the other probes say, and of what changed inside the network."""
+
+from __future__ import annotations
+
+from pipeline.metrics import average_accuracy, forgetting, forward_transfer
+from pipeline.reporting.results import Results
+
+
+def probes(results: Results) -> list[str]:
+    """Return a table with one probe a row."""
+    lines = [
+        "## What each probe says",
+        "",
+        "A, F and FT over all classes, percent; the last column: A where each image is told apart "
+        "from the classes of its own task only.",
+        "",
+        "| probe | A | F | FT | A, task-aware |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for name, probed in results.probes.items():
+        matrix = probed.task_agnostic
+        figures = [average_accuracy(matrix), forgetting(matrix), forward_transfer(matrix)]
+        figures.append(average_accuracy(probed.task_aware))
+        title = f"**{name}** (headline)" if name == results.headline else name
+        lines.append(f"| {title} | " + " | ".join(number(value, 1) for value in figures) + " |")
+    return lines
+
+
+def representations(results: Results) -> list[str]:
+    """Return a table of ranks and CKA, one state a row."""
+    tasks = range(1, results.num_tasks + 1)
+    lines = [
+        "## What changed inside the network",
+        "",
+        "Of the features of each task's test images: the effective rank (RankMe), and after the "
+        "stroke the linear CKA with the state before (1: the same but for rotation and scale).",
+        "",
+        "| | " + " | ".join(f"task {task}" for task in tasks) + " |",
+        "| --- |" + " ---: |" * results.num_tasks,
+    ]
+    for after, ranks in enumerate(results.ranks):
+        cells = [number(rank, 1) for rank in ranks]
+        if after:
+            change = results.changes[after - 1].tasks
+            cells = [f"{a} / {number(b, 2)}" for a, b in zip(cells, change, strict=True)]
+        lines.append(f"| {results.row_name(after)} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def number(value: float | None, digits: int) -> str:
+    """Return a figure as people read it; a stroke where it is undefined."""
+    return "–" if value is None else f"{value:.{digits}f}"
