@@ -17,6 +17,7 @@ from pipeline import layout
 from tests.project import ROOT, Project
 
 RAN = re.compile(r"Running stage '([^']+)'")
+DVC_YAML = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 
 
 class Repository:
@@ -24,7 +25,7 @@ class Repository:
 
     def __init__(self, project: Project) -> None:
         self.root = project.root
-        for name in ("pipeline", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore",
+        for name in ("pipeline", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore",
                      "dvc.yaml", "data/.gitignore"):  # fmt: skip
             source, target = ROOT / name, self.root / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +66,7 @@ def repository(
 
 
 def test_dvc_yaml_has_one_slot_for_each_possible_task() -> None:
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    stages = DVC_YAML["stages"]
     tasks = range(2, layout.MAX_TASKS + 1)
     assert stages["train"]["foreach"] == {str(task): str(task - 1) for task in tasks}
     assert stages["evaluate"]["foreach"] == [str(t) for t in range(layout.MAX_TASKS + 1)]
@@ -93,9 +94,8 @@ def test_a_change_reruns_what_uses_it_and_nothing_else(repository: Repository) -
     assert back == {"plan", "report"}
     assert {p.name: p.read_bytes() for p in (repository.root / layout.STATES).iterdir()} == states
 
-    evaluated = repository.stages("exp", "run", "-S", "linear_eval.learning_rate=0.2")
+    evaluated = repository.stages("exp", "run", "-S", "evaluation.knn.k=5")
     assert evaluated == {"plan", "evaluate@0", "evaluate@1", "evaluate@2", "report"}
-    assert repository.stages("exp", "run", "-S", "evaluation.knn.k=5") == evaluated
     repository.commit()
 
     (repository.root / "pipeline/methods/another.py").write_text('"""Another."""\nX = 1\n')
@@ -111,7 +111,22 @@ def test_a_change_reruns_what_uses_it_and_nothing_else(repository: Repository) -
     metrics = shown[""]["data"]["reports/metrics.json"]["data"]
     figures = {"average_accuracy", "forgetting", "forward_transfer", "plasticity", "stability"}
     assert set(metrics) == figures | {"cka", "headline"}
-    assert "index.html" in repository.run("dvc", "plots", "show")
+    for command in (("show",), ("diff", "HEAD")):
+        assert "index.html" in repository.run("dvc", "plots", *command, "-o", "drawn")
+        page = (repository.root / "drawn/index.html").read_text()
+        # The matrix as a heatmap where there is a network, as an image where there is none.
+        assert '"percent"' in page
+        assert page.count("var spec =") == len(DVC_YAML["plots"])
+        assert "offline, look at the images below" in page
+        for name in ("accuracy_matrix", "accuracy_over_tasks", "losses", "projections"):
+            assert (repository.root / f"drawn/static/workspace_reports_{name}.png").is_file()
+            assert f"static/workspace_reports_{name}.png" in page
+    shown = repository.run(
+        "dvc", "exp", "show", "-A", "--csv", "--only-changed", "--drop", "data/|pipeline"
+    )
+    header = shown.splitlines()[0].split(",")
+    assert {"average_accuracy", "distill_weight", "evaluation.knn.k"} <= set(header)
+    assert len(header) <= 20, header
 
 
 def test_bad_params_stop_the_chain_and_leave_the_results(repository: Repository) -> None:

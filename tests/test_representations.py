@@ -169,6 +169,8 @@ def test_the_probes_table_holds_all_that_the_evaluations_found(project: Project)
     project.run_all(TASKS)
     rows = read_csv(Path("reports/probes.csv"))
     assert len(rows) == 4 * 5 * 3
+    order = ["linear", "solver", "knn", "nearest_mean", "few_labels"]
+    assert [row["probe"] for row in rows[::3]] == order * 4
     for row in rows:
         found = evaluation(int(row["after_task"]))["probes"][row["probe"]]
         assert float(row["task_agnostic"]) == found["task_agnostic"][row["task"]]

@@ -160,7 +160,7 @@ def read_results(params: Json, evaluations: Sequence[str]) -> Results:
             _rows(found, tasks, "probes", name, "task_agnostic"),
             _rows(found, tasks, "probes", name, "task_aware"),
         )
-        for name in cast(Json, found[0]["probes"])
+        for name in cast(list[str], cast(Json, params["evaluation"])["probes"])
     }
     features = (
         read_features(after, plan, remedies[after]) for after, plan in enumerate(evaluations)
