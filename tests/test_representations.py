@@ -184,6 +184,9 @@ def test_all_tasks_at_once_are_compared_with_the_random_network_alone(project: P
     assert {metrics[name] for name in ("forgetting", "plasticity", "stability", "cka")} == {None}
     rows = read_csv(Path("reports/representations.csv"))
     assert [bool(row["cka"]) for row in rows] == [False] * 3 + [True] * 3
+    assert [row["after_task"] for row in rows] == ["0"] * 3 + ["3"] * 3
+    found = {row["after_task"] for row in read_csv(Path("reports/probes.csv"))}
+    assert found == {"0", "3"}
 
 
 def test_changes_without_variation_are_undefined() -> None:

@@ -104,7 +104,9 @@ def _write_probes(results: Results) -> None:
     rows: list[dict[str, str | int | float]] = [
         dict(zip(columns, (after, name, task, *pair), strict=True))
         for name, probed in results.probes.items()
-        for after, both in enumerate(zip(probed.task_agnostic, probed.task_aware, strict=True))
+        for after, *both in zip(
+            results.after_tasks, probed.task_agnostic, probed.task_aware, strict=True
+        )
         for task, pair in enumerate(zip(*both, strict=True), start=1)
     ]
     rows.sort(key=lambda row: row["after_task"])
@@ -116,7 +118,7 @@ def _write_representations(results: Results) -> None:
     rows: list[dict[str, str | int | float]] = []
     nothing: list[float | None] = [None] * results.num_tasks
     similar = [nothing, *(change.tasks for change in results.changes)]
-    for after, pair in enumerate(zip(results.ranks, similar, strict=True)):
+    for after, *pair in zip(results.after_tasks, results.ranks, similar, strict=True):
         for task, (rank, cka) in enumerate(zip(*pair, strict=True), start=1):
             known = {} if cka is None else {"cka": cka}
             rows.append({"after_task": after, "task": task, "rank": rank, **known})
