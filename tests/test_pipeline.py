@@ -22,6 +22,7 @@ from pipeline.metrics import (
     plasticity,
     stability,
 )
+from pipeline.reporting.runs import read_run
 from tests.project import Project
 
 
@@ -61,6 +62,10 @@ def test_the_stages_end_in_metrics_tables_and_plots(project: Project) -> None:
         "cka": pytest.approx(0.5, abs=0.5),
         "headline": "linear",
     }
+    run = read_run(None)
+    assert (run.name, run.revision, run.matrix, run.metrics) == ("workspace", None, matrix, metrics)
+    assert run.params == json.loads(layout.plan("report").read_text())["params"]
+    assert set(run.identity) == {"data", "splits"}
     report = Path("reports/report.md").read_text()
     assert "tasks hold 3 or 4 classes" in report
     assert '"distill_weight": 1.0' in report
@@ -80,6 +85,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_the_same_splits(
     project.run_all(3)
     first, metrics = states(project, 3), Path("reports/metrics.json").read_bytes()
     splits = [layout.split(task).read_bytes() for task in (1, 2, 3)]
+    identity = read_run(None).identity
     project.run_all(3)
     assert states(project, 3) == first
     assert Path("reports/metrics.json").read_bytes() == metrics
@@ -87,6 +93,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_the_same_splits(
     project.run_all(3)
     assert all(a != b for a, b in zip(states(project, 3), first, strict=True))
     assert [layout.split(task).read_bytes() for task in (1, 2, 3)] == splits
+    assert read_run(None).identity == identity
 
 
 def test_another_split_seed_moves_the_classes(project: Project) -> None:

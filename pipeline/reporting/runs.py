@@ -1,19 +1,27 @@
-"""Read the results of a run: of the workspace, or of a git revision or DVC experiment."""
+"""The results of a run: what reports/ holds, in the workspace or at a git revision."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import subprocess
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
+from pipeline import layout
 from pipeline.errors import RunError
-from pipeline.files import Json
+from pipeline.files import Json, digest, file_digest
 from pipeline.layout import REPORTS
+from pipeline.reporting.revisions import WORKSPACE, Revision, find
+from pipeline.repository import read_objects
+
+if TYPE_CHECKING:
+    from pipeline.reporting.results import Results
 
 FORMAT = 1
+FILES = ("run.json", "metrics.json", "accuracy_matrix.csv", "cost.json")
 
 
 @dataclass(frozen=True)
@@ -21,13 +29,13 @@ class Run:
     """The results of one run.
 
     Attributes:
-        name: how people know it: branch, tag, experiment name, or "workspace".
+        name: how people know it: branch, tag, experiment, or "workspace".
         revision: the commit; None for the workspace.
-        params: the resolved params.
-        metrics: the headline figures.
-        matrix: accuracies in percent, rows by after_task.
+        params: all params, as they were planned.
+        metrics: figures by name; numbers are finite, None where a figure is undefined.
+        matrix: accuracies in percent, row 0 the random network; see ``pipeline.metrics``.
         cost: what it took; None where it is not known.
-        identity: digests of the data and the splits.
+        identity: digests of the images and of the splits.
     """
 
     name: str
@@ -39,83 +47,142 @@ class Run:
     identity: Json
 
 
+class NoResultsError(RunError):
+    """A revision holds no results of this pipeline."""
+
+
+def run_json(results: Results) -> Json:
+    """Return reports/run.json: what has to be known to put runs side by side."""
+    tasks = range(1, results.num_tasks + 1)
+    return {
+        "format": FORMAT,
+        "params": results.params,
+        "data": results.splits[0]["fingerprint"],
+        "splits": digest([file_digest(layout.split(task)) for task in tasks]),
+    }
+
+
 def read_run(revision: str | None) -> Run:
-    """Return a run's results.
+    """Return the results of a run.
 
     Args:
-        revision: a git revision, a branch or the name of a DVC experiment; None for the
+        revision: a branch, a tag, the name of a DVC experiment or a commit; None for the
             workspace.
 
     Raises:
-        RunError: there is no such revision, no results there, or they are unreadable or of
-            an older format.
+        RunError: there is no such revision, no results there, or they are damaged or of another
+            version of the pipeline.
     """
-    commit = None if revision is None else _commit(revision)
-    name = revision or "workspace"
-    run = _object(name, commit, "run.json")
-    if run.get("format") != FORMAT:
-        raise RunError(f"{name}: run.json has format {run.get('format')}, expected {FORMAT}")
+    found = read_runs([WORKSPACE if revision is None else find(revision)])[0]
+    if isinstance(found, RunError):
+        raise found
+    return found
+
+
+def read_runs(revisions: Sequence[Revision]) -> list[Run | RunError]:
+    """Return the results of each revision, or why there are none."""
+    committed = [found for found in revisions if found.commit is not None]
+    names = [f"{found.commit}:./{REPORTS / file}" for found in committed for file in FILES]
+    contents = iter(read_objects(names) if names else [])
+    found: list[Run | RunError] = []
+    for revision in revisions:
+        if revision.commit is None:
+            texts = {file: _workspace_file(file) for file in FILES}
+        else:
+            texts = {file: next(contents) for file in FILES}
+        try:
+            found.append(_run(revision, texts))
+        except RunError as error:
+            found.append(error)
+    return found
+
+
+def _workspace_file(name: str) -> bytes | None:
+    path = REPORTS / name
     try:
-        rows = list(csv.DictReader(io.StringIO(_text(name, commit, "accuracy_matrix.csv"))))
-        tasks = max(int(row["task"]) for row in rows)
-        matrix = [[0.0] * tasks for _ in range(max(int(row["after_task"]) for row in rows) + 1)]
-        for row in rows:
-            matrix[int(row["after_task"])][int(row["task"]) - 1] = float(row["accuracy"])
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _run(revision: Revision, contents: dict[str, bytes | None]) -> Run:
+    name = revision.name
+    if contents["run.json"] is None:
+        if contents["metrics.json"] is None:
+            raise NoResultsError(
+                f"no {REPORTS}/metrics.json in {name}; run `dvc repro` there and commit reports/"
+            )
+        raise RunError(
+            f"no {REPORTS}/run.json in {name}, whose results an older version made; run "
+            "`dvc repro` there"
+        )
+    try:
+        held = _object(contents, "run.json")
+        if held.get("format") != FORMAT:
+            raise ValueError(f"run.json has format {held.get('format')}, expected {FORMAT}")
+        params, data, splits = held.get("params"), held.get("data"), held.get("splits")
+        if not (isinstance(params, dict) and isinstance(data, dict) and isinstance(splits, str)):
+            raise ValueError("run.json lacks params, data or splits")
+        for key, kind in {"method": str, "strategy": str, "seed": int}.items():
+            if not isinstance(params.get(key), kind):
+                raise ValueError(f"the param {key} in run.json is {params.get(key)}")
         return Run(
             name=name,
-            revision=commit,
-            params=cast(Json, run["params"]),
-            metrics=_object(name, commit, "metrics.json"),
-            matrix=matrix,
-            cost=_object(name, commit, "cost.json"),
-            identity={"data": run["data"], "splits": run["splits"]},
+            revision=revision.commit,
+            params=params,
+            metrics=_figures(contents, "metrics.json"),
+            matrix=_matrix(contents["accuracy_matrix.csv"]),
+            cost=None if contents["cost.json"] is None else _figures(contents, "cost.json"),
+            identity={"data": data, "splits": splits},
         )
-    except (KeyError, ValueError, TypeError) as error:
-        raise RunError(f"{name}: its results under {REPORTS} cannot be read ({error})") from error
+    except (ValueError, KeyError, OverflowError, csv.Error) as error:
+        raise RunError(
+            f"{name}: {REPORTS}/ cannot be read ({error}); run `dvc repro` there"
+        ) from error
 
 
-def _commit(revision: str) -> str:
-    """Return the commit that a name stands for."""
-    names = [revision]
-    listed = _git("for-each-ref", "--format=%(refname)", "refs/exps")
-    if listed.returncode == 0:
-        names += [ref for ref in listed.stdout.split() if ref.rpartition("/")[2] == revision]
-    for name in names:
-        found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-        if found.returncode == 0:
-            return found.stdout.strip()
-    raise RunError(
-        f"'{revision}' is no git revision, branch or DVC experiment here; "
-        "`dvc exp list` and `git branch` show what there is"
-    )
-
-
-def _text(name: str, commit: str | None, file: str) -> str:
-    path = REPORTS / file
-    remedy = f"no {path} in {name}; run `dvc repro` there and commit its reports"
-    if commit is None:
-        try:
-            return path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise RunError(remedy) from error
-    shown = _git("show", f"{commit}:./{path}")
-    if shown.returncode != 0:
-        raise RunError(remedy)
-    return shown.stdout
-
-
-def _object(name: str, commit: str | None, file: str) -> Json:
+def _object(contents: dict[str, bytes | None], file: str) -> Json:
+    content = contents[file]
+    if content is None:
+        raise ValueError(f"{file} is missing")
     try:
-        value = json.loads(_text(name, commit, file))
-    except ValueError as error:
-        raise RunError(f"{name}: {REPORTS / file} cannot be read ({error})") from error
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise RunError(f"{name}: {REPORTS / file} holds no object")
+        raise ValueError(f"{file} holds a {type(value).__name__}, expected an object")
     return value
 
 
-def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise RunError(f"git cannot be run ({error}); it reads other revisions") from error
+def _figures(contents: dict[str, bytes | None], file: str) -> Json:
+    values = _object(contents, file)
+    for key, value in values.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (value is None or isinstance(value, str) or number):
+            raise ValueError(f"{key} in {file} is a {type(value).__name__}, expected a number")
+        if number and not math.isfinite(cast(float, value)):
+            raise ValueError(f"{key} in {file} is {value}, expected a finite number")
+    return values
+
+
+def _matrix(content: bytes | None) -> list[list[float]]:
+    if content is None:
+        raise ValueError("accuracy_matrix.csv is missing")
+    cells: dict[tuple[int, int], float] = {}
+    for row in csv.DictReader(io.StringIO(content.decode())):
+        try:
+            value = float(row["accuracy"])
+            cells[int(row["after_task"]), int(row["task"])] = value
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(f"accuracy_matrix.csv has the row {row}") from None
+        if not math.isfinite(value):
+            raise ValueError(f"accuracy_matrix.csv holds {value}")
+    tasks = max((task for _, task in cells), default=0)
+    rows = sorted({after for after, _ in cells})
+    wanted = {(after, task) for after in rows for task in range(1, tasks + 1)}
+    # Tasks that were learnt at once have no rows in between.
+    if cells.keys() != wanted or rows not in ([0, tasks], list(range(tasks + 1))):
+        raise ValueError(f"accuracy_matrix.csv is no matrix: {len(cells)} accuracies")
+    return [[cells[after, task] for task in range(1, tasks + 1)] for after in rows]

@@ -19,7 +19,7 @@ from pipeline.reporting.comparison import require_same_tasks
 from pipeline.reporting.features import read_features
 from pipeline.reporting.page import Extras, render
 from pipeline.reporting.results import Results, read_results
-from pipeline.reporting.runs import read_run
+from pipeline.reporting.runs import read_run, run_json
 from pipeline.reporting.view_strips import read_view_strips
 from pipeline.stages.slots import part, require_slot
 
@@ -51,6 +51,7 @@ def run(against: str | None = None, show: bool = False) -> None:
         require_same_tasks(results, other)
     write_json(REPORTS / "metrics.json", results.metrics())
     write_json(REPORTS / "cost.json", results.cost())
+    write_json(REPORTS / "run.json", run_json(results))
     matrix_rows: list[dict[str, str | int | float]] = [
         {"after_task": after, "task": task, "accuracy": value}
         for after, row in zip(results.after_tasks, results.matrix, strict=True)
