@@ -200,6 +200,58 @@ def export(
     stage.run(number, output, with_onnx=not no_onnx)
 
 
+@app.command()
+def compare(
+    revisions: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Branches, tags, commits, DVC experiments or `workspace`.",
+            show_default="the workspace and the experiments of the current commit",
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            "--baseline",
+            metavar="STRATEGY",
+            help="The strategy that the others are compared with, on the seeds both have.",
+            show_default="finetune, if there is some",
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            metavar="NAME",
+            help="A figure of reports/metrics.json, or `all`; may be repeated.",
+            show_default="average_accuracy, forgetting, forward_transfer",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="PATH",
+            help="Write the tables too: as .md, .csv or .tex, or all three where the path has "
+            "no suffix, e.g. reports/comparison.",
+        ),
+    ] = None,
+    all_commits: Annotated[
+        bool, typer.Option("--all-commits", help="The experiments of all commits.")
+    ] = False,
+    branches: Annotated[bool, typer.Option("--branches", help="The local branches too.")] = False,
+    tags: Annotated[bool, typer.Option("--tags", help="The tags too.")] = False,
+    workspace: Annotated[
+        bool, typer.Option("--workspace/--no-workspace", help="Whether to read the workspace.")
+    ] = True,
+) -> None:
+    """Put runs side by side: means over their seeds, and paired differences to a baseline."""
+    from pipeline.stages import compare as stage
+
+    choice = stage.Choice(revisions or [], all_commits, branches, tags, workspace)
+    stage.run(choice, metric or [], baseline, output)
+
+
 presets_app = typer.Typer(
     help="Published settings, one file each under presets/.", no_args_is_help=True
 )
