@@ -476,10 +476,10 @@ def test_missing_costs_are_dashes(repository: Repository) -> None:
 
 
 def test_comparing_imports_nothing_heavy() -> None:
-    code = "import sys, pipeline.stages.compare, pipeline.reporting.contrast_files; print(*sys.modules)"
+    code = "import sys, pipeline.stages.compare, pipeline.comparing.contrast_files; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
     heavy = {"torch", "dvc", "numpy", "pandas", "scipy", "matplotlib", "sklearn"}
-    assert "pipeline.reporting.contrast" in loaded
+    assert "pipeline.comparing.contrast" in loaded
     assert not heavy & set(loaded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.reporting.feature_map import POINTS, principal_plane, scatter
+from pipeline.page.feature_map import POINTS, principal_plane, scatter
 
 
 def test_the_plane_is_that_of_the_singular_value_decomposition() -> None:

@@ -25,7 +25,8 @@ from pipeline.registry import (
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pipeline"
 FILES = sorted(PACKAGE.rglob("*.py"))
-UPPER = {"stages", "cli", "fit", "learner", "progress", "evaluation", "reporting"}
+UPPER = {"stages", "cli", "fit", "learner", "progress", "evaluation"}
+UPPER |= {"reporting", "comparing", "page"}
 
 
 def imports(path: Path) -> set[str]:
@@ -76,7 +77,12 @@ def test_networks_objectives_and_strategies_import_downwards_only(
     ("room", "forbidden"),
     [
         ("data", {"models", "methods", "strategies"} | UPPER),
-        ("reporting", {"models", "methods", "strategies", "learner", "stages", "state"}),
+        (
+            "reporting",
+            {"models", "methods", "strategies", "learner", "stages", "comparing", "page"},
+        ),
+        ("comparing", {"models", "methods", "strategies", "learner", "stages", "page"}),
+        ("page", {"models", "methods", "strategies", "learner", "stages"}),
         ("evaluation", {"methods", "strategies", "learner", "stages", "reporting"}),
     ],
 )
@@ -93,7 +99,7 @@ def test_leaves_import_leaves_alone() -> None:
 
 
 def test_reports_are_made_without_torch() -> None:
-    for path in in_room("reporting"):
+    for path in (*in_room("reporting"), *in_room("comparing"), *in_room("page")):
         found = {name.split(".")[0] for name in imports(path)}
         assert not found & {"torch", "torchvision", "pytorch_lightning"}, path
 

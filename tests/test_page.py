@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.comparing.runs import Run
+from pipeline.page.page import TEMPLATES, Extras, render
 from pipeline.reporting.features import Features
-from pipeline.reporting.page import TEMPLATES, Extras, render
 from pipeline.reporting.results import Results
-from pipeline.reporting.runs import Run
 from tests.browser import Browser, find_browser
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}

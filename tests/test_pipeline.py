@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline import layout
+from pipeline.comparing.runs import read_run
 from pipeline.data.augment import Augment
 from pipeline.files import read_csv
 from pipeline.learner import Learner
@@ -22,7 +23,6 @@ from pipeline.metrics import (
     plasticity,
     stability,
 )
-from pipeline.reporting.runs import read_run
 from tests.project import Project
 
 

@@ -16,7 +16,7 @@ from pipeline.data.augment import Augment, ViewAugment
 from pipeline.errors import RunError
 from pipeline.evaluation.sample_views import GAP, IMAGES, LARGEST, per_task, sheet_png, task_strip
 from pipeline.files import digest
-from pipeline.reporting.view_strips import read_view_strips
+from pipeline.page.view_strips import read_view_strips
 from tests.project import Project
 
 PLAIN = ViewAugment((1.0, 1.0), 0, 0, 0, 0, 0, 0, 0, 0, 0)

@@ -8,11 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipeline.errors import RunError
-from pipeline.layout import REPORTS
-from pipeline.reporting import contrast_terminal
-from pipeline.reporting.contrast import contrast, numeric_figures
-from pipeline.reporting.revisions import (
+from pipeline.comparing import contrast_terminal
+from pipeline.comparing.contrast import contrast, numeric_figures
+from pipeline.comparing.revisions import (
     WORKSPACE,
     Revision,
     branches,
@@ -21,8 +19,10 @@ from pipeline.reporting.revisions import (
     tags,
     without_results,
 )
-from pipeline.reporting.runs import NoResultsError, Run, read_runs
-from pipeline.reporting.sweep import gather
+from pipeline.comparing.runs import NoResultsError, Run, read_runs
+from pipeline.comparing.sweep import gather
+from pipeline.errors import RunError
+from pipeline.layout import REPORTS
 from pipeline.repository import identify_objects, require_repository
 
 FIGURES = ("average_accuracy", "forgetting", "forward_transfer")
@@ -55,7 +55,7 @@ def run(choice: Choice, figures: Sequence[str], baseline: str | None, output: Pa
     Raises:
         RunError: there is nothing to compare, or something that must not be averaged.
     """
-    from pipeline.reporting import contrast_files
+    from pipeline.comparing import contrast_files
 
     files = contrast_files.output_files(output) if output is not None else []
     require_repository()

@@ -23,7 +23,7 @@ from pipeline.files import (
 from pipeline.fingerprint import ROOT, code_fingerprint
 from pipeline.registry import BACKBONES, COMPOSITE, METHODS, PROBES, STRATEGIES
 
-TEMPLATES = ROOT / "pipeline" / "reporting" / "templates"
+TEMPLATES = ROOT / "pipeline" / "page" / "templates"
 VIEW_PARAMS = ("flip", "jitter", "grey", "blur", "solarize")
 
 

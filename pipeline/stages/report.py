@@ -12,15 +12,15 @@ from typing import cast
 from rich.console import Console
 
 from pipeline import layout
+from pipeline.comparing.runs import read_run, run_json
 from pipeline.files import Json, write_csv, write_json, write_text
 from pipeline.layout import REPORTS
+from pipeline.page.against import require_same_tasks
+from pipeline.page.page import Extras, render
+from pipeline.page.view_strips import read_view_strips
 from pipeline.reporting import plots, tables, terminal
-from pipeline.reporting.comparison import require_same_tasks
 from pipeline.reporting.features import read_features
-from pipeline.reporting.page import Extras, render
 from pipeline.reporting.results import Results, read_results
-from pipeline.reporting.runs import read_run, run_json
-from pipeline.reporting.view_strips import read_view_strips
 from pipeline.stages.slots import part, require_slot
 
 PAGE = REPORTS / "report.html"

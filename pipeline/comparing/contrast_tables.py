@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.comparing.contrast import Contrast, Line, Side
 from pipeline.estimates import Difference, Estimate
-from pipeline.reporting.contrast import Contrast, Line, Side
 
 NONE = "–"
 DECIMALS = {"cka": 4}

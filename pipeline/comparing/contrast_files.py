@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from pipeline.comparing.contrast import Contrast, Line
+from pipeline.comparing.contrast_tables import TextTable, legends, text_tables, wins
 from pipeline.errors import RunError
 from pipeline.files import write_csv, write_text
-from pipeline.reporting.contrast import Contrast, Line
-from pipeline.reporting.contrast_tables import TextTable, legends, text_tables, wins
 
 COLUMNS = (
     "table", "method", "method_options", "strategy", "strategy_options", "figure", "n", "seeds",

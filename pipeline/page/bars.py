@@ -8,9 +8,9 @@ from typing import cast
 
 from markupsafe import Markup
 
+from pipeline.comparing.runs import Run
+from pipeline.page.svg import CHARACTER, Drawing, Scale
 from pipeline.reporting.results import Results
-from pipeline.reporting.runs import Run
-from pipeline.reporting.svg import CHARACTER, Drawing, Scale
 
 WIDTH = 440
 BAR, GAP = 14, 3

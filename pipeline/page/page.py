@@ -11,14 +11,14 @@ from typing import cast
 import jinja2
 from markupsafe import Markup
 
+from pipeline.comparing.runs import Run
 from pipeline.files import Json, JsonValue
-from pipeline.reporting import bars, curves, feature_map
-from pipeline.reporting.comparison import different_params
+from pipeline.page import bars, curves, feature_map
+from pipeline.page.against import different_params
+from pipeline.page.figures import figures
+from pipeline.page.svg import colour
 from pipeline.reporting.features import Features
-from pipeline.reporting.figures import figures
 from pipeline.reporting.results import Results
-from pipeline.reporting.runs import Run
-from pipeline.reporting.svg import colour
 from pipeline.reporting.tables import protocol
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -9,8 +9,8 @@ from typing import Literal
 
 from markupsafe import Markup
 
+from pipeline.page.svg import CHARACTER, Drawing, Scale, number, ticks
 from pipeline.reporting.labels import apart
-from pipeline.reporting.svg import CHARACTER, Drawing, Scale, number, ticks
 
 WIDTH, HEIGHT = 440, 290
 LEFT, TOP, BOTTOM = 44, 30, 46

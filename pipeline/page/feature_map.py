@@ -8,8 +8,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from pipeline.page.svg import CHARACTER, Drawing, Scale, colour, number
 from pipeline.reporting.labels import apart
-from pipeline.reporting.svg import CHARACTER, Drawing, Scale, colour, number
 
 WIDTH, HEIGHT = 440, 380
 MARGIN = 12

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from pipeline import layout
+from pipeline.comparing.revisions import WORKSPACE, Revision, find
 from pipeline.errors import RunError
 from pipeline.files import Json, digest, file_digest
 from pipeline.layout import REPORTS
-from pipeline.reporting.revisions import WORKSPACE, Revision, find
 from pipeline.repository import read_objects
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from pipeline.comparing.runs import Run
 from pipeline.errors import RunError
 from pipeline.files import Json
 from pipeline.reporting.results import Results
-from pipeline.reporting.runs import Run
 
 # What decides which images a task holds, together with the images themselves.
 SPLIT_PARAMS = ("dataset", "scenario", "num_tasks", "split_seed")

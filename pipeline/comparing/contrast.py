@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from pipeline.comparing.group_titles import group_titles
+from pipeline.comparing.runs import Run
+from pipeline.comparing.settings import differing, show
+from pipeline.comparing.sweep import Cell, Group, Sweep
 from pipeline.errors import RunError, closest
 from pipeline.estimates import Difference, Estimate, estimate, paired_difference
-from pipeline.reporting.group_titles import group_titles
-from pipeline.reporting.runs import Run
-from pipeline.reporting.settings import differing, show
-from pipeline.reporting.sweep import Cell, Group, Sweep
 
 DEFAULT_BASELINE = "finetune"
 COSTS = ("training_seconds", "forward_passes", "strategy_bytes")

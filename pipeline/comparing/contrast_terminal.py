@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.reporting.contrast import Contrast
-from pipeline.reporting.contrast_tables import legends, text_tables
+from pipeline.comparing.contrast import Contrast
+from pipeline.comparing.contrast_tables import legends, text_tables
 
 UNBOUNDED = 10_000
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+from pipeline.comparing.settings import differing, show
+from pipeline.comparing.sweep import Group
 from pipeline.files import digest
-from pipeline.reporting.settings import differing, show
-from pipeline.reporting.sweep import Group
 
 STREAM = ("dataset", "scenario", "num_tasks")
 

@@ -7,12 +7,12 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
+from pipeline.comparing.runs import Run
 from pipeline.metrics import Matrix, forgetting
-from pipeline.reporting.line_chart import Chart, Line, line_chart
+from pipeline.page.line_chart import Chart, Line, line_chart
+from pipeline.page.svg import SERIES, colour, ticks
 from pipeline.reporting.plots import NOT_LOSSES
 from pipeline.reporting.results import Results
-from pipeline.reporting.runs import Run
-from pipeline.reporting.svg import SERIES, colour, ticks
 
 THIS_RUN, OTHER_RUN, MEAN = "var(--this)", "var(--other)", "var(--text)"
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from pipeline.comparing.runs import Run
+from pipeline.comparing.settings import Settings, Values, settings
 from pipeline.errors import RunError
 from pipeline.files import Json, dump_json
 from pipeline.registry import METHODS, STRATEGIES
-from pipeline.reporting.runs import Run
-from pipeline.reporting.settings import Settings, Values, settings
 
 
 @dataclass(frozen=True)

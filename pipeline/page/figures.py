@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
+from pipeline.comparing.runs import Run
 from pipeline.files import Json
 from pipeline.reporting.results import Results
-from pipeline.reporting.runs import Run
 
 # Name in metrics.json: title, unit, decimals, what it means.
 MEANINGS = {

@@ -1,0 +1,1 @@
+"""reports/report.html: its figures, charts and template."""
