@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -326,10 +327,16 @@ def test_experiments_without_results_are_named(repository: Repository) -> None:
             "update-ref", "--create-reflog", "-m", message, f"refs/exps/celery/{state}", head
         )
     repository.git("update-ref", "refs/exps/exec/EXEC_HEAD", head)
+    for name, status in {"busy-dog": 2, "broken-hat": 4}.items():
+        path = repository.root / f".dvc/tmp/exps/run/{name}/{name}.run"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"name": name, "baseline_rev": head, "status": status}))
+    path.with_name("half.run").write_text('{"name": ')
     out = repository.compare()
     assert "Skipped, without results: 1 (empty)." in out
-    assert "Experiments that are failed: 1 (broken-hat)." in out
-    assert "Experiments that are queued or running: 1 (waiting-cat)." in out
+    assert "Experiments that failed: 1 (broken-hat)." in out
+    assert "Experiments still queued: 1 (waiting-cat)." in out
+    assert "Experiments still running, or cut off: 1 (busy-dog)." in out
     assert "EXEC" not in out
     assert "82.54 ± 0.33" in out
 

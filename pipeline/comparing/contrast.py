@@ -90,42 +90,47 @@ def contrast(sweep: Sweep, figures: Sequence[str], baseline: str | None) -> Cont
     cells = [cell for group in sweep.groups for cell in group.cells]
     runs = [run for cell in cells for run in cell.runs.values()]
     _require_figures(runs, figures)
-    strategies = list(dict.fromkeys(cell.strategy for cell in cells))
-    if baseline is not None and baseline not in strategies:
-        raise RunError(
-            f"--baseline: no run has the strategy '{baseline}'; {closest(baseline, strategies)}"
-        )
-    chosen = baseline or (DEFAULT_BASELINE if DEFAULT_BASELINE in strategies else None)
-    notes = [f"The same run, counted once: {', '.join(names)}." for names in sweep.copies]
-    if len(sweep.groups) > 1:
-        notes.append(
-            "Each table holds runs of the same shared params, images and splits. Tables are never "
-            "averaged together, and no difference goes from one to another."
-        )
-    if chosen is None and len(strategies) > 1:
-        notes.append(
-            f"No differences: no run has the strategy {DEFAULT_BASELINE}; choose another with "
-            "--baseline."
-        )
+    chosen = _choose_baseline(list(dict.fromkeys(cell.strategy for cell in cells)), baseline)
+    notes = _notes(sweep, chosen)
     sides = []
     for group, title in zip(sweep.groups, group_titles(sweep.groups), strict=True):
         where = f" in '{title}'" if len(sweep.groups) > 1 else ""
-        bases = [_baseline(cell, group, chosen) for cell in group.cells]
-        notes += [
-            f"No difference for {cell.method}, {cell.strategy}{where}: {base}."
-            for cell, base in zip(group.cells, bases, strict=True)
-            if isinstance(base, str)
-        ]
-        lines = [
-            _line(cell, base if isinstance(base, Cell) else None, cells, figures)
-            for cell, base in zip(group.cells, bases, strict=True)
-        ]
+        lines = []
+        for cell in group.cells:
+            base = _baseline(cell, group, chosen)
+            if isinstance(base, str):
+                notes.append(f"No difference for {cell.method}, {cell.strategy}{where}: {base}.")
+            lines.append(_line(cell, base if isinstance(base, Cell) else None, cells, figures))
         sides.append(Side(title, lines))
     for name in figures:
         lacking = [run.name for run in runs if name not in run.metrics]
         if lacking:
             notes.append(f"Made before there was a {name}: {', '.join(lacking)}.")
     return Contrast(list(figures), chosen, sides, notes)
+
+
+def _choose_baseline(strategies: Sequence[str], asked: str | None) -> str | None:
+    if asked is not None and asked not in strategies:
+        raise RunError(
+            f"--baseline: no run has the strategy '{asked}'; {closest(asked, strategies)}"
+        )
+    return asked or (DEFAULT_BASELINE if DEFAULT_BASELINE in strategies else None)
+
+
+def _notes(sweep: Sweep, baseline: str | None) -> list[str]:
+    """Return what has to be known of all tables together."""
+    notes = [f"The same run, counted once: {', '.join(names)}." for names in sweep.copies]
+    if len(sweep.groups) > 1:
+        notes.append(
+            "Each table holds runs of the same shared params, images and splits. Tables are never "
+            "averaged together, and no difference goes from one to another."
+        )
+    if baseline is None and len({c.strategy for group in sweep.groups for c in group.cells}) > 1:
+        notes.append(
+            f"No differences: no run has the strategy {DEFAULT_BASELINE}; choose another with "
+            "--baseline."
+        )
+    return notes
 
 
 def numeric_figures(runs: Sequence[Run]) -> list[str]:

@@ -19,25 +19,22 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def output_files(output: Path) -> list[Path]:
-    """Return the files that an output stands for: one by its suffix, else all three.
+def output_files(output: Path) -> dict[Path, Callable[[Contrast, Path], None]]:
+    """Return the files that an output stands for, and what writes each.
+
+    One by its suffix; without one all three, side by side.
 
     Raises:
         RunError: the suffix is of another kind.
     """
     if output.suffix in WRITERS:
-        return [output]
+        return {output: WRITERS[output.suffix]}
     if output.suffix or not output.name:
         raise RunError(
             f"--output: '{output}' must end in {', '.join(WRITERS)}, or in none of them for all "
             "three, e.g. reports/comparison"
         )
-    return [output.with_name(output.name + suffix) for suffix in WRITERS]
-
-
-def write(contrast: Contrast, path: Path) -> None:
-    """Write a comparison in the form that the suffix says."""
-    WRITERS[path.suffix](contrast, path)
+    return {output.with_name(output.name + suffix): write for suffix, write in WRITERS.items()}
 
 
 def _markdown(contrast: Contrast, path: Path) -> None:

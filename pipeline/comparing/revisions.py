@@ -6,8 +6,11 @@ other references under refs/exps are its queue and its own bookkeeping.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.errors import RunError
 from pipeline.repository import commit_of, messages, references
@@ -40,6 +43,8 @@ class Experiment(Revision):
     baseline: str
 
 
+RUNNING = Path(".dvc/tmp/exps/run")
+UNFINISHED = (1, 2)  # DVC's TaskStatus: preparing and running
 WORKSPACE = Revision("workspace", None)
 
 
@@ -101,22 +106,34 @@ def tags() -> list[Revision]:
 
 
 def without_results(all_commits: bool) -> dict[str, list[str]]:
-    """Return the names of experiments that failed, and of those in the queue or running.
+    """Return the names of experiments without a commit, by what became of them.
 
     Args:
         all_commits: whether to look beyond the current commit.
     """
     head = commit_of("HEAD")
-    places = {"failed": "refs/exps/celery/failed", "queued or running": "refs/exps/celery/stash"}
-    found: dict[str, list[str]] = {}
+    places = {"that failed": "refs/exps/celery/failed", "still queued": "refs/exps/celery/stash"}
+    found = {}
     for state, reference in places.items():
         entries = [QUEUED.search(message) for message in messages(reference)]
-        found[state] = [
-            entry["name"] or "without a name"
-            for entry in reversed(entries)
-            if entry and (all_commits or entry["baseline"] == head)
-        ]
-    return found
+        found[state] = [(entry["baseline"], entry["name"]) for entry in reversed(entries) if entry]
+    found["still running, or cut off"] = list(_running())
+    return {
+        state: [name or "without a name" for base, name in each if all_commits or base == head]
+        for state, each in found.items()
+    }
+
+
+def _running() -> Iterator[tuple[str, str]]:
+    """Yield the baseline and the name of what DVC says is running."""
+    for path in sorted(RUNNING.glob("*/*.run")):
+        try:
+            held = json.loads(path.read_text(encoding="utf-8"))
+            if held["status"] in UNFINISHED:
+                yield held["baseline_rev"], held["name"]
+        except (OSError, ValueError, KeyError, TypeError):
+            # Being written, or of another version of DVC: no results either way.
+            continue
 
 
 def _experiments() -> list[Experiment]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from pipeline.comparing import contrast_terminal
-from pipeline.comparing.contrast import contrast, numeric_figures
+from pipeline.comparing.contrast import Contrast, contrast, numeric_figures
 from pipeline.comparing.revisions import (
     WORKSPACE,
     Revision,
@@ -27,6 +27,8 @@ from pipeline.repository import identify_objects, require_repository
 
 FIGURES = ("average_accuracy", "forgetting", "forward_transfer")
 EVERY_FIGURE = "all"
+
+Writer = Callable[[Contrast, Path], None]
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,7 @@ def run(choice: Choice, figures: Sequence[str], baseline: str | None, output: Pa
     Raises:
         RunError: there is nothing to compare, or something that must not be averaged.
     """
-    from pipeline.comparing import contrast_files
-
-    files = contrast_files.output_files(output) if output is not None else []
+    files = _output_files(output)
     require_repository()
     runs, notes = _read(choice)
     wanted = numeric_figures(runs) if EVERY_FIGURE in figures else figures or FIGURES
@@ -65,9 +65,18 @@ def run(choice: Choice, figures: Sequence[str], baseline: str | None, output: Pa
     found = replace(found, notes=[*notes, *found.notes])
     console = Console()
     contrast_terminal.show(found, console)
-    for path in files:
-        contrast_files.write(found, path)
+    for path, write in files.items():
+        write(found, path)
         console.print(f"written: {path}", highlight=False)
+
+
+def _output_files(output: Path | None) -> dict[Path, Writer]:
+    """Return what to write, and how; only then is importing the means worth its time."""
+    if output is None:
+        return {}
+    from pipeline.comparing.contrast_files import output_files
+
+    return output_files(output)
 
 
 def _read(choice: Choice) -> tuple[list[Run], list[str]]:
@@ -90,7 +99,7 @@ def _read(choice: Choice) -> tuple[list[Run], list[str]]:
     if not choice.names:
         for state, names in without_results(choice.all_commits).items():
             if names:
-                notes.append(f"Experiments that are {state}: {len(names)} ({', '.join(names)}).")
+                notes.append(f"Experiments {state}: {len(names)} ({', '.join(names)}).")
     if not runs:
         why = [note[0].lower() + note[1:].rstrip(".") for note in notes]
         raise RunError("\n".join(["there are no results to compare", *why, *_hints(choice)]))
