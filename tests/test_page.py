@@ -16,7 +16,8 @@ from PIL import Image
 from pipeline.comparing.runs import Run
 from pipeline.page.page import TEMPLATES, Extras, render
 from pipeline.reporting.features import Features
-from pipeline.reporting.results import Results
+from pipeline.reporting.representations import Change
+from pipeline.reporting.results import Probed, Results
 from tests.browser import Browser, find_browser
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -36,11 +37,18 @@ def make_results(tasks: int = 3, classes: int = 2, at_once: bool = False) -> Res
               "strategy_bytes": 2_000_000, "carried_bytes": 1_000_000, "device": "cpu",
               "precision": "32-true"}  # fmt: skip
     linear = {"standardize": True, "epochs": 100}
+    matrix = [[round(v, 1) for v in row] for row in (60 + 30 * random.random((rows, tasks))).tolist()]
+    aware = [[100.0] * tasks] * rows
+    change = Change([0.5, *[None] * (tasks - 1)], 0.75)
     return Results(
         params={"dataset": "fashion_mnist", "scenario": "class", "num_tasks": tasks, "seed": 0,
                 "method": "simclr", "strategy": "cassle", "distill_weight": 1.0, "split_seed": 0,
-                "linear_eval": linear},
-        matrix=[[round(v, 1) for v in row] for row in (60 + 30 * random.random((rows, tasks))).tolist()],
+                "evaluation": {"headline": "linear"}, "linear_eval": linear},
+        matrix=matrix,
+        headline="linear",
+        probes={"linear": Probed(matrix, aware), "knn": Probed(aware, aware)},
+        ranks=[[12.25] * tasks] * rows,
+        changes=[change] * (rows - 1),
         splits=[
             {"task": task, "classes": [0], "class_names": [f"kind {task}.{c}" for c in range(classes)],
              "train": [1, 2, 3], "test": [4, 5], "fingerprint": {"train": "a" * 64, "test": "b" * 64}}
@@ -325,7 +333,7 @@ def test_a_browser_opens_the_page_without_a_word_and_without_a_request(
                 "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
             )
             assert sizes[0] <= sizes[1], f"{width} px: the page is {sizes[0]} px wide"
-            assert browser.evaluate("document.querySelectorAll('section').length") == 9
+            assert browser.evaluate("document.querySelectorAll('section').length") == 11
             backgrounds.add(browser.evaluate("getComputedStyle(document.body).backgroundColor"))
             assert browser.requests() == []
             assert browser.complaints() == []
@@ -341,3 +349,13 @@ def test_the_browser_would_have_seen_a_request_and_a_complaint(tmp_path: Path) -
         browser.open(path)
         assert browser.requests() == ["http://example.com/x.png"]
         assert any("console.error" in text or '"no"' in text for text in browser.complaints())
+
+
+def test_every_probe_and_every_states_rank_are_there() -> None:
+    results = make_results()
+    text = render(results, make_extras(results))
+    assert '<th scope="row">linear (headline)</th>' in text
+    assert '<th scope="row">knn</th><td>100.0</td><td>0.0</td>' in text
+    # The random network has no state before it, and what does not vary has no CKA.
+    assert '<th scope="row">random network</th><td>12.2</td>' in text
+    assert "<td>12.2 / 0.50</td><td>12.2 / –</td>" in text

@@ -17,6 +17,7 @@ from pipeline.page import bars, curves, feature_map
 from pipeline.page.against import different_params
 from pipeline.page.figures import figures
 from pipeline.page.svg import colour
+from pipeline.reporting import evaluation_tables
 from pipeline.reporting.features import Features
 from pipeline.reporting.results import Results
 from pipeline.reporting.tables import protocol
@@ -93,6 +94,15 @@ def render(results: Results, extras: Extras) -> str:
         forgetting_curve=curves.forgetting_curve(results, against),
         bars=shown_bars,
         bar_chart=bars.bar_chart(results, shown_bars, difference=against is not None),
+        probes={
+            "about": evaluation_tables.ABOUT_PROBES,
+            "columns": evaluation_tables.PROBE_COLUMNS,
+            "rows": evaluation_tables.probe_rows(results),
+        },
+        inside={
+            "about": evaluation_tables.ABOUT_REPRESENTATIONS,
+            "rows": evaluation_tables.representation_rows(results),
+        },
         loss_curves=curves.loss_curves(results),
         epoch_curves=_epoch_curves(results),
         view_strips=_data_uris(extras.view_strips),

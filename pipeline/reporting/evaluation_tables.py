@@ -5,24 +5,53 @@ from __future__ import annotations
 from pipeline.metrics import average_accuracy, forgetting, forward_transfer
 from pipeline.reporting.results import Results
 
+PROBE_COLUMNS = ("A", "F", "FT", "A, task-aware")
+ABOUT_PROBES = (
+    "A, F and FT over all classes, percent; the last column: A where each image is told apart "
+    "from the classes of its own task only."
+)
+ABOUT_REPRESENTATIONS = (
+    "Of the features of each task's test images: the effective rank (RankMe), and after the "
+    "stroke the linear CKA with the state before (1: the same but for rotation and scale)."
+)
+
+
+def probe_rows(results: Results) -> list[tuple[str, list[str]]]:
+    """Return each probe's name and its figures in the order of ``PROBE_COLUMNS``."""
+    rows = []
+    for name, probed in results.probes.items():
+        matrix = probed.task_agnostic
+        figures = [average_accuracy(matrix), forgetting(matrix), forward_transfer(matrix)]
+        figures.append(average_accuracy(probed.task_aware))
+        rows.append((name, [number(value, 1) for value in figures]))
+    return rows
+
+
+def representation_rows(results: Results) -> list[tuple[str, list[str]]]:
+    """Return each state's name, and rank and CKA for each task."""
+    rows = []
+    for after, ranks in enumerate(results.ranks):
+        cells = [number(rank, 1) for rank in ranks]
+        if after:
+            change = results.changes[after - 1].tasks
+            cells = [f"{a} / {number(b, 2)}" for a, b in zip(cells, change, strict=True)]
+        rows.append((results.row_name(after), cells))
+    return rows
+
 
 def probes(results: Results) -> list[str]:
     """Return a table with one probe a row."""
     lines = [
         "## What each probe says",
         "",
-        "A, F and FT over all classes, percent; the last column: A where each image is told apart "
-        "from the classes of its own task only.",
+        ABOUT_PROBES,
         "",
-        "| probe | A | F | FT | A, task-aware |",
+        f"| probe | {' | '.join(PROBE_COLUMNS)} |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
-    for name, probed in results.probes.items():
-        matrix = probed.task_agnostic
-        figures = [average_accuracy(matrix), forgetting(matrix), forward_transfer(matrix)]
-        figures.append(average_accuracy(probed.task_aware))
+    for name, cells in probe_rows(results):
         title = f"**{name}** (headline)" if name == results.headline else name
-        lines.append(f"| {title} | " + " | ".join(number(value, 1) for value in figures) + " |")
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return lines
 
 
@@ -32,18 +61,13 @@ def representations(results: Results) -> list[str]:
     lines = [
         "## What changed inside the network",
         "",
-        "Of the features of each task's test images: the effective rank (RankMe), and after the "
-        "stroke the linear CKA with the state before (1: the same but for rotation and scale).",
+        ABOUT_REPRESENTATIONS,
         "",
         "| | " + " | ".join(f"task {task}" for task in tasks) + " |",
         "| --- |" + " ---: |" * results.num_tasks,
     ]
-    for after, ranks in enumerate(results.ranks):
-        cells = [number(rank, 1) for rank in ranks]
-        if after:
-            change = results.changes[after - 1].tasks
-            cells = [f"{a} / {number(b, 2)}" for a, b in zip(cells, change, strict=True)]
-        lines.append(f"| {results.row_name(after)} | " + " | ".join(cells) + " |")
+    for name, cells in representation_rows(results):
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
 
 
