@@ -27,11 +27,12 @@ demo: $(BIN)/installed
 	dvc repro
 	@echo "Look at reports/report.md and the plots beside it."
 
+# One thread a worker: the networks are tiny, and threads would only wait for each other.
 test: $(BIN)/installed
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest
+	OMP_NUM_THREADS=1 pytest --numprocesses 2
 
 lock: $(BIN)/installed
 	uv pip compile --quiet --universal --extra dev --python-version 3.11 --no-annotate \
