@@ -37,7 +37,9 @@ def make_results(tasks: int = 3, classes: int = 2, at_once: bool = False) -> Res
               "strategy_bytes": 2_000_000, "carried_bytes": 1_000_000, "device": "cpu",
               "precision": "32-true"}  # fmt: skip
     linear = {"standardize": True, "epochs": 100}
-    matrix = [[round(v, 1) for v in row] for row in (60 + 30 * random.random((rows, tasks))).tolist()]
+    matrix = [
+        [round(v, 1) for v in row] for row in (60 + 30 * random.random((rows, tasks))).tolist()
+    ]
     aware = [[100.0] * tasks] * rows
     change = Change([0.5, *[None] * (tasks - 1)], 0.75)
     return Results(
