@@ -59,7 +59,7 @@ def run(against: str | None = None, show: bool = False) -> None:
     ]
     write_csv(REPORTS / "accuracy_matrix.csv", ["after_task", "task", "accuracy"], matrix_rows)
     mean_rows: list[dict[str, str | int | float]] = [
-        {"after_task": after, "average_accuracy": sum(row) / len(row)}
+        {"after_task": after, "average_accuracy": round(sum(row) / len(row), 4)}
         for after, row in zip(results.after_tasks, results.matrix, strict=True)
     ]
     write_csv(REPORTS / "accuracy_over_tasks.csv", ["after_task", "average_accuracy"], mean_rows)
