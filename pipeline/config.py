@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from pipeline.data.tasks import given_order
 from pipeline.errors import ParamsError, closest
 from pipeline.layout import MAX_TASKS
 from pipeline.registry import (
@@ -31,6 +32,7 @@ from pipeline.registry import (
     METHODS,
     PROBES,
     STRATEGIES,
+    TRANSFORMATIONS,
     Component,
     Dataset,
     NotNegative,
@@ -55,10 +57,17 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """Where the images are. ``full``: all of the data set instead of the subset."""
+    """Which images there are.
+
+    Attributes:
+        root: the folder that holds them.
+        full: all of the data set instead of the subset.
+        domains: the domains of scenario: domain, in their order; None: the data set's own.
+    """
 
     root: Annotated[str, Field(min_length=1)]
     full: bool
+    domains: Annotated[list[str], Field(min_length=1)] | None
 
 
 class AugmentParams(Section):
@@ -186,8 +195,9 @@ class Params(Section):
     """All of params.yaml."""
 
     dataset: str
-    scenario: Literal["class"]
+    scenario: Literal["class", "data", "domain"]
     num_tasks: int
+    class_order: Annotated[list[str | int], Field(min_length=1)] | None
     method: str
     strategy: str
     distill_weight: NotNegative
@@ -211,17 +221,12 @@ class Params(Section):
             _chosen("strategy", name, STRATEGIES, "strategies", self.strategies)
         _chosen("backbone.name", self.backbone.name, BACKBONES, "backbone", self.backbone)  # type: ignore[attr-defined]
         _probes_fit(self.evaluation)
-        classes = len(dataset.classes)
         if not 1 <= self.num_tasks <= MAX_TASKS:
             raise ValueError(
                 f"num_tasks must be from 1 to {MAX_TASKS} (the task slots of dvc.yaml), "
                 f"got {self.num_tasks}"
             )
-        if self.num_tasks > classes:
-            raise ValueError(
-                f"num_tasks must be at most {classes}, the classes of {self.dataset} "
-                f"(scenario: class gives each task at least one), got {self.num_tasks}"
-            )
+        _stream_fits(self, dataset)
         return self
 
 
@@ -242,6 +247,32 @@ def _chosen(
         raise ValueError(
             f"{section}.{name} is missing; add its options: {', '.join(component.options)}"
         )
+
+
+def _stream_fits(params: Params, dataset: Dataset) -> None:
+    """Check the scenario's params as far as can be said without looking at the images."""
+    classes = len(dataset.classes)
+    if params.scenario == "class" and 0 < classes < params.num_tasks:
+        raise ValueError(
+            f"num_tasks must be at most {classes}, the classes of {params.dataset} "
+            f"(scenario: class gives each task at least one), got {params.num_tasks}"
+        )
+    if params.scenario == "class" and classes and params.class_order is not None:
+        given_order(params.class_order, dataset.classes)
+    if params.scenario == "domain":
+        domains = params.data.domains or TRANSFORMATIONS
+        for name in domains:
+            if domains.count(name) > 1:
+                raise ValueError(f"data.domains: '{name}' is there twice")
+            if name not in TRANSFORMATIONS:
+                raise ValueError(
+                    f"data.domains: '{name}' is unknown; {closest(name, TRANSFORMATIONS)}"
+                )
+        if params.num_tasks > len(domains):
+            raise ValueError(
+                f"num_tasks must be at most {len(domains)} with scenario: domain, one task for "
+                f"each of {', '.join(domains)}; got {params.num_tasks}"
+            )
 
 
 def _strategies_compose(names: list[str]) -> None:

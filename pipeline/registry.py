@@ -240,6 +240,10 @@ BACKBONES = {
     "resnet50": Component("pipeline.models.resnet:ResNet50", "torchvision's ResNet-50"),
 }
 
+# What makes domains of a data set that has none; see pipeline.data.transformed.
+TRANSFORMED = "pipeline.data.transformed:Transformed"
+TRANSFORMATIONS = ("plain", "inverted", "rotated", "blurred", "faded")
+
 DATASETS = {
     "fashion_mnist": Dataset(
         "pipeline.data.fashion_mnist:FashionMNIST",

@@ -158,8 +158,10 @@ def test_the_registry_lists_the_options_that_the_class_takes(name: str, entry: C
 
 
 @pytest.mark.parametrize(("name", "entry"), list(DATASETS.items()))
-def test_data_sets_take_a_root_and_whether_they_are_full(name: str, entry: Component) -> None:
-    assert list(inspect.signature(load_class(entry.path)).parameters) == ["root", "full"]
+def test_data_sets_take_a_root_whether_they_are_full_and_their_classes(
+    name: str, entry: Component
+) -> None:
+    assert list(inspect.signature(load_class(entry.path)).parameters) == ["root", "full", "classes"]
 
 
 @pytest.mark.parametrize(("name", "entry"), list(DATASETS.items()))

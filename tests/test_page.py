@@ -52,7 +52,7 @@ def make_results(tasks: int = 3, classes: int = 2, at_once: bool = False) -> Res
         ranks=[[12.25] * tasks] * rows,
         changes=[change] * (rows - 1),
         splits=[
-            {"task": task, "classes": [0], "class_names": [f"kind {task}.{c}" for c in range(classes)],
+            {"task": task, "scenario": "class", "classes": [0], "class_names": [f"kind {task}.{c}" for c in range(classes)],
              "train": [1, 2, 3], "test": [4, 5], "fingerprint": {"train": "a" * 64, "test": "b" * 64}}
             for task in range(1, tasks + 1)
         ],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.data.source import Bytes, Part, Source
+from pipeline.data.array_source import ArraySource
+from pipeline.data.source import Bytes, Part
 from pipeline.errors import DataError
 
 
-class CIFAR10(Source):
+class CIFAR10(ArraySource):
     """torchvision's copy under ``root``, fetched and checked by torchvision."""
 
     archive = "cifar-10-python.tar.gz"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.data.array_source import ArraySource
 from pipeline.data.idx import read_idx
-from pipeline.data.source import Bytes, Part, Source
+from pipeline.data.source import Bytes, Part
 from pipeline.errors import DataError
 from pipeline.files import file_digest
 
@@ -15,7 +16,7 @@ FILES = {
 }
 
 
-class FashionMNIST(Source):
+class FashionMNIST(ArraySource):
     """Four gzipped idx files in ``root``, or torchvision's copy under it (``full``)."""
 
     @property

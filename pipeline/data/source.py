@@ -1,70 +1,133 @@
-"""What every data set is: labels and images by part, read from disk."""
+"""What every data set is: labels, domains and images by part, read from disk."""
 
 from __future__ import annotations
 
-import functools
-import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import DataError
+
 Part = Literal["train", "test"]
+PARTS: tuple[Part, Part] = ("train", "test")
 Bytes = NDArray[np.uint8]
+Labels = NDArray[np.int64] | NDArray[np.uint8]
+
+
+class Pixels(Protocol):
+    """Images that are read by their places; an array is one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, places: NDArray[np.int64], /) -> Bytes:
+        """Return the images at ``places`` ``(B,)``, in that order, ``(B, C, H, W)``."""
 
 
 class Source(ABC):
-    """A data set on disk. Reading it imports no torch.
+    """A data set on disk. Reading anything but images of files imports no torch.
 
     Args:
         root: the folder that holds it.
-        full: all of it instead of the subset that comes with the project.
+
+    Attributes:
+        note: what a report has to say of its images.
     """
 
-    def __init__(self, root: Path, full: bool) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self.full = full
+        self.note = ""
 
     @abstractmethod
     def present(self) -> bool:
         """Return whether reading would find the files without fetching any."""
 
     @abstractmethod
-    def _read(self, part: Part) -> tuple[Bytes, Bytes]:
-        """Return the images, ``(N, C, H, W)``, and the label of each, ``(N,)``.
+    def class_names(self) -> Sequence[str]:
+        """Return the names of the classes, by label; none: there are no labels.
 
         Raises:
             DataError: files are missing or damaged.
         """
 
-    @functools.cache  # noqa: B019 - a source lives as long as its stage
-    def _once(self, part: Part) -> tuple[Bytes, Bytes]:
-        return self._read(part)
-
-    def labels(self, part: Part) -> Bytes:
-        """Return the label of each image, ``(N,)``.
+    @abstractmethod
+    def labels(self, part: Part) -> Labels:
+        """Return the label of each image, ``(N,)``; -1 where there are no labels.
 
         Raises:
             DataError: files are missing or damaged.
         """
-        return self._once(part)[1]
 
-    def images(self, part: Part) -> Bytes:
-        """Return the images, ``(N, C, H, W)``, in the order of the labels.
+    @abstractmethod
+    def images(self, part: Part) -> Pixels:
+        """Return the images, in the order of the labels.
 
         Raises:
             DataError: files are missing or damaged.
         """
-        return self._once(part)[0]
 
-    @functools.cache  # noqa: B019 - as above
+    @abstractmethod
     def fingerprint(self, part: Part) -> str:
-        """Return the SHA-256 of the images and labels of a part.
+        """Return a SHA-256 of the images and labels of a part.
 
         Raises:
             DataError: files are missing or damaged.
         """
-        images, labels = self._once(part)
-        return hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
+
+    def workers(self, part: Part) -> int:
+        """Return how many processes should read training batches; 0: they are at hand."""
+        return 0
+
+    def domain_names(self) -> Sequence[str]:
+        """Return the names of the domains in the order of the stream; none by default."""
+        return ()
+
+    def domains(self, part: Part) -> NDArray[np.int64]:
+        """Return the domain of each image, ``(N,)``, by its place in the names.
+
+        Raises:
+            DataError: the data set has no domains.
+        """
+        raise DataError(f"{self.root} has no domains")
+
+    def bad(self, part: Part) -> dict[int, str]:
+        """Return the places of images that cannot be read, and why not.
+
+        Raises:
+            DataError: there are some and they are not to be left out.
+        """
+        return {}
+
+    def usable(self, part: Part) -> NDArray[np.int64]:
+        """Return the places of the images that can be read, ``(M,)``.
+
+        Raises:
+            DataError: as ``bad``.
+        """
+        return np.setdiff1d(np.arange(len(self.labels(part))), list(self.bad(part)))
+
+    def require_classes(self) -> None:
+        """Check that the classes can be told apart, learnt and tested.
+
+        Raises:
+            DataError: there is one class alone, or a class without images.
+        """
+        names = self.class_names()
+        if len(names) == 1:
+            raise DataError(
+                f"{self.root} has one class alone, '{names[0]}': nothing to tell apart; add "
+                "others, or put the images beside each other without class folders and set "
+                "scenario: data"
+            )
+        for part in PARTS:
+            labels = self.labels(part)[self.usable(part)]
+            counts = np.bincount(labels[labels >= 0], minlength=len(names))
+            missing = [name for name, count in zip(names, counts, strict=True) if count == 0]
+            if missing:
+                raise DataError(
+                    f"{self.root}: the {part} part has no image of {len(missing)} of {len(names)} "
+                    f"classes: {', '.join(missing[:10])}; add some, or take the class away"
+                )

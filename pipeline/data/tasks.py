@@ -1,14 +1,55 @@
-"""Cut a data set into the tasks of a stream."""
+"""Cut classes or images into the tasks of a stream."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import closest
 from pipeline.seeding import derive
 
+Item = TypeVar("Item")
+Indices = NDArray[np.int64]
 
-def class_incremental(num_classes: int, num_tasks: int, split_seed: int) -> list[list[int]]:
+
+def given_order(order: Sequence[str | int], names: Sequence[str]) -> list[int]:
+    """Return the labels of classes that are given by name or by number.
+
+    Args:
+        order: every class once.
+        names: of the classes, by label.
+
+    Raises:
+        ValueError: a class is unknown, there twice, or missing.
+    """
+    labels: list[int] = []
+    for given in order:
+        if isinstance(given, str) and given not in names:
+            raise ValueError(f"class_order: '{given}' is unknown; {closest(given, names)}")
+        label = names.index(given) if isinstance(given, str) else given
+        if not 0 <= label < len(names):
+            raise ValueError(
+                f"class_order: there is no class {label}; classes are numbered from 0 to "
+                f"{len(names) - 1}"
+            )
+        if label in labels:
+            raise ValueError(f"class_order: '{names[label]}' ({label}) is there twice")
+        labels.append(label)
+    missing = [name for label, name in enumerate(names) if label not in labels]
+    if missing:
+        raise ValueError(
+            f"class_order lacks {len(missing)} of {len(names)} classes: {', '.join(missing[:10])}"
+        )
+    return labels
+
+
+def class_incremental(
+    num_classes: int, num_tasks: int, split_seed: int, order: Sequence[int] | None = None
+) -> list[list[int]]:
     """Return the classes of each task: shuffled by the split seed, cut into groups.
 
     Where the classes do not divide evenly, the first tasks hold one class more.
@@ -16,16 +57,34 @@ def class_incremental(num_classes: int, num_tasks: int, split_seed: int) -> list
     Args:
         num_classes: classes 0 .. num_classes - 1, at least ``num_tasks``.
         num_tasks: the number of groups, at least 1.
+        split_seed: alone decides the order, if none is given.
+        order: all classes.
+    """
+    classes = list(range(num_classes) if order is None else order)
+    if order is None:
+        random.Random(derive(split_seed, "class order")).shuffle(classes)
+    return [sorted(group) for group in evenly(classes, num_tasks)]
+
+
+def data_incremental(images: Indices, num_tasks: int, split_seed: int) -> list[Indices]:
+    """Return the images of each task: shuffled by the split seed, cut into random parts.
+
+    Where the images do not divide evenly, the first tasks hold one image more.
+
+    Args:
+        images: their places in the data set, ``(N,)``.
+        num_tasks: the number of parts, from 1 to N.
         split_seed: alone decides the order.
     """
-    if not 1 <= num_tasks <= num_classes:
-        raise ValueError(f"num_tasks must be from 1 to {num_classes}, got {num_tasks}")
-    classes = list(range(num_classes))
-    random.Random(derive(split_seed, "class order")).shuffle(classes)
-    return [sorted(group) for group in _evenly(classes, num_tasks)]
+    order = list(range(len(images)))
+    random.Random(derive(split_seed, "image order")).shuffle(order)
+    return [np.sort(images[list(part)]) for part in evenly(order, num_tasks)]
 
 
-def _evenly(items: Sequence[int], groups: int) -> list[Sequence[int]]:
+def evenly(items: Sequence[Item], groups: int) -> list[Sequence[Item]]:
+    """Cut a sequence into groups whose sizes differ by one at most, larger ones first."""
+    if not 1 <= groups <= len(items):
+        raise ValueError(f"num_tasks must be from 1 to {len(items)}, got {groups}")
     size, more = divmod(len(items), groups)
     ends = [size * (group + 1) + min(group + 1, more) for group in range(groups)]
     return [items[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from markupsafe import Markup
 
 from pipeline.comparing.runs import Run
 from pipeline.page.svg import CHARACTER, Drawing, Scale
+from pipeline.reporting.holdings import holdings
 from pipeline.reporting.results import Results
 
 WIDTH = 440
@@ -75,9 +75,10 @@ def bar_chart(results: Results, bars: Sequence[Bar], difference: bool) -> Markup
         drawing.add("line", "grid", x1=x(mark), y1=0, x2=x(mark), y2=bottom)
         text = f"{mark} %" if mark == 100 else str(mark)
         drawing.add("text", "muted" if mark == 0 else "middle muted", text, x=x(mark), y=height - 8)
+    held = holdings(results.splits)
     for task in range(results.num_tasks):
         top = task * block
-        names = ", ".join(cast(list[str], results.splits[task]["class_names"]))
+        names = held[task].name
         heading = f"task {task + 1}"
         start = (len(heading) + 1.25) * CHARACTER
         room = int((WIDTH - start) / CHARACTER)

@@ -8,6 +8,7 @@ from itertools import pairwise
 from markupsafe import Markup
 
 from pipeline.comparing.runs import Run
+from pipeline.data.splits import shared_test
 from pipeline.metrics import Matrix, forgetting
 from pipeline.page.line_chart import Chart, Line, line_chart
 from pipeline.page.svg import SERIES, colour, ticks
@@ -45,7 +46,7 @@ def accuracy_curves(results: Results, against: Run | None) -> Markup:
 def forgetting_curve(results: Results, against: Run | None) -> Markup | None:
     """Draw F as it was after each task; None where it is undefined."""
     points = _forgetting(results.matrix)
-    if not points:
+    if not points or shared_test(results.splits):
         return None
     lines = [Line("F", points, THIS_RUN, "strong", dots=True)]
     other = _forgetting(against.matrix) if against is not None else []

@@ -12,6 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from pipeline.comparing.runs import Run
+from pipeline.data.splits import shared_test
 from pipeline.files import Json, JsonValue
 from pipeline.page import bars, curves, feature_map
 from pipeline.page.against import different_params
@@ -19,6 +20,7 @@ from pipeline.page.figures import figures
 from pipeline.page.svg import colour
 from pipeline.reporting import evaluation_tables
 from pipeline.reporting.features import Features
+from pipeline.reporting.holdings import holdings, remarks, what_tasks_are
 from pipeline.reporting.results import Results
 from pipeline.reporting.tables import protocol
 
@@ -86,6 +88,9 @@ def render(results: Results, extras: Extras) -> str:
         all_params=flat(params),
         protocol=protocol(params),
         results=results,
+        holdings=holdings(results.splits),
+        what_tasks_are=what_tasks_are(results.splits),
+        remarks=remarks(results.splits),
         figures=figures(results, against),
         against=against,
         different=different_params(params, against.params) if against else [],
@@ -95,8 +100,8 @@ def render(results: Results, extras: Extras) -> str:
         bars=shown_bars,
         bar_chart=bars.bar_chart(results, shown_bars, difference=against is not None),
         probes={
-            "about": evaluation_tables.ABOUT_PROBES,
-            "columns": evaluation_tables.PROBE_COLUMNS,
+            "about": evaluation_tables.about_probes(results),
+            "columns": evaluation_tables.probe_columns(results),
             "rows": evaluation_tables.probe_rows(results),
         },
         inside={
@@ -106,7 +111,7 @@ def render(results: Results, extras: Extras) -> str:
         loss_curves=curves.loss_curves(results),
         epoch_curves=_epoch_curves(results),
         view_strips=_data_uris(extras.view_strips),
-        maps=_maps(extras.features, results.num_tasks, extras.class_names),
+        maps=_maps(extras.features, results, extras.class_names),
         state_bytes=extras.state_bytes,
         cost=results.cost(),
         fingerprint=results.splits[0]["fingerprint"],
@@ -152,18 +157,20 @@ def _data_uris(strips: Sequence[bytes] | None) -> list[str]:
 
 
 def _maps(
-    features: Features | None, num_tasks: int, class_names: Sequence[str]
+    features: Features | None, results: Results, class_names: Sequence[str]
 ) -> list[dict[str, object]]:
-    """Return the two maps, by task and by class, with their legends."""
+    """Return the maps by task, if each image has one, and by class, with their legends."""
     if features is None or len(features.features) == 0:
         return []
     points, shares = feature_map.principal_plane(features.features)
-    task_names = [f"task {task}" for task in range(1, num_tasks + 1)]
+    task_names = [f"task {task}" for task in range(1, results.num_tasks + 1)]
     maps: list[dict[str, object]] = []
     for what, groups, names in (
         ("task", features.tasks - 1, task_names),
         ("class", features.labels, list(class_names)),
     ):
+        if what == "task" and shared_test(results.splits):
+            continue
         described = (
             f"The test images' features on their two main directions, coloured by {what}. "
             f"The directions hold {shares[0]:.0f} % and {shares[1]:.0f} % of the variance."

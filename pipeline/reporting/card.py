@@ -8,6 +8,7 @@ from typing import cast
 
 from pipeline.files import Json
 from pipeline.reporting import snippets
+from pipeline.reporting.holdings import holdings, remarks, what_tasks_are
 from pipeline.reporting.state_figures import Figures
 from pipeline.reporting.tables import HEADLINES, headline, protocol
 
@@ -117,14 +118,14 @@ def _tasks(card: Card) -> list[str]:
         f"`{card.params['dataset']}` ({'all of it' if card.dataset['full'] else 'a subset'}), "
         f"{card.params['scenario']}-incremental.",
         "",
-        "| task | learnt | classes | training images | test images |",
+        f"| task | learnt | {what_tasks_are(card.splits)} | training images | test images |",
         "| ---: | --- | --- | ---: | ---: |",
     ]
-    for task, split in enumerate(card.splits, start=1):
-        names = ", ".join(cast(list[str], split["class_names"]))
-        train, test = cast(list[int], split["train"]), cast(list[int], split["test"])
-        learnt = "yes" if card.learnt(task) else "no"
-        lines.append(f"| {task} | {learnt} | {names} | {len(train)} | {len(test)} |")
+    for held in holdings(card.splits):
+        learnt = "yes" if card.learnt(held.task) else "no"
+        lines.append(f"| {held.task} | {learnt} | {held.cell} | {held.train} | {held.test} |")
+    for remark in remarks(card.splits):
+        lines += ["", remark]
     return lines
 
 

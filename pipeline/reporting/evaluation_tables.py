@@ -5,10 +5,13 @@ from __future__ import annotations
 from pipeline.metrics import average_accuracy, forgetting, forward_transfer
 from pipeline.reporting.results import Results
 
-PROBE_COLUMNS = ("A", "F", "FT", "A, task-aware")
-ABOUT_PROBES = (
+BY_CLASS = (
     "A, F and FT over all classes, percent; the last column: A where each image is told apart "
     "from the classes of its own task only."
+)
+BY_DOMAIN = (
+    "A, F and FT of one classifier for all domains, percent; the last column: A of one "
+    "classifier a domain, which learnt from that domain's training images alone."
 )
 ABOUT_REPRESENTATIONS = (
     "Of the features of each task's test images: the effective rank (RankMe), and after the "
@@ -16,12 +19,28 @@ ABOUT_REPRESENTATIONS = (
 )
 
 
+def by_domain(results: Results) -> bool:
+    """Return whether tasks are domains."""
+    return "domain" in results.splits[0]
+
+
+def about_probes(results: Results) -> str:
+    """Say what the columns of the probes' table are."""
+    return BY_DOMAIN if by_domain(results) else BY_CLASS
+
+
+def probe_columns(results: Results) -> tuple[str, ...]:
+    """Return the headings of the probes' table."""
+    return ("A", "F", "FT", "A, domain-aware" if by_domain(results) else "A, task-aware")
+
+
 def probe_rows(results: Results) -> list[tuple[str, list[str]]]:
-    """Return each probe's name and its figures in the order of ``PROBE_COLUMNS``."""
+    """Return each probe's name and its figures in the order of ``probe_columns``."""
     rows = []
     for name, probed in results.probes.items():
         matrix = probed.task_agnostic
-        figures = [average_accuracy(matrix), forgetting(matrix), forward_transfer(matrix)]
+        figures: list[float | None] = [average_accuracy(matrix)]
+        figures += [results.by_task(figure, matrix) for figure in (forgetting, forward_transfer)]
         figures.append(average_accuracy(probed.task_aware))
         rows.append((name, [number(value, 1) for value in figures]))
     return rows
@@ -44,9 +63,9 @@ def probes(results: Results) -> list[str]:
     lines = [
         "## What each probe says",
         "",
-        ABOUT_PROBES,
+        about_probes(results),
         "",
-        f"| probe | {' | '.join(PROBE_COLUMNS)} |",
+        f"| probe | {' | '.join(probe_columns(results))} |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for name, cells in probe_rows(results):

@@ -27,17 +27,22 @@ class Change:
     learnt: float | None
 
 
-def changes(states: Iterable[Features], num_tasks: int) -> Iterator[Change]:
+def changes(states: Iterable[Features], num_tasks: int, shared: bool = False) -> Iterator[Change]:
     """Compare each state with the one before, two at a time in memory.
 
     Args:
         states: the features after task 0, 1, ...
         num_tasks: the number of tasks, T.
+        shared: whether all images are the test images of every task.
 
     Yields:
         One for each state but the first.
     """
     for after, (old, new) in enumerate(pairwise(states), start=1):
+        if shared:
+            same = _cka(old, new, new.tasks > 0)
+            yield Change([same] * num_tasks, same if after > 1 else None)
+            continue
         tasks = [_cka(old, new, new.tasks == task) for task in range(1, num_tasks + 1)]
         learnt = _cka(old, new, new.tasks < after) if after > 1 else None
         yield Change(tasks, learnt)

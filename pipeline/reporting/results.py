@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from pipeline import layout
+from pipeline.data.splits import shared_test
 from pipeline.errors import RunError
 from pipeline.files import Json, read_csv, read_json
 from pipeline.metrics import (
+    Matrix,
     average_accuracy,
     forgetting,
     forward_transfer,
@@ -27,7 +29,8 @@ class Probed:
 
     Attributes:
         task_agnostic: over all classes.
-        task_aware: within the classes of each image's task.
+        task_aware: within the classes of each image's task; where tasks are domains, of a
+            classifier that learnt from the training images of the image's domain alone.
     """
 
     task_agnostic: list[list[float]]
@@ -107,13 +110,17 @@ class Results:
         """Return the headline figures, as reports/metrics.json holds them."""
         return {
             "average_accuracy": _rounded(average_accuracy(self.matrix)),
-            "forgetting": _rounded(forgetting(self.matrix)),
-            "forward_transfer": _rounded(forward_transfer(self.matrix)),
-            "plasticity": _rounded(plasticity(self.matrix)),
-            "stability": _rounded(stability(self.matrix)),
+            "forgetting": _rounded(self.by_task(forgetting, self.matrix)),
+            "forward_transfer": _rounded(self.by_task(forward_transfer, self.matrix)),
+            "plasticity": _rounded(self.by_task(plasticity, self.matrix)),
+            "stability": _rounded(self.by_task(stability, self.matrix)),
             "cka": _rounded(self.cka()),
             "headline": self.headline,
         }
+
+    def by_task(self, figure: Callable[[Matrix], float | None], matrix: Matrix) -> float | None:
+        """Return a figure that compares tasks; None where all share one test set."""
+        return None if shared_test(self.splits) else figure(matrix)
 
     def cka(self) -> float | None:
         """Return the mean linear CKA of consecutive trained states on tasks already learnt.
@@ -173,14 +180,15 @@ def read_results(params: Json, evaluations: Sequence[str]) -> Results:
             raise RunError(
                 f"{layout.log(task)} is missing; run `cassle train {task}` first"
             ) from None
+    splits = [_required(layout.split(task), "run `cassle prepare` first") for task in tasks]
     return Results(
         params=params,
         matrix=_rows(found, tasks, "accuracy"),
         headline=headline,
         probes=probes,
         ranks=_rows(found, tasks, "rank"),
-        changes=list(changes(features, len(tasks))),
-        splits=[_required(layout.split(task), "run `cassle prepare` first") for task in tasks],
+        changes=list(changes(features, len(tasks), shared_test(splits))),
+        splits=splits,
         epochs=epochs,
         timings=[_required(layout.timing(t), f"run `cassle train {t}` first") for t in trained],
     )

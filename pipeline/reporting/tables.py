@@ -7,6 +7,7 @@ from typing import cast
 
 from pipeline.files import Json
 from pipeline.reporting import evaluation_tables
+from pipeline.reporting.holdings import holdings, remarks, what_tasks_are
 from pipeline.reporting.results import Results
 
 HEADLINES = {
@@ -78,17 +79,13 @@ def markdown(results: Results, revision: str) -> str:
         "",
         "## What each task holds",
         "",
-        "| task | classes | training images | test images |",
+        f"| task | {what_tasks_are(results.splits)} | training images | test images |",
         "| ---: | --- | ---: | ---: |",
     ]
-    for split in results.splits:
-        names = ", ".join(cast(list[str], split["class_names"]))
-        train, test = cast(list[int], split["train"]), cast(list[int], split["test"])
-        lines.append(f"| {split['task']} | {names} | {len(train)} | {len(test)} |")
-    sizes = {len(cast(list[int], split["classes"])) for split in results.splits}
-    if len(sizes) > 1:
-        counts = " or ".join(str(size) for size in sorted(sizes))
-        lines += ["", f"The classes do not divide evenly: tasks hold {counts} classes."]
+    for held in holdings(results.splits):
+        lines.append(f"| {held.task} | {held.cell} | {held.train} | {held.test} |")
+    for remark in remarks(results.splits):
+        lines += ["", remark]
     lines += ["", *_cost(results)]
     lines += [
         "",

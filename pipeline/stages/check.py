@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from pipeline.config import Params, dataset_entry
-from pipeline.data.tasks import class_incremental
+from pipeline.config import Params
+from pipeline.data.scenarios import divide
 from pipeline.device import Device, choose_device
 from pipeline.errors import ParamsError, RunError
 from pipeline.stages.plan import resolve
+from pipeline.stages.prepare import cut
 from pipeline.stages.slots import open_source
 
 
@@ -36,18 +35,16 @@ def _check_data(params: Params) -> None:
     if not source.present():
         print(f"data: the full set is not unpacked in {source.root} yet; prepare will see to it")
         return
-    labels = source.labels("train")
-    groups = class_incremental(
-        len(dataset_entry(params).classes), params.num_tasks, params.split_seed
-    )
-    smallest = min(int(np.isin(labels, group).sum()) for group in groups)
+    tasks = divide(params.scenario, source, cut(slot))
+    smallest = min(len(task.images["train"]) for task in tasks)
     if smallest < params.train.batch_size:
         raise ParamsError(
             f"train.batch_size ({params.train.batch_size}) is above the {smallest} images of the "
             "smallest task; lower it or num_tasks"
         )
     print(
-        f"data: {len(labels)} training and {len(source.labels('test'))} test images, "
+        f"data: {len(source.usable('train'))} training and {len(source.usable('test'))} test "
+        "images, "
         f"{smallest} or more a task"
     )
 

@@ -15,6 +15,7 @@ from pipeline.collapse import rankme
 from pipeline.components import load_class
 from pipeline.data.augment import Augment
 from pipeline.data.source import Part, Source
+from pipeline.data.splits import class_names, shared_test
 from pipeline.device import Device, choose_device
 from pipeline.errors import RunError
 from pipeline.evaluation.accuracy import task_agnostic, task_aware
@@ -45,12 +46,22 @@ class Examples:
     Attributes:
         features: float32 ``(N, F)``.
         labels: ``(N,)``.
-        tasks: the task that each image belongs to, from 1, ``(N,)``.
+        tasks: the task that each image belongs to, from 1, ``(N,)``; 1 where all tasks share
+            the images.
+        shared: whether they do.
     """
 
     features: Tensor
     labels: Tensor
     tasks: Tensor
+    shared: bool
+
+    def of(self, task: int) -> Examples:
+        """Return those of one task."""
+        if self.shared:
+            return self
+        chosen = self.tasks == task
+        return Examples(self.features[chosen], self.labels[chosen], self.tasks[chosen], False)
 
 
 def run(task: int, device: Device) -> None:
@@ -83,7 +94,6 @@ def run(task: int, device: Device) -> None:
             raise RunError(f"{layout.state(task)}, probe {name}: {error}") from error
         seconds[name] = time.monotonic() - started
     accuracy = part(part(probes, cast(str, slot["headline"])), "task_agnostic")
-    numbers = range(1, len(splits) + 1)
     write_json(
         layout.evaluation(task),
         {
@@ -92,7 +102,7 @@ def run(task: int, device: Device) -> None:
             "headline": slot["headline"],
             "accuracy": accuracy,
             "probes": probes,
-            "rank": {str(n): rankme(test.features[test.tasks == n].cpu()) for n in numbers},
+            "rank": _ranks(test, len(splits)),
             "images": {"train": len(train.labels), "test": len(test.labels)},
         },
     )
@@ -127,31 +137,55 @@ def _examples(
     for split in splits:
         require_same_images(source, name, split)
     augment = Augment((), *normalisation(slot))
-    indices = [torch.tensor(cast(list[int], split[name])) for split in splits]
+    shared = name == "test" and shared_test(splits)
+    held_by = splits[:1] if shared else splits
+    indices = [torch.tensor(cast(list[int], split[name])) for split in held_by]
     tasks = [torch.full_like(held, number) for number, held in enumerate(indices, start=1)]
     chosen = torch.cat(indices)
     images = torch.from_numpy(source.images(name)[chosen.numpy()])
     labels = torch.from_numpy(source.labels(name).astype("int64"))[chosen]
     features = extract(backbone, images, augment.normalise)
     where = features.device
-    return Examples(features, labels.to(where), torch.cat(tasks).to(where))
+    return Examples(features, labels.to(where), torch.cat(tasks).to(where), shared)
+
+
+def _ranks(test: Examples, num_tasks: int) -> Json:
+    """Return the effective rank of the features of each task's test images."""
+    different = 1 if test.shared else num_tasks
+    ranks = [rankme(test.of(number).features.cpu()) for number in range(1, different + 1)]
+    return {str(number): ranks[min(number, different) - 1] for number in range(1, num_tasks + 1)}
 
 
 def _accuracies(
     spec: Json, slot: Json, train: Examples, test: Examples, splits: list[Json]
 ) -> Json:
-    """Return a probe's accuracy on each task's test images, in percent, both ways."""
+    """Return a probe's accuracy on each task's test images, in percent, both ways.
+
+    Task-aware is within the classes of the image's task; where tasks are domains, it is by a
+    classifier that learnt from the domain's training images alone.
+    """
     probe = cast(Probe, load_class(cast(str, spec["class"]))(**part(spec, "options")))
-    num_classes = len(cast(list[str], part(slot, "dataset")["classes"]))
-    random = generator(cast(int, slot["seed"]), probe.stream)
-    scores = probe.scores(train.features, train.labels, test.features, num_classes, random)
-    if not scores.isfinite().all():
-        raise RunError("it gave scores that are not finite; change its options")
+    num_classes = len(class_names(splits))
+
+    def scored(learnt: Examples, asked: Examples) -> Tensor:
+        random = generator(cast(int, slot["seed"]), probe.stream)
+        scores = probe.scores(learnt.features, learnt.labels, asked.features, num_classes, random)
+        if not scores.isfinite().all():
+            raise RunError("it gave scores that are not finite; change its options")
+        return scores
+
+    scores = scored(train, test)
     agnostic: Json = {}
     aware: Json = {}
     for number, split in enumerate(splits, start=1):
-        chosen = (test.tasks == number).to(scores.device)
-        ours, labels = scores[chosen], test.labels.to(scores.device)[chosen]
+        ours = scores if test.shared else scores[(test.tasks == number).to(scores.device)]
+        asked = test.of(number)
+        labels = asked.labels.to(scores.device)
         agnostic[str(number)] = task_agnostic(ours, labels)
-        aware[str(number)] = task_aware(ours, labels, cast(list[int], split["classes"]))
+        # A domain has all classes: to know it is to have learnt from its images alone.
+        aware[str(number)] = (
+            task_agnostic(scored(train.of(number), asked), labels)
+            if "domain" in split
+            else task_aware(ours, labels, cast(list[int], split["classes"]))
+        )
     return {"task_agnostic": agnostic, "task_aware": aware}

@@ -21,7 +21,15 @@ from pipeline.files import (
     write_text,
 )
 from pipeline.fingerprint import ROOT, code_fingerprint
-from pipeline.registry import BACKBONES, COMPOSITE, METHODS, PROBES, STRATEGIES
+from pipeline.registry import (
+    BACKBONES,
+    COMPOSITE,
+    METHODS,
+    PROBES,
+    STRATEGIES,
+    TRANSFORMATIONS,
+    TRANSFORMED,
+)
 
 TEMPLATES = ROOT / "pipeline" / "page" / "templates"
 VIEW_PARAMS = ("flip", "jitter", "grey", "blur", "solarize")
@@ -84,7 +92,7 @@ def require_current(params: Params, name: str) -> None:
 
 def _dataset(params: Params) -> Json:
     entry = dataset_entry(params)
-    return {
+    dataset: Json = {
         "name": params.dataset,
         "class": entry.path,
         "root": params.data.root,
@@ -95,6 +103,16 @@ def _dataset(params: Params) -> Json:
         "mean": list(entry.mean),
         "std": list(entry.std),
     }
+    if params.scenario == "domain":
+        domains = list(params.data.domains or TRANSFORMATIONS)
+        dataset["transformed"] = {"class": TRANSFORMED, "domains": domains}
+    return dataset
+
+
+def _data_modules(params: Params) -> list[str]:
+    """Return the modules that read the images."""
+    made = [TRANSFORMED.partition(":")[0]] if params.scenario == "domain" else []
+    return [dataset_entry(params).module, *made]
 
 
 def _backbone(params: Params) -> Json:
@@ -122,14 +140,17 @@ def _json_value(value: object) -> JsonValue:
 
 
 def _prepare(params: Params) -> Json:
-    return {
+    slot: Json = {
         "dataset": _dataset(params),
         "scenario": params.scenario,
         "num_tasks": params.num_tasks,
         "split_seed": params.split_seed,
         "slots": layout.MAX_TASKS,
-        "code": code_fingerprint("pipeline.stages.prepare", dataset_entry(params).module),
+        "code": code_fingerprint("pipeline.stages.prepare", *_data_modules(params)),
     }
+    if params.scenario == "class" and params.class_order is not None:
+        slot["class_order"] = list(params.class_order)
+    return slot
 
 
 def _init(params: Params) -> Json:
@@ -145,7 +166,7 @@ def _train(params: Params, task: int, previous: str) -> Json:
     method = METHODS[params.method]
     modules = [
         "pipeline.stages.train",
-        dataset_entry(params).module,
+        *_data_modules(params),
         BACKBONES[params.backbone.name].module,  # type: ignore[attr-defined]
         method.module,
     ]
@@ -213,7 +234,7 @@ def _evaluate(params: Params, task: int, made_by: str) -> Json:
     names: list[str] = params.evaluation.probes  # type: ignore[attr-defined]
     modules = (
         "pipeline.stages.evaluate",
-        dataset_entry(params).module,
+        *_data_modules(params),
         BACKBONES[params.backbone.name].module,  # type: ignore[attr-defined]
         *(PROBES[name].module for name in names),
     )
@@ -242,7 +263,7 @@ def _sample_views(params: Params) -> Json:
         "dataset": _dataset(params),
         "views": _views(params),
         "num_tasks": params.num_tasks,
-        "code": code_fingerprint("pipeline.stages.views", dataset_entry(params).module),
+        "code": code_fingerprint("pipeline.stages.views", *_data_modules(params)),
     }
 
 
@@ -250,7 +271,6 @@ def _report(params: Params, evaluations: list[str], views: str) -> Json:
     return {
         "evaluations": evaluations,
         "views": views,
-        "class_names": list(dataset_entry(params).classes),
         "templates": {path.name: file_digest(path) for path in sorted(TEMPLATES.iterdir())},
         "params": _json(params.model_dump(exclude_none=True)),
         "code": code_fingerprint("pipeline.stages.report"),

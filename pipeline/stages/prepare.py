@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
 
 from pipeline import layout
-from pipeline.data.tasks import class_incremental
-from pipeline.errors import DataError
+from pipeline.data.scenarios import Cut, Task, divide
+from pipeline.data.source import PARTS, Part, Source
 from pipeline.files import Json, digest, write_json
+from pipeline.reporting.holdings import Holding, holdings, remarks
 from pipeline.stages.slots import open_source, part, require_slot
 
 logger = logging.getLogger(__name__)
@@ -20,42 +22,69 @@ def run() -> None:
     """Write data/splits/task_1.json and on; slots above num_tasks hold ``null``.
 
     Raises:
-        DataError: images or labels are missing or damaged, or a task would be empty.
+        DataError: images or labels are missing or damaged, or cannot be cut as planned.
     """
     slot = require_slot("prepare")
     source = open_source(slot)
-    dataset = part(slot, "dataset")
-    names = cast(list[str], dataset["classes"])
-    fingerprints = {"train": source.fingerprint("train"), "test": source.fingerprint("test")}
-    labels = {"train": source.labels("train"), "test": source.labels("test")}
-    groups = class_incremental(
-        len(names), cast(int, slot["num_tasks"]), cast(int, slot["split_seed"])
-    )
-    splits: list[Json | None] = []
-    for task, classes in enumerate(groups, start=1):
-        split: Json = {
-            "task": task,
-            "scenario": slot["scenario"],
-            "dataset": dataset["name"],
-            "classes": list(classes),
-            "class_names": [names[label] for label in classes],
-            "fingerprint": dict(fingerprints),
-        }
-        for name, values in labels.items():
-            chosen = np.flatnonzero(np.isin(values, classes))
-            if len(chosen) == 0:
-                raise DataError(f"{source.root}: the {name} part has no image of task {task}")
-            split[name] = chosen.tolist()
-        splits.append(split)
-        logger.info(
-            "task %d: %s (%d training, %d test images)",
-            task,
-            ", ".join(names[label] for label in classes),
-            len(cast(list[int], split["train"])),
-            len(cast(list[int], split["test"])),
-        )
-    splits += [None] * (cast(int, slot["slots"]) - len(splits))
-    for task, content in enumerate(splits, start=1):
-        write_json(layout.split(task), content)
+    tasks = divide(cast(str, slot["scenario"]), source, cut(slot))
+    about = _about(slot, source)
+    splits = [_split(number, task, source, about) for number, task in enumerate(tasks, start=1)]
+    for held in holdings(splits):
+        logger.info(_line(held))
+    for remark in remarks(splits):
+        logger.info(remark)
+    for task in range(1, cast(int, slot["slots"]) + 1):
+        write_json(layout.split(task), splits[task - 1] if task <= len(splits) else None)
     # Apart from the tasks' files: a param that moves no image must not train them again.
     write_json(layout.SPLIT_ORIGIN, {"plan": digest(slot)})
+
+
+def cut(slot: Json) -> Cut:
+    """Return how the plan says that the data set is cut."""
+    return Cut(
+        cast(int, slot["num_tasks"]),
+        cast(int, slot["split_seed"]),
+        cast(Sequence[str | int] | None, slot.get("class_order")),
+    )
+
+
+def _about(slot: Json, source: Source) -> Json:
+    """Return what all splits say."""
+    about: Json = {
+        "scenario": slot["scenario"],
+        "dataset": part(slot, "dataset")["name"],
+        "fingerprint": {name: source.fingerprint(name) for name in PARTS},
+    }
+    skipped: Json = {name: len(source.bad(name)) for name in PARTS}
+    if any(skipped.values()):
+        about["skipped"] = skipped
+    if source.note:
+        about["note"] = source.note
+    return about
+
+
+def _split(number: int, task: Task, source: Source, about: Json) -> Json:
+    names = source.class_names()
+    split: Json = {
+        **about,
+        "task": number,
+        "classes": task.classes,
+        "class_names": [names[label] for label in task.classes],
+        "counts": {name: _counts(name, task, source) for name in PARTS},
+    }
+    split |= {name: images.tolist() for name, images in task.images.items()}
+    if task.domain is not None:
+        split["domain"] = task.domain
+    return split
+
+
+def _counts(name: Part, task: Task, source: Source) -> Json:
+    """Return the number of images of each class, and of all."""
+    names, images = source.class_names(), task.images[name]
+    labels = source.labels(name)[images]
+    each = np.bincount(labels[labels >= 0], minlength=len(names))
+    return {"all": len(images), "classes": {names[n]: int(each[n]) for n in task.classes}}
+
+
+def _line(held: Holding) -> str:
+    return f"task {held.task}: {held.name} ({held.train} training, {held.test} test images)"

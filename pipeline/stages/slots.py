@@ -96,8 +96,12 @@ def require_same_images(source: Source, name: Part, split: Json) -> None:
 def open_source(slot: Json) -> Source:
     """Return the data set of a slot; reads nothing yet."""
     dataset = part(slot, "dataset")
-    source = load_class(cast(str, dataset["class"]))
-    return cast(Source, source(Path(cast(str, dataset["root"])), dataset["full"]))
+    root = Path(cast(str, dataset["root"]))
+    source = load_class(cast(str, dataset["class"]))(root, dataset["full"], dataset["classes"])
+    if "transformed" in dataset:
+        given = part(dataset, "transformed")
+        source = load_class(cast(str, given["class"]))(source, given["domains"])
+    return cast(Source, source)
 
 
 def normalisation(slot: Json) -> tuple[int, list[float], list[float]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -127,7 +128,7 @@ def _images(source: Source, task: int, at_least: int = 1) -> Tensor:
     """Return a task's training images, uint8 ``(N, C, H, W)``."""
     split = read_split(task)
     require_same_images(source, "train", split)
-    images = torch.from_numpy(source.images("train")[cast(list[int], split["train"])])
+    images = torch.from_numpy(source.images("train")[np.array(split["train"])])
     if len(images) < at_least:
         raise DataError(
             f"task {task} has {len(images)} images, fewer than train.batch_size "

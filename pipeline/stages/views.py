@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import numpy as np
 import torch
 
 from pipeline import layout
@@ -38,7 +39,7 @@ def run() -> None:
         split = read_split(task)
         require_same_images(source, "train", split)
         held = cast(list[int], split["train"])[: per_task(num_tasks)]
-        images = torch.from_numpy(source.images("train")[held])
+        images = torch.from_numpy(source.images("train")[np.array(held)])
         # Not from the run's seed: another seed shows nothing new.
         strips.append(task_strip(augment, images, generator(0, "sample views", task)))
     write_bytes(layout.VIEWS, sheet_png(strips, dump_json({"plan": digest(slot)})))

@@ -1,0 +1,56 @@
+"""Data sets that fit into memory as bytes."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.data.source import Bytes, Part, Source
+
+
+class ArraySource(Source):
+    """A data set that is read whole. Reading it imports no torch.
+
+    Args:
+        root: the folder that holds it.
+        full: all of it instead of the subset that comes with the project.
+        classes: the names of the classes, by label.
+    """
+
+    def __init__(self, root: Path, full: bool, classes: Sequence[str] = ()) -> None:
+        super().__init__(root)
+        self.full = full
+        self.classes = classes
+
+    @abstractmethod
+    def _read(self, part: Part) -> tuple[Bytes, Bytes]:
+        """Return the images, ``(N, C, H, W)``, and the label of each, ``(N,)``.
+
+        Raises:
+            DataError: files are missing or damaged.
+        """
+
+    @functools.cache  # noqa: B019 - a source lives as long as its stage
+    def _once(self, part: Part) -> tuple[Bytes, Bytes]:
+        return self._read(part)
+
+    def class_names(self) -> Sequence[str]:
+        """Return the names of the classes, by label."""
+        return self.classes
+
+    def labels(self, part: Part) -> Bytes:
+        """Return the label of each image, ``(N,)``."""
+        return self._once(part)[1]
+
+    def images(self, part: Part) -> Bytes:
+        """Return the images, ``(N, C, H, W)``, in the order of the labels."""
+        return self._once(part)[0]
+
+    @functools.cache  # noqa: B019 - as above
+    def fingerprint(self, part: Part) -> str:
+        """Return the SHA-256 of the images and labels of a part."""
+        images, labels = self._once(part)
+        return hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
