@@ -62,12 +62,26 @@ class Data(Section):
     Attributes:
         root: the folder that holds them.
         full: all of the data set instead of the subset.
-        domains: the domains of scenario: domain, in their order; None: the data set's own.
+        domains: which domains, in the order of scenario: domain; None: the data set's own.
+        image_size: of a data set of files, in pixels; None: the data set's own.
+        store: of files: decode them once, or each time they are read.
+        workers: of files: threads that decode and processes that read.
+        on_bad_image: of files that cannot be read.
+        holdout: share of each class to test on, where there is no test part.
+        class_list: a file of the classes to take; see ``pipeline.data.imagenet100``.
+        labelled_root: what evaluation uses where the images have no labels.
     """
 
     root: Annotated[str, Field(min_length=1)]
     full: bool
     domains: Annotated[list[str], Field(min_length=1)] | None
+    image_size: Annotated[int, Field(ge=8, le=2048)] | None
+    store: Literal["cache", "stream"]
+    workers: Annotated[int, Field(ge=0, le=256)]
+    on_bad_image: Literal["error", "skip"]
+    holdout: Annotated[float, Field(gt=0, lt=1)]
+    class_list: str | None
+    labelled_root: str | None
 
 
 class AugmentParams(Section):
@@ -259,7 +273,7 @@ def _stream_fits(params: Params, dataset: Dataset) -> None:
         )
     if params.scenario == "class" and classes and params.class_order is not None:
         given_order(params.class_order, dataset.classes)
-    if params.scenario == "domain":
+    if params.scenario == "domain" and not dataset.files:
         domains = params.data.domains or TRANSFORMATIONS
         for name in domains:
             if domains.count(name) > 1:

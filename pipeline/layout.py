@@ -17,6 +17,7 @@ FEATURES = Path("data/features")
 VIEWS = Path("data/views.png")
 REPORTS = Path("reports")
 PRESETS = Path("presets")
+STORES = Path(".scratch/images")  # in the main checkout, also for queued experiments
 
 
 def plan(slot: str) -> Path:

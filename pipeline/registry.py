@@ -61,9 +61,11 @@ class Dataset(Component):
     Attributes:
         classes: the names of the classes, by label.
         channels: channels of its images.
-        image_size: height and width of its images in pixels.
+        image_size: height and width of its images in pixels; of files, unless params say
+            otherwise.
         mean: mean of each channel of the training images, scaled to [0, 1].
         std: their standard deviation.
+        files: whether it is image files, whose classes are known once they are looked at.
     """
 
     classes: tuple[str, ...] = ()
@@ -71,6 +73,7 @@ class Dataset(Component):
     image_size: int = 32
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    files: bool = False
 
 
 METHODS = {
@@ -244,6 +247,13 @@ BACKBONES = {
 TRANSFORMED = "pipeline.data.transformed:Transformed"
 TRANSFORMATIONS = ("plain", "inverted", "rotated", "blurred", "faded")
 
+
+def _files(path: str, summary: str, image_size: int) -> Dataset:
+    """Return a data set of image files, normalised as ImageNet is."""
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    return Dataset(path, summary, image_size=image_size, mean=mean, std=std, files=True)
+
+
 DATASETS = {
     "fashion_mnist": Dataset(
         "pipeline.data.fashion_mnist:FashionMNIST",
@@ -306,5 +316,34 @@ DATASETS = {
         image_size=32,
         mean=(0.5071, 0.4865, 0.4409),
         std=(0.2673, 0.2564, 0.2762),
+    ),
+    "mnist": Dataset(
+        "pipeline.data.mnist:MNIST",
+        "28×28 handwritten digits; fetched by torchvision",
+        classes=tuple("0123456789"),
+        channels=1,
+        image_size=28,
+        mean=(0.1307,),
+        std=(0.3081,),
+    ),
+    "tiny_imagenet": _files(
+        "pipeline.data.tiny_imagenet:TinyImageNet",
+        "64×64 photographs of 200 kinds of things, from its unpacked archive",
+        64,
+    ),
+    "imagenet100": _files(
+        "pipeline.data.imagenet100:ImageNet100",
+        "100 classes of an ImageNet folder, named by data.class_list",
+        224,
+    ),
+    "domainnet": _files(
+        "pipeline.data.domainnet:DomainNet",
+        "345 classes as photographs, sketches, paintings, ...: six domains",
+        224,
+    ),
+    "image_folder": _files(
+        "pipeline.data.image_folder:ImageFolder",
+        "any folder: class folders, domain/class folders, or images without labels",
+        224,
     ),
 }

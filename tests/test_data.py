@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch.utils.data import BatchSampler, DataLoader
 
-from pipeline.data.batches import EpochShuffle, training_batches
+from pipeline.data.batches import EpochShuffle, Images, training_batches
 from pipeline.data.fashion_mnist import FashionMNIST
 from pipeline.data.idx import read_idx
 from pipeline.data.source import Part
@@ -242,7 +242,7 @@ def loader(
     count: int = 23, size: int = 5, seed: int = 0, task: int = 1
 ) -> DataLoader[torch.Tensor]:
     images = torch.arange(count, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 4, 4)
-    return training_batches(images, size, seed, task)
+    return training_batches(Images(images.numpy(), np.arange(count)), size, seed, task)
 
 
 def orders(batches: DataLoader[torch.Tensor], epochs: int = 4) -> Iterator[list[int]]:

@@ -158,10 +158,10 @@ def test_the_registry_lists_the_options_that_the_class_takes(name: str, entry: C
 
 
 @pytest.mark.parametrize(("name", "entry"), list(DATASETS.items()))
-def test_data_sets_take_a_root_whether_they_are_full_and_their_classes(
-    name: str, entry: Component
-) -> None:
-    assert list(inspect.signature(load_class(entry.path)).parameters) == ["root", "full", "classes"]
+def test_data_sets_take_what_open_source_gives_them(name: str, entry: Component) -> None:
+    assert isinstance(entry, Dataset)
+    wanted = ["root", "options", "reading"] if entry.files else ["root", "full", "classes"]
+    assert list(inspect.signature(load_class(entry.path)).parameters) == wanted
 
 
 @pytest.mark.parametrize(("name", "entry"), list(DATASETS.items()))
@@ -171,7 +171,8 @@ def test_data_sets_have_a_mean_and_a_deviation_for_each_channel(
     assert isinstance(entry, Dataset)
     assert len(entry.mean) == len(entry.std) == entry.channels
     assert all(0 < value < 1 for value in (*entry.mean, *entry.std))
-    assert len(set(entry.classes)) == len(entry.classes) > 1
+    assert len(set(entry.classes)) == len(entry.classes)
+    assert (len(entry.classes) > 1) is not entry.files
 
 
 def test_every_method_and_strategy_file_is_in_the_registry() -> None:

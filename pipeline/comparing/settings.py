@@ -9,10 +9,12 @@ from itertools import chain
 from typing import cast
 
 from pipeline.files import Json, JsonValue
-from pipeline.registry import METHODS, STRATEGIES, Component
+from pipeline.registry import DATASETS, METHODS, STRATEGIES, Component
 
 # What compare sets side by side, and where the images are (their digest says which they are).
-NOT_SETTINGS = frozenset({"method", "strategy", "seed", "data.root"})
+NOT_SETTINGS = frozenset({"method", "strategy", "seed", "data.root", "data.store", "data.workers"})
+# What only a data set of image files has.
+OF_FILES = frozenset({"image_size", "on_bad_image", "holdout", "class_list", "labelled_root"})
 
 Values = dict[str, str]
 
@@ -46,6 +48,10 @@ def settings(params: Json) -> Settings:
     }
     shared["backbone"] = _only_chosen(shared.get("backbone"), "name")
     shared["evaluation"] = _only_chosen(shared.get("evaluation"), "headline")
+    dataset = DATASETS.get(cast(str, params.get("dataset")))
+    data = shared.get("data")
+    if isinstance(data, dict) and dataset is not None and not dataset.files:
+        shared["data"] = {key: value for key, value in data.items() if key not in OF_FILES}
     shared["train"] = _without_other_optimisers(shared.get("train"))
     return Settings(
         {key: text for key, text in _flat(shared, "") if key not in NOT_SETTINGS},

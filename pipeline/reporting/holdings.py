@@ -88,6 +88,9 @@ def remarks(splits: Sequence[Json]) -> list[str]:
     if "note" in splits[0]:
         said.append(cast(str, splits[0]["note"]))
     if "skipped" in splits[0]:
-        counts = " and ".join(f"{n} {part}" for part, n in cast(Json, splits[0]["skipped"]).items())
-        said.append(f"Images that cannot be read, left out of the whole data set: {counts}.")
+        skipped = cast(Json, splits[0]["skipped"])
+        said.append(
+            f"Left out of the whole data set, as they cannot be read: {skipped['train']} training "
+            f"and {skipped['test']} test images."
+        )
     return said

@@ -52,6 +52,7 @@ class Results:
         splits: what each task holds.
         epochs: one row an epoch of all tasks: task, epoch, step, loss terms, spread and rank
             of the projections, learning rate.
+        class_names: of the test images, by label.
         timings: seconds, steps, device, precision, passes and bytes of each task's training.
     """
 
@@ -64,6 +65,7 @@ class Results:
     splits: list[Json]
     epochs: list[dict[str, str]]
     timings: list[Json]
+    class_names: Sequence[str] = ()
 
     @property
     def num_tasks(self) -> int:
@@ -191,6 +193,7 @@ def read_results(params: Json, evaluations: Sequence[str]) -> Results:
         splits=splits,
         epochs=epochs,
         timings=[_required(layout.timing(t), f"run `cassle train {t}` first") for t in trained],
+        class_names=cast(list[str], found[0]["class_names"]),
     )
 
 

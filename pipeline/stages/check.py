@@ -29,9 +29,11 @@ def run(params: Params, device: Device) -> None:
 
 def _check_data(params: Params) -> None:
     """Check that the images are there and that each task has enough of them."""
-    slot = resolve(params)["prepare"]
+    slots = resolve(params)
+    slot, reading = slots["prepare"], slots["reading"]
     assert slot is not None, "the plan has no prepare slot"
-    source = open_source(slot)
+    assert reading is not None, "the plan does not say how to read"
+    source = open_source(slot, {**reading, "look": False})
     if not source.present():
         print(f"data: the full set is not unpacked in {source.root} yet; prepare will see to it")
         return

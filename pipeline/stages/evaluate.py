@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,13 +16,14 @@ from pipeline import layout
 from pipeline.collapse import rankme
 from pipeline.components import load_class
 from pipeline.data.augment import Augment
+from pipeline.data.batches import Images, ordered_batches
 from pipeline.data.source import Part, Source
 from pipeline.data.splits import class_names, shared_test
 from pipeline.device import Device, choose_device
-from pipeline.errors import RunError
+from pipeline.errors import DataError, RunError
 from pipeline.evaluation.accuracy import task_agnostic, task_aware
 from pipeline.evaluation.base import Probe
-from pipeline.evaluation.features import extract
+from pipeline.evaluation.features import BATCH, extract
 from pipeline.files import Json, digest, write_json
 from pipeline.models.backbone import Backbone
 from pipeline.seeding import generator
@@ -77,7 +80,7 @@ def run(task: int, device: Device) -> None:
     where = choose_device(device)
     backbone = _backbone(slot, task).to(str(where), memory_format=torch.channels_last)  # type: ignore[call-overload]
     splits = [read_split(number) for number in range(1, cast(int, slot["num_tasks"]) + 1)]
-    source = open_source(slot)
+    source = _labelled(slot, splits)
     started = time.monotonic()
     train, test = (_examples(slot, backbone, source, splits, name) for name in ("train", "test"))
     if not (train.features.isfinite().all() and test.features.isfinite().all()):
@@ -89,7 +92,7 @@ def run(task: int, device: Device) -> None:
     for spec in cast(list[Json], slot["probes"]):
         name, started = cast(str, spec["name"]), time.monotonic()
         try:
-            probes[name] = _accuracies(spec, slot, train, test, splits)
+            probes[name] = _accuracies(spec, slot, train, test, splits, source.class_names())
         except RunError as error:
             raise RunError(f"{layout.state(task)}, probe {name}: {error}") from error
         seconds[name] = time.monotonic() - started
@@ -100,6 +103,7 @@ def run(task: int, device: Device) -> None:
             "after_task": task,
             "plan": digest(slot),
             "headline": slot["headline"],
+            "class_names": list(source.class_names()),
             "accuracy": accuracy,
             "probes": probes,
             "rank": _ranks(test, len(splits)),
@@ -130,23 +134,47 @@ def _backbone(slot: Json, task: int) -> Backbone:
     return backbone
 
 
+def _labelled(slot: Json, splits: list[Json]) -> Source:
+    """Return the images that the probes learn from and are asked about.
+
+    Raises:
+        DataError: they have no labels.
+    """
+    if "labelled" not in slot:
+        if not class_names(splits):
+            raise DataError(
+                "labels are missing, and evaluation needs them: no task's images have any; name "
+                "a folder of class folders as data.labelled_root (or train alone, with `dvc repro "
+                "train`, and take the network away with `cassle export`)"
+            )
+        return open_source(slot)
+    source = open_source({"dataset": slot["labelled"]})
+    source.require_classes()
+    if not source.class_names():
+        raise DataError(f"data.labelled_root: {source.root} has no class folders, so no labels")
+    return source
+
+
 def _examples(
     slot: Json, backbone: Backbone, source: Source, splits: list[Json], name: Part
 ) -> Examples:
     """Return the features of all tasks' images, on the backbone's device."""
-    for split in splits:
-        require_same_images(source, name, split)
     augment = Augment((), *normalisation(slot))
     shared = name == "test" and shared_test(splits)
-    held_by = splits[:1] if shared else splits
-    indices = [torch.tensor(cast(list[int], split[name])) for split in held_by]
-    tasks = [torch.full_like(held, number) for number, held in enumerate(indices, start=1)]
-    chosen = torch.cat(indices)
-    images = torch.from_numpy(source.images(name)[chosen.numpy()])
-    labels = torch.from_numpy(source.labels(name).astype("int64"))[chosen]
-    features = extract(backbone, images, augment.normalise)
+    if "labelled" in slot:
+        places = [source.usable(name)]
+    else:
+        for split in splits:
+            require_same_images(source, name, split)
+        places = [np.array(split[name], np.int64) for split in (splits[:1] if shared else splits)]
+    tasks = [np.full_like(held, number) for number, held in enumerate(places, start=1)]
+    chosen = np.concatenate(places)
+    images = Images(source.images(name), chosen, source.workers(name))
+    labels = torch.from_numpy(source.labels(name)[chosen].astype("int64"))
+    features = extract(backbone, ordered_batches(images, BATCH), augment.normalise)
     where = features.device
-    return Examples(features, labels.to(where), torch.cat(tasks).to(where), shared)
+    of_tasks = torch.from_numpy(np.concatenate(tasks))
+    return Examples(features, labels.to(where), of_tasks.to(where), shared)
 
 
 def _ranks(test: Examples, num_tasks: int) -> Json:
@@ -157,7 +185,12 @@ def _ranks(test: Examples, num_tasks: int) -> Json:
 
 
 def _accuracies(
-    spec: Json, slot: Json, train: Examples, test: Examples, splits: list[Json]
+    spec: Json,
+    slot: Json,
+    train: Examples,
+    test: Examples,
+    splits: list[Json],
+    names: Sequence[str],
 ) -> Json:
     """Return a probe's accuracy on each task's test images, in percent, both ways.
 
@@ -165,7 +198,7 @@ def _accuracies(
     classifier that learnt from the domain's training images alone.
     """
     probe = cast(Probe, load_class(cast(str, spec["class"]))(**part(spec, "options")))
-    num_classes = len(class_names(splits))
+    num_classes = len(names)
 
     def scored(learnt: Examples, asked: Examples) -> Tensor:
         random = generator(cast(int, slot["seed"]), probe.stream)

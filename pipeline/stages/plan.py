@@ -8,6 +8,8 @@ Slots above num_tasks hold ``null``.
 
 from __future__ import annotations
 
+from typing import cast
+
 from pipeline import layout
 from pipeline.config import Params, dataset_entry, options
 from pipeline.errors import RunError
@@ -24,6 +26,7 @@ from pipeline.fingerprint import ROOT, code_fingerprint
 from pipeline.registry import (
     BACKBONES,
     COMPOSITE,
+    DATASETS,
     METHODS,
     PROBES,
     STRATEGIES,
@@ -32,6 +35,7 @@ from pipeline.registry import (
 )
 
 TEMPLATES = ROOT / "pipeline" / "page" / "templates"
+FILE_OPTIONS = ("on_bad_image", "holdout", "class_list", "domains")
 VIEW_PARAMS = ("flip", "jitter", "grey", "blur", "solarize")
 
 
@@ -48,6 +52,7 @@ def resolve(params: Params) -> dict[str, Json | None]:
         within = task <= last
         made_by = slots["init" if task == 0 else f"train_{task}"]
         slots[f"evaluate_{task}"] = _evaluate(params, task, digest(made_by)) if within else None
+    slots["reading"] = {"store": params.data.store, "workers": params.data.workers}
     slots["views"] = _sample_views(params)
     evaluations = [slots[f"evaluate_{task}"] for task in range(last + 1)]
     slots["report"] = _report(
@@ -103,6 +108,10 @@ def _dataset(params: Params) -> Json:
         "mean": list(entry.mean),
         "std": list(entry.std),
     }
+    if entry.files:
+        size = params.data.image_size or entry.image_size
+        files = params.data.model_dump(include=set(FILE_OPTIONS)) | {"image_size": size}
+        return dataset | {"full": True, "image_size": size, "files": _json(files)}
     if params.scenario == "domain":
         domains = list(params.data.domains or TRANSFORMATIONS)
         dataset["transformed"] = {"class": TRANSFORMED, "domains": domains}
@@ -111,8 +120,24 @@ def _dataset(params: Params) -> Json:
 
 def _data_modules(params: Params) -> list[str]:
     """Return the modules that read the images."""
-    made = [TRANSFORMED.partition(":")[0]] if params.scenario == "domain" else []
-    return [dataset_entry(params).module, *made]
+    entry = dataset_entry(params)
+    made = [TRANSFORMED.partition(":")[0]] if "transformed" in _dataset(params) else []
+    return [entry.module, *made]
+
+
+def _labelled(params: Params) -> Json:
+    """Return the folder that evaluation uses where the images have no labels."""
+    folder = DATASETS["image_folder"]
+    dataset = _dataset(params)
+    files = {**cast(Json, dataset["files"]), "domains": None, "class_list": None}
+    labelled: Json = {
+        **dataset,
+        "name": "image_folder",
+        "class": folder.path,
+        "root": params.data.labelled_root,
+        "files": files,
+    }
+    return {"labelled": labelled}
 
 
 def _backbone(params: Params) -> Json:
@@ -232,9 +257,11 @@ def _views(params: Params) -> list[JsonValue]:
 
 def _evaluate(params: Params, task: int, made_by: str) -> Json:
     names: list[str] = params.evaluation.probes  # type: ignore[attr-defined]
+    uses_labelled = dataset_entry(params).files and params.data.labelled_root is not None
     modules = (
         "pipeline.stages.evaluate",
         *_data_modules(params),
+        *([DATASETS["image_folder"].module] if uses_labelled else []),
         BACKBONES[params.backbone.name].module,  # type: ignore[attr-defined]
         *(PROBES[name].module for name in names),
     )
@@ -255,6 +282,7 @@ def _evaluate(params: Params, task: int, made_by: str) -> Json:
         "headline": params.evaluation.headline,  # type: ignore[attr-defined]
         "state": made_by,
         "code": code_fingerprint(*modules),
+        **(_labelled(params) if uses_labelled else {}),
     }
 
 

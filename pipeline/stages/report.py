@@ -13,7 +13,6 @@ from rich.console import Console
 
 from pipeline import layout
 from pipeline.comparing.runs import read_run, run_json
-from pipeline.data.splits import class_names
 from pipeline.files import Json, write_csv, write_json, write_text
 from pipeline.layout import REPORTS
 from pipeline.page.against import require_same_tasks
@@ -87,7 +86,7 @@ def _extras(slot: Json, results: Results, revision: str) -> Extras:
     last = len(evaluations) - 1
     return Extras(
         revision=revision,
-        class_names=class_names(results.splits),
+        class_names=results.class_names,
         state_bytes=[path.stat().st_size if path.is_file() else None for path in states],
         view_strips=read_view_strips(layout.VIEWS, results.num_tasks, cast(str, slot["views"])),
         features=read_features(last, evaluations[last], f"run `cassle evaluate {last}` first"),

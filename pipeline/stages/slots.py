@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pipeline import layout
 from pipeline.components import load_class
+from pipeline.data.file_options import FileOptions, Reading
 from pipeline.data.source import Part, Source
 from pipeline.errors import DataError, RunError
 from pipeline.files import Json, file_digest, read_json, write_text
@@ -93,11 +95,23 @@ def require_same_images(source: Source, name: Part, split: Json) -> None:
         )
 
 
-def open_source(slot: Json) -> Source:
-    """Return the data set of a slot; reads nothing yet."""
+def open_source(slot: Json, reading: Json | None = None) -> Source:
+    """Return the data set of a slot; reads nothing yet.
+
+    Args:
+        slot: of the plan.
+        reading: how files are read; None: as the plan says. It is no dependency of a stage, as
+            it changes no image.
+    """
     dataset = part(slot, "dataset")
     root = Path(cast(str, dataset["root"]))
-    source = load_class(cast(str, dataset["class"]))(root, dataset["full"], dataset["classes"])
+    source = load_class(cast(str, dataset["class"]))
+    if "files" in dataset:
+        how = reading or require_slot("reading")
+        options = FileOptions(**part(dataset, "files"))  # type: ignore[arg-type]
+        scratch = Path(os.environ.get("DVC_ROOT", ".")) / layout.STORES
+        return cast(Source, source(root, options, Reading(**how, scratch=scratch)))  # type: ignore[arg-type]
+    source = source(root, dataset["full"], dataset["classes"])
     if "transformed" in dataset:
         given = part(dataset, "transformed")
         source = load_class(cast(str, given["class"]))(source, given["domains"])

@@ -9,12 +9,13 @@ from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline import layout
 from pipeline.components import load_class
 from pipeline.data.augment import Augment
-from pipeline.data.batches import training_batches
+from pipeline.data.batches import Images, training_batches
 from pipeline.data.source import Source
 from pipeline.device import Device, choose_device, choose_precision
 from pipeline.errors import DataError, StateError
@@ -51,8 +52,10 @@ def run(task: int, device: Device) -> None:
     previous = _previous_state(slot, task)
     batch_size = cast(int, part(slot, "train")["batch_size"])
     source = open_source(slot)
-    parts = [_images(source, number, batch_size) for number in _tasks(slot, task)]
-    past_images = _images(source, task - 1) if "strategies" in slot and task > 1 else None
+    parts = [_places(source, number, batch_size) for number in _tasks(slot, task)]
+    images = _images(source, np.concatenate(parts))
+    looks_back = "strategies" in slot and task > 1
+    past_images = _images(source, _places(source, task - 1)) if looks_back else None
     method = _method(slot, task, previous)
     augment = build_augment(slot)
     make_deterministic(where)
@@ -60,10 +63,10 @@ def run(task: int, device: Device) -> None:
     strategy = _strategy(slot, task, method, previous, past_images, augment, where)
     looked_back = time.monotonic() - started
     optimisation = _optimisation(slot)
-    counts = [len(images) for images in parts]
+    counts = [len(places) for places in parts]
     epochs = strategy.epochs(counts, batch_size, optimisation.epochs)
     optimisation = replace(optimisation, epochs=epochs)
-    loader = training_batches(torch.cat(parts), batch_size, cast(int, slot["seed"]), task)
+    loader = training_batches(images, batch_size, cast(int, slot["seed"]), task)
     learner = Learner(
         method, strategy, augment, optimisation, len(loader), cast(int, slot["seed"]), task
     )
@@ -124,17 +127,22 @@ def _previous_state(slot: Json, task: int) -> State:
     return load_state(layout.state(before), origin, f"run `{stage}` first (or `dvc repro`)")
 
 
-def _images(source: Source, task: int, at_least: int = 1) -> Tensor:
-    """Return a task's training images, uint8 ``(N, C, H, W)``."""
+def _places(source: Source, task: int, at_least: int = 1) -> NDArray[np.int64]:
+    """Return which of the training images a task holds, ``(N,)``."""
     split = read_split(task)
     require_same_images(source, "train", split)
-    images = torch.from_numpy(source.images("train")[np.array(split["train"])])
-    if len(images) < at_least:
+    places = np.array(split["train"], np.int64)
+    if len(places) < at_least:
         raise DataError(
-            f"task {task} has {len(images)} images, fewer than train.batch_size "
+            f"task {task} has {len(places)} images, fewer than train.batch_size "
             f"({at_least}); lower train.batch_size or num_tasks"
         )
-    return images
+    return places
+
+
+def _images(source: Source, places: NDArray[np.int64]) -> Images:
+    """Return training images, which are read as they are needed."""
+    return Images(source.images("train"), places, source.workers("train"))
 
 
 def _method(slot: Json, task: int, previous: State) -> Method:
@@ -157,7 +165,7 @@ def _strategy(
     task: int,
     method: Method,
     previous: State,
-    past_images: Tensor | None,
+    past_images: Images | None,
     augment: Augment,
     device: Device,
 ) -> Strategy:

@@ -20,6 +20,15 @@ class Generators(Protocol):
         """Return a new CPU generator, e.g. for ``("er", step)``."""
 
 
+class Readable(Protocol):
+    """Images that are read by their places; a tensor is one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, indices: Tensor, /) -> Tensor:
+        """Return the images at ``indices`` ``(B,)``, uint8 ``(B, C, H, W)``."""
+
+
 @dataclass(frozen=True)
 class TaskStart:
     """What a strategy may look at when a task begins.
@@ -29,7 +38,8 @@ class TaskStart:
         method: the network as the previous task left it. It is about to be trained: copy
             what has to stay as it was.
         carried: what the previous task's strategy carried; empty on task 2.
-        previous_images: the previous task's training images, uint8 ``(N, C, H, W)``.
+        previous_images: the previous task's training images, which need not be in memory:
+            read what is needed.
         augment: makes the views of a batch of uint8 images ``(N, C, H, W)``.
         normalise: makes a batch of uint8 images one normalised view, not augmented.
         batch_size: images a step.
@@ -40,7 +50,7 @@ class TaskStart:
     task: int
     method: Method
     carried: Mapping[str, Tensor]
-    previous_images: Tensor
+    previous_images: Readable
     augment: Callable[[Tensor, torch.Generator], Views]
     normalise: Callable[[Tensor], Tensor]
     batch_size: int

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.loading import require_names
-from pipeline.strategies.base import TaskStart
+from pipeline.strategies.base import Readable, TaskStart
 
 
 class Reservoir(nn.Module):
@@ -68,8 +68,8 @@ class Reservoir(nn.Module):
             )
         self.images, self.seen = images.clone(), seen.clone()
 
-    def insert(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Let images pass; some of them stay.
+    def insert(self, images: Readable, generator: torch.Generator) -> Tensor:
+        """Let images pass; some of them stay, and those alone are read.
 
         Args:
             images: uint8 ``(N, C, H, W)``.
@@ -88,9 +88,10 @@ class Reservoir(nn.Module):
         latest = torch.full((max(total, 1),), -1)
         latest.scatter_reduce_(0, place[stays], torch.arange(len(images))[stays], "amax")
         places = torch.nonzero(latest >= 0).squeeze(1)
-        held = images.new_zeros(total, *images.shape[1:])
+        fresh = images[latest[places]]
+        held = fresh.new_zeros(total, *fresh.shape[1:])
         held[: len(self.images)] = self.images
-        held[places] = images[latest[places]]
+        held[places] = fresh
         self.images = held
         self.seen = torch.tensor(seen + len(images))
         return places
