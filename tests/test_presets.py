@@ -22,7 +22,7 @@ from tests.tiny import task_start
 NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
 RECIPES = [
     f"{dataset}_{method}"
-    for dataset in ("cifar100", "imagenet100")
+    for dataset in ("cifar100", "cifar100_data", "imagenet100", "imagenet100_data", "domainnet")
     for method in METHODS
     if method != "simsiam"
 ]
