@@ -64,6 +64,8 @@ class Data(Section):
         full: all of the data set instead of the subset.
         domains: which domains, in the order of scenario: domain; None: the data set's own.
         image_size: of a data set of files, in pixels; None: the data set's own.
+        resize: of files: their shorter side in pixels, of which the central square is kept and
+            cropped to image_size; None: image_size.
         store: of files: decode them once, or each time they are read.
         workers: of files: threads that decode and processes that read.
         on_bad_image: of files that cannot be read.
@@ -76,6 +78,7 @@ class Data(Section):
     full: bool
     domains: Annotated[list[str], Field(min_length=1)] | None
     image_size: Annotated[int, Field(ge=8, le=2048)] | None
+    resize: Annotated[int, Field(ge=8, le=4096)] | None
     store: Literal["cache", "stream"]
     workers: Annotated[int, Field(ge=0, le=256)]
     on_bad_image: Literal["error", "skip"]
@@ -264,7 +267,12 @@ def _chosen(
 
 
 def _stream_fits(params: Params, dataset: Dataset) -> None:
-    """Check the scenario's params as far as can be said without looking at the images."""
+    """Check the stream's params as far as can be said without looking at the images."""
+    size = params.data.image_size or dataset.image_size
+    if dataset.files and params.data.resize is not None and params.data.resize < size:
+        raise ValueError(
+            f"data.resize must be at least data.image_size ({size}), got {params.data.resize}"
+        )
     classes = len(dataset.classes)
     if params.scenario == "class" and 0 < classes < params.num_tasks:
         raise ValueError(

@@ -13,7 +13,7 @@ from pipeline.data.file_options import FileOptions, Reading
 from tests.project import ROOT
 
 OPTIONS = {
-    "image_size": 16,
+    "resize": 16,
     "on_bad_image": "error",
     "holdout": 0.25,
     "class_list": None,

@@ -1,6 +1,6 @@
 """How fast image files are read, beside decoding them and nothing else.
 
-    python -m tests.reading_benchmark                 # 20,000 JPEGs of 256 pixels, read at 224
+    python -m tests.reading_benchmark                 # 20,000 JPEGs of 256 pixels
     python -m tests.reading_benchmark --count 2000
 
 Each row is a process of its own on the same files, which the system has in memory: images a
@@ -29,7 +29,7 @@ from PIL import Image
 from pipeline.data.file_options import FileOptions, Reading
 from pipeline.data.image_folder import ImageFolder
 
-CLASSES, SIDE, SIZE, BATCH = 10, 256, 224, 256
+CLASSES, SIDE, BATCH = 10, 256, 256
 
 
 def write_images(root: Path, count: int) -> None:
@@ -55,7 +55,7 @@ def write_images(root: Path, count: int) -> None:
 
 
 def source(place: Path, store: str, workers: int) -> ImageFolder:
-    options = FileOptions(SIZE, "error", 0.2, None, None)
+    options = FileOptions(SIDE, "error", 0.2, None, None)
     return ImageFolder(place / "images", options, Reading(store, workers, place / "scratch"))  # type: ignore[arg-type]
 
 
@@ -139,7 +139,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         write_images(Path(folder) / "images", given.count)
-        print(f"{given.count} JPEGs of {SIDE} pixels, read at {SIZE} by {given.workers} workers")
+        print(f"{given.count} JPEGs of {SIDE} pixels, by {given.workers} workers")
         bare = 0.0
         for step in STEPS:
             command = [

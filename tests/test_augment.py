@@ -229,3 +229,11 @@ def test_views_are_the_same_in_mixed_precision() -> None:
     for view, same in zip(found, expected, strict=True):
         assert view.dtype == torch.float32
         assert torch.equal(view, same)
+
+
+def test_what_is_not_augmented_is_the_centre_of_a_larger_image() -> None:
+    images = torch.randint(0, 256, (2, 1, 10, 9), dtype=torch.uint8)
+    found = Augment((), 6, [0.0], [1.0]).normalise(images)
+    torch.testing.assert_close(found, images[:, :, 2:8, 1:7].float() / 255)
+    whole = Augment((), 6, [0.0], [1.0]).normalise(images[:, :, 2:8, 1:7])
+    assert torch.equal(found, whole)

@@ -105,7 +105,7 @@ def test_grey_opaque_deep_and_turned_images_become_rgb_of_8_bits(root: Path) -> 
     exif = Image.Exif()
     exif[0x0112] = 6
     turned.save(root / "train" / "x" / "f_turned.png", exif=exif)
-    images = source(root, image_size=28).images("train")[np.arange(6)]
+    images = source(root, resize=28).images("train")[np.arange(6)]
     assert images.shape == (6, 3, 28, 28)
     for number in range(6):
         assert np.abs(images[number].astype(int) - grey).max() <= 1, number

@@ -128,3 +128,18 @@ def test_domains_of_files_are_evaluated_both_ways(project: Project) -> None:
     assert "| 1 | ink | 20 | 4 |" in report
     assert "A, domain-aware" in report
     assert "a check of the path" not in report
+
+
+def test_images_may_be_kept_larger_than_the_network_sees_them(project: Project) -> None:
+    tree(project.root / "photos", {"cat": 12, "dog": 12})
+    project.edit({"resize: null": "resize: 20"})
+    project.run_all(2)
+    stores = [path for path in layout.STORES.iterdir() if path.suffix == ".uint8"]
+    assert {path.stat().st_size for path in stores} == {3 * 20 * 20 * 20, 3 * 20 * 20 * 4}
+
+
+def test_images_kept_smaller_than_the_network_sees_them_are_refused(project: Project) -> None:
+    project.edit({"resize: null": "resize: 12"})
+    code, _, err = project.cassle("plan")
+    assert code == 2
+    assert "data.resize must be at least data.image_size (16), got 12" in err

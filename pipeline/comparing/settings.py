@@ -14,7 +14,9 @@ from pipeline.registry import DATASETS, METHODS, STRATEGIES, Component
 # What compare sets side by side, and where the images are (their digest says which they are).
 NOT_SETTINGS = frozenset({"method", "strategy", "seed", "data.root", "data.store", "data.workers"})
 # What only a data set of image files has.
-OF_FILES = frozenset({"image_size", "on_bad_image", "holdout", "class_list", "labelled_root"})
+OF_FILES = frozenset(
+    {"image_size", "resize", "on_bad_image", "holdout", "class_list", "labelled_root"}
+)
 
 Values = dict[str, str]
 

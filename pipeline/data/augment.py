@@ -115,8 +115,10 @@ class Augment:
             return tuple(self._view(scaled, recipe, generator) for recipe in self.recipes)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Return float ``(N, C, H, W)`` of uint8 images, normalised, not augmented."""
-        return self._normalised(images.float() / 255)
+        """Return float ``(N, C, size, size)``: the centre of uint8 images, not augmented."""
+        top, left = ((side - self.size) // 2 for side in images.shape[-2:])
+        centre = images[..., top : top + self.size, left : left + self.size]
+        return self._normalised(centre.float() / 255)
 
     def _normalised(self, images: Tensor) -> Tensor:
         return (images - self.mean.to(images.device)) / self.std.to(images.device)

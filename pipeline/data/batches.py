@@ -41,7 +41,7 @@ class Images(Dataset[Tensor]):
         return self._read(np.array(indices, np.int64))
 
     def _read(self, indices: NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(self.pixels[self.places[indices]]))
+        return torch.from_numpy(self.pixels[self.places[indices]])
 
 
 class EpochShuffle(Sampler[int]):

@@ -23,7 +23,7 @@ class BadImageError(Exception):
 
 
 def read_square(path: Path, size: int) -> Bytes:
-    """Return an image's central square, resized: ``(3, size, size)``.
+    """Return an image's central square, resized: ``(size, size, 3)``.
 
     Bilinear and antialiased. Grey images get three equal channels, opacity is dropped, 16 bits
     become 8, and a photograph is turned as its EXIF tag says.
@@ -51,7 +51,7 @@ def read_square(path: Path, size: int) -> Bytes:
             if whole.size != (size, size):
                 box = (left, top, left + side, top + side)
                 square = whole.resize((size, size), Image.Resampling.BILINEAR, box)
-            return np.asarray(square).transpose(2, 0, 1)
+            return np.asarray(square)
     except UnidentifiedImageError:
         raise BadImageError("no JPEG or PNG image") from None
     except Image.DecompressionBombError as error:

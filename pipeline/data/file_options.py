@@ -13,14 +13,14 @@ class FileOptions:
     """What shapes the images and their parts.
 
     Attributes:
-        image_size: height and width in pixels to which they are brought.
+        resize: the shorter side is brought to so many pixels, and the central square is kept.
         on_bad_image: what happens where one cannot be read: an error, or it is left out.
         holdout: the share of each class that is tested on where there is no test part.
         class_list: a file that names the classes to take; None: all.
         domains: the domains in their order; None: the data set's own.
     """
 
-    image_size: int
+    resize: int
     on_bad_image: Literal["error", "skip"]
     holdout: float
     class_list: str | None

@@ -119,10 +119,10 @@ class FileSource(Source):
         return total.hexdigest()
 
     def _files(self, part: Part) -> Files:
-        return Files(self.root, self._part(part).paths, self.options.image_size)
+        return Files(self.root, self._part(part).paths, self.options.resize)
 
     def _place(self, part: Part) -> Path:
-        return place_of(self.reading.scratch, self._content(part), self.options.image_size)
+        return place_of(self.reading.scratch, self._content(part), self.options.resize)
 
     @functools.cache  # noqa: B019 - as above
     def _looked_at(self, part: Part) -> dict[int, str]:
@@ -142,7 +142,7 @@ class FileSource(Source):
 
     def workers(self, part: Part) -> int:
         """Return how many processes should read; none where the system has it all in memory."""
-        size = len(self._part(part).paths) * 3 * self.options.image_size**2
+        size = len(self._part(part).paths) * 3 * self.options.resize**2
         at_hand = self.reading.store == "cache" and size < AT_HAND
         return 0 if at_hand else self.reading.workers
 

@@ -3,7 +3,8 @@
 A store lies outside DVC's outputs, under ``.scratch/images``, and is named by what is in it: the
 digest of the files, the size, and the version of the decoder. It is made where it is missing,
 and can be deleted at any time. Reading takes the rows that are asked for, so memory does not
-grow with the number of images.
+grow with the number of images. Rows hold the colours of a pixel beside each other, as decoders
+leave them.
 """
 
 from __future__ import annotations
@@ -56,14 +57,14 @@ class Files:
         Raises:
             DataError: one cannot be read.
         """
-        found = np.empty((len(places), 3, self.size, self.size), np.uint8)
+        found = np.empty((len(places), self.size, self.size, 3), np.uint8)
         for row, place in enumerate(places):
             path = self.root / self.paths[place]
             try:
                 found[row] = read_square(path, self.size)
             except BadImageError as error:
                 raise DataError(f"{path} is {error}; run `cassle prepare` again") from error
-        return found
+        return found.transpose(0, 3, 1, 2)
 
     def decoded(self, threads: int) -> Iterator[Bytes | BadImageError]:
         """Yield each image in order, or why it cannot be read."""
@@ -107,7 +108,7 @@ class Store:
         Raises:
             DataError: the file is gone or too short.
         """
-        found = np.empty((len(places), 3, self.size, self.size), np.uint8)
+        found = np.empty((len(places), self.size, self.size, 3), np.uint8)
         try:
             with self.path.open("rb", buffering=0) as file:
                 for row, place in enumerate(places):
@@ -119,7 +120,7 @@ class Store:
                 f"the store {self.path} cannot be read ({error.strerror or error}); delete it, "
                 "and it is made again"
             ) from error
-        return found
+        return found.transpose(0, 3, 1, 2)
 
 
 def in_order(
@@ -192,7 +193,7 @@ def _write(files: Files, place: Path, threads: int) -> dict[int, str]:
             raise DataError(
                 f"the store of {len(files)} images needs {needed / 1e9:.1f} GB in "
                 f"{place.parent}, where {free / 1e9:.1f} GB are free; make room, lower "
-                "data.image_size or set data.store: stream"
+                "data.resize or set data.store: stream"
             )
         handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
         temporary = Path(name)
@@ -202,7 +203,7 @@ def _write(files: Files, place: Path, threads: int) -> dict[int, str]:
                     bad[number] = str(image)
                     file.write(bytes(row))
                 else:
-                    file.write(np.ascontiguousarray(image).data)
+                    file.write(image.data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(place)

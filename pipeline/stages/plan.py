@@ -110,7 +110,8 @@ def _dataset(params: Params) -> Json:
     }
     if entry.files:
         size = params.data.image_size or entry.image_size
-        files = params.data.model_dump(include=set(FILE_OPTIONS)) | {"image_size": size}
+        files = params.data.model_dump(include=set(FILE_OPTIONS))
+        files |= {"resize": params.data.resize or size}
         return dataset | {"full": True, "image_size": size, "files": _json(files)}
     if params.scenario == "domain":
         domains = list(params.data.domains or TRANSFORMATIONS)
