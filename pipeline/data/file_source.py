@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from pipeline.data.content import content_digest, first
 from pipeline.data.file_options import FileOptions, Reading
 from pipeline.data.source import Part, Pixels, Source
-from pipeline.data.store import Files, Store, bad_images, place_of
+from pipeline.data.store import Files, Store
+from pipeline.data.store_writer import bad_images, place_of
 from pipeline.errors import DataError
 
 AT_HAND = 2**30  # bytes of a store that the system keeps in memory by itself
