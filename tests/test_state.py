@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pipeline.errors import RunError, StateError
-from pipeline.files import Json, JsonValue
-from pipeline.state import load_module, load_state, save_state
+from pipeline.files import Json, JsonValue, unseal
+from pipeline.state import State, load_module, load_state, save_state
 
 ORIGIN: Json = {"task": 1, "plan": "ab" * 32, "backbone": {"widths": [4, 8], "stem": "conv3"}}
 REMEDY = "run `cassle train 1` first"
@@ -108,7 +108,9 @@ def test_a_truncated_file_is_refused(share: float, tmp_path: Path) -> None:
     path = saved(tmp_path)
     content = path.read_bytes()
     path.write_bytes(content[: min(int(share * len(content)), len(content) - 1)])
-    with pytest.raises(StateError, match=r"task_1\.safetensors is not a state or is damaged"):
+    with pytest.raises(
+        StateError, match=r"task_1\.safetensors is damaged or was not written by this version"
+    ):
         load_state(path, ORIGIN, REMEDY)
 
 
@@ -167,7 +169,7 @@ def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
     for path in (null, pickle, folder):
         with pytest.raises(StateError) as caught:
             load_state(path, ORIGIN, REMEDY)
-        assert str(caught.value).startswith(f"{path} is not a state or is damaged")
+        assert str(caught.value).startswith(f"{path} is damaged or was not written by this version")
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(
@@ -206,8 +208,21 @@ def test_the_header_says_where_the_state_comes_from(tmp_path: Path) -> None:
     content = saved(tmp_path).read_bytes()
     size = int.from_bytes(content[:8], "little")
     header = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["cassle"])
-    assert header.pop("content") == load_state(saved(tmp_path), ORIGIN, REMEDY).content
-    assert header == {"format": 1, **ORIGIN}
+    assert header["content"] == load_state(saved(tmp_path), ORIGIN, REMEDY).content
+    assert unseal(header) == {"format": 2, "content": header["content"], **ORIGIN}
+
+
+def test_a_state_names_the_whole_chain_it_comes_from(tmp_path: Path) -> None:
+    contents: list[str] = []
+    state = State({}, "")
+    for task in range(4):
+        path = tmp_path / f"task_{task}"
+        origin = {**(state.descent() if task else {"ancestors": []}), "task": task}
+        save_state(path, {"method.a": torch.full((2,), float(task))}, origin)
+        state = load_state(path, {"task": task}, REMEDY)
+        assert list(state.ancestors) == contents
+        contents.append(state.content)
+    assert len(set(contents)) == 4
 
 
 def test_a_module_takes_exactly_its_own_tensors(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from pipeline.errors import RunError
 from pipeline.evaluation.accuracy import task_agnostic, task_aware
 from pipeline.evaluation.base import Probe
 from pipeline.evaluation.features import extract
-from pipeline.files import Json, digest, write_json
+from pipeline.files import Json, digest, write_sealed
 from pipeline.models.backbone import Backbone
 from pipeline.seeding import generator
 from pipeline.stages.slots import (
@@ -33,7 +33,8 @@ from pipeline.stages.slots import (
     require_slot,
     split_digest,
 )
-from pipeline.state import load_module, load_state, save_state
+from pipeline.state import load_module, load_state
+from pipeline.tensor_files import write_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ def run(task: int, device: Device) -> None:
         seconds[name] = time.monotonic() - started
     accuracy = part(part(probes, cast(str, slot["headline"])), "task_agnostic")
     numbers = range(1, len(splits) + 1)
-    write_json(
+    write_sealed(
         layout.evaluation(task),
         {
             "after_task": task,
@@ -97,7 +98,7 @@ def run(task: int, device: Device) -> None:
         },
     )
     held = {"features": test.features, "labels": test.labels, "tasks": test.tasks}
-    save_state(layout.features(task), held, {"after_task": task, "plan": digest(slot)})
+    write_tensors(layout.features(task), held, {"after_task": task, "plan": digest(slot)})
     logger.info(
         "after task %d, probe %s: %s",
         task,

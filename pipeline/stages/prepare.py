@@ -10,7 +10,7 @@ import numpy as np
 from pipeline import layout
 from pipeline.data.tasks import class_incremental
 from pipeline.errors import DataError
-from pipeline.files import Json, digest, write_json
+from pipeline.files import Json, digest, write_sealed
 from pipeline.stages.slots import open_source, part, require_slot
 
 logger = logging.getLogger(__name__)
@@ -56,6 +56,6 @@ def run() -> None:
         )
     splits += [None] * (cast(int, slot["slots"]) - len(splits))
     for task, content in enumerate(splits, start=1):
-        write_json(layout.split(task), content)
+        write_sealed(layout.split(task), content)
     # Apart from the tasks' files: a param that moves no image must not train them again.
-    write_json(layout.SPLIT_ORIGIN, {"plan": digest(slot)})
+    write_sealed(layout.SPLIT_ORIGIN, {"plan": digest(slot)})
