@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pipeline.errors import RunError, StateError
-from pipeline.files import Json, JsonValue, unseal
+from pipeline.errors import DataError, RunError, StateError
+from pipeline.files import Json, JsonValue, read_sealed, unseal
 from pipeline.state import State, load_module, load_state, save_state
+from pipeline.tensor_files import read_arrays
 
 ORIGIN: Json = {"task": 1, "plan": "ab" * 32, "backbone": {"widths": [4, 8], "stem": "conv3"}}
 REMEDY = "run `cassle train 1` first"
@@ -170,6 +172,37 @@ def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
         with pytest.raises(StateError) as caught:
             load_state(path, ORIGIN, REMEDY)
         assert str(caught.value).startswith(f"{path} is damaged or was not written by this version")
+
+
+class Trap:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[str, ...]]:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("kind", ["pickle", "torch"])
+def test_a_pickle_named_as_a_state_is_refused_and_never_runs(kind: str, tmp_path: Path) -> None:
+    path, mark = tmp_path / "task_1.safetensors", tmp_path / "it_ran"
+    if kind == "torch":
+        torch.save({"method.a": Trap(mark)}, path)
+    else:
+        path.write_bytes(pickle.dumps(Trap(mark)))
+    pickle.loads(pickle.dumps(Trap(mark)))
+    assert mark.exists(), "the trap works"
+    mark.unlink()
+    readers = {
+        StateError: lambda: load_state(path, ORIGIN, REMEDY),
+        RunError: lambda: read_arrays(path, RunError, REMEDY),
+        DataError: lambda: read_sealed(path, DataError, REMEDY),
+    }
+    for error, read in readers.items():
+        with pytest.raises(error, match=r"task_1\.safetensors is damaged or was"):
+            read()
+    assert not mark.exists()
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(
