@@ -1,4 +1,7 @@
-"""Reading and writing files: whole or not at all."""
+"""Reading and writing files: whole or not at all, and never taken for what they are not.
+
+What the pipeline reads back is sealed: it carries the SHA-256 of everything else in it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from pipeline.errors import PipelineError, RunError
 
 JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 Json = dict[str, JsonValue]
+
+SEAL = "sha256"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -35,11 +40,21 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.chmod(0o644)
         temporary.replace(path)
         temporary = None
+        _sync_folder(path.parent)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder outlast a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, content: str) -> None:
@@ -57,22 +72,61 @@ def write_json(path: Path, value: JsonValue) -> None:
     write_text(path, dump_json(value))
 
 
-def read_json(path: Path, error: type[PipelineError], remedy: str) -> Json | None:
-    """Return the object in a JSON file, or None where it holds ``null``.
+def write_sealed(path: Path, value: Json | None) -> None:
+    """Write an object as JSON with its seal; None as ``null``, which needs none."""
+    write_json(path, None if value is None else seal(value))
+
+
+def read_sealed(path: Path, error: type[PipelineError], remedy: str) -> Json | None:
+    """Return the object in a sealed JSON file, or None where it holds ``null``.
 
     Raises:
-        PipelineError: of the kind ``error``, with ``remedy``: the file is missing or holds
-            no JSON object.
+        PipelineError: of the kind ``error``, with ``remedy``: the file is missing, damaged, or
+            not as ``write_sealed`` leaves it.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return parse_sealed(path.read_bytes())
     except FileNotFoundError:
         raise error(f"{path} is missing; {remedy}") from None
     except (OSError, ValueError) as problem:
-        raise error(f"{path} cannot be read ({problem}); {remedy}") from problem
-    if value is not None and not isinstance(value, dict):
-        raise error(f"{path} holds a {type(value).__name__}, expected an object; {remedy}")
-    return value
+        raise error(f"{path} is damaged or was changed ({problem}); {remedy}") from problem
+
+
+def parse_sealed(content: bytes) -> Json | None:
+    """Return the object in the bytes of a sealed JSON file, or None where they say ``null``.
+
+    Raises:
+        ValueError: they are not what ``write_sealed`` writes.
+    """
+    try:
+        value = json.loads(content.decode())
+        held = None if value is None else unseal(value)
+        if content != dump_json(value).encode():
+            raise ValueError("it has bytes that the pipeline does not write")
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return held
+
+
+def seal(value: Json) -> Json:
+    """Return an object with the SHA-256 of what it holds."""
+    return {**value, SEAL: digest(value)}
+
+
+def unseal(value: object) -> Json:
+    """Return a sealed object without its seal.
+
+    Raises:
+        ValueError: it is no object, has no seal, or does not match it.
+    """
+    if not isinstance(value, dict):
+        raise ValueError(f"it holds a {type(value).__name__}, expected an object")
+    held = {key: item for key, item in value.items() if key != SEAL}
+    if SEAL not in value:
+        raise ValueError(f"it has no key '{SEAL}'")
+    if value[SEAL] != digest(held):
+        raise ValueError(f"it does not match its {SEAL}")
+    return held
 
 
 def digest(value: JsonValue) -> str:
@@ -99,5 +153,28 @@ def write_csv(
 
 def read_csv(path: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV file with a header."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return _rows(path.read_bytes())
+
+
+def read_noted_csv(
+    path: Path, sha256: str, error: type[PipelineError], remedy: str
+) -> list[dict[str, str]]:
+    """Return the rows of a CSV file whose SHA-256 was noted when it was written.
+
+    Raises:
+        PipelineError: of the kind ``error``, with ``remedy``: the file is missing or is not
+            that one.
+    """
+    try:
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise ValueError("its SHA-256 is not the one that was noted when it was written")
+        return _rows(content)
+    except FileNotFoundError:
+        raise error(f"{path} is missing; {remedy}") from None
+    except (OSError, ValueError, csv.Error) as problem:
+        raise error(f"{path} is damaged or was changed ({problem}); {remedy}") from problem
+
+
+def _rows(content: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode(), newline="")))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pipeline.files import Json
 from pipeline.models.backbone import Backbone
-from pipeline.state import HEADER
+from pipeline.tensor_files import HEADER
 
 EXAMPLES = 2  # a batch of one would be taken for a constant
 

@@ -1,28 +1,23 @@
 """What crosses a task boundary: one safetensors file a task, saved and loaded strictly.
 
-The file's header carries what made it (params and code by digest, the split, the
-previous state), so a state that belongs to another run is refused, not used.
+The file's header carries what made it (params and code by digest, the split, the chain of
+states before it), so a state that belongs to another run is refused, not used.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from pipeline.errors import StateError
-from pipeline.files import Json, write_bytes
+from pipeline.files import Json
 from pipeline.models.loading import load_strictly
-
-FORMAT = 1
-HEADER = "cassle"
+from pipeline.tensor_files import read_tensors, write_tensors
 
 
 @dataclass(frozen=True)
@@ -32,10 +27,16 @@ class State:
     Attributes:
         tensors: ``method.*`` and ``strategy.*``.
         content: SHA-256 of the tensors' names, types, shapes and bytes.
+        ancestors: the content of each state that it comes from, from state 0 to its parent.
     """
 
     tensors: dict[str, Tensor]
     content: str
+    ancestors: tuple[str, ...] = ()
+
+    def descent(self) -> Json:
+        """Return what the header of a state that is made from this one says of it."""
+        return {"parent": self.content, "ancestors": [*self.ancestors, self.content]}
 
     def section(self, prefix: str) -> dict[str, Tensor]:
         """Return the tensors whose names begin with ``prefix.``, without it."""
@@ -47,14 +48,6 @@ class State:
         }
 
 
-def _content(tensors: Mapping[str, Tensor]) -> str:
-    total = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return total.hexdigest()
-
-
 def save_state(path: Path, tensors: Mapping[str, Tensor], origin: Json) -> None:
     """Write a state, whole or not at all.
 
@@ -62,14 +55,11 @@ def save_state(path: Path, tensors: Mapping[str, Tensor], origin: Json) -> None:
         path: where to.
         tensors: parameters and buffers by name.
         origin: what made them; ``load_state`` compares it.
+
+    Raises:
+        RunError: the file cannot be written.
     """
-    plain = {
-        name: tensor.detach().cpu().contiguous().clone(memory_format=torch.contiguous_format)
-        for name, tensor in tensors.items()
-    }
-    header = {"format": FORMAT, "content": _content(plain), **origin}
-    text = json.dumps(header, sort_keys=True)
-    write_bytes(path, save(plain, metadata={HEADER: text}))
+    write_tensors(path, tensors, origin)
 
 
 def load_state(path: Path, origin: Json, remedy: str) -> State:
@@ -83,29 +73,16 @@ def load_state(path: Path, origin: Json, remedy: str) -> State:
     Raises:
         StateError: missing, damaged, or of another origin.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(HEADER)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        header = json.loads(text) if text is not None else {}
-        if not isinstance(header, dict):
-            raise ValueError(f"its header is a {type(header).__name__}, expected an object")
-    except FileNotFoundError:
-        raise StateError(f"{path} is missing; {remedy}") from None
-    except (OSError, SafetensorError, ValueError) as error:
-        raise StateError(f"{path} is not a state or is damaged ({error}); {remedy}") from error
-    if header.get("format") != FORMAT:
-        raise StateError(f"{path} has format {header.get('format')}, expected {FORMAT}; {remedy}")
+    tensors, header = read_tensors(path, StateError, remedy)
     for key, expected in origin.items():
         found = header.get(key)
         if found != expected:
             raise StateError(
                 f"{path} has another {key} than the plan: {_pair(found, expected)}; {remedy}"
             )
-    content = _content(tensors)
-    if header.get("content") != content:
-        raise StateError(f"{path} is damaged: its tensors do not match its checksum; {remedy}")
-    return State(tensors, content)
+    return State(
+        tensors, cast(str, header["content"]), tuple(cast(list[str], header.get("ancestors", [])))
+    )
 
 
 def _pair(found: object, expected: object) -> str:

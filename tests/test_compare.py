@@ -356,9 +356,9 @@ def test_results_of_an_older_version_are_not_averaged(repository: Repository) ->
 
 
 def test_another_format_is_refused(repository: Repository) -> None:
-    repository.experiment("new", 80, identity={"format": 2})
-    assert "run.json has format 2, expected 1" in repository.refuses("new")
-    assert "run.json has format 2, expected 1" in repository.refuses()
+    repository.experiment("new", 80, identity={"format": 3})
+    assert "run.json has format 3, expected 2" in repository.refuses("new")
+    assert "run.json has format 3, expected 2" in repository.refuses()
 
 
 def test_the_params_are_those_of_the_run_and_not_of_params_yaml(repository: Repository) -> None:

@@ -216,3 +216,56 @@ def test_the_report_depends_on_the_views() -> None:
     stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
     assert stages["views"]["outs"] == [str(VIEWS)]
     assert str(VIEWS) in stages["report"]["deps"]
+
+
+WRITERS = {"write_text", "write_bytes", "savefig", "to_csv", "to_json", "save_file", "tofile"}
+WRITERS |= {"fdopen", "mkstemp", "touch", "symlink_to", "hardlink_to", "copy", "copyfile", "move"}
+# What runs code, or can be made to, when it reads a file.
+UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "yaml"}
+
+
+def calls(path: Path) -> list[tuple[str, ast.Call]]:
+    """The calls in a file, each with the dotted name that is called: ``torch.save``."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+            found.append((ast.unparse(node.func), node))
+    return found
+
+
+def opens_to_write(name: str, call: ast.Call) -> bool:
+    """Whether a call is ``open(path, "w")`` or ``path.open("w")``, or a mode that is not plain."""
+    if name.rpartition(".")[2] != "open":
+        return False
+    texts = [*call.args[(1 if name == "open" else 0) :], *(word.value for word in call.keywords)]
+    modes = [text for text in texts if isinstance(text, ast.Constant)]
+    return any(set(str(mode.value)) & set("wax+") for mode in modes if len(str(mode.value)) < 4)
+
+
+def test_files_are_written_in_one_place_alone() -> None:
+    assert opens_to_write("path.open", ast.parse("path.open('wb')").body[0].value)  # type: ignore[attr-defined]
+    for path in FILES:
+        if path == PACKAGE / "files.py":
+            continue
+        ours = imports(path) & {"pipeline.files.write_bytes", "pipeline.files.write_text"}
+        for name, call in calls(path):
+            plain = name in {imported.rpartition(".")[2] for imported in ours}
+            last = name.rpartition(".")[2]
+            # A figure or an image that goes into memory is written by write_bytes later.
+            in_memory = bool(call.args) and ast.unparse(call.args[0]) == "content"
+            where = f"{path}, line {call.lineno}: {name}"
+            assert plain or last not in WRITERS or in_memory, where
+            assert not opens_to_write(name, call), where
+            assert name not in {"torch.save", "np.save", "np.savez", "numpy.save"}, where
+            assert last != "save" or in_memory or name == "save", where
+
+
+def test_nothing_reads_a_pickle() -> None:
+    for path in FILES:
+        found = imports(path)
+        assert not {name.split(".")[0] for name in found} & UNPICKLERS, path
+        assert not found & {"torch.load", "torch.save", "numpy.load"}, path
+        for name, call in calls(path):
+            where = f"{path}, line {call.lineno}: {name}"
+            assert name not in {"torch.load", "np.load", "numpy.load", "eval", "exec"}, where
+            assert "allow_pickle" not in {word.arg for word in call.keywords}, where

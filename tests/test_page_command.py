@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
+from pipeline.errors import RunError
+from pipeline.files import read_sealed, write_sealed
 from tests.project import Project
 
 PAGE, COMPARISON = Path("reports/report.html"), Path("reports/against.html")
@@ -116,7 +118,7 @@ def test_a_run_that_cannot_stand_beside_this_one_is_refused(project: Project) ->
     for name, said in {
         "other-images": "it was made of other images",
         "other-tasks": "its split_seed is 7, here it is 0",
-        "old": "run.json has format 0, expected 1",
+        "old": "run.json has format 0, expected 2",
         "no-run": "no reports/run.json in no-run",
         "nothing": "'nothing' is no git revision, branch or DVC experiment here",
         "--all": "'--all' is no git revision",
@@ -128,8 +130,9 @@ def test_a_run_that_cannot_stand_beside_this_one_is_refused(project: Project) ->
 
 
 def test_views_of_another_plan_are_refused(project: Project) -> None:
-    slot = json.loads(layout.plan("report").read_text())
-    layout.plan("report").write_text(json.dumps(slot | {"views": "0"}))
+    slot = read_sealed(layout.plan("report"), RunError, "")
+    assert slot is not None
+    write_sealed(layout.plan("report"), slot | {"views": "0"})
     code, _, err = project.cassle("report", "--planned")
     assert code == 2
     assert "data/views.png is of another plan" in err

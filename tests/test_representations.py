@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save, save_file
 from torch import Tensor, nn
 
 from pipeline import layout
 from pipeline.data.fashion_mnist import FashionMNIST
 from pipeline.errors import RunError
-from pipeline.files import read_csv, read_json
+from pipeline.files import read_csv, read_sealed, seal, unseal
 from pipeline.models.small_resnet import SmallResNet
 from pipeline.reporting.features import Features, read_features
 from pipeline.reporting.representations import changes
@@ -34,7 +34,7 @@ def project(
 
 
 def evaluation(after: int) -> dict:
-    found = read_json(layout.evaluation(after), RunError, "")
+    found = read_sealed(layout.evaluation(after), RunError, "")
     assert found is not None
     return found
 
@@ -130,7 +130,7 @@ def test_the_features_are_those_of_the_test_images_in_the_order_of_the_splits(
     project.must("evaluate", "0")
     found = read_features(0, header(0)["plan"], "")
     labels = FashionMNIST(Path("data/fashion_mnist"), False).labels("test")
-    places = [read_json(layout.split(task), RunError, "")["test"] for task in (1, 2, 3)]
+    places = [read_sealed(layout.split(task), RunError, "")["test"] for task in (1, 2, 3)]
     assert found.labels.tolist() == [int(labels[place]) for held in places for place in held]
     assert found.tasks.tolist() == [t for t, held in enumerate(places, 1) for _ in held]
     assert found.features.shape == (40, 8)
@@ -222,20 +222,19 @@ def rewrite(path: Path, changed: dict[str, np.ndarray], drop: str = "") -> None:
     """Write other arrays with a checksum that fits them."""
     meta = header(1)
     arrays = {k: v for k, v in (load_file(path) | changed).items() if k != drop}
-    total = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
-        total.update(f"{name} torch.{array.dtype} {array.shape}\n".encode() + array.tobytes())
-    save_file(arrays, path, {"cassle": json.dumps(meta | {"content": total.hexdigest()})})
+    content = hashlib.sha256(save(arrays)).hexdigest()
+    sealed = seal(unseal(meta) | {"content": content})
+    save_file(arrays, path, {"cassle": json.dumps(sealed, sort_keys=True)})
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (Path.unlink, "is missing"),
-        (truncate, "holds no features or is damaged"),
-        (flip, "is damaged: its arrays do not match its checksum"),
-        (empty, "holds no features or is damaged"),
-        (without_header, "has format None, expected 1"),
+        (truncate, "is damaged or was not written by this"),
+        (flip, "its tensors do not match their checksum"),
+        (empty, "is damaged or was not written by this"),
+        (without_header, "its metadata has no key 'cassle'"),
         (lambda path: rewrite(path, {}, drop="tasks"), "holds {"),
         (lambda path: rewrite(path, {"tasks": np.zeros(3, np.int64)}), "of shapes {"),
         (lambda path: rewrite(path, {"labels": np.zeros(40, np.int32)}), "'labels': 'int32'"),

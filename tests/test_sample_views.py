@@ -15,7 +15,7 @@ from pipeline import layout
 from pipeline.data.augment import Augment, ViewAugment
 from pipeline.errors import RunError
 from pipeline.evaluation.sample_views import GAP, IMAGES, LARGEST, per_task, sheet_png, task_strip
-from pipeline.files import digest
+from pipeline.files import digest, read_sealed
 from pipeline.page.view_strips import read_view_strips
 from tests.project import Project
 
@@ -103,7 +103,7 @@ def test_the_stage_draws_every_task_the_same_each_time(project: Project) -> None
     project.must("prepare")
     project.must("views")
     first = layout.VIEWS.read_bytes()
-    slot = json.loads(layout.plan("views").read_text())
+    slot = read_sealed(layout.plan("views"), RunError, "")
     strips = read_view_strips(layout.VIEWS, 3, digest(slot))
     assert strips is not None
     assert len(set(strips)) == 3

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pipeline.errors import RunError, StateError
-from pipeline.files import Json, JsonValue
-from pipeline.state import load_module, load_state, save_state
+from pipeline.errors import DataError, RunError, StateError
+from pipeline.files import Json, JsonValue, read_sealed, unseal
+from pipeline.state import State, load_module, load_state, save_state
+from pipeline.tensor_files import read_arrays
 
 ORIGIN: Json = {"task": 1, "plan": "ab" * 32, "backbone": {"widths": [4, 8], "stem": "conv3"}}
 REMEDY = "run `cassle train 1` first"
@@ -108,7 +110,9 @@ def test_a_truncated_file_is_refused(share: float, tmp_path: Path) -> None:
     path = saved(tmp_path)
     content = path.read_bytes()
     path.write_bytes(content[: min(int(share * len(content)), len(content) - 1)])
-    with pytest.raises(StateError, match=r"task_1\.safetensors is not a state or is damaged"):
+    with pytest.raises(
+        StateError, match=r"task_1\.safetensors is damaged or was not written by this version"
+    ):
         load_state(path, ORIGIN, REMEDY)
 
 
@@ -167,7 +171,38 @@ def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
     for path in (null, pickle, folder):
         with pytest.raises(StateError) as caught:
             load_state(path, ORIGIN, REMEDY)
-        assert str(caught.value).startswith(f"{path} is not a state or is damaged")
+        assert str(caught.value).startswith(f"{path} is damaged or was not written by this version")
+
+
+class Trap:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[str, ...]]:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("kind", ["pickle", "torch"])
+def test_a_pickle_named_as_a_state_is_refused_and_never_runs(kind: str, tmp_path: Path) -> None:
+    path, mark = tmp_path / "task_1.safetensors", tmp_path / "it_ran"
+    if kind == "torch":
+        torch.save({"method.a": Trap(mark)}, path)
+    else:
+        path.write_bytes(pickle.dumps(Trap(mark)))
+    pickle.loads(pickle.dumps(Trap(mark)))
+    assert mark.exists(), "the trap works"
+    mark.unlink()
+    readers = {
+        StateError: lambda: load_state(path, ORIGIN, REMEDY),
+        RunError: lambda: read_arrays(path, RunError, REMEDY),
+        DataError: lambda: read_sealed(path, DataError, REMEDY),
+    }
+    for error, read in readers.items():
+        with pytest.raises(error, match=r"task_1\.safetensors is damaged or was"):
+            read()
+    assert not mark.exists()
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(
@@ -206,8 +241,21 @@ def test_the_header_says_where_the_state_comes_from(tmp_path: Path) -> None:
     content = saved(tmp_path).read_bytes()
     size = int.from_bytes(content[:8], "little")
     header = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["cassle"])
-    assert header.pop("content") == load_state(saved(tmp_path), ORIGIN, REMEDY).content
-    assert header == {"format": 1, **ORIGIN}
+    assert header["content"] == load_state(saved(tmp_path), ORIGIN, REMEDY).content
+    assert unseal(header) == {"format": 2, "content": header["content"], **ORIGIN}
+
+
+def test_a_state_names_the_whole_chain_it_comes_from(tmp_path: Path) -> None:
+    contents: list[str] = []
+    state = State({}, "")
+    for task in range(4):
+        path = tmp_path / f"task_{task}"
+        origin = {**(state.descent() if task else {"ancestors": []}), "task": task}
+        save_state(path, {"method.a": torch.full((2,), float(task))}, origin)
+        state = load_state(path, {"task": task}, REMEDY)
+        assert list(state.ancestors) == contents
+        contents.append(state.content)
+    assert len(set(contents)) == 4
 
 
 def test_a_module_takes_exactly_its_own_tensors(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
@@ -10,18 +11,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from pipeline import layout
 from pipeline.comparing.revisions import WORKSPACE, Revision, find
 from pipeline.errors import RunError
-from pipeline.files import Json, digest, file_digest
+from pipeline.files import SEAL, Json, digest, file_digest, parse_sealed
 from pipeline.layout import REPORTS
 from pipeline.repository import read_objects
 
 if TYPE_CHECKING:
     from pipeline.reporting.results import Results
 
-FORMAT = 1
-FILES = ("run.json", "metrics.json", "accuracy_matrix.csv", "cost.json")
+FORMAT = 2
+# Before run.json was sealed and knew the tables beside it.
+UNSEALED = 1
+TABLES = (
+    "metrics.json",
+    "cost.json",
+    "accuracy_matrix.csv",
+    "accuracy_over_tasks.csv",
+    "probes.csv",
+    "representations.csv",
+    "losses.csv",
+)
+FILES = ("run.json", *TABLES)
 
 
 @dataclass(frozen=True)
@@ -52,13 +63,16 @@ class NoResultsError(RunError):
 
 
 def run_json(results: Results) -> Json:
-    """Return reports/run.json: what has to be known to put runs side by side."""
-    tasks = range(1, results.num_tasks + 1)
+    """Return reports/run.json: what has to be known to put runs side by side.
+
+    The tables beside it have to be there: it holds the SHA-256 of each.
+    """
     return {
         "format": FORMAT,
         "params": results.params,
         "data": results.splits[0]["fingerprint"],
-        "splits": digest([file_digest(layout.split(task)) for task in tasks]),
+        "splits": digest([digest(split) for split in results.splits]),
+        "files": {name: file_digest(REPORTS / name) for name in TABLES},
     }
 
 
@@ -119,9 +133,7 @@ def _run(revision: Revision, contents: dict[str, bytes | None]) -> Run:
             "`dvc repro` there"
         )
     try:
-        held = _object(contents, "run.json")
-        if held.get("format") != FORMAT:
-            raise ValueError(f"run.json has format {held.get('format')}, expected {FORMAT}")
+        held = _checked(contents)
         params, data, splits = held.get("params"), held.get("data"), held.get("splits")
         if not (isinstance(params, dict) and isinstance(data, dict) and isinstance(splits, str)):
             raise ValueError("run.json lacks params, data or splits")
@@ -141,6 +153,32 @@ def _run(revision: Revision, contents: dict[str, bytes | None]) -> Run:
         raise RunError(
             f"{name}: {REPORTS}/ cannot be read ({error}); run `dvc repro` there"
         ) from error
+
+
+def _checked(contents: dict[str, bytes | None]) -> Json:
+    """Return what run.json holds, once it and the tables are as they were written."""
+    held = _object(contents, "run.json")
+    if held.get("format") == UNSEALED and not {"files", SEAL} & held.keys():
+        return held
+    if held.get("format") != FORMAT:
+        raise ValueError(f"run.json has format {held.get('format')}, expected {FORMAT}")
+    try:
+        sealed = parse_sealed(contents["run.json"] or b"")
+    except ValueError as error:
+        raise ValueError(f"run.json is damaged or was changed: {error}") from error
+    assert sealed is not None, "an object was read"
+    found = {
+        name: hashlib.sha256(content).hexdigest()
+        for name, content in contents.items()
+        if content is not None and name in TABLES
+    }
+    noted = sealed.get("files")
+    if not isinstance(noted, dict):
+        raise ValueError("run.json lacks the files beside it")
+    for name in TABLES:
+        if found.get(name) != noted.get(name):
+            raise ValueError(f"{name} is damaged, or was changed after run.json was written")
+    return sealed
 
 
 def _object(contents: dict[str, bytes | None], file: str) -> Json:

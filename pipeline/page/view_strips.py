@@ -10,6 +10,8 @@ from PIL import Image, UnidentifiedImageError
 
 from pipeline.errors import RunError
 
+# Pillow reads no further than this chunk's name.
+LAST_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"
 REMEDY = "run `cassle views` first (or `dvc repro`)"
 
 
@@ -27,7 +29,12 @@ def read_view_strips(path: Path, num_tasks: int, plan: str) -> list[bytes] | Non
     if not path.is_file():
         return None
     try:
-        with Image.open(path) as sheet:
+        content = path.read_bytes()
+        if not content.endswith(LAST_CHUNK):
+            raise ValueError("its end is not that of a PNG")
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as sheet:
+            sheet.verify()  # every chunk's checksum
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as sheet:
             sheet.load()
             made_by = json.loads(str(sheet.info.get("cassle", "{}"))).get("plan")
             width, height = sheet.size
@@ -37,7 +44,7 @@ def read_view_strips(path: Path, num_tasks: int, plan: str) -> list[bytes] | Non
                 )
             step = height // num_tasks
             return [_png(sheet.crop((0, top, width, top + step))) for top in range(0, height, step)]
-    except (OSError, ValueError, UnidentifiedImageError) as error:
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
         raise RunError(f"{path} is no image or is damaged ({error}); {REMEDY}") from error
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +10,8 @@ from numpy.typing import NDArray
 from pipeline import layout
 from pipeline.errors import RunError
 from pipeline.files import Json
+from pipeline.tensor_files import read_arrays
 
-FORMAT = 1
-HEADER = "cassle"
 TYPES = {"features": "float32", "labels": "int64", "tasks": "int64"}
 
 
@@ -45,42 +41,19 @@ def read_features(after: int, plan: str, remedy: str) -> Features:
     Raises:
         RunError: missing, damaged, or of another plan.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = layout.features(after)
-    try:
-        with safe_open(path, framework="np") as file:
-            text = (file.metadata() or {}).get(HEADER)
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        header = json.loads(text) if text is not None else {}
-        if not isinstance(header, dict):
-            raise ValueError(f"its header is a {type(header).__name__}, expected an object")
-    except FileNotFoundError:
-        raise RunError(f"{path} is missing; {remedy}") from None
-    except (OSError, SafetensorError, ValueError) as error:
-        raise RunError(f"{path} holds no features or is damaged ({error}); {remedy}") from error
-    expected: Json = {"format": FORMAT, "after_task": after, "plan": plan}
+    arrays, header = read_arrays(path, RunError, remedy)
+    expected: Json = {"after_task": after, "plan": plan}
     for key, value in expected.items():
         if header.get(key) != value:
             raise RunError(
                 f"{path} has {key} {_short(header.get(key))}, expected {_short(value)}; {remedy}"
             )
-    if header.get("content") != _content(arrays):
-        raise RunError(f"{path} is damaged: its arrays do not match its checksum; {remedy}")
     found = {name: str(array.dtype) for name, array in arrays.items()}
     shapes = {name: array.shape for name, array in arrays.items()}
     if found != TYPES or not _fit(shapes):
         raise RunError(f"{path} holds {found} of shapes {shapes}, expected {TYPES}; {remedy}")
-    return Features(**arrays)
-
-
-def _content(arrays: dict[str, NDArray[Any]]) -> str:
-    """Return the checksum as ``pipeline.state`` writes it."""
-    total = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
-        total.update(f"{name} torch.{array.dtype} {array.shape}\n".encode())
-        total.update(np.ascontiguousarray(array).tobytes())
-    return total.hexdigest()
+    return Features(**arrays)  # type: ignore[arg-type]
 
 
 def _fit(shapes: dict[str, tuple[int, ...]]) -> bool:

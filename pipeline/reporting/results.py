@@ -10,7 +10,7 @@ from typing import cast
 from pipeline import layout
 from pipeline.data.splits import shared_test
 from pipeline.errors import RunError
-from pipeline.files import Json, read_csv, read_json
+from pipeline.files import Json, read_noted_csv, read_sealed
 from pipeline.metrics import (
     Matrix,
     average_accuracy,
@@ -175,13 +175,12 @@ def read_results(params: Json, evaluations: Sequence[str]) -> Results:
         read_features(after, plan, remedies[after]) for after, plan in enumerate(evaluations)
     )
     epochs: list[dict[str, str]] = []
+    timings = []
     for task in trained:
-        try:
-            epochs += read_csv(layout.log(task))
-        except FileNotFoundError:
-            raise RunError(
-                f"{layout.log(task)} is missing; run `cassle train {task}` first"
-            ) from None
+        remedy = f"run `cassle train {task}` first"
+        timings.append(_required(layout.timing(task), remedy))
+        noted = cast(str, timings[-1]["log"])
+        epochs += read_noted_csv(layout.log(task), noted, RunError, remedy)
     splits = [_required(layout.split(task), "run `cassle prepare` first") for task in tasks]
     return Results(
         params=params,
@@ -192,7 +191,7 @@ def read_results(params: Json, evaluations: Sequence[str]) -> Results:
         changes=list(changes(features, len(tasks), shared_test(splits))),
         splits=splits,
         epochs=epochs,
-        timings=[_required(layout.timing(t), f"run `cassle train {t}` first") for t in trained],
+        timings=timings,
         class_names=cast(list[str], found[0]["class_names"]),
     )
 
@@ -209,7 +208,7 @@ def _rows(evaluations: Sequence[Json], tasks: Sequence[int], *keys: str) -> list
 
 
 def _required(path: Path, remedy: str) -> Json:
-    value = read_json(path, RunError, remedy)
+    value = read_sealed(path, RunError, remedy)
     if value is None:
         raise RunError(f"{path} is empty; {remedy}")
     return value

@@ -7,7 +7,7 @@ from typing import cast
 
 from pipeline import layout
 from pipeline.errors import PipelineError, RunError
-from pipeline.files import Json, read_json
+from pipeline.files import Json, read_sealed
 from pipeline.reporting.results import read_results
 
 
@@ -50,7 +50,7 @@ def read_figures(slot: Json, after_task: int) -> Figures:
 
 def _accuracy(after_task: int, expected: str) -> list[float]:
     path, remedy = layout.evaluation(after_task), f"run `cassle evaluate {after_task}`"
-    evaluation = read_json(path, RunError, remedy)
+    evaluation = read_sealed(path, RunError, remedy)
     if evaluation is None or evaluation.get("plan") != expected:
         raise RunError(f"{path} is of another plan (params or code changed); {remedy}")
     row = cast(dict[str, float], evaluation["accuracy"])

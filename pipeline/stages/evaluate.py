@@ -24,7 +24,7 @@ from pipeline.errors import DataError, RunError
 from pipeline.evaluation.accuracy import task_agnostic, task_aware
 from pipeline.evaluation.base import Probe
 from pipeline.evaluation.features import BATCH, extract
-from pipeline.files import Json, digest, write_json
+from pipeline.files import Json, digest, write_sealed
 from pipeline.models.backbone import Backbone
 from pipeline.seeding import generator
 from pipeline.stages.slots import (
@@ -37,7 +37,8 @@ from pipeline.stages.slots import (
     require_slot,
     split_digest,
 )
-from pipeline.state import load_module, load_state, save_state
+from pipeline.state import load_module, load_state
+from pipeline.tensor_files import write_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ def run(task: int, device: Device) -> None:
             raise RunError(f"{layout.state(task)}, probe {name}: {error}") from error
         seconds[name] = time.monotonic() - started
     accuracy = part(part(probes, cast(str, slot["headline"])), "task_agnostic")
-    write_json(
+    write_sealed(
         layout.evaluation(task),
         {
             "after_task": task,
@@ -111,7 +112,7 @@ def run(task: int, device: Device) -> None:
         },
     )
     held = {"features": test.features, "labels": test.labels, "tasks": test.tasks}
-    save_state(layout.features(task), held, {"after_task": task, "plan": digest(slot)})
+    write_tensors(layout.features(task), held, {"after_task": task, "plan": digest(slot)})
     logger.info(
         "after task %d, probe %s: %s",
         task,

@@ -6,14 +6,13 @@ Importing this module imports no torch, so that bad input is refused at once.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
 from pipeline import layout
-from pipeline.errors import RunError
+from pipeline.errors import RunError, StateError
 from pipeline.files import Json, dump_json
 from pipeline.folders import require_free, write_folder
 from pipeline.reporting.card import Card, markdown
@@ -148,13 +147,9 @@ def _chain(task: int) -> list[Json]:
 
 def _header(path: Path) -> Json:
     """Return where a state says that it comes from; nothing if it is none."""
-    from safetensors import SafetensorError, safe_open
-
-    from pipeline.state import HEADER
+    from pipeline.tensor_files import read_tensors
 
     try:
-        with safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
-    except (OSError, SafetensorError, ValueError):
+        return read_tensors(path, StateError, "")[1]
+    except StateError:
         return {}
-    return header if isinstance(header, dict) else {}

@@ -8,6 +8,7 @@ Slots above num_tasks hold ``null``.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 from pipeline import layout
@@ -19,7 +20,8 @@ from pipeline.files import (
     digest,
     dump_json,
     file_digest,
-    read_json,
+    read_sealed,
+    seal,
     write_text,
 )
 from pipeline.fingerprint import ROOT, code_fingerprint
@@ -63,13 +65,21 @@ def resolve(params: Params) -> dict[str, Json | None]:
 
 def write(params: Params) -> None:
     """Write the plan; files that would not change are left alone."""
-    texts = {layout.plan(name): dump_json(slot) for name, slot in resolve(params).items()}
+    texts = {layout.plan(name): _text(slot) for name, slot in resolve(params).items()}
     for path, text in texts.items():
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        if not _holds(path, text):
             write_text(path, text)
     # DVC keeps the folder between runs, so that a refused params.yaml takes nothing away.
     for stray in set(layout.PLAN.iterdir()) - set(texts):
         stray.unlink()
+
+
+def _text(slot: Json | None) -> str:
+    return dump_json(None if slot is None else seal(slot))
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_bytes() == text.encode()
 
 
 def require_current(params: Params, name: str) -> None:
@@ -82,7 +92,7 @@ def require_current(params: Params, name: str) -> None:
     slots = resolve(params)
     if not path.is_file():
         raise RunError(f"{path} is missing; run `cassle plan` first")
-    if path.read_text(encoding="utf-8") != dump_json(slots[name]):
+    if not _holds(path, _text(slots[name])):
         raise RunError(
             f"{path} is not what the params and the code say now; run `cassle plan`, then the "
             "stages in order (or `dvc repro`, which runs just those that changed)"
@@ -90,7 +100,7 @@ def require_current(params: Params, name: str) -> None:
     if name in ("prepare", "init"):
         return
     remedy = "run `cassle prepare` first"
-    origin = read_json(layout.SPLIT_ORIGIN, RunError, remedy)
+    origin = read_sealed(layout.SPLIT_ORIGIN, RunError, remedy)
     if origin is None or origin.get("plan") != digest(slots["prepare"]):
         raise RunError(f"the splits in {layout.SPLITS} are of another plan; {remedy}")
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pipeline import layout
 from pipeline.comparing.runs import read_run, run_json
-from pipeline.files import Json, write_csv, write_json, write_text
+from pipeline.files import Json, write_csv, write_json, write_sealed, write_text
 from pipeline.layout import REPORTS
 from pipeline.page.against import require_same_tasks
 from pipeline.page.page import Extras, render
@@ -51,7 +51,6 @@ def run(against: str | None = None, show: bool = False) -> None:
         require_same_tasks(results, other)
     write_json(REPORTS / "metrics.json", results.metrics())
     write_json(REPORTS / "cost.json", results.cost())
-    write_json(REPORTS / "run.json", run_json(results))
     matrix_rows: list[dict[str, str | int | float]] = [
         {"after_task": after, "task": task, "accuracy": value}
         for after, row in zip(results.after_tasks, results.matrix, strict=True)
@@ -66,6 +65,7 @@ def run(against: str | None = None, show: bool = False) -> None:
     _write_probes(results)
     _write_representations(results)
     _write_losses(results)
+    write_sealed(REPORTS / "run.json", run_json(results))
     plots.accuracy_matrix(results, REPORTS / "accuracy_matrix.png")
     plots.accuracy_over_tasks(results, REPORTS / "accuracy_over_tasks.png")
     plots.losses(results, REPORTS / "losses.png")

@@ -11,7 +11,7 @@ from pipeline.components import load_class
 from pipeline.data.file_options import FileOptions, Reading
 from pipeline.data.source import Part, Source
 from pipeline.errors import DataError, RunError
-from pipeline.files import Json, file_digest, read_json, write_text
+from pipeline.files import Json, digest, read_sealed, write_sealed
 
 if TYPE_CHECKING:
     from pipeline.models.backbone import Backbone
@@ -25,7 +25,7 @@ def read_slot(name: str) -> Json | None:
     Raises:
         RunError: there is no plan, or it cannot be read.
     """
-    return read_json(layout.plan(name), RunError, RERUN_PLAN)
+    return read_sealed(layout.plan(name), RunError, RERUN_PLAN)
 
 
 def skip_empty(name: str, *outputs: Path) -> bool:
@@ -39,7 +39,7 @@ def skip_empty(name: str, *outputs: Path) -> bool:
     if read_slot(name) is not None:
         return False
     for path in outputs:
-        write_text(path, "null\n")
+        write_sealed(path, None)
     return True
 
 
@@ -71,16 +71,19 @@ def read_split(task: int) -> Json:
     Raises:
         DataError: there is no such split, or it cannot be read.
     """
-    split = read_json(layout.split(task), DataError, "run `cassle prepare` first")
+    split = read_sealed(layout.split(task), DataError, "run `cassle prepare` first")
     if split is None:
         raise DataError(f"{layout.split(task)} is empty; run `cassle prepare` again")
     return split
 
 
 def split_digest(task: int) -> str | None:
-    """Return the SHA-256 of a task's split as a state's header has it; None if it is missing."""
-    path = layout.split(task)
-    return file_digest(path) if path.is_file() else None
+    """Return the SHA-256 of a task's split as a state's header has it; None if it is missing.
+
+    Raises:
+        DataError: the split is damaged.
+    """
+    return digest(read_split(task)) if layout.split(task).is_file() else None
 
 
 def require_same_images(source: Source, name: Part, split: Json) -> None:

@@ -19,7 +19,7 @@ from pipeline.data.batches import Images, training_batches
 from pipeline.data.source import Source
 from pipeline.device import Device, choose_device, choose_precision
 from pipeline.errors import DataError, StateError
-from pipeline.files import Json, digest, write_csv, write_json
+from pipeline.files import Json, digest, file_digest, write_csv, write_sealed
 from pipeline.fit import fit, make_deterministic
 from pipeline.learner import Learner
 from pipeline.methods.base import Method
@@ -80,7 +80,7 @@ def run(task: int, device: Device) -> None:
         "method": part(slot, "method")["name"],
         "plan": digest(slot),
         "split": split_digest(task),
-        "parent": previous.content,
+        **previous.descent(),
     }
     columns = list(learner.epoch_rows[0])
     write_csv(layout.log(task), columns, learner.epoch_rows)
@@ -93,8 +93,9 @@ def run(task: int, device: Device) -> None:
         "forward_passes": round(learner.forward_passes(batch_size), 4),
         "strategy_bytes": _bytes(_tensors(strategy)),
         "carried_bytes": _bytes(strategy.carried().values()),
+        "log": file_digest(layout.log(task)),
     }
-    write_json(layout.timing(task), timing)
+    write_sealed(layout.timing(task), timing)
     save_state(layout.state(task), tensors, origin)
 
 
