@@ -7,8 +7,8 @@ needs, so ``--help`` answers at once.
 from __future__ import annotations
 
 import logging
-import signal
 import sys
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +18,7 @@ import typer
 from pipeline import layout
 from pipeline.device import Device
 from pipeline.errors import InterruptedRunError, PipelineError
+from pipeline.interruption import end_with_dvc
 
 app = typer.Typer(
     name="cassle",
@@ -65,6 +66,13 @@ def _require_plan(name: str, params: Path, planned: bool) -> None:
     require_current(config.load(params), name)
 
 
+def _alone(stage: str, *outputs: Path) -> AbstractContextManager[None]:
+    """Return what lets no other process write a stage's outputs meanwhile."""
+    from pipeline.locks import hold_stage
+
+    return hold_stage(stage, outputs)
+
+
 @app.command()
 def check(params: ParamsOption = layout.PARAMS, device: DeviceOption = Device.auto) -> None:
     """Check params, data, device and repository; run nothing."""
@@ -80,7 +88,9 @@ def plan(params: ParamsOption = layout.PARAMS) -> None:
     from pipeline import config
     from pipeline.stages import plan as stage
 
-    stage.write(config.load(params))
+    read = config.load(params)
+    with _alone("plan", layout.PLAN):
+        stage.write(read)
 
 
 @app.command()
@@ -89,7 +99,8 @@ def prepare(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False
     _require_plan("prepare", params, planned)
     from pipeline.stages import prepare as stage
 
-    stage.run()
+    with _alone("prepare", layout.SPLITS):
+        stage.run()
 
 
 @app.command()
@@ -98,7 +109,8 @@ def init(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) -
     _require_plan("init", params, planned)
     from pipeline.stages import init as stage
 
-    stage.run()
+    with _alone("init", layout.state(0)):
+        stage.run()
 
 
 @app.command()
@@ -113,11 +125,13 @@ def train(
 
     slot = f"train_{task}"
     _require_plan(slot, params, planned)
-    if planned and skip_empty(slot, layout.state(task), layout.log(task), layout.timing(task)):
+    outputs = (layout.state(task), layout.log(task), layout.timing(task))
+    if planned and skip_empty(slot, *outputs):
         return
     from pipeline.stages import train as stage
 
-    stage.run(task, device)
+    with _alone(slot, *outputs):
+        stage.run(task, device)
 
 
 @app.command()
@@ -132,11 +146,13 @@ def evaluate(
 
     slot = f"evaluate_{task}"
     _require_plan(slot, params, planned)
-    if planned and skip_empty(slot, layout.evaluation(task), layout.features(task)):
+    outputs = (layout.evaluation(task), layout.features(task))
+    if planned and skip_empty(slot, *outputs):
         return
     from pipeline.stages import evaluate as stage
 
-    stage.run(task, device)
+    with _alone(slot, *outputs):
+        stage.run(task, device)
 
 
 @app.command()
@@ -145,7 +161,8 @@ def views(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) 
     _require_plan("views", params, planned)
     from pipeline.stages import views as stage
 
-    stage.run()
+    with _alone("views", layout.VIEWS):
+        stage.run()
 
 
 @app.command()
@@ -167,7 +184,8 @@ def report(
     _require_plan("report", params, planned)
     from pipeline.stages import report as stage
 
-    stage.run(against, open_)
+    with _alone("report", layout.REPORTS):
+        stage.run(against, open_)
 
 
 @app.command()
@@ -252,6 +270,20 @@ def compare(
     stage.run(choice, metric or [], baseline, output)
 
 
+@app.command()
+def clean(
+    all_: Annotated[
+        bool,
+        typer.Option("--all", help="Checkpoints of the current plan and the stores of images too."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+) -> None:
+    """List and remove what killed or abandoned runs left: stale checkpoints, unfinished files."""
+    from pipeline.stages import clean as stage
+
+    stage.run(everything=all_, ask=not yes)
+
+
 presets_app = typer.Typer(
     help="Published settings, one file each under presets/.", no_args_is_help=True
 )
@@ -299,11 +331,12 @@ def list_(what: Registry) -> None:
 def main() -> None:
     """Run the command line: exit code 2 and one message for what the user can mend."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    end_with_dvc()
     try:
         app()
     except InterruptedRunError as stop:
         print(stop, file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+        sys.exit(128 + stop.signal_number)
     except PipelineError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)

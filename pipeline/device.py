@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Literal
 
@@ -48,3 +50,27 @@ def choose_precision(wanted: str, device: Device) -> Precision:
         return "bf16-mixed" if device is Device.cuda else "32-true"
     assert wanted in ("32-true", "bf16-mixed"), f"train.precision {wanted} passed validation"
     return "bf16-mixed" if wanted == "bf16-mixed" else "32-true"
+
+
+@contextmanager
+def explain_out_of_memory(what: str, remedy: str) -> Iterator[None]:
+    """Turn a lack of memory, the machine's or a GPU's, into one message.
+
+    Args:
+        what: was being done.
+        remedy: what may help.
+
+    Raises:
+        RunError: there was too little memory.
+    """
+    import torch
+
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        reason = str(error).split("\n")[0].strip() or "no more of it"
+        # torch has no kind of its own for the machine's memory.
+        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not known and "allocate memory" not in reason and "not enough memory" not in reason:
+            raise
+        raise RunError(f"{what}: out of memory ({reason}); {remedy}") from error

@@ -31,7 +31,16 @@ class RunError(PipelineError):
 
 
 class InterruptedRunError(PipelineError):
-    """Ctrl-C during a stage: not a mistake, but the stage has not ended."""
+    """Ctrl-C or SIGTERM during a stage: not a mistake, but the stage has not ended.
+
+    Args:
+        message: what is kept, and how to go on.
+        signal_number: of the signal; the exit code is 128 more.
+    """
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
 
 
 def closest(name: str, allowed: Iterable[str]) -> str:

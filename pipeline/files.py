@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[st
 Json = dict[str, JsonValue]
 
 SEAL = "sha256"
+_UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}")  # as tempfile names them
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -55,6 +57,18 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """Return what ``write_bytes`` left of files in a folder when it was killed."""
+    return [path for path in sorted(folder.glob(".*")) if _UNFINISHED.fullmatch(path.name)]
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what was left of a file, or of any file of a folder; nobody may be writing it."""
+    for left in unfinished(path if path.is_dir() else path.parent):
+        if path.is_dir() or left.name.startswith(f".{path.name}."):
+            left.unlink(missing_ok=True)
 
 
 def write_text(path: Path, content: str) -> None:

@@ -17,8 +17,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 # What these modules say never reaches a state, a split or a figure: messages, the progress
-# bar, and the names of files, which dvc.yaml depends on by itself.
-NOT_SHAPING = frozenset({"pipeline.errors", "pipeline.progress", "pipeline.layout"})
+# bar, the names of files, which dvc.yaml depends on by itself, and when training is saved.
+NOT_SHAPING = frozenset(
+    {
+        "pipeline.errors",
+        "pipeline.progress",
+        "pipeline.layout",
+        "pipeline.interruption",
+        "pipeline.checkpointing",
+    }
+)
 
 
 def _source(module: str) -> Path | None:

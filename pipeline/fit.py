@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import time
 import warnings
 
 import pytorch_lightning as pl
@@ -13,8 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from pipeline.checkpoint import Checkpoint
+from pipeline.checkpointing import Checkpointing
 from pipeline.device import Device, Precision
-from pipeline.errors import InterruptedRunError
+from pipeline.interruption import StopRequest
 from pipeline.learner import Learner
 from pipeline.progress import TaskProgress
 
@@ -30,14 +30,33 @@ def make_deterministic(device: Device) -> None:
 
 
 def fit(
-    learner: Learner, loader: DataLoader[Tensor], device: Device, precision: Precision
+    learner: Learner,
+    loader: DataLoader[Tensor],
+    device: Device,
+    precision: Precision,
+    checkpoint: Checkpoint,
+    seconds_before: float,
 ) -> float:
-    """Run the Lightning Trainer; return the seconds it took.
+    """Run the Lightning Trainer to the end of the task; return the seconds that took.
+
+    For Lightning the task is one epoch: its batches come from the first step that is left to
+    the last, and the learner counts epochs. So training goes on at any step, and nothing of
+    Lightning's own progress has to be saved.
+
+    Args:
+        learner: new, or restored.
+        loader: the batches that are left; none where only the outputs were not written.
+        device: where to run.
+        precision: Lightning's name of it.
+        checkpoint: where training is saved.
+        seconds_before: what earlier processes took.
 
     Raises:
-        InterruptedRunError: Ctrl-C; SIGTERM ends the process with 143.
+        InterruptedRunError: Ctrl-C or SIGTERM; training is saved.
         RunError: a loss or the projections are not finite.
     """
+    stop = StopRequest()
+    checkpointing = Checkpointing(checkpoint, stop, seconds_before)
     with warnings.catch_warnings():
         # Images live in memory: worker processes would only copy them.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -47,31 +66,22 @@ def fit(
         # Lightning's own use of torch, which its user cannot mend.
         warnings.filterwarnings("ignore", ".*LeafSpec.*is deprecated.*")
         trainer = pl.Trainer(
-            max_epochs=learner.optimisation.epochs,
+            max_epochs=1,
             accelerator="gpu" if device is Device.cuda else str(device),
             devices=1,
             precision=precision,
             # Without it Lightning switches off what make_deterministic switched on.
             deterministic=True if device is Device.cpu else "warn",
-            callbacks=[TaskProgress(learner.optimisation.epochs)],
+            callbacks=[checkpointing, TaskProgress(learner.optimisation.epochs)],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        interrupted = InterruptedRunError(
-            f"interrupted; task {learner.task} is not saved, the tasks before it are: "
-            "the same command begins it again"
-        )
-        started = time.monotonic()
-        try:
-            trainer.fit(learner, loader)
-        except SystemExit as stop:
-            # Lightning ends the process on Ctrl-C and SIGTERM: a half-trained network must
-            # not be saved, and the exit code should say which it was.
-            if trainer.received_sigterm:
-                raise SystemExit(128 + signal.SIGTERM) from stop
-            raise interrupted from stop
-    if trainer.global_step < learner.total_steps:
-        raise interrupted
-    return time.monotonic() - started
+        with stop.listening():
+            if len(loader):
+                trainer.fit(learner, loader)
+            # In the last step: the stage stops here, not dvc with the one after it.
+            if stop.received is not None:
+                checkpointing.save_and_stop(learner)
+    return checkpointing.seconds()

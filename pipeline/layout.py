@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 MAX_TASKS = 20  # the task slots of dvc.yaml
@@ -17,7 +18,15 @@ FEATURES = Path("data/features")
 VIEWS = Path("data/views.png")
 REPORTS = Path("reports")
 PRESETS = Path("presets")
-STORES = Path(".scratch/images")  # in the main checkout, also for queued experiments
+SCRATCH = Path(".scratch")  # what can be computed again; in the main checkout, but for locks
+STORES = SCRATCH / "images"
+CHECKPOINTS = SCRATCH / "checkpoints"
+LOCKS = SCRATCH / "locks"
+
+
+def main_checkout() -> Path:
+    """Return the root of the checkout that a queued experiment is a copy of, else of this one."""
+    return Path(os.environ.get("DVC_ROOT", ""))
 
 
 def plan(slot: str) -> Path:

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
+from typing import cast
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
+from pipeline.checkpoint import Snapshot
 from pipeline.collapse import COLLAPSED_RANK, COLLAPSED_STD, projection_std, rankme
 from pipeline.data.augment import Augment
 from pipeline.errors import RunError
+from pipeline.files import Json
 from pipeline.methods.base import Method, Position
 from pipeline.models.backbone import Backbone
+from pipeline.models.loading import require_names
 from pipeline.optim import Optimisation, build_optimizer, warmup_cosine
 from pipeline.seeding import generator
 from pipeline.strategies.base import Step, Strategy
 
 logger = logging.getLogger(__name__)
 
+# Names of a snapshot's tensors.
+NETWORK, OPTIMIZER, SUM, AUGMENT = "network", "optimizer", "sum", "augment_generator"
 REMEDIES = "lower train.learning_rate, raise train.warmup_epochs, or set train.precision: 32-true"
 
 
@@ -59,15 +66,17 @@ class Learner(pl.LightningModule):
         self.task = task
         self.augment_generator = generator(seed, "augment", task)
         self.epoch_rows: list[dict[str, float]] = []
+        self._steps_before = 0
+        self._optimizer_before: dict[str, Tensor] = {}
         self._sums: dict[str, Tensor] = {}
+        self._summed = 0
         self._step: Step | None = None
-        self._projections: Tensor | None = None
         self._warned = False
         self._images_passed = 0
 
     def training_step(self, images: Tensor, index: int) -> Tensor:
         """Return L_SSL plus the strategy's terms for a batch."""
-        at = self._position()
+        at = self.position
         views = self.strategy.mix(self.augment(images, self.augment_generator), at)
         views = tuple(view.contiguous(memory_format=torch.channels_last) for view in views)
         encoded = self.method.encode(views)
@@ -76,6 +85,7 @@ class Learner(pl.LightningModule):
         loss = torch.stack(list(terms.values())).sum()
         for name, value in {"loss": loss, **terms}.items():
             self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value.detach()
+        self._summed += 1
         return loss
 
     def on_fit_start(self) -> None:
@@ -93,48 +103,64 @@ class Learner(pl.LightningModule):
         views = self.total_steps * batch_size * len(self.augment.recipes)
         return self._images_passed / views
 
-    def _position(self) -> Position:
-        return Position(self.global_step, self.steps_per_epoch, self.total_steps)
+    @property
+    def position(self) -> Position:
+        """Where in the task training is, those steps counted that an earlier process took."""
+        done = self._steps_before + self.global_step
+        return Position(done, self.steps_per_epoch, self.total_steps)
 
     def on_after_backward(self) -> None:
         """Let the method change gradients."""
-        self.method.after_backward(self._position())
+        self.method.after_backward(self.position)
 
     def on_train_batch_end(self, outputs: object, batch: Tensor, batch_idx: int) -> None:
-        """Let the method update what no gradient trains."""
-        assert self._step is not None, "a batch ended that never began"
-        self.method.after_step(self._position())
-        self._projections = torch.cat(self._step.encoded.projections).detach()
-        self._step = None
-
-    def on_train_epoch_end(self) -> None:
-        """Note the epoch's mean of each loss term, the signs of collapse and the rate.
+        """Let the method update what no gradient trains; end the epoch after its last step.
 
         Raises:
-            RunError: a term is not finite.
+            RunError: the epoch had a loss term, or its last projections, that are not finite.
         """
-        row = {name: float(total) / self.steps_per_epoch for name, total in self._sums.items()}
-        for name, value in row.items():
-            if not math.isfinite(value):
-                raise RunError(
-                    f"task {self.task}, epoch {self.current_epoch + 1}: the loss term '{name}' is "
-                    f"{value}; {REMEDIES}. States of earlier tasks are untouched"
-                )
-        epoch = {"task": self.task, "epoch": self.current_epoch + 1, "step": self.global_step}
-        assert self._projections is not None, "an epoch ended that had no step"
-        if not self._projections.isfinite().all():
-            raise RunError(
-                f"task {self.task}, epoch {self.current_epoch + 1}: projections are not finite; "
-                f"{REMEDIES}. States of earlier tasks are untouched"
-            )
+        assert self._step is not None, "a batch ended that never began"
+        at = self.position
+        self.method.after_step(at)
+        projections = torch.cat(self._step.encoded.projections).detach()
+        self._step = None
+        # Lightning knows of one epoch alone, the whole task: see pipeline.fit.
+        if at.step % self.steps_per_epoch == 0:
+            self._end_epoch(projections)
+
+    def _end_epoch(self, projections: Tensor) -> None:
+        """Note the epoch's mean of each loss term, the signs of collapse and the rate."""
+        self.require_finite()
+        if not projections.isfinite().all():
+            raise self._not_finite("projections are not finite")
+        step = self.position.step
+        epoch = {"task": self.task, "epoch": step // self.steps_per_epoch, "step": step}
         signs = {
-            "projection_std": projection_std(self._projections),
-            "projection_rank": rankme(self._projections),
+            "projection_std": projection_std(projections),
+            "projection_rank": rankme(projections),
         }
         if signs["projection_std"] < COLLAPSED_STD or signs["projection_rank"] < COLLAPSED_RANK:
             self._warn_of_collapse(signs)
-        self.epoch_rows.append(epoch | row | signs | {"learning_rate": self.learning_rate})
-        self._sums = {}
+        row = epoch | self.mean_terms() | signs | {"learning_rate": self.learning_rate}
+        self.epoch_rows.append(row)
+        self._sums, self._summed = {}, 0
+
+    def require_finite(self) -> None:
+        """Check the loss terms of the epoch so far.
+
+        Raises:
+            RunError: one is not finite.
+        """
+        for name, value in self.mean_terms().items():
+            if not math.isfinite(value):
+                raise self._not_finite(f"the loss term '{name}' is {value}")
+
+    def _not_finite(self, what: str) -> RunError:
+        epoch = (self.position.step - 1) // self.steps_per_epoch + 1
+        return RunError(
+            f"task {self.task}, epoch {epoch}: {what}; {REMEDIES}. States of earlier tasks and the "
+            "last checkpoint of this one are untouched"
+        )
 
     def _warn_of_collapse(self, signs: dict[str, float]) -> None:
         """Say once a task that the projections say the same of all images."""
@@ -143,7 +169,7 @@ class Learner(pl.LightningModule):
                 "task %d, epoch %d: the projections have collapsed (spread %.3f of 1, effective "
                 "rank %.1f); lower train.learning_rate or change the options of the method",
                 self.task,
-                self.current_epoch + 1,
+                self.position.step // self.steps_per_epoch,
                 signs["projection_std"],
                 signs["projection_rank"],
             )
@@ -151,14 +177,77 @@ class Learner(pl.LightningModule):
 
     def mean_terms(self) -> dict[str, float]:
         """Return the mean of each loss term over the epoch so far."""
-        done = max(1, self.global_step - self.current_epoch * self.steps_per_epoch)
-        return {name: float(total) / done for name, total in self._sums.items()}
+        return {name: float(total) / self._summed for name, total in self._sums.items()}
 
     @property
     def learning_rate(self) -> float:
         """The learning rate of the next step."""
         rate: float = self.trainer.optimizers[0].param_groups[0]["lr"]
         return rate
+
+    def snapshot(self) -> Snapshot:
+        """Return all that the next step depends on, where it is finite.
+
+        Between steps only; the tensors are those in use, not copies.
+
+        Raises:
+            RunError: a loss term or a weight is not finite.
+        """
+        self.require_finite()
+        tensors = {f"{NETWORK}.{name}": tensor for name, tensor in self._network().items()}
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not tensor.isfinite().all():
+                raise self._not_finite(f"{name} is not finite")
+        tensors |= {f"{SUM}.{name}": total for name, total in self._sums.items()}
+        tensors[AUGMENT] = self.augment_generator.get_state()
+        for number, held in self.trainer.optimizers[0].state_dict()["state"].items():
+            for name, value in held.items():
+                # SGD without momentum has None there.
+                if value is not None:
+                    assert isinstance(value, Tensor), f"the optimiser holds a {type(value)}"
+                    tensors[f"{OPTIMIZER}.{number}.{name}"] = value
+        record: Json = {
+            "step": self.position.step,
+            # JSON objects keep no order, and columns have one.
+            "columns": list(self.epoch_rows[0]) if self.epoch_rows else [],
+            "rows": [list(row.values()) for row in self.epoch_rows],
+            "terms": list(self._sums),
+            "summed": self._summed,
+            "warned": self._warned,
+            "images_passed": self._images_passed,
+        }
+        return Snapshot(tensors, record)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot; before training begins.
+
+        Raises:
+            ValueError: it is of another network.
+        """
+        network = self._network()
+        held = _section(snapshot.tensors, NETWORK)
+        require_names(held, network)
+        with torch.no_grad():
+            for name, tensor in network.items():
+                if tensor.shape != held[name].shape:
+                    raise ValueError(f"{name} is {tuple(held[name].shape)}")
+                tensor.copy_(held[name])
+        self._optimizer_before = _section(snapshot.tensors, OPTIMIZER)
+        self.augment_generator.set_state(snapshot.tensors[AUGMENT])
+        record = snapshot.record
+        self._steps_before = cast(int, record["step"])
+        columns = cast(list[str], record["columns"])
+        rows = cast(list[list[float]], record["rows"])
+        self.epoch_rows = [dict(zip(columns, row, strict=True)) for row in rows]
+        sums = _section(snapshot.tensors, SUM)
+        self._sums = {name: sums[name] for name in cast(list[str], record["terms"])}
+        self._summed = cast(int, record["summed"])
+        self._warned = cast(bool, record["warned"])
+        self._images_passed = cast(int, record["images_passed"])
+
+    def _network(self) -> dict[str, Tensor]:
+        """Return all parameters and buffers, those too that cross no task boundary."""
+        return dict(self.named_parameters()) | dict(self.named_buffers())
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimiser with warm-up and cosine, stepped every batch."""
@@ -172,8 +261,43 @@ class Learner(pl.LightningModule):
         def share_of_peak(step: int) -> float:
             return warmup_cosine(step, warmup, self.total_steps, start, final)
 
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share_of_peak)
+        before = self._steps_before
+        if self._optimizer_before:
+            _restore_optimizer(optimizer, self._optimizer_before)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: share_of_peak(before + step)
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+
+def _section(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = f"{prefix}."
+    return {
+        name.removeprefix(start): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(start)
+    }
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, held: Mapping[str, Tensor]) -> None:
+    """Give an optimiser what it held for each parameter, laid out in memory as that is.
+
+    The layout matters: sums over the same numbers in another order are not the same bits.
+
+    Args:
+        optimizer: new, with the parameters of the one that held it.
+        held: by the number of the parameter and the name, e.g. ``3.exp_avg``.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in held.items():
+        number, _, name = key.partition(".")
+        like = parameters[int(number)]
+        if value.shape == like.shape:
+            value = torch.empty_like(like, dtype=value.dtype).copy_(value)
+        state.setdefault(int(number), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -23,12 +23,14 @@ class TaskProgress(pl.Callback):
         self.num_epochs = num_epochs
         self.bar: Progress | None = None
         self.started = 0.0
+        self.begun_at = 0
         self.refreshed = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the bar."""
         assert isinstance(pl_module, Learner)
         self.started = time.monotonic()
+        self.begun_at = pl_module.position.step
         console = Console(file=sys.stderr)
         if console.is_terminal:
             self.bar = Progress(
@@ -40,7 +42,9 @@ class TaskProgress(pl.Callback):
                 console=console,
             )
             self.bar.start()
-            self.bar.add_task("", total=pl_module.total_steps, task=pl_module.task)
+            self.bar.add_task(
+                "", total=pl_module.total_steps, completed=self.begun_at, task=pl_module.task
+            )
 
     def on_train_batch_end(
         self,
@@ -51,21 +55,23 @@ class TaskProgress(pl.Callback):
         batch_idx: int,
     ) -> None:
         """Move the bar on; read the losses at most twice a second, for reading waits."""
-        if self.bar is None or time.monotonic() - self.refreshed < REFRESH_SECONDS:
-            return
         assert isinstance(pl_module, Learner)
-        self.refreshed = time.monotonic()
-        shown = _shown(pl_module.mean_terms(), pl_module.learning_rate)
-        self.bar.update(self.bar.task_ids[0], completed=trainer.global_step, description=shown)
+        if self.bar is None:
+            self._print(pl_module)
+        elif time.monotonic() - self.refreshed >= REFRESH_SECONDS:
+            self.refreshed = time.monotonic()
+            shown = _shown(pl_module.mean_terms(), pl_module.learning_rate)
+            done = pl_module.position.step
+            self.bar.update(self.bar.task_ids[0], completed=done, description=shown)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Without a terminal: print a line every few epochs."""
-        assert isinstance(pl_module, Learner)
-        epoch = trainer.current_epoch + 1
+    def _print(self, pl_module: Learner) -> None:
+        """Print a line at the end of every few epochs."""
+        done, total = pl_module.position.step, pl_module.total_steps
+        epoch, rest = divmod(done, pl_module.steps_per_epoch)
         every = max(1, self.num_epochs // PLAIN_LINES)
-        if self.bar is not None or (epoch % every and epoch != self.num_epochs):
+        if rest or (epoch % every and epoch != self.num_epochs):
             return
-        left = (time.monotonic() - self.started) / epoch * (self.num_epochs - epoch)
+        left = (time.monotonic() - self.started) / (done - self.begun_at) * (total - done)
         print(
             f"task {pl_module.task}  epoch {epoch}/{self.num_epochs}  "
             f"{_shown(pl_module.mean_terms(), pl_module.learning_rate)}  {left:.0f} s left",
@@ -73,11 +79,20 @@ class TaskProgress(pl.Callback):
             flush=True,
         )
 
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Close the bar where training stops before its end."""
+        self._close(pl_module)
+
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Close the bar, whatever ended the training."""
+        """Close the bar."""
+        self._close(pl_module)
+
+    def _close(self, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Learner)
         if self.bar is not None:
-            if trainer.global_step:
-                self.bar.update(self.bar.task_ids[0], completed=trainer.global_step)
+            self.bar.update(self.bar.task_ids[0], completed=pl_module.position.step)
             self.bar.stop()
             self.bar = None
 

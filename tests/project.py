@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import cli
+from pipeline import cli, layout
 
 ROOT = Path(__file__).parent.parent
 CLASSES = 10
@@ -109,9 +109,9 @@ class Project:
         self.must("report")
 
     def files(self) -> dict[str, str]:
-        """Return the SHA-256 of every file."""
+        """Return the SHA-256 of every file, but for locks and checkpoints."""
         return {
             str(path.relative_to(self.root)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(self.root.rglob("*"))
-            if path.is_file()
+            if path.is_file() and layout.SCRATCH.name not in path.parts
         }

@@ -4,16 +4,15 @@ import gzip
 import hashlib
 import importlib.util
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import BatchSampler, DataLoader
+from torch.utils.data import DataLoader
 
-from pipeline.data.batches import EpochShuffle, Images, training_batches
+from pipeline.data.batches import Images, TaskOrder, training_batches
 from pipeline.data.fashion_mnist import FashionMNIST
 from pipeline.data.idx import read_idx
 from pipeline.data.source import Part
@@ -239,24 +238,24 @@ def test_an_impossible_number_of_tasks_is_refused(num_tasks: int) -> None:
 
 
 def loader(
-    count: int = 23, size: int = 5, seed: int = 0, task: int = 1
+    count: int = 23, size: int = 5, seed: int = 0, task: int = 1, start: int = 0
 ) -> DataLoader[torch.Tensor]:
     images = torch.arange(count, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 4, 4)
-    return training_batches(Images(images.numpy(), np.arange(count)), size, seed, task)
+    order = TaskOrder(count, size, 4, seed, task)
+    order.start = start
+    return training_batches(Images(images.numpy(), np.arange(count)), order)
 
 
-def orders(batches: DataLoader[torch.Tensor], epochs: int = 4) -> Iterator[list[int]]:
-    assert isinstance(batches.batch_sampler, BatchSampler)
-    sampler = batches.batch_sampler.sampler
-    assert isinstance(sampler, EpochShuffle)
-    for epoch in range(epochs):
-        sampler.set_epoch(epoch)
-        yield [int(image[0, 0, 0]) for batch in batches for image in batch]
+def orders(batches: DataLoader[torch.Tensor]) -> list[list[int]]:
+    """The images of each of the four epochs."""
+    found = [int(image[0, 0, 0]) for batch in batches for image in batch]
+    each = len(found) // 4
+    return [found[first : first + each] for first in range(0, len(found), each)]
 
 
 def test_batches_are_full_and_made_of_bytes() -> None:
     batches = list(loader())
-    assert len(batches) == len(loader()) == 23 // 5
+    assert len(batches) == len(loader()) == 4 * (23 // 5)
     assert all(batch.shape == (5, 1, 4, 4) for batch in batches)
     assert all(batch.dtype == torch.uint8 for batch in batches)
 
@@ -268,7 +267,7 @@ def test_each_image_comes_at_most_once_an_epoch() -> None:
 
 
 def test_each_epoch_has_another_order_and_leaves_out_other_images() -> None:
-    found = list(orders(loader()))
+    found = orders(loader())
     assert len({tuple(order) for order in found}) == len(found)
     assert len({frozenset(order) for order in found}) > 1
 
@@ -276,11 +275,15 @@ def test_each_epoch_has_another_order_and_leaves_out_other_images() -> None:
 def test_the_order_depends_on_seed_task_and_epoch_alone() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        first = list(orders(loader()))
+        first = orders(loader())
         torch.manual_seed(2)
-        assert list(orders(loader())) == first
-    again = loader()
-    # Whatever was drawn before: the second epoch is the second epoch.
-    assert [list(orders(again))[2], list(orders(again))[1]] == [first[2], first[1]]
-    assert next(orders(loader(seed=1))) != first[0]
-    assert next(orders(loader(task=2))) != first[0]
+        assert orders(loader()) == first
+    assert orders(loader(seed=1))[0] != first[0]
+    assert orders(loader(task=2))[0] != first[0]
+
+
+@pytest.mark.parametrize("start", [0, 1, 3, 4, 5, 15, 16])
+def test_the_batches_from_any_step_on_are_those_of_the_whole_task(start: int) -> None:
+    whole, rest = list(loader()), list(loader(start=start))
+    assert len(loader(start=start)) == len(rest) == len(whole) - start
+    assert all(torch.equal(a, b) for a, b in zip(rest, whole[start:], strict=True))

@@ -44,38 +44,53 @@ class Images(Dataset[Tensor]):
         return torch.from_numpy(self.pixels[self.places[indices]])
 
 
-class EpochShuffle(Sampler[int]):
-    """A new order of the images each epoch, from the seed, the task and the epoch alone."""
+class TaskOrder(Sampler[list[int]]):
+    """The batches of a whole task, epoch after epoch, from any step on.
 
-    def __init__(self, count: int, seed: int, task: int) -> None:
+    The order of an epoch comes from the seed, the task and the epoch alone, so a step's batch
+    does not depend on where training began. The images left over at the end of an epoch wait
+    for another epoch's order.
+
+    Args:
+        count: images of the task.
+        batch_size: images a step.
+        epochs: how often the images are gone through.
+        seed: the run's seed.
+        task: the number of the task, from 1.
+
+    Attributes:
+        start: the steps that are done already.
+    """
+
+    def __init__(self, count: int, batch_size: int, epochs: int, seed: int, task: int) -> None:
         self.count = count
+        self.batch_size = batch_size
+        self.steps_per_epoch = count // batch_size
+        self.total_steps = self.steps_per_epoch * epochs
         self.seed = seed
         self.task = task
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order; Lightning calls this before each epoch."""
-        self.epoch = epoch
+        self.start = 0
 
     def __len__(self) -> int:
-        return self.count
+        return self.total_steps - self.start
 
-    def __iter__(self) -> Iterator[int]:
-        order = generator(self.seed, "order", self.task, self.epoch)
-        return iter(torch.randperm(self.count, generator=order).tolist())
+    def __iter__(self) -> Iterator[list[int]]:
+        order: list[int] = []
+        for step in range(self.start, self.total_steps):
+            epoch, place = divmod(step, self.steps_per_epoch)
+            if not order or place == 0:
+                stream = generator(self.seed, "order", self.task, epoch)
+                order = torch.randperm(self.count, generator=stream).tolist()
+            yield order[place * self.batch_size : (place + 1) * self.batch_size]
 
 
 def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def training_batches(images: Images, batch_size: int, seed: int, task: int) -> DataLoader[Tensor]:
-    """Return full batches of uint8 images ``(batch_size, C, H, W)``.
-
-    The images left over at the end of an epoch wait for another epoch's order.
-    """
-    sampler = BatchSampler(EpochShuffle(len(images), seed, task), batch_size, drop_last=True)
-    return _loader(images, sampler)
+def training_batches(images: Images, order: TaskOrder) -> DataLoader[Tensor]:
+    """Return full batches of uint8 images ``(batch_size, C, H, W)``, of all epochs in turn."""
+    return _loader(images, order)
 
 
 def ordered_batches(images: Images, batch_size: int) -> DataLoader[Tensor]:
@@ -84,12 +99,10 @@ def ordered_batches(images: Images, batch_size: int) -> DataLoader[Tensor]:
     return _loader(images, BatchSampler(order, batch_size, drop_last=False))
 
 
-def _loader(images: Images, sampler: BatchSampler) -> DataLoader[Tensor]:
+def _loader(images: Images, batches: Sampler[list[int]]) -> DataLoader[Tensor]:
     return DataLoader(
         images,
-        batch_sampler=sampler,
+        batch_sampler=batches,
         collate_fn=_as_it_is,
         num_workers=images.workers,
-        # Not started anew each epoch.
-        persistent_workers=images.workers > 0,
     )

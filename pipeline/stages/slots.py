@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -112,7 +111,7 @@ def open_source(slot: Json, reading: Json | None = None) -> Source:
     if "files" in dataset:
         how = reading or require_slot("reading")
         options = FileOptions(**part(dataset, "files"))  # type: ignore[arg-type]
-        scratch = Path(os.environ.get("DVC_ROOT", ".")) / layout.STORES
+        scratch = layout.main_checkout() / layout.STORES
         return cast(Source, source(root, options, Reading(**how, scratch=scratch)))  # type: ignore[arg-type]
     source = source(root, dataset["full"], dataset["classes"])
     if "transformed" in dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
@@ -13,11 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline import layout
+from pipeline.checkpoint import Checkpoint, hold
 from pipeline.components import load_class
 from pipeline.data.augment import Augment
-from pipeline.data.batches import Images, training_batches
+from pipeline.data.batches import Images, TaskOrder, training_batches
 from pipeline.data.source import Source
-from pipeline.device import Device, choose_device, choose_precision
+from pipeline.device import (
+    Device,
+    Precision,
+    choose_device,
+    choose_precision,
+    explain_out_of_memory,
+)
 from pipeline.errors import DataError, StateError
 from pipeline.files import Json, digest, file_digest, write_csv, write_sealed
 from pipeline.fit import fit, make_deterministic
@@ -42,11 +50,24 @@ from pipeline.strategies.base import Strategy, TaskStart
 def run(task: int, device: Device) -> None:
     """Train a task and write its state, its log and its timing.
 
+    Goes on where a process that was stopped or killed left the same training.
+
     Raises:
+        InterruptedRunError: Ctrl-C or SIGTERM; training is saved.
         PipelineError: the device, the split, the images or the previous state are not there
-            or not the plan's; or a loss is not finite.
+            or not the plan's; a loss is not finite; or there is too little memory.
     """
     slot = require_slot(f"train_{task}")
+    batch_size = cast(int, part(slot, "train")["batch_size"])
+    with explain_out_of_memory(
+        f"task {task}",
+        f"try train.batch_size: {max(1, batch_size // 2)} (now {batch_size}), with "
+        "train.learning_rate in proportion",
+    ):
+        _run(slot, task, device)
+
+
+def _run(slot: Json, task: int, device: Device) -> None:
     where = choose_device(device)
     precision = choose_precision(cast(str, part(slot, "train")["precision"]), where)
     previous = _previous_state(slot, task)
@@ -66,12 +87,53 @@ def run(task: int, device: Device) -> None:
     counts = [len(places) for places in parts]
     epochs = strategy.epochs(counts, batch_size, optimisation.epochs)
     optimisation = replace(optimisation, epochs=epochs)
-    loader = training_batches(images, batch_size, cast(int, slot["seed"]), task)
-    learner = Learner(
-        method, strategy, augment, optimisation, len(loader), cast(int, slot["seed"]), task
+    seed = cast(int, slot["seed"])
+    order = TaskOrder(len(images), batch_size, epochs, seed, task)
+    learner = Learner(method, strategy, augment, optimisation, order.steps_per_epoch, seed, task)
+    fingerprint = digest(
+        {
+            "plan": digest(slot),
+            "parent": previous.content,
+            "splits": [split_digest(n) for n in sorted({*_tasks(slot, task), max(1, task - 1)})],
+            "device": str(where),
+            "precision": precision,
+            "torch": torch.__version__,
+        }
     )
-    seconds = fit(learner, loader, where, precision)
+    with hold(task, fingerprint, digest(slot)) as checkpoint:
+        seconds = _resume(learner, checkpoint)
+        order.start = learner.position.step
+        loader = training_batches(images, order)
+        seconds = fit(learner, loader, where, precision, checkpoint, seconds)
+        _write(slot, task, learner, previous, seconds, looked_back, where, precision)
+        checkpoint.remove()
 
+
+def _resume(learner: Learner, checkpoint: Checkpoint) -> float:
+    """Bring a learner to where the checkpoint is, if there is one; return the seconds so far."""
+    snapshot = checkpoint.load()
+    if snapshot is None:
+        return 0.0
+    learner.restore(snapshot)
+    at = learner.position
+    done = f"task {learner.task} goes on after step {at.step} of {at.total_steps}"
+    print(done, file=sys.stderr, flush=True)
+    return cast(float, snapshot.record["seconds"])
+
+
+def _write(
+    slot: Json,
+    task: int,
+    learner: Learner,
+    previous: State,
+    seconds: float,
+    looked_back: float,
+    where: Device,
+    precision: Precision,
+) -> None:
+    """Write the outputs, the state last."""
+    method, strategy = learner.method, learner.strategy
+    batch_size = cast(int, part(slot, "train")["batch_size"])
     tensors = {f"method.{name}": value for name, value in method.state_dict().items()}
     tensors |= {f"strategy.{name}": value for name, value in strategy.carried().items()}
     origin: Json = {

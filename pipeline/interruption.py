@@ -1,0 +1,93 @@
+"""Ctrl-C, SIGTERM, and the end of the ``dvc`` that started a stage."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+LOOK_SECONDS = 1.0  # between two looks at whether dvc is alive
+STDERR = 2  # written to directly: a signal may come in the middle of a print
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """Whether training was asked to stop; a second request ends the process at once.
+
+    Attributes:
+        received: the number of the signal; None as long as there was none.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take over Ctrl-C and SIGTERM from whoever handles them now."""
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        self.listen()
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def listen(self) -> None:
+        """Take the signals over, until ``listening`` ends."""
+        for number in SIGNALS:
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            # Files are written whole or not at all, so nothing is left half done.
+            os.write(STDERR, b"\nstopped at once\n")
+            os._exit(128 + number)
+        self.received = number
+        os.write(
+            STDERR,
+            b"\nstopping after this step; once more to stop at once, without saving\n",
+        )
+
+
+def end_with_dvc() -> None:
+    """Where dvc runs this stage: stop, as by SIGTERM, when dvc is gone.
+
+    A killed dvc does not take its stage with it, and that would go on to write its outputs
+    under the next run.
+    """
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=_watch, args=(_dvc(),), daemon=True).start()
+
+
+def _dvc() -> tuple[int, float] | None:
+    """Return process number and start time of the nearest ancestor that is dvc."""
+    import psutil
+
+    for ancestor in psutil.Process().parents():
+        try:
+            words = ancestor.cmdline()
+            # The shell that dvc starts a stage in has the stage's command as one word.
+            if any("dvc" in os.path.basename(word) for word in words[:3]) or "dvc" in words:  # noqa: PTH119
+                return ancestor.pid, ancestor.create_time()
+        except psutil.Error:
+            continue
+    return None
+
+
+def _watch(dvc: tuple[int, float] | None) -> None:
+    import psutil
+
+    while dvc is not None:
+        try:
+            if psutil.Process(dvc[0]).create_time() != dvc[1]:
+                break
+        except psutil.NoSuchProcess:
+            break
+        time.sleep(LOOK_SECONDS)
+    else:
+        return
+    os.kill(os.getpid(), signal.SIGTERM)
