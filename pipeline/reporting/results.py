@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from pipeline import layout
+from pipeline.data.splits import check_split
 from pipeline.errors import RunError
 from pipeline.files import Json, read_noted_csv, read_sealed
 from pipeline.metrics import (
@@ -179,7 +180,7 @@ def read_results(params: Json, evaluations: Sequence[str]) -> Results:
         probes=probes,
         ranks=_rows(found, tasks, "rank"),
         changes=list(changes(features, len(tasks))),
-        splits=[_required(layout.split(task), "run `cassle prepare` first") for task in tasks],
+        splits=[_split(task) for task in tasks],
         epochs=epochs,
         timings=timings,
     )
@@ -194,6 +195,13 @@ def _rows(evaluations: Sequence[Json], tasks: Sequence[int], *keys: str) -> list
             held = cast(Json, held[key])
         rows.append([cast(float, held[str(task)]) for task in tasks])
     return rows
+
+
+def _split(task: int) -> Json:
+    path = layout.split(task)
+    split = _required(path, "run `cassle prepare` first")
+    check_split(split, task, path)
+    return split
 
 
 def _required(path: Path, remedy: str) -> Json:

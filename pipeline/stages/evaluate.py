@@ -15,6 +15,7 @@ from pipeline.collapse import rankme
 from pipeline.components import load_class
 from pipeline.data.augment import Augment
 from pipeline.data.source import Part, Source
+from pipeline.data.splits import require_classes, require_images
 from pipeline.device import Device, choose_device
 from pipeline.errors import RunError
 from pipeline.evaluation.accuracy import task_agnostic, task_aware
@@ -29,7 +30,6 @@ from pipeline.stages.slots import (
     open_source,
     part,
     read_split,
-    require_same_images,
     require_slot,
     split_digest,
 )
@@ -67,6 +67,7 @@ def run(task: int, device: Device) -> None:
     where = choose_device(device)
     backbone = _backbone(slot, task).to(str(where), memory_format=torch.channels_last)  # type: ignore[call-overload]
     splits = [read_split(number) for number in range(1, cast(int, slot["num_tasks"]) + 1)]
+    require_classes(splits, len(cast(list[str], part(slot, "dataset")["classes"])))
     source = open_source(slot)
     started = time.monotonic()
     train, test = (_examples(slot, backbone, source, splits, name) for name in ("train", "test"))
@@ -126,7 +127,7 @@ def _examples(
 ) -> Examples:
     """Return the features of all tasks' images, on the backbone's device."""
     for split in splits:
-        require_same_images(source, name, split)
+        require_images(source, name, split)
     augment = Augment((), *normalisation(slot))
     indices = [torch.tensor(cast(list[int], split[name])) for split in splits]
     tasks = [torch.full_like(held, number) for number, held in enumerate(indices, start=1)]

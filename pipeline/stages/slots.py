@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 from pipeline import layout
 from pipeline.components import load_class
-from pipeline.data.source import Part, Source
+from pipeline.data.source import Source
+from pipeline.data.splits import check_split
 from pipeline.errors import DataError, RunError
 from pipeline.files import Json, digest, read_sealed, write_sealed
 
@@ -67,11 +68,12 @@ def read_split(task: int) -> Json:
     """Return what a task holds.
 
     Raises:
-        DataError: there is no such split, or it cannot be read.
+        DataError: there is no such split, or it cannot be read or be right.
     """
     split = read_sealed(layout.split(task), DataError, "run `cassle prepare` first")
     if split is None:
         raise DataError(f"{layout.split(task)} is empty; run `cassle prepare` again")
+    check_split(split, task, layout.split(task))
     return split
 
 
@@ -82,18 +84,6 @@ def split_digest(task: int) -> str | None:
         DataError: the split is damaged.
     """
     return digest(read_split(task)) if layout.split(task).is_file() else None
-
-
-def require_same_images(source: Source, name: Part, split: Json) -> None:
-    """Check that a part's images are those that the split was made of.
-
-    Raises:
-        DataError: they are not.
-    """
-    if part(split, "fingerprint")[name] != source.fingerprint(name):
-        raise DataError(
-            f"the images in {source.root} changed since the split; run `cassle prepare`"
-        )
 
 
 def open_source(slot: Json) -> Source:

@@ -15,6 +15,7 @@ from pipeline.components import load_class
 from pipeline.data.augment import Augment
 from pipeline.data.batches import training_batches
 from pipeline.data.source import Source
+from pipeline.data.splits import require_images
 from pipeline.device import Device, choose_device, choose_precision
 from pipeline.errors import DataError, StateError
 from pipeline.files import Json, digest, file_digest, write_csv, write_sealed
@@ -29,7 +30,6 @@ from pipeline.stages.slots import (
     open_source,
     part,
     read_split,
-    require_same_images,
     require_slot,
     split_digest,
 )
@@ -127,7 +127,7 @@ def _previous_state(slot: Json, task: int) -> State:
 def _images(source: Source, task: int, at_least: int = 1) -> Tensor:
     """Return a task's training images, uint8 ``(N, C, H, W)``."""
     split = read_split(task)
-    require_same_images(source, "train", split)
+    require_images(source, "train", split)
     images = torch.from_numpy(source.images("train")[cast(list[int], split["train"])])
     if len(images) < at_least:
         raise DataError(
