@@ -26,12 +26,12 @@ from pipeline.models.backbone import Backbone
 from pipeline.seeding import generator
 from pipeline.stages.slots import (
     build_backbone,
+    learnt_from,
     normalisation,
     open_source,
     part,
     read_split,
     require_slot,
-    split_digest,
 )
 from pipeline.state import load_module, load_state
 from pipeline.tensor_files import write_tensors
@@ -115,7 +115,7 @@ def _backbone(slot: Json, task: int) -> Backbone:
     stage = "cassle init" if task == 0 else f"cassle train {task}"
     origin: Json = {"task": task, "backbone": slot["backbone"], "plan": slot["state"]}
     if task > 0:
-        origin["split"] = split_digest(task)
+        origin |= learnt_from(task)
     state = load_state(path, origin, f"run `{stage}` first (or `dvc repro`)")
     backbone = build_backbone(part(slot, "backbone"))
     load_module(backbone, state.section("method.backbone"), path)

@@ -86,6 +86,16 @@ def split_digest(task: int) -> str | None:
     return digest(read_split(task)) if layout.split(task).is_file() else None
 
 
+def learnt_from(task: int) -> Json:
+    """Return what the header of the state after a task says of the splits it has learnt from.
+
+    Raises:
+        DataError: a split is damaged.
+    """
+    splits = [split_digest(number) for number in range(1, task + 1)]
+    return {"split": splits[-1], "task_order": splits}
+
+
 def open_source(slot: Json) -> Source:
     """Return the data set of a slot; reads nothing yet."""
     dataset = part(slot, "dataset")

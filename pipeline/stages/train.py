@@ -75,8 +75,7 @@ def run(task: int, device: Device) -> None:
         "backbone": slot["backbone"],
         "method": part(slot, "method")["name"],
         "plan": digest(slot),
-        "split": split_digest(task),
-        **previous.descent(),
+        **previous.descent(digest(read_split(task))),
     }
     columns = list(learner.epoch_rows[0])
     write_csv(layout.log(task), columns, learner.epoch_rows)
