@@ -38,6 +38,9 @@ from pipeline.registry import (
     NotNegative,
     Positive,
 )
+from pipeline.yaml_text import read_mapping
+
+MAX_PROBLEMS = 20  # that one message lists
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -85,6 +88,12 @@ class Data(Section):
     holdout: Annotated[float, Field(gt=0, lt=1)]
     class_list: str | None
     labelled_root: str | None
+
+    @model_validator(mode="after")
+    def _root_can_be_a_path(self) -> Self:
+        if not self.root.isprintable():
+            raise ValueError(f"root must be the path of a folder, got {self.root!r}")
+        return self
 
 
 class AugmentParams(Section):
@@ -203,7 +212,7 @@ StrategiesParams = _choice_model("Strategies", STRATEGIES)
 EvaluationParams = _choice_model(
     "Evaluation",
     PROBES,
-    probes=(Annotated[list[str], Field(min_length=1)], ...),
+    probes=(Annotated[list[str], Field(min_length=1, max_length=20)], ...),
     headline=(str, ...),
 )
 
@@ -216,7 +225,7 @@ class Params(Section):
     num_tasks: int
     class_order: Annotated[list[str | int], Field(min_length=1)] | None
     method: str
-    strategy: str
+    strategy: Annotated[str, Field(max_length=200)]
     distill_weight: NotNegative
     seed: Seed
     split_seed: Seed
@@ -252,7 +261,7 @@ Entry = TypeVar("Entry", bound=Component)
 
 def _named(key: str, name: str, components: Mapping[str, Entry]) -> Entry:
     if name not in components:
-        raise ValueError(f"{key}: '{name}' is unknown; {closest(name, components)}")
+        raise ValueError(f"{key}: {_short(name)} is unknown; {closest(name[:80], components)}")
     return components[name]
 
 
@@ -302,12 +311,14 @@ def _strategies_compose(names: list[str]) -> None:
         return
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"strategy: '{name}' is there twice in '{'+'.join(names)}'")
+            raise ValueError(
+                f"strategy: {_short(name)} is there twice in {_short('+'.join(names))}"
+            )
         if name == "finetune" or (name in STRATEGIES and STRATEGIES[name].whole_stream):
             others = "+".join(other for other in names if other != name)
             raise ValueError(
-                f"strategy: '{name}' does not compose, got '{'+'.join(names)}'; use '{name}' or "
-                f"'{others}'"
+                f"strategy: '{name}' does not compose, got {_short('+'.join(names))}; use "
+                f"'{name}' or {_short(others)}"
             )
 
 
@@ -315,13 +326,13 @@ def _probes_fit(given: BaseModel) -> None:
     names: list[str] = given.probes  # type: ignore[attr-defined]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"evaluation.probes: '{name}' is there twice in {names}")
+            raise ValueError(f"evaluation.probes: {_short(name)} is there twice in {_short(names)}")
         _chosen("evaluation.probes", name, PROBES, "evaluation", given)
     headline: str = given.headline  # type: ignore[attr-defined]
     if headline not in names:
         raise ValueError(
-            f"evaluation.headline: '{headline}' is not among evaluation.probes; "
-            f"{closest(headline, names)}"
+            f"evaluation.headline: {_short(headline)} is not among evaluation.probes; "
+            f"{closest(headline[:80], names)}"
         )
 
 
@@ -376,32 +387,20 @@ def parse(text: str, source: str) -> Params:
     Raises:
         ParamsError: as in ``load``.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        values = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise ParamsError(f"{source} is not valid YAML: {_yaml_problem(error)}") from error
-    if not isinstance(values, dict):
-        raise ParamsError(f"{source} must hold keys and values, got {type(values).__name__}")
+    values = read_mapping(text, source)
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        problems = [_explain(detail) for detail in _without_echoes(error.errors())]
+        details = _without_echoes(error.errors())
+        problems = [_explain(detail) for detail in details[:MAX_PROBLEMS]]
+        if len(details) > MAX_PROBLEMS:
+            problems.append(f"{len(details) - MAX_PROBLEMS} more problems")
         raise ParamsError("\n".join(f"{source}: {line}" for line in problems)) from error
-
-
-def _yaml_problem(error: Exception) -> str:
-    """Return what is wrong and where, in one line."""
-    mark = getattr(error, "problem_mark", None)
-    problem = " ".join(str(getattr(error, "problem", None) or error).split())
-    return f"line {mark.line + 1}: {problem}" if mark is not None else problem
 
 
 def _without_echoes(details: list[ErrorDetails]) -> list[ErrorDetails]:
     """Drop ``missing`` where an unknown key beside it is that key misspelt."""
-    unknown = [d["loc"] for d in details if d["type"] == "extra_forbidden"]
+    unknown = [d["loc"] for d in details if d["type"] == "extra_forbidden"][:MAX_PROBLEMS]
 
     def misspelt(location: tuple[int | str, ...]) -> bool:
         beside = [str(other[-1]) for other in unknown if other[:-1] == location[:-1]]
@@ -421,7 +420,8 @@ def _explain(detail: ErrorDetails) -> str:
         allowed = _keys_of(detail["loc"][:-1])
         place = f" in {section}" if section else ""
         return (
-            f"'{detail['loc'][-1]}'{place} is unknown; {closest(str(detail['loc'][-1]), allowed)}"
+            f"{_short(detail['loc'][-1])}{place} is unknown; "
+            f"{closest(str(detail['loc'][-1])[:80], allowed)}"
         )
     if kind == "missing":
         return f"{where} is missing; add it, every param must be given"
@@ -429,7 +429,7 @@ def _explain(detail: ErrorDetails) -> str:
         reason = str(detail["ctx"]["error"])
         return f"{where}.{reason}" if where else reason
     message = detail["msg"][0].lower() + detail["msg"][1:]
-    return f"{where}: {message}, got {_short(detail['input'])}"
+    return f"{where or 'keys'}: {message}, got {_short(detail['input'])}"
 
 
 def _short(value: object) -> str:

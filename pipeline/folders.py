@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import RunError
-from pipeline.files import write_bytes
+from pipeline.files import sync_folder, write_bytes
 
 
 def require_free(folder: Path, names: Sequence[str], *, replace: bool) -> None:
@@ -72,6 +72,7 @@ def write_folder(folder: Path, contents: Mapping[str, bytes], names: Collection[
                 write_bytes(Path(place) / name, content)
             for name in contents:
                 (Path(place) / name).replace(folder / name)
+            sync_folder(folder)
         for name in set(names) - set(contents):
             (folder / name).unlink(missing_ok=True)
         missing = []

@@ -7,13 +7,14 @@ the preset does not name. Importing this module imports no torch.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ParamsError, closest
 from pipeline.files import write_text
 from pipeline.layout import PRESETS
+from pipeline.yaml_text import read_mapping
 
 
 def names() -> list[str]:
@@ -31,7 +32,11 @@ def text(name: str) -> str:
         if not names():
             raise ParamsError(f"there is no folder {PRESETS} here; run this in the project's root")
         raise ParamsError(f"preset: '{name}' is unknown; {closest(name, names())}")
-    return (PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
+    path = PRESETS / f"{name}.yaml"
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} cannot be read: {error}") from error
 
 
 def summary(name: str) -> str:
@@ -51,17 +56,18 @@ def merge(params: str, preset: str) -> tuple[str, list[str]]:
     """
     from ruamel.yaml import YAML
 
+    new = read_mapping(preset, "the preset")
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 120
     old = yaml.load(params)
-    changes = list(_lay_over(old, YAML(typ="safe", pure=True).load(preset), ""))
+    changes = list(_lay_over(old, new, ""))
     written = io.StringIO()
     yaml.dump(old, written)
     return written.getvalue(), changes
 
 
-def _lay_over(old: MutableMapping[str, Any], new: dict[str, Any], prefix: str) -> Iterator[str]:
+def _lay_over(old: MutableMapping[Any, Any], new: Mapping[Any, Any], prefix: str) -> Iterator[str]:
     for key, value in new.items():
         before = old.get(key)
         if isinstance(value, dict) and isinstance(before, dict):

@@ -28,15 +28,26 @@ class State:
         tensors: ``method.*`` and ``strategy.*``.
         content: SHA-256 of the tensors' names, types, shapes and bytes.
         ancestors: the content of each state that it comes from, from state 0 to its parent.
+        task_order: the digest of the split of each task on the way, in order.
     """
 
     tensors: dict[str, Tensor]
     content: str
     ancestors: tuple[str, ...] = ()
+    task_order: tuple[str, ...] = ()
 
-    def descent(self) -> Json:
-        """Return what the header of a state that is made from this one says of it."""
-        return {"parent": self.content, "ancestors": [*self.ancestors, self.content]}
+    def descent(self, split: str) -> Json:
+        """Return what the header of a state says that is made from this one.
+
+        Args:
+            split: the digest of the split that it has learnt from.
+        """
+        return {
+            "parent": self.content,
+            "ancestors": [*self.ancestors, self.content],
+            "split": split,
+            "task_order": [*self.task_order, split],
+        }
 
     def section(self, prefix: str) -> dict[str, Tensor]:
         """Return the tensors whose names begin with ``prefix.``, without it."""
@@ -80,15 +91,18 @@ def load_state(path: Path, origin: Json, remedy: str) -> State:
             raise StateError(
                 f"{path} has another {key} than the plan: {_pair(found, expected)}; {remedy}"
             )
-    return State(
-        tensors, cast(str, header["content"]), tuple(cast(list[str], header.get("ancestors", [])))
+    ancestors, task_order = (
+        tuple(cast(list[str], header.get(key, []))) for key in ("ancestors", "task_order")
     )
+    return State(tensors, cast(str, header["content"]), ancestors, task_order)
 
 
 def _pair(found: object, expected: object) -> str:
     def short(value: object) -> str:
         if isinstance(value, str) and len(value) == 64:
             return value[:12]
+        if isinstance(value, list):
+            return f"[{', '.join(short(item) for item in value)}]"
         return json.dumps(value, sort_keys=True)
 
     return f"got {short(found)}, expected {short(expected)}"

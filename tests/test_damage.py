@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,14 +13,15 @@ import pytest
 from pipeline import layout
 from pipeline.comparing.runs import TABLES, read_run
 from pipeline.config import load
-from pipeline.errors import PipelineError
+from pipeline.data.fashion_mnist import FashionMNIST
+from pipeline.errors import DataError, PipelineError
 from pipeline.files import digest
 from pipeline.page.view_strips import read_view_strips
 from pipeline.reporting.results import read_results
 from pipeline.stages.plan import require_current
 from pipeline.stages.slots import part, read_slot, read_split, require_slot
 from pipeline.state import load_state
-from tests.project import Project
+from tests.project import Project, make_data
 
 FLIPS = 24
 
@@ -121,3 +123,24 @@ def test_every_damage_is_noticed_where_the_file_is_read(path: Path, run: Path) -
     assert cases >= 30
     path.write_bytes(content)
     READERS[path]()
+
+
+@pytest.mark.parametrize("name", ["SHA256SUMS", "train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"])  # fmt: skip
+def test_every_damage_to_the_embedded_images_is_noticed_or_changes_none(
+    name: str, tmp_path: Path
+) -> None:
+    root = tmp_path / "fashion_mnist"
+    make_data(root)
+    sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in root.iterdir()}
+    (root / "SHA256SUMS").write_text("".join(f"{sums[key]}  {key}\n" for key in sorted(sums)))
+    path = root / name
+    content, whole = path.read_bytes(), FashionMNIST(root, False)
+    expected = whole.fingerprint("train"), whole.fingerprint("test")
+    for what, damaged in damages(content):
+        path.write_bytes(damaged)
+        source = FashionMNIST(root, False)
+        try:
+            assert (source.fingerprint("train"), source.fingerprint("test")) == expected, what
+        except DataError:
+            continue
+        assert name == "SHA256SUMS", what

@@ -158,6 +158,31 @@ def test_no_space_at_any_write_of_a_stage(
         assert steady(path.read_bytes(), path) == steady(content, path)
 
 
+def test_no_space_at_any_write_of_an_export(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("export", "1", "--output", "out", "--no-onnx", "--force")
+    project.must(*command)
+    before = held(project.root)
+    sync, number, code = os.fsync, 0, 2
+    while code != 0:
+        number += 1
+        left = number
+
+        def fsync(handle: int) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            sync(handle)
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        code, _, err = project.cassle(*command)
+        assert held(project.root) == before
+        assert code == 0 or (code, err.count("error: cannot write out")) == (2, 1), err
+    assert number == 8, "three files and their folders, and the folder that they end in"
+
+
 @contextmanager
 def file_size_limit(size: int) -> Iterator[None]:
     """Let no file of this process grow beyond a size; Python turns the signal into EFBIG."""

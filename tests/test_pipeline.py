@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -13,7 +14,8 @@ from torch import Tensor
 from pipeline import layout
 from pipeline.comparing.runs import read_run
 from pipeline.data.augment import Augment
-from pipeline.files import read_csv
+from pipeline.errors import DataError
+from pipeline.files import read_csv, read_sealed, write_sealed
 from pipeline.learner import Learner
 from pipeline.methods.base import Position, Views
 from pipeline.metrics import (
@@ -270,6 +272,20 @@ def test_the_learner_calls_every_hook_of_both_contracts(
     assert done[-steps:] == [Position(number + 1, each, steps) for number in range(steps)]
     assert [at.progress for at in done[-steps:]][-1] == 1
     assert [at.epoch for at in before[-steps:]] == [number // each for number in range(steps)]
+
+
+def test_a_state_that_learnt_another_task_order_is_refused(project: Project) -> None:
+    project.train_through(2)
+    split = read_sealed(layout.split(1), DataError, "")
+    assert split is not None
+    images = cast(list[int], split["train"])
+    # The splits of the last two tasks are as they were.
+    write_sealed(layout.split(1), split | {"train": images[:-1]})
+    code, _, err = project.cassle("evaluate", "2")
+    assert code == 2
+    assert "task_2.safetensors has another task_order than the plan: got [" in err
+    write_sealed(layout.split(1), split)
+    project.must("evaluate", "2")
 
 
 def test_ctrl_c_saves_nothing_of_the_task(

@@ -250,10 +250,11 @@ def test_a_state_names_the_whole_chain_it_comes_from(tmp_path: Path) -> None:
     state = State({}, "")
     for task in range(4):
         path = tmp_path / f"task_{task}"
-        origin = {**(state.descent() if task else {"ancestors": []}), "task": task}
+        origin = {**(state.descent(f"split {task}") if task else {}), "task": task}
         save_state(path, {"method.a": torch.full((2,), float(task))}, origin)
         state = load_state(path, {"task": task}, REMEDY)
         assert list(state.ancestors) == contents
+        assert list(state.task_order) == [f"split {number}" for number in range(1, task + 1)]
         contents.append(state.content)
     assert len(set(contents)) == 4
 

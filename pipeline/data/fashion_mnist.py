@@ -50,8 +50,8 @@ class FashionMNIST(ArraySource):
                 "brings the subset back, or set data.full: true and data.root: data/raw"
             )
         sums = self.root / "SHA256SUMS"
-        for line in sums.read_text().splitlines() if sums.is_file() else []:
-            expected, name = line.split()
+        for line in sums.read_bytes().splitlines() if sums.is_file() else []:
+            expected, _, name = line.decode(errors="replace").partition("  ")
             path = self.root / name
             if not path.is_file():
                 raise DataError(f"{path} is missing; `git checkout {path}` brings it back")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from pipeline import layout
+from pipeline.data.split_checks import check_split
 from pipeline.data.splits import shared_test
 from pipeline.errors import RunError
 from pipeline.files import Json, read_noted_csv, read_sealed
@@ -181,7 +182,7 @@ def read_results(params: Json, evaluations: Sequence[str]) -> Results:
         timings.append(_required(layout.timing(task), remedy))
         noted = cast(str, timings[-1]["log"])
         epochs += read_noted_csv(layout.log(task), noted, RunError, remedy)
-    splits = [_required(layout.split(task), "run `cassle prepare` first") for task in tasks]
+    splits = [_split(task) for task in tasks]
     return Results(
         params=params,
         matrix=_rows(found, tasks, "accuracy"),
@@ -205,6 +206,13 @@ def _rows(evaluations: Sequence[Json], tasks: Sequence[int], *keys: str) -> list
             held = cast(Json, held[key])
         rows.append([cast(float, held[str(task)]) for task in tasks])
     return rows
+
+
+def _split(task: int) -> Json:
+    path = layout.split(task)
+    split = _required(path, "run `cassle prepare` first")
+    check_split(split, task, path)
+    return split
 
 
 def _required(path: Path, remedy: str) -> Json:

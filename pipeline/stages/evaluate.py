@@ -18,6 +18,7 @@ from pipeline.components import load_class
 from pipeline.data.augment import Augment
 from pipeline.data.batches import Images, ordered_batches
 from pipeline.data.source import Part, Source
+from pipeline.data.split_checks import require_classes, require_images
 from pipeline.data.splits import class_names, shared_test
 from pipeline.device import Device, choose_device
 from pipeline.errors import DataError, RunError
@@ -29,13 +30,12 @@ from pipeline.models.backbone import Backbone
 from pipeline.seeding import generator
 from pipeline.stages.slots import (
     build_backbone,
+    learnt_from,
     normalisation,
     open_source,
     part,
     read_split,
-    require_same_images,
     require_slot,
-    split_digest,
 )
 from pipeline.state import load_module, load_state
 from pipeline.tensor_files import write_tensors
@@ -128,7 +128,7 @@ def _backbone(slot: Json, task: int) -> Backbone:
     stage = "cassle init" if task == 0 else f"cassle train {task}"
     origin: Json = {"task": task, "backbone": slot["backbone"], "plan": slot["state"]}
     if task > 0:
-        origin["split"] = split_digest(task)
+        origin |= learnt_from(task)
     state = load_state(path, origin, f"run `{stage}` first (or `dvc repro`)")
     backbone = build_backbone(part(slot, "backbone"))
     load_module(backbone, state.section("method.backbone"), path)
@@ -148,7 +148,9 @@ def _labelled(slot: Json, splits: list[Json]) -> Source:
                 "a folder of class folders as data.labelled_root (or train alone, with `dvc repro "
                 "train`, and take the network away with `cassle export`)"
             )
-        return open_source(slot)
+        source = open_source(slot)
+        require_classes(splits, len(source.class_names()))
+        return source
     source = open_source({"dataset": slot["labelled"]})
     source.require_classes()
     if not source.class_names():
@@ -166,7 +168,7 @@ def _examples(
         places = [source.usable(name)]
     else:
         for split in splits:
-            require_same_images(source, name, split)
+            require_images(source, name, split)
         places = [np.array(split[name], np.int64) for split in (splits[:1] if shared else splits)]
     tasks = [np.full_like(held, number) for number, held in enumerate(places, start=1)]
     chosen = np.concatenate(places)

@@ -17,7 +17,7 @@ from pipeline.files import Json, dump_json
 from pipeline.folders import require_free, write_folder
 from pipeline.reporting.card import Card, markdown
 from pipeline.reporting.state_figures import read_figures
-from pipeline.stages.slots import build_backbone, part, read_split, require_slot, split_digest
+from pipeline.stages.slots import build_backbone, learnt_from, part, read_split, require_slot
 
 logger = logging.getLogger(__name__)
 FILES = ("backbone.safetensors", "backbone.onnx", "preprocessing.json", "README.md")
@@ -72,7 +72,7 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
     stage = "cassle init" if task == 0 else f"cassle train {task}"
     origin: Json = {"task": task, "backbone": slot["backbone"], "plan": slot["state"]}
     if task > 0:
-        origin["split"] = split_digest(task)
+        origin |= learnt_from(task)
     state = load_state(path, origin, f"run `{stage}` first (or `dvc repro`)")
     backbone = build_backbone(part(slot, "backbone"))
     load_module(backbone, state.section("method.backbone"), path)

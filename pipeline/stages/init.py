@@ -17,5 +17,11 @@ def run() -> None:
     with initialisation(cast(int, slot["seed"]), "backbone"):
         backbone = build_backbone(part(slot, "backbone"))
     tensors = {f"method.backbone.{name}": value for name, value in backbone.state_dict().items()}
-    origin: Json = {"task": 0, "plan": digest(slot), "backbone": slot["backbone"], "ancestors": []}
+    origin: Json = {
+        "task": 0,
+        "plan": digest(slot),
+        "backbone": slot["backbone"],
+        "ancestors": [],
+        "task_order": [],
+    }
     save_state(layout.state(0), tensors, origin)

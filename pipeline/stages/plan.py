@@ -71,7 +71,8 @@ def write(params: Params) -> None:
             write_text(path, text)
     # DVC keeps the folder between runs, so that a refused params.yaml takes nothing away.
     for stray in set(layout.PLAN.iterdir()) - set(texts):
-        stray.unlink()
+        if stray.is_file():
+            stray.unlink()
 
 
 def _text(slot: Json | None) -> str:
@@ -79,7 +80,10 @@ def _text(slot: Json | None) -> str:
 
 
 def _holds(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_bytes() == text.encode()
+    try:
+        return path.read_bytes() == text.encode()
+    except OSError:
+        return False
 
 
 def require_current(params: Params, name: str) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, cast
 from pipeline import layout
 from pipeline.components import load_class
 from pipeline.data.file_options import FileOptions, Reading
-from pipeline.data.source import Part, Source
+from pipeline.data.source import Source
+from pipeline.data.split_checks import check_split
 from pipeline.errors import DataError, RunError
 from pipeline.files import Json, digest, read_sealed, write_sealed
 
@@ -68,11 +69,12 @@ def read_split(task: int) -> Json:
     """Return what a task holds.
 
     Raises:
-        DataError: there is no such split, or it cannot be read.
+        DataError: there is no such split, or it cannot be read or be right.
     """
     split = read_sealed(layout.split(task), DataError, "run `cassle prepare` first")
     if split is None:
         raise DataError(f"{layout.split(task)} is empty; run `cassle prepare` again")
+    check_split(split, task, layout.split(task))
     return split
 
 
@@ -85,16 +87,14 @@ def split_digest(task: int) -> str | None:
     return digest(read_split(task)) if layout.split(task).is_file() else None
 
 
-def require_same_images(source: Source, name: Part, split: Json) -> None:
-    """Check that a part's images are those that the split was made of.
+def learnt_from(task: int) -> Json:
+    """Return what the header of the state after a task says of the splits it has learnt from.
 
     Raises:
-        DataError: they are not.
+        DataError: a split is damaged.
     """
-    if part(split, "fingerprint")[name] != source.fingerprint(name):
-        raise DataError(
-            f"the images in {source.root} changed since the split; run `cassle prepare`"
-        )
+    splits = [split_digest(number) for number in range(1, task + 1)]
+    return {"split": splits[-1], "task_order": splits}
 
 
 def open_source(slot: Json, reading: Json | None = None) -> Source:

@@ -19,6 +19,7 @@ from pipeline.components import load_class
 from pipeline.data.augment import Augment
 from pipeline.data.batches import Images, TaskOrder, training_batches
 from pipeline.data.source import Source
+from pipeline.data.split_checks import require_images
 from pipeline.device import (
     Device,
     Precision,
@@ -39,7 +40,6 @@ from pipeline.stages.slots import (
     open_source,
     part,
     read_split,
-    require_same_images,
     require_slot,
     split_digest,
 )
@@ -141,8 +141,7 @@ def _write(
         "backbone": slot["backbone"],
         "method": part(slot, "method")["name"],
         "plan": digest(slot),
-        "split": split_digest(task),
-        **previous.descent(),
+        **previous.descent(digest(read_split(task))),
     }
     columns = list(learner.epoch_rows[0])
     write_csv(layout.log(task), columns, learner.epoch_rows)
@@ -193,7 +192,7 @@ def _previous_state(slot: Json, task: int) -> State:
 def _places(source: Source, task: int, at_least: int = 1) -> NDArray[np.int64]:
     """Return which of the training images a task holds, ``(N,)``."""
     split = read_split(task)
-    require_same_images(source, "train", split)
+    require_images(source, "train", split)
     places = np.array(split["train"], np.int64)
     if len(places) < at_least:
         raise DataError(

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from pipeline import layout
+from pipeline.data.split_checks import require_images
 from pipeline.evaluation.sample_views import per_task, sheet_png, task_strip
 from pipeline.files import digest, dump_json, write_bytes
 from pipeline.seeding import generator
@@ -19,7 +20,6 @@ from pipeline.stages.augmentation import build_augment
 from pipeline.stages.slots import (
     open_source,
     read_split,
-    require_same_images,
     require_slot,
 )
 
@@ -37,7 +37,7 @@ def run() -> None:
     strips = []
     for task in range(1, num_tasks + 1):
         split = read_split(task)
-        require_same_images(source, "train", split)
+        require_images(source, "train", split)
         held = cast(list[int], split["train"])[: per_task(num_tasks)]
         images = torch.from_numpy(source.images("train")[np.array(held)])
         # Not from the run's seed: another seed shows nothing new.

@@ -1,0 +1,83 @@
+"""YAML that people write: values or one clear error, whatever the text is.
+
+Only plain values are made of it. A text that would grow beyond all measure through its
+aliases, that holds itself or that is nested too deeply is refused before it is built.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ParamsError
+
+if TYPE_CHECKING:
+    from ruamel.yaml.nodes import Node
+
+MAX_CHARACTERS = 200_000
+MAX_VALUES = 10_000
+
+
+def read_mapping(text: str, source: str) -> dict[object, object]:
+    """Return the keys and values that a text holds.
+
+    Args:
+        text: YAML.
+        source: what the messages call it.
+
+    Raises:
+        ParamsError: it is not YAML, is too much, or holds something else.
+    """
+    from ruamel.yaml import YAML
+
+    if len(text) > MAX_CHARACTERS:
+        raise ParamsError(
+            f"{source} has {len(text)} characters, expected at most {MAX_CHARACTERS}; "
+            "is it a params file?"
+        )
+    try:
+        _count(YAML(typ="safe", pure=True).compose(text), {})
+        values = YAML(typ="safe", pure=True).load(text)
+    # The library's constructors raise nearly anything on a value that does not fit its tag.
+    except Exception as error:
+        raise ParamsError(f"{source} is not valid YAML: {_problem(error)}") from error
+    if not isinstance(values, dict):
+        raise ParamsError(f"{source} must hold keys and values, got {type(values).__name__}")
+    return values
+
+
+def _count(node: Node | None, known: dict[int, int]) -> int:
+    """Return how many values a node stands for, aliases written out.
+
+    Args:
+        node: of the composed text.
+        known: the counts of nodes met before, by identity; 0 while a node is being counted.
+
+    Raises:
+        ValueError: too many, or a node that holds itself.
+    """
+    if node is None:
+        return 0
+    if id(node) in known:
+        if known[id(node)] == 0:
+            raise ValueError("an alias stands inside of what it stands for")
+        return known[id(node)]
+    known[id(node)] = 0
+    total = 1
+    for item in node.value if isinstance(node.value, list) else []:
+        for child in item if isinstance(item, tuple) else (item,):
+            total += _count(child, known)
+    if total > MAX_VALUES:
+        raise ValueError(f"it stands for more than {MAX_VALUES} values")
+    known[id(node)] = total
+    return total
+
+
+def _problem(error: Exception) -> str:
+    """Return what is wrong and where, in one line."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, KeyError | IndexError):
+        return f"a value does not fit its tag ({type(error).__name__} {error})"
+    mark = getattr(error, "problem_mark", None)
+    problem = " ".join(str(getattr(error, "problem", None) or error).split())
+    return f"line {mark.line + 1}: {problem}" if mark is not None else problem
