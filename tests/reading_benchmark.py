@@ -140,7 +140,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_images(Path(folder) / "images", given.count)
         print(f"{given.count} JPEGs of {SIDE} pixels, by {given.workers} workers")
-        bare = 0.0
+        bare, seconds = 0.0, {}
         for step in STEPS:
             command = [
                 sys.executable,
@@ -160,6 +160,11 @@ def main() -> None:
                 f"{found['busy']:4.0f} % busy  {found['peak']:5.0f} MiB",
                 flush=True,
             )
+            seconds[step] = given.count / found["rate"]
+        both = 2 * given.count / (seconds["prepare"] + seconds["cached"])
+        print(
+            f"prepare and an epoch from the store: {both:.0f} images/s, {both / bare:.2f} of decode"
+        )
 
 
 if __name__ == "__main__":
