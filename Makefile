@@ -4,11 +4,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test lock clean
+.PHONY: help demo test torture lock clean
 
 help:
 	@echo "make demo   set up .venv, then dvc repro: the forgetting table of params.yaml"
 	@echo "make test   set up .venv, then ruff, mypy and pytest"
+	@echo "make torture  kill stages at random moments, and compare the files with those of a run in peace"
 	@echo "make lock   resolve requirements.lock anew from pyproject.toml"
 	@echo "make clean  remove .venv and the tools' caches; data and results stay"
 
@@ -26,6 +27,10 @@ demo: $(BIN)/installed
 	cassle check
 	dvc repro
 	@echo "Look at reports/report.md and the plots beside it."
+
+# Half an hour: SIGKILLs at random moments, and the files compared with those of a run in peace.
+torture: $(BIN)/installed
+	OMP_NUM_THREADS=1 python -m tests.torture --kills 60
 
 # One thread a worker: the networks are tiny, and threads would only wait for each other.
 test: $(BIN)/installed

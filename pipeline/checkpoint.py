@@ -75,7 +75,7 @@ class Checkpoint:
             return None
         return Snapshot(tensors, cast(Json, header["record"]))
 
-    def save(self, snapshot: Snapshot) -> None:
+    def store(self, snapshot: Snapshot) -> None:
         """Write a snapshot in the place of the one before, whole or not at all.
 
         Raises:

@@ -79,7 +79,7 @@ class Checkpointing(pl.Callback):
         began = time.monotonic()
         snapshot = learner.snapshot()
         record = {**snapshot.record, "seconds": self.seconds()}
-        self.checkpoint.save(Snapshot(snapshot.tensors, record))
+        self.checkpoint.store(Snapshot(snapshot.tensors, record))
         self.saved_step = learner.position.step
         ended = time.monotonic()
         # 0 means after every step, whatever that costs.

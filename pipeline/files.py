@@ -13,6 +13,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import PipelineError, RunError
@@ -74,6 +75,12 @@ def remove_unfinished(path: Path) -> None:
 def write_text(path: Path, content: str) -> None:
     """Write a text file as UTF-8 with Unix line ends."""
     write_bytes(path, content.encode())
+
+
+def write_note(path: Path, content: str) -> None:
+    """Write what is good to know and not needed: it is not synced, and may fail."""
+    with suppress(OSError):
+        path.write_text(content, encoding="utf-8")
 
 
 def dump_json(value: JsonValue) -> str:

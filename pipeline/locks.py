@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from pipeline import layout
 from pipeline.errors import RunError
-from pipeline.files import remove_unfinished, write_text
+from pipeline.files import remove_unfinished, write_note
 
 PATIENCE = 10.0  # seconds: a process that is being stopped needs some to save
 
@@ -52,7 +52,7 @@ def hold_stage(name: str, outputs: Sequence[Path]) -> Iterator[None]:
             remove_unfinished(path)
         command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
         since = time.strftime("%Y-%m-%d %H:%M:%S")
-        write_text(holder, f"process {os.getpid()} ({command}) since {since}\n")
+        write_note(holder, f"process {os.getpid()} ({command}) since {since}\n")
         yield
     finally:
         lock.release()

@@ -52,6 +52,16 @@ def make_data(folder: Path) -> None:
         write_idx(folder / names[1], labels[chosen])
 
 
+def edit_params(path: Path, changes: dict[str, str]) -> None:
+    """Change a params file by regular expressions, each of which must match once."""
+    text = path.read_text()
+    for old, new in changes.items():
+        pattern = old if "(" in old else re.escape(old)
+        text, count = re.subn(pattern, new, text)
+        assert count == 1, f"{old!r} matches {count} times"
+    path.write_text(text)
+
+
 class Project:
     """The folder, its params, and the command line run inside this process."""
 
@@ -68,13 +78,7 @@ class Project:
 
     def edit(self, changes: dict[str, str]) -> None:
         """Change params.yaml by regular expressions, each of which must match once."""
-        path = self.root / "params.yaml"
-        text = path.read_text()
-        for old, new in changes.items():
-            pattern = old if "(" in old else re.escape(old)
-            text, count = re.subn(pattern, new, text)
-            assert count == 1, f"{old!r} matches {count} times"
-        path.write_text(text)
+        edit_params(self.root / "params.yaml", changes)
 
     def cassle(self, *arguments: str) -> tuple[int, str, str]:
         """Return the exit code, the standard output and the standard error."""

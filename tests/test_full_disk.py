@@ -69,20 +69,26 @@ def project(
     return project
 
 
+def files(root: Path) -> list[Path]:
+    """All but locks and who holds them."""
+    found = (path for path in root.rglob("*") if path.is_file())
+    return [path for path in found if layout.SCRATCH.name not in path.parts]
+
+
 def held(root: Path) -> dict[Path, bytes]:
-    return {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    return {path.relative_to(root): path.read_bytes() for path in files(root)}
 
 
 def outputs(project: Project, stage: tuple[str, ...]) -> dict[Path, bytes]:
     """Run a stage; return what it wrote."""
-    times = {path: path.stat().st_mtime_ns for path in project.root.rglob("*") if path.is_file()}
+    times = {path: path.stat().st_mtime_ns for path in files(project.root)}
     if stage == ("plan",):  # which leaves alone what would not change
         shutil.rmtree(layout.PLAN)
     project.must(*stage, *planned(stage))
     return {
         path.relative_to(project.root): path.read_bytes()
-        for path in project.root.rglob("*")
-        if path.is_file() and times.get(path) != path.stat().st_mtime_ns
+        for path in files(project.root)
+        if times.get(path) != path.stat().st_mtime_ns
     }
 
 

@@ -16,7 +16,6 @@ from pipeline.comparing.runs import read_run
 from pipeline.data.augment import Augment
 from pipeline.errors import DataError
 from pipeline.files import read_csv, read_sealed, write_sealed
-from pipeline.learner import Learner
 from pipeline.methods.base import Position, Views
 from pipeline.metrics import (
     average_accuracy,
@@ -286,22 +285,6 @@ def test_a_state_that_learnt_another_task_order_is_refused(project: Project) -> 
     assert "task_2.safetensors has another task_order than the plan: got [" in err
     write_sealed(layout.split(1), split)
     project.must("evaluate", "2")
-
-
-def test_ctrl_c_saves_nothing_of_the_task(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.train_through(1)
-    before = project.files()
-
-    def interrupted(self: Learner, images: torch.Tensor, index: int) -> torch.Tensor:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Learner, "training_step", interrupted)
-    code, _, err = project.cassle("train", "2")
-    assert code == 130
-    assert "interrupted" in err
-    assert project.files() == before
 
 
 def test_a_loss_that_is_not_finite_ends_the_task_and_saves_nothing(

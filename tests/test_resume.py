@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -270,6 +271,29 @@ def test_what_is_not_finite_is_not_saved_and_the_last_checkpoint_stays(
     held = load_file(path)
     assert all(t.isfinite().all() for t in held.values() if t.is_floating_point())
     assert json.loads(_metadata(path)["cassle"])["record"]["step"] == 3
+
+
+def test_a_full_disk_at_a_checkpoint_stops_and_the_one_before_is_used(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.train_through(1)
+    whole = outputs(1)
+    sync = os.fsync
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setenv("CASSLE_CHECKPOINT_SECONDS", "0")
+        at_step(patch, 4, lambda: patch.setattr(os, "fsync", full))
+        code, _, err = project.cassle("train", "1")
+    assert os.fsync is sync
+    assert code == 2
+    (path,) = checkpoints()
+    assert f"cannot write {path}: No space left on device" in err
+    assert [left.name for left in path.parent.iterdir() if left.name.startswith(".")] == []
+    assert "goes on after step 4 of 8" in project.cassle("train", "1")[2]
+    assert outputs(1) == whole
 
 
 @pytest.mark.parametrize(
