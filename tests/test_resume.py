@@ -320,6 +320,23 @@ def test_out_of_memory_says_the_batch_size_to_try(
     assert len(err.strip().splitlines()[-1].splitlines()) == 1
 
 
+def test_evaluation_says_that_memory_is_short(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.train_through(0)
+
+    def extract(*arguments: object) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr("pipeline.stages.evaluate.extract", extract)
+    code, _, err = project.cassle("evaluate", "0")
+    assert code == 2
+    assert err == (
+        "error: evaluation after task 0: out of memory (CUDA out of memory.); end other "
+        "programs, or choose another --device\n"
+    )
+
+
 def test_another_runtime_error_keeps_its_traceback(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

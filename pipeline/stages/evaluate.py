@@ -20,7 +20,7 @@ from pipeline.data.batches import Images, ordered_batches
 from pipeline.data.source import Part, Source
 from pipeline.data.split_checks import require_classes, require_images
 from pipeline.data.splits import class_names, shared_test
-from pipeline.device import Device, choose_device
+from pipeline.device import Device, choose_device, explain_out_of_memory
 from pipeline.errors import DataError, RunError
 from pipeline.evaluation.accuracy import task_agnostic, task_aware
 from pipeline.evaluation.base import Probe
@@ -75,9 +75,16 @@ def run(task: int, device: Device) -> None:
 
     Raises:
         PipelineError: the device, the splits, the images or the state are not there or not
-            the plan's; or a probe's options do not fit the features.
+            the plan's; a probe's options do not fit the features; or there is too little
+            memory.
     """
-    slot = require_slot(f"evaluate_{task}")
+    with explain_out_of_memory(
+        f"evaluation after task {task}", "end other programs, or choose another --device"
+    ):
+        _run(require_slot(f"evaluate_{task}"), task, device)
+
+
+def _run(slot: Json, task: int, device: Device) -> None:
     where = choose_device(device)
     backbone = _backbone(slot, task).to(str(where), memory_format=torch.channels_last)  # type: ignore[call-overload]
     splits = [read_split(number) for number in range(1, cast(int, slot["num_tasks"]) + 1)]
