@@ -111,6 +111,7 @@ def test_a_killed_task_goes_on_to_the_same_bytes(
 def test_a_signal_finishes_the_step_saves_and_says_how_to_go_on(
     number: signal.Signals, code: int, step: int, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     project.train_through(1)
     whole = outputs(1)
     before = project.files()
@@ -125,7 +126,7 @@ def test_a_signal_finishes_the_step_saves_and_says_how_to_go_on(
     err = project.cassle("train", "1")[2]
     assert f"task 1 goes on after step {step + 1} of {FIRST_STEPS}" in err
     assert outputs(1) == whole
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
 @pytest.mark.parametrize(
