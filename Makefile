@@ -28,9 +28,12 @@ demo: $(BIN)/installed
 	dvc repro
 	@echo "Look at reports/report.md and the plots beside it."
 
-# Half an hour: SIGKILLs at random moments, and the files compared with those of a run in peace.
+# An hour: SIGKILLs at random moments, and the files compared with those of a run in peace;
+# then ten experiments by two workers of DVC's queue, compared with those run one by one.
 torture: $(BIN)/installed
-	OMP_NUM_THREADS=1 python -m tests.torture --kills 60
+	python -m tests.torture --kills 60
+	python -m tests.torture_dvc --kills 10
+	python -m tests.torture_queue
 
 # One thread a worker: the networks are tiny, and threads would only wait for each other.
 test: $(BIN)/installed

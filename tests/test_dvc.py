@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 
 from pipeline import layout
 from tests.project import ROOT, Project
+from tests.small_repository import copy_code
 
 RAN = re.compile(r"Running stage '([^']+)'")
 DVC_YAML = yaml.safe_load((ROOT / "dvc.yaml").read_text())
@@ -25,14 +25,7 @@ class Repository:
 
     def __init__(self, project: Project) -> None:
         self.root = project.root
-        for name in ("pipeline", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore",
-                     "dvc.yaml", "data/.gitignore"):  # fmt: skip
-            source, target = ROOT / name, self.root / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, target)
+        copy_code(self.root)
         project.edit({"num_tasks: 3": "num_tasks: 2"})
         self.environment = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

@@ -114,16 +114,17 @@ def kill_at_random(stage: str, trial: Trial, seconds: float, chance: random.Rand
 
 
 def files(root: Path) -> dict[str, bytes]:
-    """Every file but locks; measured seconds and the seals over them left out."""
+    """Every file that stages leave; measured seconds and the seals over them left out."""
     found = {}
-    for path in sorted(root.rglob("*")):
-        name = str(path.relative_to(root))
-        if path.is_file() and not name.startswith(str(layout.LOCKS)):
-            found[name] = path.read_bytes()
-            if name.startswith(str(layout.LOGS)) and path.suffix == ".json":
-                timing = json.loads(found[name])
-                kept = {k: v for k, v in timing.items() if "seconds" not in k and k != "sha256"}
-                found[name] = json.dumps(kept).encode()
+    for folder in (layout.STATES.parent, layout.REPORTS, layout.CHECKPOINTS):
+        for path in sorted((root / folder).rglob("*")):
+            if path.is_file():
+                found[str(path.relative_to(root))] = path.read_bytes()
+    for name in found:
+        if name.startswith(str(layout.LOGS)) and name.endswith(".json"):
+            timing = json.loads(found[name]) or {}
+            kept = {k: v for k, v in timing.items() if "seconds" not in k and k != "sha256"}
+            found[name] = json.dumps(kept).encode()
     return found
 
 
