@@ -32,6 +32,7 @@ from pipeline.stages.slots import (
     build_backbone,
     learnt_from,
     normalisation,
+    open_labelled,
     open_source,
     part,
     read_split,
@@ -158,11 +159,7 @@ def _labelled(slot: Json, splits: list[Json]) -> Source:
         source = open_source(slot)
         require_classes(splits, len(source.class_names()))
         return source
-    source = open_source({"dataset": slot["labelled"]})
-    source.require_classes()
-    if not source.class_names():
-        raise DataError(f"data.labelled_root: {source.root} has no class folders, so no labels")
-    return source
+    return open_labelled(slot)
 
 
 def _examples(
