@@ -179,7 +179,9 @@ def test_a_folder_that_cannot_be_is_one_clear_error(
 
 
 def test_a_missing_folder_is_named(root: Path) -> None:
-    with pytest.raises(DataError, match=r"data\.root: the folder '.*images' is missing"):
+    with pytest.raises(
+        DataError, match=r"the folder '.*images' is missing; it should hold class folders"
+    ):
         source(root).labels("train")
 
 

@@ -188,7 +188,7 @@ def test_mnist_is_read_from_torchvisions_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = mnist(tmp_path, monkeypatch)
-    assert source.present()
+    assert source.to_fetch() == ""
     assert np.array_equal(source.images("train")[:, 0], embedded(6))
     assert source.labels("train").tolist() == [3, 1, 4, 1, 5, 9]
     assert source.labels("test").tolist() == [3, 1]

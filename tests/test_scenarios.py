@@ -30,9 +30,6 @@ class Made(ArraySource):
         super().__init__(Path("made"), True, NAMES)
         self.given = {"train": train, "test": test}
 
-    def present(self) -> bool:
-        return True
-
     def _read(self, part: Part) -> tuple[Bytes, Bytes]:
         labels = np.array(self.given[part], np.uint8)
         images = np.random.default_rng(0).integers(0, 256, (len(labels), 1, 6, 6), dtype=np.uint8)

@@ -15,9 +15,10 @@ class CIFAR10(ArraySource):
     archive = "cifar-10-python.tar.gz"
     folder = "cifar-10-batches-py"
 
-    def present(self) -> bool:
-        """Return whether torchvision's folder is there."""
-        return (self.root / self.folder).is_dir()
+    def to_fetch(self) -> str:
+        """Return the archive, unless torchvision's folder is there."""
+        there = (self.root / self.folder).is_dir()
+        return "" if there or not self.full else f"{self.archive} in {self.root}"
 
     def _read(self, part: Part) -> tuple[Bytes, Bytes]:
         from torchvision import datasets

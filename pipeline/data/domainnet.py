@@ -24,6 +24,8 @@ DOMAINS = ("real", "quickdraw", "painting", "sketch", "infograph", "clipart")
 class DomainNet(FileSource):
     """Its domains, in the paper's order unless another is given."""
 
+    holds = "<domain>_train.txt, <domain>_test.txt and the domains' folders"
+
     def _find(self) -> Catalogue:
         places = (self.root, self.root / "splits")
         place = next((p for p in places if any(p.glob("*_train.txt"))), None)

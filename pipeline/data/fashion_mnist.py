@@ -24,10 +24,10 @@ class FashionMNIST(ArraySource):
         """Where torchvision keeps the full set."""
         return self.root / "FashionMNIST" / "raw"
 
-    def present(self) -> bool:
-        """Return whether the full set is there; the subset always has to be."""
-        names = [name for pair in FILES.values() for name in pair]
-        return not self.full or all((self._raw / name).is_file() for name in names)
+    def to_fetch(self) -> str:
+        """Return the full set's files, unless they are unpacked; the subset has to be there."""
+        there = all((self._raw / name).is_file() for pair in FILES.values() for name in pair)
+        return "" if there or not self.full else f"Fashion-MNIST's four files in {self._raw}"
 
     def _read(self, part: Part) -> tuple[Bytes, Bytes]:
         folder, ending = self._full_folder() if self.full else self._subset_folder()

@@ -61,7 +61,12 @@ class FileSource(Source):
         root: the folder that holds it.
         options: what shapes the images.
         reading: how they are read.
+
+    Attributes:
+        holds: what the folder should hold, in words.
     """
+
+    holds: str
 
     def __init__(self, root: Path, options: FileOptions, reading: Reading) -> None:
         super().__init__(root)
@@ -79,15 +84,11 @@ class FileSource(Source):
     @functools.cached_property
     def _all(self) -> Catalogue:
         if not self.root.is_dir():
-            raise DataError(f"data.root: the folder '{self.root}' is missing")
+            raise DataError(f"the folder '{self.root}' is missing; it should hold {self.holds}")
         return self._find()
 
     def _part(self, part: Part) -> Listing:
         return self._all.train if part == "train" else self._all.test
-
-    def present(self) -> bool:
-        """Return whether the folder is there."""
-        return self.root.is_dir()
 
     def class_names(self) -> Sequence[str]:
         """Return the names of the classes, by label."""

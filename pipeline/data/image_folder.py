@@ -28,6 +28,8 @@ from pipeline.errors import DataError
 class ImageFolder(FileSource):
     """A folder of JPEG and PNG files; what else is in it does not count."""
 
+    holds = "class folders, domain/class folders, or images without folders (and labels)"
+
     def _find(self) -> Catalogue:
         folders = look(self.root).folders
         train = self.root / "train" if "train" in folders else self.root

@@ -22,6 +22,8 @@ CLASSES = 100
 class ImageNet100(FileSource):
     """ImageNet's class folders, of which the list's are taken."""
 
+    holds = "ImageNet's train/ and val/, each with one folder a class"
+
     def _find(self) -> Catalogue:
         folders = {"train": self.root / "train", "test": self.root / "val"}
         for folder in folders.values():

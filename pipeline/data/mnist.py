@@ -22,9 +22,10 @@ class MNIST(ArraySource):
     def _raw(self) -> Path:
         return self.root / "MNIST" / "raw"
 
-    def present(self) -> bool:
-        """Return whether torchvision's files are there."""
-        return all((self._raw / name).is_file() for pair in FILES.values() for name in pair)
+    def to_fetch(self) -> str:
+        """Return the four files, unless torchvision has unpacked them."""
+        there = all((self._raw / name).is_file() for pair in FILES.values() for name in pair)
+        return "" if there or not self.full else f"MNIST's four files in {self._raw}"
 
     def _read(self, part: Part) -> tuple[Bytes, Bytes]:
         from torchvision import datasets

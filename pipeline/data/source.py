@@ -41,9 +41,9 @@ class Source(ABC):
         self.root = root
         self.note = ""
 
-    @abstractmethod
-    def present(self) -> bool:
-        """Return whether reading would find the files without fetching any."""
+    def to_fetch(self) -> str:
+        """Return what reading has to fetch or unpack; by default nothing: empty."""
+        return ""
 
     @abstractmethod
     def class_names(self) -> Sequence[str]:

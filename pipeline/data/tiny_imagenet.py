@@ -23,6 +23,8 @@ ANNOTATIONS = Path("val") / "val_annotations.txt"
 class TinyImageNet(FileSource):
     """The archive's folder, as ``root`` itself or in it."""
 
+    holds = "what tiny-imagenet-200.zip unpacks to"
+
     def _find(self) -> Catalogue:
         base = self.root / FOLDER if (self.root / FOLDER).is_dir() else self.root
         if not (base / "train").is_dir() or not (base / ANNOTATIONS).is_file():

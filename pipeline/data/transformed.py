@@ -78,9 +78,9 @@ class Transformed(Source):
             "a check of the path, not a benchmark."
         )
 
-    def present(self) -> bool:
-        """Return whether the data set is there."""
-        return self.source.present()
+    def to_fetch(self) -> str:
+        """Return what of the data set reading would fetch."""
+        return self.source.to_fetch()
 
     def class_names(self) -> Sequence[str]:
         """Return the data set's own."""

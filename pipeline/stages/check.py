@@ -6,11 +6,13 @@ from pathlib import Path
 
 from pipeline.config import Params
 from pipeline.data.scenarios import divide
+from pipeline.data.source import PARTS
 from pipeline.device import Device, choose_device
 from pipeline.errors import ParamsError, RunError
+from pipeline.files import Json
 from pipeline.stages.plan import resolve
 from pipeline.stages.prepare import cut
-from pipeline.stages.slots import open_source
+from pipeline.stages.slots import open_labelled, open_source
 
 
 def run(params: Params, device: Device) -> None:
@@ -33,9 +35,13 @@ def _check_data(params: Params) -> None:
     slot, reading = slots["prepare"], slots["reading"]
     assert slot is not None, "the plan has no prepare slot"
     assert reading is not None, "the plan does not say how to read"
-    source = open_source(slot, {**reading, "look": False})
-    if not source.present():
-        print(f"data: the full set is not unpacked in {source.root} yet; prepare will see to it")
+    reading = {**reading, "look": False}
+    source = open_source(slot, reading)
+    if wanted := source.to_fetch():
+        print(
+            f"data: prepare has to fetch or unpack {wanted}; without a network it says what to "
+            "put there"
+        )
         return
     tasks = divide(params.scenario, source, cut(slot))
     smallest = min(len(task.images["train"]) for task in tasks)
@@ -44,11 +50,20 @@ def _check_data(params: Params) -> None:
             f"train.batch_size ({params.train.batch_size}) is above the {smallest} images of the "
             "smallest task; lower it or num_tasks"
         )
-    print(
-        f"data: {len(source.usable('train'))} training and {len(source.usable('test'))} test "
-        "images, "
-        f"{smallest} or more a task"
-    )
+    train, test = (len(source.usable(name)) for name in PARTS)
+    print(f"data: {train} training and {test} test images, {smallest} or more a task")
+    _check_labels(slots, reading, bool(source.class_names()))
+
+
+def _check_labels(slots: dict[str, Json | None], reading: Json, labelled: bool) -> None:
+    """Check the images that evaluation uses where those of the tasks have no labels."""
+    slot = slots["evaluate_0"]
+    assert slot is not None, "the plan evaluates nothing"
+    if "labelled" in slot:
+        source = open_labelled(slot, reading)
+        print(f"labels: {len(source.class_names())} classes in {source.root}")
+    elif not labelled:
+        print("labels: none; training works, evaluation needs data.labelled_root")
 
 
 def require_repository(folder: Path) -> None:

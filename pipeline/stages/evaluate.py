@@ -30,6 +30,7 @@ from pipeline.seeding import generator
 from pipeline.stages.slots import (
     build_backbone,
     normalisation,
+    open_labelled,
     open_source,
     part,
     read_split,
@@ -148,11 +149,7 @@ def _labelled(slot: Json, splits: list[Json]) -> Source:
                 "train`, and take the network away with `cassle export`)"
             )
         return open_source(slot)
-    source = open_source({"dataset": slot["labelled"]})
-    source.require_classes()
-    if not source.class_names():
-        raise DataError(f"data.labelled_root: {source.root} has no class folders, so no labels")
-    return source
+    return open_labelled(slot)
 
 
 def _examples(

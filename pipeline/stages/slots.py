@@ -118,6 +118,26 @@ def open_source(slot: Json, reading: Json | None = None) -> Source:
     return cast(Source, source)
 
 
+def open_labelled(slot: Json, reading: Json | None = None) -> Source:
+    """Return the labelled folder that evaluates images without labels.
+
+    Args:
+        slot: of an evaluation.
+        reading: as ``open_source`` takes it.
+
+    Raises:
+        DataError: it is missing, has no labels, or lacks images of a class.
+    """
+    source = open_source({"dataset": slot["labelled"]}, reading)
+    try:
+        source.require_classes()
+    except DataError as error:
+        raise DataError(f"data.labelled_root: {error}") from error
+    if not source.class_names():
+        raise DataError(f"data.labelled_root: {source.root} has no class folders, so no labels")
+    return source
+
+
 def normalisation(slot: Json) -> tuple[int, list[float], list[float]]:
     """Return the data set's image size, and mean and deviation of each channel."""
     dataset = part(slot, "dataset")
