@@ -35,7 +35,8 @@ CONFIGS: dict[str, dict[str, str]] = {
     },
 }
 # Long enough for most kills to meet training, not the imports before it.
-LONGER = {r"(train:[^\n]*\n  epochs:) \d+": r"\1 100"}
+LONGER = {r"(train:[^\n]*\n  epochs:) \d+": r"\1 60"}
+RESUMED = "goes on after step"
 STAGES = ["plan", "prepare", "init", "train 1", "train 2", "train 3"]
 STAGES += ["evaluate 0", "evaluate 1", "evaluate 2", "evaluate 3", "views", "report"]
 # Of the kills of a configuration; training is where most can go wrong.
@@ -69,7 +70,7 @@ def make_project(root: Path, changes: dict[str, str]) -> None:
 
 
 def start(stage: str, root: Path) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "CASSLE_CHECKPOINT_SECONDS": "0.2"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "CASSLE_CHECKPOINT_SECONDS": "0"}
     return subprocess.Popen(
         [sys.executable, "-m", "pipeline", *stage.split()],
         cwd=root,
@@ -94,23 +95,36 @@ def finish_report(root: Path) -> None:
 
 
 def kill_at_random(stage: str, trial: Trial, seconds: float, chance: random.Random) -> None:
-    """Begin a stage and kill it; where it ended before that, begin it anew."""
+    """Begin a stage and kill it; where it ended before that, begin it anew.
+
+    Half of the kills of a training are random over the time in which it trains: importing
+    torch takes longer than that.
+    """
+    trains = stage.startswith("train") and chance.random() < 0.5
     while True:
-        moment = chance.uniform(0, seconds)
         process = start(stage, trial.killed)
+        moment = chance.uniform(0, seconds)
+        if trains:
+            timing = trial.peace / layout.timing(int(stage.split()[1]))
+            moment = chance.uniform(0, json.loads(timing.read_text())["seconds"])
+            while process.poll() is None and not saved(trial.killed):
+                time.sleep(0.01)
         try:
             output, _ = process.communicate(timeout=moment)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             output, _ = process.communicate()
             trial.kills += 1
-            trial.resumed += "goes on after step" in output
-            print(
-                f"{trial.name:12} {stage:10} killed after {moment:5.1f} of {seconds:.1f} s",
-                flush=True,
-            )
+            trial.resumed += RESUMED in output
+            since = "of training" if trains else f"of {seconds:.1f} s"
+            print(f"{trial.name:12} {stage:10} killed after {moment:5.1f} s {since}", flush=True)
             return
         assert process.returncode == 0, f"{stage} ended with {process.returncode}:\n{output}"
+
+
+def saved(root: Path) -> bool:
+    """Return whether a training has begun to save, or goes on from what was saved."""
+    return any((root / layout.CHECKPOINTS).rglob("*.safetensors"))
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -159,7 +173,7 @@ def run_trial(name: str, folder: Path, kills: int, seed: int, shares: dict[str, 
         seconds = time.monotonic() - began
         for _ in range(wanted.count(stage)):
             kill_at_random(stage, trial, seconds, chance)
-        trial.resumed += "goes on after step" in finish(stage, trial.killed)
+        trial.resumed += RESUMED in finish(stage, trial.killed)
     found = differences(trial)
     print(
         f"{name}: {trial.kills} kills, {trial.resumed} times training went on from a checkpoint, "
