@@ -80,12 +80,13 @@ def prepare(place: Path, workers: int) -> int:
 
 def epoch(place: Path, workers: int, store: str) -> int:
     """Read an epoch's batches as training does."""
-    from pipeline.data.batches import Images, training_batches
+    from pipeline.data.batches import Images, TaskOrder, training_batches
 
     found = source(place, store, workers)
     places = np.arange(len(found.labels("train")))
     images = Images(found.images("train"), places, found.workers("train"))
-    return sum(len(batch) for batch in training_batches(images, BATCH, 0, 1))
+    order = TaskOrder(len(images), BATCH, epochs=1, seed=0, task=1)
+    return sum(len(batch) for batch in training_batches(images, order))
 
 
 def cached(place: Path, workers: int) -> int:

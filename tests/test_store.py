@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pipeline.data import file_source, store_writer
-from pipeline.data.batches import Images, ordered_batches, training_batches
+from pipeline.data.batches import Images, TaskOrder, ordered_batches, training_batches
 from pipeline.data.image_folder import ImageFolder
 from pipeline.data.store import Files, Store
 from pipeline.data.store_writer import bad_images, place_of
@@ -138,7 +138,9 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     store = Store(path, count, size)
     with path.open("wb") as file:
         file.truncate(count * store.row)
-    batches = training_batches(Images(store, np.arange(count)), batch, 0, 1)
+    batches = training_batches(
+        Images(store, np.arange(count)), TaskOrder(count, batch, 1, seed=0, task=1)
+    )
     tracemalloc.start()
     for number, images in enumerate(batches):
         assert images.shape == (batch, 3, size, size)
