@@ -1,6 +1,10 @@
 """``python -m pipeline`` is ``cassle``."""
 
-from pipeline.cli import main
+import sys
 
-if __name__ == "__main__":
+from pipeline.empty_slots import ends_here
+
+if __name__ == "__main__" and not ends_here(sys.argv[1:]):
+    from pipeline.cli import main
+
     main()

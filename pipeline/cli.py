@@ -17,6 +17,7 @@ import typer
 
 from pipeline import layout
 from pipeline.device import Device
+from pipeline.empty_slots import write_if_empty
 from pipeline.errors import InterruptedRunError, PipelineError
 from pipeline.interruption import end_with_dvc
 
@@ -73,6 +74,15 @@ def _alone(stage: str, *outputs: Path) -> AbstractContextManager[None]:
     return hold_stage(stage, outputs)
 
 
+def before_torch() -> None:
+    """Make a process that trains or evaluates start and run faster; its results stay."""
+    from pipeline.allocation import keep_freed_memory
+    from pipeline.lean_imports import defer
+
+    keep_freed_memory()
+    defer()
+
+
 @app.command()
 def check(params: ParamsOption = layout.PARAMS, device: DeviceOption = Device.auto) -> None:
     """Check params, data, device and repository; run nothing."""
@@ -121,16 +131,14 @@ def train(
     planned: PlannedOption = False,
 ) -> None:
     """Train one task from the previous task's state."""
-    from pipeline.stages.slots import skip_empty
-
     slot = f"train_{task}"
     _require_plan(slot, params, planned)
-    outputs = (layout.state(task), layout.log(task), layout.timing(task))
-    if planned and skip_empty(slot, *outputs):
+    if planned and write_if_empty("train", task):
         return
+    before_torch()
     from pipeline.stages import train as stage
 
-    with _alone(slot, *outputs):
+    with _alone(slot, *layout.outputs("train", task)):
         stage.run(task, device)
 
 
@@ -142,16 +150,14 @@ def evaluate(
     planned: PlannedOption = False,
 ) -> None:
     """Score the state after one task on the test images of all."""
-    from pipeline.stages.slots import skip_empty
-
     slot = f"evaluate_{task}"
     _require_plan(slot, params, planned)
-    outputs = (layout.evaluation(task), layout.features(task))
-    if planned and skip_empty(slot, *outputs):
+    if planned and write_if_empty("evaluate", task):
         return
+    before_torch()
     from pipeline.stages import evaluate as stage
 
-    with _alone(slot, *outputs):
+    with _alone(slot, *layout.outputs("evaluate", task)):
         stage.run(task, device)
 
 
@@ -282,6 +288,24 @@ def clean(
     from pipeline.stages import clean as stage
 
     stage.run(everything=all_, ask=not yes)
+
+
+@app.command()
+def bench(
+    parts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="steps, strategies, augmentation, evaluation, startup, whole, peers.",
+            show_default="all",
+        ),
+    ] = None,
+    device: DeviceOption = Device.auto,
+) -> None:
+    """Measure speed as ratios within one run: reports/benchmark.md and .json."""
+    from pipeline.stages import bench as stage
+
+    with _alone("bench", stage.JSON, stage.TABLE):
+        stage.run(parts or [], device)
 
 
 presets_app = typer.Typer(

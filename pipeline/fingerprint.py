@@ -29,6 +29,7 @@ NOT_SHAPING = frozenset(
 )
 
 
+@functools.cache
 def _source(module: str) -> Path | None:
     base = ROOT.joinpath(*module.split("."))
     for path in (base.with_suffix(".py"), base / "__init__.py"):
@@ -38,21 +39,23 @@ def _source(module: str) -> Path | None:
 
 
 @functools.cache
-def _parse(path: Path) -> tuple[str, ast.Module]:
+def _parse(path: Path) -> tuple[str, list[ast.AST]]:
+    """Return a file's text and all nodes of its syntax tree."""
     text = path.read_text(encoding="utf-8")
-    return text, ast.parse(text)
+    return text, list(ast.walk(ast.parse(text)))
 
 
-def imported_modules(path: Path) -> set[str]:
+@functools.cache
+def imported_modules(path: Path) -> frozenset[str]:
     """Return the modules of this package that a file imports, anywhere in it."""
     found = set()
-    for node in ast.walk(_parse(path)[1]):
+    for node in _parse(path)[1]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in found if name.startswith("pipeline.") and _source(name)}
+    return frozenset(name for name in found if name.startswith("pipeline.") and _source(name))
 
 
 def closure(modules: Iterable[str]) -> list[str]:
@@ -75,11 +78,11 @@ def closure(modules: Iterable[str]) -> list[str]:
 @functools.cache
 def code_text(path: Path) -> str:
     """Return a file's source without comments, docstrings and blank lines."""
-    text, tree = _parse(path)
+    text, nodes = _parse(path)
     lines = [line.encode() for line in text.splitlines()]
     kept_as_they_are: set[int] = set()
-    docstrings = {id(node.value) for node in map(_docstring, ast.walk(tree)) if node is not None}
-    for node in ast.walk(tree):
+    docstrings = {id(node.value) for node in map(_docstring, nodes) if node is not None}
+    for node in nodes:
         if not isinstance(node, ast.Constant | ast.JoinedStr):
             continue
         first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1

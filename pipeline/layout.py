@@ -62,3 +62,10 @@ def evaluation(task: int) -> Path:
 def features(task: int) -> Path:
     """Return the features of all test images after task ``task``."""
     return FEATURES / f"task_{task}.safetensors"
+
+
+def outputs(stage: str, task: int) -> tuple[Path, ...]:
+    """Return what ``train`` or ``evaluate`` writes for a task."""
+    if stage == "train":
+        return state(task), log(task), timing(task)
+    return evaluation(task), features(task)

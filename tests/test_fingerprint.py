@@ -18,6 +18,8 @@ STAGES = ("init", "prepare", "train", "evaluate", "report")
 def forget() -> None:
     fingerprint._parse.cache_clear()
     fingerprint.code_text.cache_clear()
+    fingerprint.imported_modules.cache_clear()
+    fingerprint._source.cache_clear()
 
 
 @pytest.fixture

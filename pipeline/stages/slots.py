@@ -11,7 +11,7 @@ from pipeline.data.file_options import FileOptions, Reading
 from pipeline.data.source import Source
 from pipeline.data.split_checks import check_split
 from pipeline.errors import DataError, RunError
-from pipeline.files import Json, digest, read_sealed, write_sealed
+from pipeline.files import Json, digest, read_sealed
 
 if TYPE_CHECKING:
     from pipeline.models.backbone import Backbone
@@ -26,21 +26,6 @@ def read_slot(name: str) -> Json | None:
         RunError: there is no plan, or it cannot be read.
     """
     return read_sealed(layout.plan(name), RunError, RERUN_PLAN)
-
-
-def skip_empty(name: str, *outputs: Path) -> bool:
-    """Write ``null`` to the outputs of a slot above num_tasks; return whether it is one.
-
-    Called before torch is imported, so an empty slot costs a fraction of a second.
-
-    Raises:
-        RunError: there is no plan.
-    """
-    if read_slot(name) is not None:
-        return False
-    for path in outputs:
-        write_sealed(path, None)
-    return True
 
 
 def require_slot(name: str) -> Json:

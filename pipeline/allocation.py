@@ -1,0 +1,23 @@
+"""Keep the memory that torch frees on the CPU for the next step, instead of asking for it anew.
+
+A step allocates and frees the same activations again and again. glibc hands blocks as large
+as these back to the system at once, and the system clears each page before it is used again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+# mallopt's names, from glibc's malloc.h.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+LARGEST_BLOCK = 2**30  # bytes; above it blocks still come from the system
+KEPT = 2**31 - 1  # bytes at the heap's end, an int's most
+
+
+def keep_freed_memory() -> bool:
+    """Keep freed blocks in this process; return whether its C library can (glibc alone)."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(mallopt(M_MMAP_THRESHOLD, LARGEST_BLOCK) and mallopt(M_TRIM_THRESHOLD, KEPT))
