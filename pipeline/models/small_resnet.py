@@ -28,8 +28,9 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, in_width, H, W)`` to ``(N, width, H/stride, W/stride)``."""
-        y = functional.relu(self.norm1(self.conv1(x)))
-        return functional.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+        y = functional.relu(self.norm1(self.conv1(x)), inplace=True)
+        y = self.norm2(self.conv2(y)).add_(self.shortcut(x))
+        return functional.relu(y, inplace=True)
 
 
 class SmallResNet(Backbone):
