@@ -111,7 +111,9 @@ class Augment:
         """Return the views, each float ``(N, C, size, size)``, of uint8 ``(N, C, H, W)``."""
         # Pixels stay float32: bfloat16 keeps 8 bits of them, and matrix products would round.
         with torch.autocast(images.device.type, enabled=False), torch.no_grad():
-            scaled = images.float() / 255
+            # Bytes are moved, not floats: cropping wants the colours of a row beside each other.
+            rows = images.transpose(1, 2).contiguous()
+            scaled = rows.float().div_(255).transpose(1, 2)
             return tuple(self._view(scaled, recipe, generator) for recipe in self.recipes)
 
     def normalise(self, images: Tensor) -> Tensor:
@@ -121,7 +123,7 @@ class Augment:
         return self._normalised(centre.float() / 255)
 
     def _normalised(self, images: Tensor) -> Tensor:
-        return (images - self.mean.to(images.device)) / self.std.to(images.device)
+        return (images - self.mean.to(images.device)).div_(self.std.to(images.device))
 
     def _view(self, images: Tensor, recipe: ViewAugment, generator: torch.Generator) -> Tensor:
         count, _, height, width = images.shape
@@ -129,32 +131,35 @@ class Augment:
         on_device = [value.to(images.device) for value in crops]
         top, left, crop_height, crop_width = on_device
         view = image_ops.resized_crop(images, top, left, crop_height, crop_width, self.size)
-        view = self._jitter(view, recipe, generator)
+        self._jitter(view, recipe, generator)
         if recipe.grey > 0 and view.shape[1] == 3:
-            view = _sometimes(
-                view, recipe.grey, lambda x: image_ops.rgb_to_grayscale(x).expand_as(x), generator
+            _sometimes(
+                view,
+                recipe.grey,
+                lambda some, at: image_ops.rgb_to_grayscale(some).expand_as(some),
+                generator,
             )
         if recipe.blur > 0:
             kernel_size = max(3, self.size // 10 | 1)
             sigma = _uniform((count,), BLUR_SIGMA, generator).to(view.device)
-            view = _sometimes(
+            _sometimes(
                 view,
                 recipe.blur,
-                lambda x: image_ops.gaussian_blur(x, kernel_size, sigma),
+                lambda some, at: image_ops.gaussian_blur(some, kernel_size, sigma[at]),
                 generator,
             )
         if recipe.solarize > 0:
-            view = _sometimes(
+            _sometimes(
                 view,
                 recipe.solarize,
-                lambda x: image_ops.solarize(x, SOLARIZE_THRESHOLD),
+                lambda some, at: image_ops.solarize(some, SOLARIZE_THRESHOLD),
                 generator,
             )
         if recipe.flip > 0:
-            view = _sometimes(view, recipe.flip, image_ops.hflip, generator)
+            _sometimes(view, recipe.flip, lambda some, at: image_ops.hflip(some), generator)
         return self._normalised(view)
 
-    def _jitter(self, view: Tensor, recipe: ViewAugment, generator: torch.Generator) -> Tensor:
+    def _jitter(self, view: Tensor, recipe: ViewAugment, generator: torch.Generator) -> None:
         """Change brightness, contrast, saturation and hue, in random order.
 
         Differs from the reference: the order is drawn once a batch, not once an image.
@@ -167,23 +172,45 @@ class Augment:
             image_ops.adjust_saturation,
             image_ops.adjust_hue,
         )
-        jittered = view
         chosen = torch.rand(count, generator=generator) < recipe.jitter
+        steps = []
         for index in torch.randperm(4, generator=generator).tolist():
             strength = strengths[index]
             is_hue = index == 3
             bounds = (-strength, strength) if is_hue else (max(0.0, 1 - strength), 1 + strength)
-            factor = _uniform((count,), bounds, generator).to(view.device)
-            if strength > 0 and recipe.jitter > 0:
-                jittered = operations[index](jittered, factor)
-        return torch.where(chosen.to(view.device)[:, None, None, None], jittered, view)
+            factor = _uniform((count,), bounds, generator)
+            if strength > 0:
+                steps.append((operations[index], factor.to(view.device)))
+
+        def jitter(some: Tensor, at: Tensor) -> Tensor:
+            for operation, factor in steps:
+                some = operation(some, factor[at])
+            return some
+
+        _change(view, chosen, jitter)
+
+
+Change = Callable[[Tensor, Tensor], Tensor]
 
 
 def _sometimes(
-    images: Tensor,
-    probability: float,
-    operation: Callable[[Tensor], Tensor],
-    generator: torch.Generator,
-) -> Tensor:
-    chosen = torch.rand(len(images), generator=generator) < probability
-    return torch.where(chosen.to(images.device)[:, None, None, None], operation(images), images)
+    images: Tensor, probability: float, change: Change, generator: torch.Generator
+) -> None:
+    """Change each image with some probability."""
+    _change(images, torch.rand(len(images), generator=generator) < probability, change)
+
+
+def _change(images: Tensor, chosen: Tensor, change: Change) -> None:
+    """Change the chosen images in place.
+
+    Args:
+        images: ``(N, C, H, W)``.
+        chosen: on the CPU, so that a GPU need not be waited for, ``(N,)``.
+        change: takes the chosen images ``(M, C, H, W)`` and their places ``(M,)``.
+    """
+    at = chosen.nonzero().flatten().to(images.device)
+    if len(at):
+        # Colours first: so they lie in memory, see pipeline.data.image_ops.
+        planes = images.transpose(0, 1)
+        changed = change(planes.index_select(1, at).transpose(0, 1), at)
+        planes.index_copy_(1, at, changed.transpose(0, 1))

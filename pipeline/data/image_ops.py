@@ -2,7 +2,9 @@
 
 Every function equals torchvision's functional of the same name, image by image, on
 float images in [0, 1]; the tests compare them. Cropping and blurring are products with
-one small matrix an image and axis, so a batch costs two batched multiplications.
+one small matrix an image and axis, so a batch costs two batched multiplications. Colour
+images come out with the planes of all images beside each other in memory (red, then green,
+then blue): what mixes colours then runs over whole planes.
 """
 
 from __future__ import annotations
@@ -32,10 +34,10 @@ def resample_matrix(start: Tensor, length: Tensor, in_size: int, out_size: int) 
     outputs = torch.arange(out_size, device=start.device) + 0.5
     pixels = torch.arange(in_size, device=start.device)
     centre = start[:, None] + scale[:, None] * outputs
-    distance = (pixels + 0.5 - centre[:, :, None]).abs() / scale.clamp(min=1.0)[:, None, None]
     inside = (pixels >= start[:, None]) & (pixels < (start + length)[:, None])
-    weights = (1 - distance).clamp_(min=0) * inside[:, None, :]
-    return weights / weights.sum(dim=2, keepdim=True)
+    distance = (pixels + 0.5 - centre[:, :, None]).abs_().div_(scale.clamp(min=1.0)[:, None, None])
+    weights = distance.neg_().add_(1).clamp_(min=0).mul_(inside[:, None, :].float())
+    return weights.div_(weights.sum(dim=2, keepdim=True))
 
 
 def apply_to_lines(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -50,11 +52,15 @@ def apply_to_lines(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         ``(N, C, H', W')``.
     """
     count, channels, height, width = images.shape
-    across = torch.bmm(images.reshape(count, channels * height, width), columns.mT)
-    across = across.reshape(count, channels, height, -1)
     if channels == 1:
-        return torch.bmm(rows, across[:, 0])[:, None]
-    return torch.matmul(rows[:, None], across)
+        across = torch.bmm(images.reshape(count, height, width), columns.mT)
+        return torch.bmm(rows, across)[:, None]
+    beside = images.transpose(1, 2).reshape(count, height, channels * width)
+    down = torch.bmm(rows, beside).reshape(count, -1, channels, width)
+    planes = images.new_empty(channels, count, rows.shape[1], columns.shape[1])
+    for channel in range(channels):
+        torch.bmm(down[:, :, channel], columns.mT, out=planes[channel])
+    return planes.transpose(0, 1)
 
 
 def resized_crop(
@@ -88,8 +94,10 @@ def rgb_to_grayscale(images: Tensor) -> Tensor:
     """Return the luma of RGB images, ``(N, 1, H, W)``; grey images as they are."""
     if images.shape[1] == 1:
         return images
-    weights = torch.tensor(GREY_WEIGHTS, device=images.device, dtype=images.dtype)
-    return torch.einsum("nchw,c->nhw", images, weights)[:, None]
+    red, green, blue = images.unbind(1)
+    luma = red * GREY_WEIGHTS[0]
+    luma.add_(green, alpha=GREY_WEIGHTS[1]).add_(blue, alpha=GREY_WEIGHTS[2])
+    return luma[:, None]
 
 
 def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
@@ -114,20 +122,31 @@ def adjust_hue(images: Tensor, factor: Tensor) -> Tensor:
     """Turn the hue by ``factor`` ``(N,)`` of a full circle; grey images as they are."""
     if images.shape[1] == 1:
         return images
-    value, brightest = images.max(dim=1)
-    spread = value - images.amin(dim=1)
-    colourless = spread == 0
-    divisor = torch.where(colourless, torch.ones_like(spread), spread)
     red, green, blue = images.unbind(1)
-    sixth = torch.stack([(green - blue), (blue - red), (red - green)], dim=1) / divisor[:, None]
-    sixth = sixth + torch.tensor([0.0, 2.0, 4.0], device=images.device)[:, None, None]
-    hue = sixth.gather(1, brightest[:, None]).squeeze(1) / 6
-    hue = torch.where(colourless, torch.zeros_like(hue), hue)
-    hue = (hue + factor[:, None, None]) % 1
-    # Back to RGB: each channel is the value less a trapezoid of the hue (HSV, closed form).
-    offsets = torch.tensor([5.0, 3.0, 1.0], device=images.device)[:, None, None]
-    angle = (offsets + hue[:, None] * 6) % 6
-    return value[:, None] - spread[:, None] * torch.minimum(angle, 4 - angle).clamp_(0, 1)
+    value = torch.maximum(red, green)
+    torch.maximum(value, blue, out=value)
+    darkest = torch.minimum(red, green)
+    torch.minimum(darkest, blue, out=darkest)
+    spread = value - darkest
+    # 1 or 0; a choice by torch.where would take ten times as long as one by lerp.
+    is_red, is_green = (torch.eq(value, c, out=torch.empty_like(value)) for c in (red, green))
+    ahead = (red - green).lerp_(blue - red, is_green).lerp_(green - blue, is_red)
+    # Without colour all differences are 0, and so is the hue.
+    ahead.mul_(spread.clamp(min=torch.finfo(spread.dtype).tiny).reciprocal_())
+    # Sixths of a circle from red, turned and brought back to [0, 6).
+    sixth = is_green.mul_(-2).add_(4).mul_(is_red.neg_().add_(1))
+    hue = ahead.add_(sixth).add_(6 * factor[:, None, None])
+    hue.sub_((hue / 6).floor_(), alpha=6)
+    # Back to RGB: each channel is a trapezoid of the hue between darkest and value (HSV, closed
+    # form): spread · (1 .. 2) above a floor for red, below a ceiling for green and blue.
+    planes = images.new_empty(3, *hue.shape)
+    floor, ceiling = darkest.sub_(spread), value.add_(spread)
+    for plane, base, centre, sign in zip(
+        planes, (floor, ceiling, ceiling), (3, 2, 4), (1, -1, -1), strict=True
+    ):
+        away = (hue - centre).abs_().clamp_(1, 2)
+        torch.addcmul(base, spread, away, value=sign, out=plane)
+    return planes.transpose(0, 1)
 
 
 def gaussian_blur(images: Tensor, kernel_size: int, sigma: Tensor) -> Tensor:
