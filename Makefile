@@ -4,12 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test torture lock clean
+.PHONY: help demo test torture bench lock clean
 
 help:
 	@echo "make demo   set up .venv, then dvc repro: the forgetting table of params.yaml"
 	@echo "make test   set up .venv, then ruff, mypy and pytest"
 	@echo "make torture  kill stages at random moments, and compare the files with those of a run in peace"
+	@echo "make bench  measure speed, beside lightly and Kornia in an environment of their own"
 	@echo "make lock   resolve requirements.lock anew from pyproject.toml"
 	@echo "make clean  remove .venv and the tools' caches; data and results stay"
 
@@ -34,6 +35,16 @@ torture: $(BIN)/installed
 	python -m tests.torture --kills 60
 	python -m tests.torture_dvc --kills 10
 	python -m tests.torture_queue
+
+# Twenty minutes, with nothing else on the machine. The peers get the torch that we have.
+bench: .scratch/peers/installed
+	cassle bench
+
+.scratch/peers/installed: $(BIN)/installed
+	test -x .scratch/peers/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .scratch/peers
+	$(BIN)/uv pip freeze --quiet --python $(BIN)/python | grep -iE '^(torch|torchvision|numpy|pillow)==' > .scratch/peers/same.txt
+	$(BIN)/uv pip install --quiet --python .scratch/peers/bin/python lightly kornia --requirement .scratch/peers/same.txt
+	touch $@
 
 # One thread a worker: the networks are tiny, and threads would only wait for each other.
 test: $(BIN)/installed

@@ -1,0 +1,1 @@
+"""What training costs beside its arithmetic: ratios measured within one run."""

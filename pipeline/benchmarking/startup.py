@@ -1,0 +1,38 @@
+"""Seconds until each stage begins its work: its process, its imports, its plan."""
+
+from __future__ import annotations
+
+import sys
+
+from pipeline.benchmarking.processes import Figures, in_turns
+
+# What the command line does before a stage runs, in the same order.
+_BEFORE = (
+    "import sys; from pipeline.empty_slots import ends_here; ends_here([]); import pipeline.cli"
+)
+_TORCH = "pipeline.cli.before_torch()"
+IMPORTS = {
+    "all three libraries": "import torch, torchvision, pytorch_lightning",
+    "plan": f"{_BEFORE}, pipeline.config, pipeline.stages.plan",
+    "prepare": f"{_BEFORE}, pipeline.stages.prepare",
+    "init": f"{_BEFORE}; {_TORCH}; import pipeline.stages.init",
+    "train": f"{_BEFORE}; {_TORCH}; import pipeline.stages.train",
+    "evaluate": f"{_BEFORE}; {_TORCH}; import pipeline.stages.evaluate",
+    "views": f"{_BEFORE}; {_TORCH}; import pipeline.stages.views",
+    "report": f"{_BEFORE}, pipeline.stages.report",
+}
+WHOLE = {"--help": ["--help"], "list": ["list", "methods"], "check": ["check"]}
+
+
+def measure(rounds: int) -> Figures:
+    """Return the seconds until each stage begins, and of three short commands as a whole.
+
+    Args:
+        rounds: how often each is started; the medians count.
+    """
+    commands = {name: [sys.executable, "-c", code] for name, code in IMPORTS.items()}
+    commands |= {
+        f"cassle {name}": [sys.executable, "-m", "pipeline", *arguments]
+        for name, arguments in WHOLE.items()
+    }
+    return in_turns(commands, rounds)

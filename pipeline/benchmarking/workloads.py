@@ -1,0 +1,151 @@
+"""A task's training as the plan describes it, on images that are at hand."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, fields, replace
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pipeline.components import load_class
+from pipeline.data.augment import Augment
+from pipeline.files import Json
+from pipeline.methods.base import Method, Position, Views
+from pipeline.optim import LarsOptions, Optimisation, build_optimizer
+from pipeline.seeding import generator, initialisation
+from pipeline.stages.augmentation import build_augment
+from pipeline.stages.slots import build_backbone, open_source, part
+from pipeline.strategies.base import Step, Strategy, TaskStart
+
+EMBEDDED = 2000  # of the images that come with the project, a task's worth
+
+
+@dataclass
+class Workload:
+    """A network, its strategy and its images.
+
+    Attributes:
+        method: the network.
+        strategy: has looked back at the network as it is.
+        augment: makes the views.
+        optimisation: how the weights move.
+        images: uint8 ``(N, C, H, W)``.
+        batch_size: images a step.
+        device: where it runs.
+    """
+
+    method: Method
+    strategy: Strategy
+    augment: Augment
+    optimisation: Optimisation
+    images: Tensor
+    batch_size: int
+    device: str
+
+    def bare(self) -> BareStep:
+        """Return the arithmetic of a step alone, on a copy of the network."""
+        return BareStep(copy.deepcopy(self))
+
+
+class BareStep:
+    """Forward pass, loss, backward pass and optimiser on views that are already in place.
+
+    Args:
+        load: what to compute; its networks are trained by it.
+    """
+
+    def __init__(self, load: Workload) -> None:
+        self.method = load.method.to(load.device).train()
+        self.strategy = load.strategy.to(load.device).train()
+        self.optimizer = build_optimizer([self.method, self.strategy], load.optimisation)
+        images = load.images[: load.batch_size].to(load.device)
+        at = Position(0, 1, 1)
+        views = self.strategy.mix(load.augment(images, generator(0, "benchmark")), at)
+        self.views: Views = tuple(v.contiguous(memory_format=torch.channels_last) for v in views)
+        self.at = at
+
+    def __call__(self) -> None:
+        """Take one step."""
+        encoded = self.method.encode(self.views)
+        step = Step(self.method, self.views, encoded, self.at)
+        terms = [self.method.loss(self.views, encoded), *self.strategy.terms(step).values()]
+        torch.autograd.backward(torch.stack(terms).sum())
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.method.after_step(self.at)
+
+
+def build(slot: Json, device: str) -> Workload:
+    """Return the training of a slot: task 2 of a stream, or task 1 where the slot says so.
+
+    The images are the embedded ones, brought to the slot's size and channels: what they show
+    costs nothing.
+
+    Args:
+        slot: of the plan, with ``stand_in`` beside it: the slot whose images are at hand.
+        device: where it runs.
+    """
+    spec = part(slot, "method")
+    with initialisation(0, "benchmark"):
+        backbone = build_backbone(part(slot, "backbone"))
+        method = cast(
+            Method, load_class(cast(str, spec["class"]))(backbone, **part(spec, "options"))
+        )
+        method = method.to(memory_format=torch.channels_last)
+        images, augment = _images(slot), build_augment(slot)
+        batch_size = cast(int, part(slot, "train")["batch_size"])
+        strategy = _strategy(slot, method, augment, images, batch_size, device)
+    return Workload(method, strategy, augment, _optimisation(slot), images, batch_size, device)
+
+
+def _images(slot: Json) -> Tensor:
+    dataset = part(slot, "dataset")
+    size, channels = cast(int, dataset["image_size"]), cast(int, dataset["channels"])
+    held = open_source(part(slot, "stand_in")).images("train")
+    images = torch.tensor(held[np.arange(min(EMBEDDED, len(held)))])
+    if images.shape[-1] != size:
+        scaled = functional.interpolate(images.float(), (size, size), mode="bilinear")
+        images = scaled.round().to(torch.uint8)
+    return images.expand(-1, channels, -1, -1).contiguous()
+
+
+def _strategy(
+    slot: Json, method: Method, augment: Augment, images: Tensor, batch_size: int, device: str
+) -> Strategy:
+    specs = cast(list[Json], slot["strategies"])
+    parts = {
+        cast(str, spec["name"]): cast(
+            Strategy, load_class(cast(str, spec["class"]))(**part(spec, "options"))
+        )
+        for spec in specs
+    }
+    strategy = next(iter(parts.values()))
+    if "compose" in slot:
+        strategy = cast(Strategy, load_class(cast(str, slot["compose"]))(parts))
+    strategy.begin_task(
+        TaskStart(
+            task=2,
+            method=method,
+            carried={},
+            previous_images=images,
+            augment=augment,
+            normalise=augment.normalise,
+            batch_size=batch_size,
+            device=device,
+            generators=lambda *purpose: generator(0, "benchmark", *purpose),
+        )
+    )
+    return strategy
+
+
+def _optimisation(slot: Json) -> Optimisation:
+    given = part(slot, "train")
+    lars = LarsOptions(**part(given, "lars")) if "lars" in given else None  # type: ignore[arg-type]
+    names = [field.name for field in fields(Optimisation) if field.name != "lars"]
+    built = Optimisation(**{name: given[name] for name in names}, lars=lars)  # type: ignore[arg-type]
+    # No warm-up: the schedule costs nothing, and its length is the benchmark's own.
+    return replace(built, warmup_epochs=0.0)

@@ -1,0 +1,196 @@
+"""bench: what training costs beside its arithmetic, in ratios measured within one run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import cast
+
+from pipeline import config, layout, presets
+from pipeline.benchmarking import startup, whole
+from pipeline.benchmarking.processes import Figures, medians, run_module
+from pipeline.benchmarking.table import Results, markdown
+from pipeline.device import Device
+from pipeline.errors import RunError, closest
+from pipeline.files import dump_json, write_json, write_text
+from pipeline.registry import STRATEGIES
+from pipeline.stages.plan import resolve
+
+JSON, TABLE = layout.REPORTS / "benchmark.json", layout.REPORTS / "benchmark.md"
+PEERS = layout.SCRATCH / "peers" / "bin" / "python"
+STEPS, PASSES = "pipeline.benchmarking.steps", "pipeline.benchmarking.passes"
+PRESETS = {"default": None, "resnet18": "cifar100_simclr"}
+# Blocks of steps; a block of the default setting is an epoch.
+SIZES = {"default": (8, 15), "resnet18": (3, 1)}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where the parts find what they measure.
+
+    Attributes:
+        folder: of the slots' files.
+        device: where training runs.
+    """
+
+    folder: Path
+    device: Device
+
+    def slots(self, setting: str, strategy: str) -> Path:
+        """Write the slots of a setting, and return their file."""
+        slots = {"own": _slot(setting, strategy), "finetune": _slot(setting, "finetune")}
+        path = self.folder / f"{setting}_{strategy}.json"
+        path.write_text(dump_json(cast(dict, slots)), encoding="utf-8")  # type: ignore[type-arg]
+        return path
+
+    def step(self, setting: str, strategy: str) -> Figures:
+        """Measure the steps of a strategy."""
+        blocks, steps = SIZES[setting]
+        sizes = ("--blocks", str(blocks), "--steps", str(steps))
+        return run_module(STEPS, self.slots(setting, strategy), *sizes, "--device", self.device)
+
+
+def _slot(setting: str, strategy: str) -> dict[str, object]:
+    """Return task 2 of a setting, and beside it the slot of the images that are at hand."""
+    text, preset = layout.PARAMS.read_text(encoding="utf-8"), PRESETS[setting]
+    here = resolve(config.parse(text, str(layout.PARAMS)))["prepare"]
+    if preset is not None:
+        text, _ = presets.merge(text, presets.text(preset))
+    params = config.parse(text, f"{layout.PARAMS} with preset {preset}")
+    chosen = params.model_copy(update={"strategy": strategy})
+    slot = resolve(chosen)["train_2"]
+    assert slot is not None, "there is no task 2 to measure"
+    return {**slot, "stand_in": here}
+
+
+def _steps(bench: Bench) -> dict[str, Figures]:
+    return {
+        f"{setting} {strategy}": bench.step(setting, strategy)
+        for setting in PRESETS
+        for strategy in ("finetune", "cassle")
+    }
+
+
+def _strategies(bench: Bench) -> dict[str, Figures]:
+    names = [name for name, entry in STRATEGIES.items() if not entry.whole_stream]
+    return {name: bench.step("default", name) for name in names}
+
+
+def _augmentation(bench: Bench) -> dict[str, Figures]:
+    slots, module = bench.slots("resnet18", "finetune"), "pipeline.benchmarking.peers.augmentation"
+    return {"images a second": run_module(module, slots, "--rounds", "7", python=_peers())}
+
+
+def _evaluation(bench: Bench) -> dict[str, Figures]:
+    slots = bench.slots("default", "finetune")
+    return {"seconds": run_module(PASSES, slots, "--rounds", "5", "--device", bench.device)}
+
+
+def _startup(bench: Bench) -> dict[str, Figures]:
+    return {"seconds": startup.measure(rounds=3)}
+
+
+def _whole(bench: Bench) -> dict[str, Figures]:
+    first, later = (bench.step("default", name) for name in ("finetune", "cassle"))
+    return {
+        "seconds": whole.measure("HEAD", first["efficiency"], later["efficiency"]),
+        "plain pass": _evaluation(bench)["seconds"],
+    }
+
+
+def _against_lightly(bench: Bench) -> dict[str, Figures]:
+    peer, found = _peers(), {}
+    for setting, steps, rounds in (("default", "15", 3), ("resnet18", "2", 2)):
+        slots = bench.slots(setting, "finetune")
+        ours, theirs = [], []
+        for _ in range(rounds):
+            ours.append(run_module(STEPS, slots, "--steps", steps, "--device", Device.cpu))
+            both = [
+                run_module(
+                    "pipeline.benchmarking.peers.simclr",
+                    *(slots, "--steps", steps, "--workers", workers),
+                    python=peer,
+                )
+                for workers in ("0", "2")
+            ]
+            theirs.append(max(both, key=lambda figures: figures["images_per_second"]))
+        mine, other = medians(ours), medians(theirs)
+        found[setting] = {
+            "ours": mine["images_per_second"],
+            "lightly": other["images_per_second"],
+            "ours_peak_mib": mine["peak_mib"],
+            "lightly_peak_mib": other["peak_mib"],
+        }
+    return found
+
+
+PARTS: dict[str, Callable[[Bench], dict[str, Figures]]] = {
+    "steps": _steps,
+    "strategies": _strategies,
+    "augmentation": _augmentation,
+    "evaluation": _evaluation,
+    "startup": _startup,
+    "whole": _whole,
+    "peers": _against_lightly,
+}
+NEED_PEERS = ("augmentation", "peers")
+
+
+def _peers() -> Path:
+    if not PEERS.is_file():
+        raise RunError(
+            f"{PEERS} is missing: lightly and Kornia have an environment of their own; "
+            "`make bench` sets it up"
+        )
+    return PEERS
+
+
+def run(parts: Sequence[str], device: Device) -> None:
+    """Measure, and write reports/benchmark.json and reports/benchmark.md.
+
+    Args:
+        parts: which; none: all. Figures of the others stay as they were.
+        device: where training runs.
+
+    Raises:
+        RunError: a part is unknown or fails; what was measured before it is written.
+        PipelineError: the params cannot be used.
+    """
+    for name in parts:
+        if name not in PARTS:
+            raise RunError(f"bench: '{name}' is unknown; {closest(name, PARTS)}")
+    wanted = [name for name in PARTS if name in parts or not parts]
+    if set(wanted) & set(NEED_PEERS):
+        _peers()
+    results = _earlier()
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), device)
+        for name in wanted:
+            logger.info("measuring %s", name)
+            results[name] = PARTS[name](bench)
+            write_json(JSON, {"machine": _machine(device), "parts": cast(dict, results)})  # type: ignore[type-arg]
+            write_text(TABLE, markdown(results, _machine(device)))
+    print(markdown(results, _machine(device)))
+
+
+def _earlier() -> Results:
+    try:
+        found: Results = json.loads(JSON.read_text(encoding="utf-8"))["parts"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {name: found[name] for name in PARTS if name in found}
+
+
+def _machine(device: Device) -> str:
+    where = f"--device {device}, " if device is not Device.auto else ""
+    cores = os.cpu_count() or 1
+    return f"{where}{cores} cores ({platform.machine()}), torch {version('torch')}"
