@@ -106,6 +106,21 @@ def test_images_without_labels_are_evaluated_on_a_labelled_folder(project: Proje
     assert "The images have no labels." in Path("reports/report.md").read_text()
 
 
+def test_a_labelled_folder_beside_images_with_labels_is_refused(project: Project) -> None:
+    tree(project.root / "photos", {"cat": 12, "dog": 12})
+    tree(project.root / "labelled", {"cat": 8, "dog": 8})
+    project.edit({"labelled_root: null": "labelled_root: labelled"})
+    problem = "error: data.labelled_root is for images without labels"
+    code, _, err = project.cassle("check")
+    assert code == 2
+    assert err.startswith(problem)
+    for stage in ("plan", "prepare", "init"):
+        project.must(stage)
+    code, _, err = project.cassle("evaluate", "0")
+    assert code == 2
+    assert err.startswith(problem)
+
+
 def test_skipped_images_are_counted_in_the_report(project: Project) -> None:
     tree(project.root / "photos", {"cat": 12, "dog": 12})
     (project.root / "photos/cat/broken.jpg").write_text("no image")
