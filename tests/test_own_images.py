@@ -145,6 +145,13 @@ def test_domains_of_files_are_evaluated_both_ways(project: Project) -> None:
     assert "a check of the path" not in report
 
 
+def test_a_domain_that_is_named_twice_is_refused(project: Project) -> None:
+    project.edit({"scenario: class": "scenario: domain", "domains: null": "domains: [ink, ink]"})
+    code, _, err = project.cassle("plan")
+    assert code == 2
+    assert err == "error: params.yaml: data.domains: 'ink' is there twice\n"
+
+
 def test_images_may_be_kept_larger_than_the_network_sees_them(project: Project) -> None:
     tree(project.root / "photos", {"cat": 12, "dog": 12})
     project.edit({"resize: null": "resize: 20"})
