@@ -61,7 +61,9 @@ def accuracy_over_tasks(results: Results, path: Path) -> None:
     one = len(results.tested_on) == 1
     name = results.tested_on[0] if one else "mean of all tasks"
     axes.plot(steps, means, "o-", color=COLOURS[0], linewidth=2.5, zorder=3, label=name)
-    if not one:
+    if one:
+        axes.margins(y=0.12)  # for the figures above the dots
+    else:
         _each_task(axes, results)
     for step, value in zip(steps, means, strict=True):
         axes.annotate(

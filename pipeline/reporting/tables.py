@@ -62,6 +62,7 @@ def markdown(results: Results, revision: str) -> str:
     """Return reports/report.md."""
     params, metrics = results.params, results.metrics()
     columns, rows = matrix_cells(results)
+    whose = "each task's" if len(results.tested_on) == results.num_tasks else "all"
     lines = [
         f"# {params['dataset']}, {params['scenario']}-incremental: "
         f"{params['method']} with {params['strategy']}",
@@ -76,7 +77,7 @@ def markdown(results: Results, revision: str) -> str:
         "",
         "![Average accuracy over the tasks](accuracy_over_tasks.png)",
         "",
-        f"## Accuracy on each task's test images (probe {results.headline})",
+        f"## Accuracy on {whose} test images (probe {results.headline})",
         "",
         "| | " + " | ".join(columns) + " |",
         "| --- |" + " ---: |" * len(columns),
