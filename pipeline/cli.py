@@ -343,6 +343,30 @@ def preset_use(name: PresetArgument, params: ParamsOption = layout.PARAMS) -> No
         print(f"  {line}")
 
 
+@presets_app.command("cost")
+def preset_cost(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names from `cassle preset list`.", show_default="all"),
+    ] = None,
+    rate: Annotated[
+        float,
+        typer.Option(
+            "--rate", min=0.001, help="The TFLOP/s that the hardware sustains: your assumption."
+        ),
+    ] = 20.0,
+    params: ParamsOption = layout.PARAMS,
+) -> None:
+    """Count the arithmetic of a preset's training, and the hours that takes."""
+    from pipeline import presets
+    from pipeline.stages.plan import resolve
+
+    plans = {name: resolve(presets.over(name, params)) for name in names or presets.names()}
+    from pipeline.stages import cost
+
+    print(cost.table(plans, rate))
+
+
 @app.command("list")
 def list_(what: Registry) -> None:
     """List what params.yaml can name."""

@@ -290,11 +290,12 @@ def _stream_fits(params: Params, dataset: Dataset) -> None:
         )
     if params.scenario == "class" and classes and params.class_order is not None:
         given_order(params.class_order, dataset.classes)
+    for name in params.data.domains or ():
+        if (params.data.domains or ()).count(name) > 1:
+            raise ValueError(f"data.domains: {_short(name)} is there twice")
     if params.scenario == "domain" and not dataset.files:
         domains = params.data.domains or TRANSFORMATIONS
         for name in domains:
-            if domains.count(name) > 1:
-                raise ValueError(f"data.domains: '{name}' is there twice")
             if name not in TRANSFORMATIONS:
                 raise ValueError(
                     f"data.domains: '{name}' is unknown; {closest(name, TRANSFORMATIONS)}"

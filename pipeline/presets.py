@@ -9,12 +9,15 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ParamsError, closest
 from pipeline.files import write_text
 from pipeline.layout import PRESETS
 from pipeline.yaml_text import read_mapping
+
+if TYPE_CHECKING:
+    from pipeline.config import Params
 
 
 def names() -> list[str]:
@@ -90,10 +93,23 @@ def use(name: str, path: Path) -> list[str]:
     Raises:
         ParamsError: no such preset or params file, or the two do not fit together.
     """
+    _, merged, changes = _laid_over(name, path)
+    write_text(path, merged)
+    return changes
+
+
+def over(name: str, path: Path) -> Params:
+    """Return the params that ``use`` would write, and write nothing.
+
+    Raises:
+        ParamsError: as ``use``.
+    """
+    return _laid_over(name, path)[0]
+
+
+def _laid_over(name: str, path: Path) -> tuple[Params, str, list[str]]:
     from pipeline import config
 
     config.load(path)
     merged, changes = merge(path.read_text(encoding="utf-8"), text(name))
-    config.parse(merged, f"{path} with preset {name}")
-    write_text(path, merged)
-    return changes
+    return config.parse(merged, f"{path} with preset {name}"), merged, changes

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from pipeline.data.augment import Augment, ViewAugment
 from pipeline.data.file_source import FileSource
 from pipeline.data.image_folder import ImageFolder
 from pipeline.data.scenarios import Cut, divide
@@ -123,6 +125,18 @@ def test_the_central_square_is_resized_without_aliasing(root: Path) -> None:
     assert image.max() < 140  # and the checkerboard is averaged
 
 
+@pytest.mark.parametrize("size", [32, 64, 96, 224])
+def test_files_become_views_of_the_usual_sizes(root: Path, size: int) -> None:
+    tree(root, {"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1})
+    kept = source(root, resize=size * 8 // 7).images("train")[np.arange(4)]
+    images = torch.from_numpy(kept)
+    view = ViewAugment((0.2, 1.0), 0.5, 0.8, 0.4, 0.4, 0.2, 0.1, 0.2, 0.5, 0.1)
+    augment = Augment([view, view], size, [0.5] * 3, [0.25] * 3)
+    views = augment(images, torch.Generator().manual_seed(0))
+    assert [made.shape for made in (*views, augment.normalise(images))] == [(4, 3, size, size)] * 3
+    assert all(made.isfinite().all() for made in views)
+
+
 def test_paths_with_blanks_and_letters_of_all_kinds_work(root: Path) -> None:
     tree(root / "meine Bilder – 猫", {"Käfer süß": 4, "два слова": 4})
     found = source(root / "meine Bilder – 猫")
@@ -161,7 +175,7 @@ def test_a_link_to_itself_is_one_clear_error(root: Path) -> None:
         ({"train/a": 2, "train/b": 0, "test/a": 1}, "b is a class folder without a JPEG or PNG image"),
         ({"train/a": 2, "test/a": 1}, "has one class alone, 'a': nothing to tell apart"),
         ({"train/a": 2, "train/b": 2, "test/a": 1}, "the test part has no image of 1 of 2 classes: b"),
-        ({"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1, "test/c": 1}, "1 classes that the training part has not: c"),
+        ({"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1, "test/c": 1}, "the test part has classes that the training part has not: c"),
         ({"p/a": 4, "p/b": 4, "q/a": 4}, "the domain 'q' has no class folder b"),
         ({"p/a": 4, "p/b": 4, "q": 4}, "'p' holds folders, as a domain, and 'q' does not"),
         ({".": 1, "a": 2}, "beside folders"),
@@ -210,6 +224,20 @@ def test_images_of_a_pixel_and_texts_are_listed_or_left_out_and_counted(
         path for task in tasks for path in np.array(paths(skipping, "train"))[task.images["train"]]
     }
     assert not held & {"train/a/text.jpg", "train/b/dot.png", "train/b/half.jpg"}
+
+
+def test_a_link_to_a_file_that_is_gone_is_listed_or_left_out(root: Path) -> None:
+    tree(root, {"train/a": 4, "train/b": 4, "test/a": 1, "test/b": 1})
+    (root / "train/a/gone.jpg").symlink_to(root / "nowhere.jpg")
+    with pytest.raises(DataError, match=r"1 of 9 .*: train/a/gone\.jpg \(.*No such file"):
+        divide("class", source(root), Cut(2, 0))
+    skipping = source(root, on_bad_image="skip")
+    assert sum(len(t.images["train"]) for t in divide("class", skipping, Cut(2, 0))) == 8
+    before = skipping.fingerprint("train")
+    save(root / "nowhere.jpg", embedded(1)[0])
+    found = source(root, on_bad_image="skip")
+    assert found.fingerprint("train") != before
+    assert sum(len(t.images["train"]) for t in divide("class", found, Cut(2, 0))) == 9
 
 
 def test_the_first_ten_bad_images_are_named_and_the_others_counted(root: Path) -> None:

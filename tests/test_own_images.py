@@ -106,6 +106,21 @@ def test_images_without_labels_are_evaluated_on_a_labelled_folder(project: Proje
     assert "The images have no labels." in Path("reports/report.md").read_text()
 
 
+def test_a_labelled_folder_beside_images_with_labels_is_refused(project: Project) -> None:
+    tree(project.root / "photos", {"cat": 12, "dog": 12})
+    tree(project.root / "labelled", {"cat": 8, "dog": 8})
+    project.edit({"labelled_root: null": "labelled_root: labelled"})
+    problem = "error: data.labelled_root is for images without labels"
+    code, _, err = project.cassle("check")
+    assert code == 2
+    assert err.startswith(problem)
+    for stage in ("plan", "prepare", "init"):
+        project.must(stage)
+    code, _, err = project.cassle("evaluate", "0")
+    assert code == 2
+    assert err.startswith(problem)
+
+
 def test_skipped_images_are_counted_in_the_report(project: Project) -> None:
     tree(project.root / "photos", {"cat": 12, "dog": 12})
     (project.root / "photos/cat/broken.jpg").write_text("no image")
@@ -128,6 +143,13 @@ def test_domains_of_files_are_evaluated_both_ways(project: Project) -> None:
     assert "| 1 | ink | 20 | 4 |" in report
     assert "A, domain-aware" in report
     assert "a check of the path" not in report
+
+
+def test_a_domain_that_is_named_twice_is_refused(project: Project) -> None:
+    project.edit({"scenario: class": "scenario: domain", "domains: null": "domains: [ink, ink]"})
+    code, _, err = project.cassle("plan")
+    assert code == 2
+    assert err == "error: params.yaml: data.domains: 'ink' is there twice\n"
 
 
 def test_images_may_be_kept_larger_than_the_network_sees_them(project: Project) -> None:

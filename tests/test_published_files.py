@@ -155,7 +155,7 @@ def test_domainnet_without_lists_is_read_by_its_folders(tmp_path: Path) -> None:
     [
         (lambda root: (root / "real_test.txt").unlink(), r"real_test\.txt cannot be read"),
         (lambda root: (root / "real_train.txt").write_text("a.jpg\n"), r"real_train\.txt, line 1: expected 'domain/class/file label'"),
-        (lambda root: (root / "real/zebra/real_zebra_1.jpg").unlink(), "1 of 18 images are missing: real/zebra/real_zebra_1.jpg"),
+        (lambda root: (root / "real/zebra/real_zebra_1.jpg").unlink(), r"1 of 18 images .* cannot be used: real/zebra/real_zebra_1\.jpg \(.*No such file"),
     ],
 )  # fmt: skip
 def test_lists_that_do_not_fit_are_one_clear_error(tmp_path: Path, spoil, problem: str) -> None:  # type: ignore[no-untyped-def]

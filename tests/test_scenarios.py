@@ -185,6 +185,11 @@ def test_a_data_incremental_run_reports_a_after_each_task_and_no_forgetting(
     matrix = read_run(None).matrix
     assert all(len(set(row)) == 1 for row in matrix)
     report = Path("reports/report.md").read_text()
+    assert "| | whole test set |" in report
+    assert f"| after task 3 | {metrics['average_accuracy']:.1f} |" in report
+    page = Path("reports/report.html").read_text()
+    assert page.count('<th scope="col" class="task">whole test set</th>') == 1
+    assert "<h2>At the end</h2>" in page
     assert "| 1 | a random part | 54 | 40 |" in report
     assert "tasks hold 53 or 54 training images" in report
     assert "so forgetting, forward transfer, plasticity and stability are undefined" in report

@@ -7,52 +7,52 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pipeline.errors import DataError
 from pipeline.files import file_digest, write_text
 
 FIRST = 10  # files that a message names
+UNREADABLE = "-"  # in place of a digest
 
 
 def content_digest(root: Path, paths: Sequence[str], scratch: Path, threads: int) -> str:
     """Return a SHA-256 of files' names and bytes.
 
     Once computed it is kept under ``scratch``, by the files' names, sizes and times of change:
-    a stage then looks at those alone.
+    a stage then looks at those alone. A file that cannot be read counts by its name, and
+    nothing is kept: whoever decodes it says what is wrong.
 
     Args:
         root: the folder that holds them.
         paths: relative to it, in order.
         scratch: a folder for what can be computed again.
         threads: that read.
-
-    Raises:
-        DataError: files are missing or cannot be read.
     """
-    listed, missing = hashlib.sha256(), []
+    listed, total = hashlib.sha256(), hashlib.sha256()
     for path in paths:
         try:
             status = (root / path).stat()
         except OSError:
-            missing.append(path)
-            continue
-        listed.update(f"{path}\n{status.st_size} {status.st_mtime_ns}\n".encode())
-    if missing:
-        raise DataError(
-            f"{root}: {len(missing)} of {len(paths)} images are missing: {first(missing)}"
-        )
+            listed.update(f"{path}\n{UNREADABLE}\n".encode())
+        else:
+            listed.update(f"{path}\n{status.st_size} {status.st_mtime_ns}\n".encode())
     kept = scratch / f"{listed.hexdigest()[:32]}.sha256"
     if kept.is_file() and len(known := kept.read_text(encoding="utf-8").strip()) == 64:
         return known
-    total = hashlib.sha256()
-    try:
-        with ThreadPoolExecutor(max(1, threads)) as pool:
-            digests = pool.map(file_digest, (root / path for path in paths))
-            for path, digest in zip(paths, digests, strict=True):
-                total.update(f"{path}\n{digest}\n".encode())
-    except OSError as error:
-        raise DataError(f"{error.filename} cannot be read: {error.strerror}") from error
-    write_text(kept, f"{total.hexdigest()}\n")
+    unreadable = 0
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        digests = pool.map(_digest, (root / path for path in paths))
+        for path, digest in zip(paths, digests, strict=True):
+            total.update(f"{path}\n{digest}\n".encode())
+            unreadable += digest == UNREADABLE
+    if unreadable == 0:
+        write_text(kept, f"{total.hexdigest()}\n")
     return total.hexdigest()
+
+
+def _digest(path: Path) -> str:
+    try:
+        return file_digest(path)
+    except OSError:
+        return UNREADABLE
 
 
 def first(items: Sequence[str]) -> str:

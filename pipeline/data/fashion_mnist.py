@@ -74,8 +74,9 @@ class FashionMNIST(ArraySource):
         try:
             Loader(str(self.root), download=True)
         except (RuntimeError, OSError) as error:
+            reason = " ".join(str(error).split())
             raise DataError(
-                f"data.full: the full set is not in {self._raw} and cannot be fetched ({error}); "
+                f"data.full: the full set is not in {self._raw} and cannot be fetched ({reason}); "
                 "put the four files train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
                 "t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz there, "
                 "or set data.full: false"

@@ -63,10 +63,11 @@ def bar_chart(results: Results, bars: Sequence[Bar], difference: bool) -> Markup
         difference: whether to write how much the first is above the second.
     """
     block = HEADING + len(bars) * (BAR + GAP) + BETWEEN
-    height = results.num_tasks * block + AXIS
+    headings = results.tested_on
+    height = len(headings) * block + AXIS
     described = "; ".join(
-        f"task {task + 1}: " + ", ".join(f"{bar.name} {bar.values[task]:.1f} %" for bar in bars)
-        for task in range(results.num_tasks)
+        f"{heading}: " + ", ".join(f"{bar.name} {bar.values[task]:.1f} %" for bar in bars)
+        for task, heading in enumerate(headings)
     )
     drawing = Drawing("bars", WIDTH, height, "Accuracy on each task at the end", f"{described}.")
     x = Scale(0, 100, 0, WIDTH - VALUES)
@@ -76,10 +77,9 @@ def bar_chart(results: Results, bars: Sequence[Bar], difference: bool) -> Markup
         text = f"{mark} %" if mark == 100 else str(mark)
         drawing.add("text", "muted" if mark == 0 else "middle muted", text, x=x(mark), y=height - 8)
     held = holdings(results.splits)
-    for task in range(results.num_tasks):
+    for task, heading in enumerate(headings):
         top = task * block
-        names = held[task].name
-        heading = f"task {task + 1}"
+        names = held[task].name if len(headings) == len(held) else ""
         start = (len(heading) + 1.25) * CHARACTER
         room = int((WIDTH - start) / CHARACTER)
         shown = names if len(names) <= room else f"{names[: room - 1]}…"
@@ -88,7 +88,7 @@ def bar_chart(results: Results, bars: Sequence[Bar], difference: bool) -> Markup
         for index, bar in enumerate(bars):
             above = top + HEADING + index * (BAR + GAP)
             value = bar.values[task]
-            hint = f"task {task + 1}, {bar.name}: {value:.1f} %"
+            hint = f"{heading}, {bar.name}: {value:.1f} %"
             width = x(value)
             drawing.add(
                 "rect", "bar", hint=hint, colour=bar.colour, x=0, y=above, width=width, height=BAR

@@ -23,7 +23,8 @@ def accuracy_curves(results: Results, against: Run | None) -> Markup:
     tasks = results.num_tasks
     many = tasks > SERIES
     lines = []
-    for task in range(tasks):
+    # Where all tasks share a test set, their own accuracies are the mean.
+    for task in range(tasks) if len(results.tested_on) == tasks else ():
         points = [(float(after), row[task]) for after, row in enumerate(results.matrix)]
         name = "" if many else f"task {task + 1}"
         lines.append(Line(name, points, "var(--faint)" if many else colour(task, tasks), "thin"))

@@ -94,7 +94,7 @@ def render(results: Results, extras: Extras) -> str:
         figures=figures(results, against),
         against=against,
         different=different_params(params, against.params) if against else [],
-        shares=_shares(results.matrix),
+        shares=_shares(results.shown),
         accuracy_curves=curves.accuracy_curves(results, against),
         forgetting_curve=curves.forgetting_curve(results, against),
         bars=shown_bars,

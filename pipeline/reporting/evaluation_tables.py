@@ -47,13 +47,15 @@ def probe_rows(results: Results) -> list[tuple[str, list[str]]]:
 
 
 def representation_rows(results: Results) -> list[tuple[str, list[str]]]:
-    """Return each state's name, and rank and CKA for each task."""
+    """Return each state's name, and rank and CKA for each column."""
     rows = []
     for after, ranks in enumerate(results.ranks):
-        cells = [number(rank, 1) for rank in ranks]
+        cells = [number(rank, 1) for rank in ranks[: len(results.tested_on)]]
         if after:
             change = results.changes[after - 1].tasks
-            cells = [f"{a} / {number(b, 2)}" for a, b in zip(cells, change, strict=True)]
+            cells = [
+                f"{a} / {number(b, 2)}" for a, b in zip(cells, change[: len(cells)], strict=True)
+            ]
         rows.append((results.row_name(after), cells))
     return rows
 
@@ -76,14 +78,13 @@ def probes(results: Results) -> list[str]:
 
 def representations(results: Results) -> list[str]:
     """Return a table of ranks and CKA, one state a row."""
-    tasks = range(1, results.num_tasks + 1)
     lines = [
         "## What changed inside the network",
         "",
         ABOUT_REPRESENTATIONS,
         "",
-        "| | " + " | ".join(f"task {task}" for task in tasks) + " |",
-        "| --- |" + " ---: |" * results.num_tasks,
+        "| | " + " | ".join(results.tested_on) + " |",
+        "| --- |" + " ---: |" * len(results.tested_on),
     ]
     for name, cells in representation_rows(results):
         lines.append(f"| {name} | " + " | ".join(cells) + " |")

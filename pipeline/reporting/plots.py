@@ -25,26 +25,28 @@ def _save(figure: Figure, path: Path) -> None:
 
 def accuracy_matrix(results: Results, path: Path) -> None:
     """Draw the matrix as a heatmap with its numbers; learnt tasks are framed."""
-    tasks = results.num_tasks
-    rows = len(results.matrix)
-    figure = Figure(figsize=(2.6 + 0.85 * tasks, 1.9 + 0.5 * rows), layout="constrained")
+    columns = results.tested_on
+    tasks, rows = len(columns), len(results.matrix)
+    by_task = tasks == results.num_tasks and not results.at_once
+    width = max(2.6 + 0.85 * tasks, 4.8)  # the title's
+    figure = Figure(figsize=(width, 1.9 + 0.5 * rows), layout="constrained")
     axes = figure.add_subplot()
-    image = axes.imshow(results.matrix, cmap="cividis", aspect="auto")
+    image = axes.imshow(results.shown, cmap="cividis", aspect="auto")
     low, high = image.get_clim()
-    for after, row in enumerate(results.matrix):
+    for after, row in enumerate(results.shown):
         for task, value in enumerate(row):
             dark = high == low or (value - low) / (high - low) < 0.5
             axes.text(
                 task, after, f"{value:.1f}", ha="center", va="center", color="w" if dark else "k"
             )
-        if after and not results.at_once:
+        if after and by_task:
             axes.plot([after - 1.5, after - 0.5], [after - 0.5] * 2, "w", linewidth=2.5)
-        if 0 < after < tasks and not results.at_once:
+        if 0 < after < tasks and by_task:
             axes.plot([after - 0.5] * 2, [after - 0.5, after + 0.5], "w", linewidth=2.5)
-    axes.set_xticks(range(tasks), [f"task {task}" for task in range(1, tasks + 1)])
+    axes.set_xticks(range(tasks), columns)
     axes.set_yticks(range(rows), [results.row_name(after) for after in range(rows)])
     axes.set_xlabel("tested on")
-    legend = "" if results.at_once else "\nlower left of the white line: tasks already learnt"
+    legend = "" if not by_task else "\nlower left of the white line: tasks already learnt"
     axes.set_title(f"{_title(results, probe=True)}{legend}", fontsize=9)
     figure.colorbar(image, label="accuracy (%)")
     _save(figure, path)
@@ -55,22 +57,14 @@ def accuracy_over_tasks(results: Results, path: Path) -> None:
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.add_subplot()
     steps = list(range(len(results.matrix)))
-    for task in range(results.num_tasks):
-        column = [row[task] for row in results.matrix]
-        axes.plot(steps, column, color="0.7", linewidth=1, zorder=1)
-        learnt = 1 if results.at_once else task + 1
-        axes.plot(learnt, column[learnt], "o", color="0.5", markersize=4, zorder=2)
-    low, high = axes.get_ylim()
-    gap = 0.045 * (high - low)
-    heights = apart(results.matrix[-1], gap)
-    axes.set_ylim(low, max(high, *(height + gap for height in heights)))
-    for task, height in enumerate(heights, start=1):
-        place = (steps[-1] + 0.05 * len(steps), height)
-        axes.annotate(f"task {task}", place, va="center", fontsize=8, color="0.4")
     means = [sum(row) / len(row) for row in results.matrix]
-    axes.plot(
-        steps, means, "o-", color=COLOURS[0], linewidth=2.5, zorder=3, label="mean of all tasks"
-    )
+    one = len(results.tested_on) == 1
+    name = results.tested_on[0] if one else "mean of all tasks"
+    axes.plot(steps, means, "o-", color=COLOURS[0], linewidth=2.5, zorder=3, label=name)
+    if one:
+        axes.margins(y=0.12)  # for the figures above the dots
+    else:
+        _each_task(axes, results)
     for step, value in zip(steps, means, strict=True):
         axes.annotate(
             f"{value:.1f}",
@@ -83,7 +77,6 @@ def accuracy_over_tasks(results: Results, path: Path) -> None:
             fontweight="bold",
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
-    axes.plot([], [], "o", color="0.5", markersize=4, label="a task when it was learnt")
     axes.set_xlim(-0.3, steps[-1] + 0.15 * len(steps))
     names = ["all"] if results.at_once else [str(step) for step in steps[1:]]
     axes.set_xticks(steps, ["random", *names])
@@ -93,6 +86,24 @@ def accuracy_over_tasks(results: Results, path: Path) -> None:
     axes.grid(axis="y", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     _save(figure, path)
+
+
+def _each_task(axes: Axes, results: Results) -> None:
+    """Draw each task's accuracy, thin, with its name at the end and a dot where it was learnt."""
+    steps = range(len(results.matrix))
+    for task in range(results.num_tasks):
+        column = [row[task] for row in results.matrix]
+        axes.plot(steps, column, color="0.7", linewidth=1, zorder=1)
+        learnt = 1 if results.at_once else task + 1
+        axes.plot(learnt, column[learnt], "o", color="0.5", markersize=4, zorder=2)
+    low, high = axes.get_ylim()
+    gap = 0.045 * (high - low)
+    heights = apart(results.matrix[-1], gap)
+    axes.set_ylim(low, max(high, *(height + gap for height in heights)))
+    for task, height in enumerate(heights, start=1):
+        place = (steps[-1] + 0.05 * len(steps), height)
+        axes.annotate(f"task {task}", place, va="center", fontsize=8, color="0.4")
+    axes.plot([], [], "o", color="0.5", markersize=4, label="a task when it was learnt")
 
 
 def losses(results: Results, path: Path) -> None:

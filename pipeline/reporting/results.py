@@ -83,6 +83,18 @@ class Results:
         """How many tasks had been learnt at each row of the matrix."""
         return [0, self.num_tasks] if self.at_once else list(range(self.num_tasks + 1))
 
+    @property
+    def tested_on(self) -> list[str]:
+        """The columns that tables and plots show: one where all tasks share a test set."""
+        if shared_test(self.splits):
+            return ["whole test set"]
+        return [f"task {task}" for task in range(1, self.num_tasks + 1)]
+
+    @property
+    def shown(self) -> list[list[float]]:
+        """The matrix with those columns alone."""
+        return [row[: len(self.tested_on)] for row in self.matrix]
+
     def row_name(self, after: int) -> str:
         """Return how tables and plots name a row of the matrix."""
         if after == 0:

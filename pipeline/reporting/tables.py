@@ -47,10 +47,22 @@ def headline(metrics: Json, name: str) -> str:
     return "undefined" if value is None else f"{value:.{digits}f}"
 
 
+def matrix_cells(results: Results) -> tuple[list[str], list[list[str]]]:
+    """Return the names of the matrix's columns and its cells, the mean last where there are more.
+
+    A mean of one column says nothing new.
+    """
+    columns, rows = results.tested_on, results.shown
+    if len(columns) > 1:
+        columns, rows = [*columns, "mean"], [[*row, sum(row) / len(row)] for row in rows]
+    return columns, [[f"{value:.1f}" for value in row] for row in rows]
+
+
 def markdown(results: Results, revision: str) -> str:
     """Return reports/report.md."""
     params, metrics = results.params, results.metrics()
-    tasks = range(1, results.num_tasks + 1)
+    columns, rows = matrix_cells(results)
+    whose = "each task's" if len(results.tested_on) == results.num_tasks else "all"
     lines = [
         f"# {params['dataset']}, {params['scenario']}-incremental: "
         f"{params['method']} with {params['strategy']}",
@@ -65,13 +77,12 @@ def markdown(results: Results, revision: str) -> str:
         "",
         "![Average accuracy over the tasks](accuracy_over_tasks.png)",
         "",
-        f"## Accuracy on each task's test images (probe {results.headline})",
+        f"## Accuracy on {whose} test images (probe {results.headline})",
         "",
-        "| | " + " | ".join(f"task {task}" for task in tasks) + " | mean |",
-        "| --- |" + " ---: |" * (results.num_tasks + 1),
+        "| | " + " | ".join(columns) + " |",
+        "| --- |" + " ---: |" * len(columns),
     ]
-    for after, row in enumerate(results.matrix):
-        cells = [f"{value:.1f}" for value in [*row, sum(row) / len(row)]]
+    for after, cells in enumerate(rows):
         lines.append(f"| {results.row_name(after)} | " + " | ".join(cells) + " |")
     lines += ["", *evaluation_tables.probes(results)]
     lines += ["", *evaluation_tables.representations(results)]

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.reporting.results import Results
-from pipeline.reporting.tables import HEADLINES, headline
+from pipeline.reporting.tables import HEADLINES, headline, matrix_cells
 
 
 def show(results: Results, console: Console) -> None:
@@ -17,11 +17,10 @@ def show(results: Results, console: Console) -> None:
         f"accuracy on each task in percent (probe {results.headline})"
     )
     table.add_column("")
-    for task in range(1, results.num_tasks + 1):
-        table.add_column(f"task {task}", justify="right")
-    table.add_column("mean", justify="right")
-    for after, row in enumerate(results.matrix):
-        cells = [f"{value:.1f}" for value in [*row, sum(row) / len(row)]]
+    columns, rows = matrix_cells(results)
+    for column in columns:
+        table.add_column(column, justify="right")
+    for after, cells in enumerate(rows):
         table.add_row(results.row_name(after), *cells)
     console.print(table)
     metrics = results.metrics()

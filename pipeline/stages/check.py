@@ -12,7 +12,7 @@ from pipeline.errors import ParamsError, RunError
 from pipeline.files import Json
 from pipeline.stages.plan import resolve
 from pipeline.stages.prepare import cut
-from pipeline.stages.slots import open_labelled, open_source
+from pipeline.stages.slots import LABELLED_TWICE, open_labelled, open_source
 
 
 def run(params: Params, device: Device) -> None:
@@ -56,9 +56,15 @@ def _check_data(params: Params) -> None:
 
 
 def _check_labels(slots: dict[str, Json | None], reading: Json, labelled: bool) -> None:
-    """Check the images that evaluation uses where those of the tasks have no labels."""
+    """Check the images that evaluation uses where those of the tasks have no labels.
+
+    Raises:
+        PipelineError: they cannot be used, or are not needed.
+    """
     slot = slots["evaluate_0"]
     assert slot is not None, "the plan evaluates nothing"
+    if "labelled" in slot and labelled:
+        raise ParamsError(LABELLED_TWICE)
     if "labelled" in slot:
         source = open_labelled(slot, reading)
         print(f"labels: {len(source.class_names())} classes in {source.root}")

@@ -29,6 +29,7 @@ from pipeline.files import Json, digest, write_sealed
 from pipeline.models.backbone import Backbone
 from pipeline.seeding import generator
 from pipeline.stages.slots import (
+    LABELLED_TWICE,
     build_backbone,
     learnt_from,
     normalisation,
@@ -147,7 +148,7 @@ def _labelled(slot: Json, splits: list[Json]) -> Source:
     """Return the images that the probes learn from and are asked about.
 
     Raises:
-        DataError: they have no labels.
+        DataError: they have no labels, or labels that ``data.labelled_root`` would replace.
     """
     if "labelled" not in slot:
         if not class_names(splits):
@@ -159,6 +160,8 @@ def _labelled(slot: Json, splits: list[Json]) -> Source:
         source = open_source(slot)
         require_classes(splits, len(source.class_names()))
         return source
+    if class_names(splits):
+        raise DataError(LABELLED_TWICE)
     return open_labelled(slot)
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pipeline.models.backbone import Backbone
 
 RERUN_PLAN = "run `cassle plan` first"
+LABELLED_TWICE = (
+    "data.labelled_root is for images without labels, and those of the tasks have some; set "
+    "data.labelled_root: null"
+)
 
 
 def read_slot(name: str) -> Json | None:
