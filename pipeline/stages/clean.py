@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from pipeline import layout
 from pipeline.checkpoint import FILE, LOCK
+from pipeline.data.store_writer import abandoned
 from pipeline.errors import PipelineError, RunError
 from pipeline.files import digest, unfinished
 from pipeline.stages.slots import read_slot
@@ -114,7 +115,10 @@ def _unfinished() -> list[Left]:
 
 def _stores() -> list[Left]:
     root = layout.main_checkout() / layout.STORES
-    return [Left(path, "a store of images", stale=False) for path in _files(root)]
+    gone, writing = abandoned(root), unfinished(root)
+    stale = [Left(path, "an unfinished store of images", stale=True) for path in gone]
+    held = [path for path in _files(root) if path not in writing]
+    return stale + [Left(path, "a store of images", stale=False) for path in held]
 
 
 def _files(path: Path) -> list[Path]:
