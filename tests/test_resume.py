@@ -174,6 +174,42 @@ def test_another_parent_is_another_training(
     assert checkpoints() == saved
 
 
+@pytest.mark.parametrize(
+    ("name", "answer"), [("get_num_threads", 3), ("backends.cpu.get_cpu_capability", "another")]
+)
+def test_another_rounding_is_another_training(
+    name: str, answer: object, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.train_through(0)
+    at_step(monkeypatch, 2, send(signal.SIGINT))
+    assert project.cassle("train", "1")[0] == 130
+    saved = checkpoints()
+    monkeypatch.setattr(f"torch.{name}", lambda: answer)
+    at_step(monkeypatch, 1, send(signal.SIGINT))
+    code, _, err = project.cassle("train", "1")
+    assert code == 130
+    assert "goes on after" not in err
+    assert set(checkpoints()) > set(saved)
+
+
+def test_weights_that_the_last_step_spoils_are_never_a_state(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.train_through(0)
+    original = Learner.training_step
+
+    def training_step(self: Learner, images: Tensor, index: int) -> Tensor:
+        loss = original(self, images, index)
+        return loss * float("nan") if self.position.step == FIRST_STEPS - 1 else loss
+
+    monkeypatch.setattr(Learner, "training_step", training_step)
+    code, _, err = project.cassle("train", "1")
+    assert code == 2
+    assert "task 1, epoch 2: network.method." in err
+    assert "is not finite; lower train.learning_rate" in err
+    assert not layout.state(1).exists()
+
+
 def _metadata(path: Path) -> dict[str, str]:
     from safetensors import safe_open
 
@@ -336,6 +372,21 @@ def test_evaluation_says_that_memory_is_short(
         "error: evaluation after task 0: out of memory (CUDA out of memory.); end other "
         "programs, or choose another --device\n"
     )
+
+
+def test_any_command_says_that_memory_is_short(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.must("plan")
+
+    def fail(spec: object) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried")
+
+    monkeypatch.setattr("pipeline.stages.init.build_backbone", fail)
+    code, _, err = project.cassle("init")
+    assert code == 2
+    assert err.startswith("error: out of memory ([enforce fail] DefaultCPUAllocator: can't ")
+    assert err.endswith("make the network or the batches smaller\n")
 
 
 def test_another_runtime_error_keeps_its_traceback(
