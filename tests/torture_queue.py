@@ -45,8 +45,9 @@ def by_queue(root: Path) -> dict[str, tuple[dict[str, str], str]]:
     for name in GRID:
         run(root, "dvc", "exp", "run", "--queue", "--name", name, *settings(name))
     # The workers go on after it, and would hold a pipe open.
-    started = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": True}
-    subprocess.run(["dvc", "queue", "start", "--jobs", "2"], cwd=root, env=ENVIRONMENT, **started)
+    quiet = subprocess.DEVNULL
+    command = ["dvc", "queue", "start", "--jobs", "2"]
+    subprocess.run(command, cwd=root, env=ENVIRONMENT, stdout=quiet, stderr=quiet, check=True)
     began = time.monotonic()
     while True:
         time.sleep(15)
