@@ -13,6 +13,7 @@ import pytest
 
 from pipeline import layout
 from pipeline.data import store_writer
+from pipeline.data.content import content_digest
 from pipeline.data.store import Files
 from pipeline.data.store_writer import bad_images, place_of
 from pipeline.files import unfinished
@@ -73,6 +74,18 @@ def test_a_killed_writers_store_is_listed_and_removed_and_a_living_ones_stays(
 def _copy(path: Path) -> Path:
     path.write_bytes(b"half")
     return path
+
+
+def test_a_damaged_digest_of_the_images_is_computed_again(tmp_path: Path) -> None:
+    root, scratch = tree(tmp_path / "images", {".": 3}, ".png"), tmp_path / "scratch"
+    paths = sorted(path.name for path in root.iterdir())
+    digest = content_digest(root, paths, scratch, 1)
+    (kept,) = scratch.iterdir()
+    whole = kept.read_bytes()
+    for damaged in (whole.replace(digest[:9].encode(), b"123456789"), b"\xff", b"null\n"):
+        kept.write_bytes(damaged)
+        assert content_digest(root, paths, scratch, 1) == digest
+        assert kept.read_bytes() == whole
 
 
 def test_a_damaged_note_of_bad_images_is_made_again(tmp_path: Path) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import DataError
-from pipeline.files import file_digest, write_text
+from pipeline.files import file_digest, read_sealed, write_sealed
 
 FIRST = 10  # files that a message names
 
@@ -40,9 +41,10 @@ def content_digest(root: Path, paths: Sequence[str], scratch: Path, threads: int
         raise DataError(
             f"{root}: {len(missing)} of {len(paths)} images are missing: {first(missing)}"
         )
-    kept = scratch / f"{listed.hexdigest()[:32]}.sha256"
-    if kept.is_file() and len(known := kept.read_text(encoding="utf-8").strip()) == 64:
-        return known
+    kept = scratch / f"{listed.hexdigest()[:32]}.json"
+    with suppress(DataError):
+        if (known := read_sealed(kept, DataError, "it is made again")) is not None:
+            return str(known["content"])
     total = hashlib.sha256()
     try:
         with ThreadPoolExecutor(max(1, threads)) as pool:
@@ -51,7 +53,7 @@ def content_digest(root: Path, paths: Sequence[str], scratch: Path, threads: int
                 total.update(f"{path}\n{digest}\n".encode())
     except OSError as error:
         raise DataError(f"{error.filename} cannot be read: {error.strerror}") from error
-    write_text(kept, f"{total.hexdigest()}\n")
+    write_sealed(kept, {"content": total.hexdigest()})
     return total.hexdigest()
 
 
