@@ -346,7 +346,7 @@ def main() -> None:
         _fail(str(error))
     except BrokenPipeError:
         _fail("", 1)  # whoever read the output has had enough
-    except (OSError, MemoryError, RuntimeError) as error:
+    except (OSError, MemoryError, RuntimeError, ImportError) as error:
         reason = shortage(error)
         if reason is None:
             raise

@@ -75,7 +75,7 @@ def explain_out_of_memory(what: str, remedy: str) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, OSError) as error:
         reason = memory_shortage(error)
         if reason is None:
             raise

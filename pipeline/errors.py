@@ -44,6 +44,8 @@ class InterruptedRunError(PipelineError):
         self.signal_number = signal_number
 
 
+# How torch, the loader of libraries and the system say that memory is short.
+SHORT = ("allocate memory", "not enough memory", "failed to map segment")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -56,8 +58,8 @@ def memory_shortage(error: BaseException) -> str | None:
     reason = str(error).split("\n")[0].strip() or "no more of it"
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return reason
-    said = "allocate memory" in reason or "not enough memory" in reason
-    return reason if isinstance(error, RuntimeError) and said else None
+    said = any(sign in reason for sign in SHORT)
+    return reason if isinstance(error, RuntimeError | ImportError | OSError) and said else None
 
 
 def shortage(error: BaseException) -> str | None:

@@ -109,6 +109,7 @@ def _is_current(task: int, plan: str) -> bool:
 def _unfinished() -> list[Left]:
     """Return what no process can still be writing."""
     files = [path for folder in FOLDERS for path in unfinished(folder)]
+    files += [path for path in unfinished(Path()) if path.name.startswith(f".{layout.PARAMS}.")]
     old = [path for path in files if time.time() - path.stat().st_mtime > BEING_WRITTEN_SECONDS]
     return [Left(path, "unfinished", stale=True) for path in old]
 
