@@ -7,18 +7,19 @@ needs, so ``--help`` answers at once.
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from pipeline import layout
 from pipeline.device import Device
 from pipeline.empty_slots import write_if_empty
-from pipeline.errors import InterruptedRunError, PipelineError
+from pipeline.errors import InterruptedRunError, PipelineError, shortage
 from pipeline.interruption import end_with_dvc
 
 app = typer.Typer(
@@ -220,8 +221,9 @@ def export(
     _require_plan("report", params, planned=False)
     number = stage.choose_state(task)
     _require_plan(f"evaluate_{number}", params, planned=False)
-    stage.require_means(output, with_onnx=not no_onnx, force=force)
-    stage.run(number, output, with_onnx=not no_onnx)
+    with _alone(stage.lock_name(output)):
+        stage.require_means(output, with_onnx=not no_onnx, force=force)
+        stage.run(number, output, with_onnx=not no_onnx)
 
 
 @app.command()
@@ -381,11 +383,33 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     end_with_dvc()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except InterruptedRunError as stop:
         print(stop, file=sys.stderr)
         sys.exit(128 + stop.signal_number)
     except PipelineError as error:
-        for line in str(error).splitlines():
+        _fail(str(error))
+    except BrokenPipeError:
+        _fail("", 1)  # whoever read the output has had enough
+    except (OSError, MemoryError, RuntimeError, ImportError) as error:
+        reason = shortage(error)
+        if reason is None:
+            raise
+        _fail(reason)
+
+
+def _fail(message: str, code: int = 2) -> NoReturn:
+    """Say what is wrong, and end."""
+    with suppress(OSError):  # standard error may lie on the full disk
+        for line in message.splitlines():
             print(f"error: {line}", file=sys.stderr)
-        sys.exit(2)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # What cannot be written would be tried once more when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)

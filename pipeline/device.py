@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import Literal
 
-from pipeline.errors import RunError
+from pipeline.errors import RunError, memory_shortage
 
 Precision = Literal["32-true", "bf16-mixed"]
 
@@ -52,6 +52,16 @@ def choose_precision(wanted: str, device: Device) -> Precision:
     return "bf16-mixed" if wanted == "bf16-mixed" else "32-true"
 
 
+def rounding(device: Device) -> dict[str, str | int]:
+    """Return what decides, beside the code, how sums on the CPU are rounded; nothing of others."""
+    import torch
+
+    if device is not Device.cpu:
+        return {}
+    capability = torch.backends.cpu.get_cpu_capability()
+    return {"instructions": capability, "threads": torch.get_num_threads()}
+
+
 @contextmanager
 def explain_out_of_memory(what: str, remedy: str) -> Iterator[None]:
     """Turn a lack of memory, the machine's or a GPU's, into one message.
@@ -63,14 +73,10 @@ def explain_out_of_memory(what: str, remedy: str) -> Iterator[None]:
     Raises:
         RunError: there was too little memory.
     """
-    import torch
-
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        reason = str(error).split("\n")[0].strip() or "no more of it"
-        # torch has no kind of its own for the machine's memory.
-        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        if not known and "allocate memory" not in reason and "not enough memory" not in reason:
+    except (MemoryError, RuntimeError, OSError) as error:
+        reason = memory_shortage(error)
+        if reason is None:
             raise
         raise RunError(f"{what}: out of memory ({reason}); {remedy}") from error

@@ -7,6 +7,7 @@ is raised is a defect of the pipeline and keeps its traceback.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -41,6 +42,37 @@ class InterruptedRunError(PipelineError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.signal_number = signal_number
+
+
+# How torch, the loader of libraries and the system say that memory is short.
+SHORT = ("allocate memory", "not enough memory", "failed to map segment")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def memory_shortage(error: BaseException) -> str | None:
+    """Return what an error says that means too little memory, the machine's or a GPU's.
+
+    None of another error. torch has no kind of its own for the machine's memory, and is not
+    imported here to ask for that of a GPU's.
+    """
+    reason = str(error).split("\n")[0].strip() or "no more of it"
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return reason
+    said = any(sign in reason for sign in SHORT)
+    return reason if isinstance(error, RuntimeError | ImportError | OSError) and said else None
+
+
+def shortage(error: BaseException) -> str | None:
+    """Return what to say where something ran out that no stage watches; None of other errors."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        place = f" {error.filename}" if error.filename else " what this prints"
+        return f"cannot write{place}: {error.strerror}; make room, and run this again"
+    reason = memory_shortage(error)
+    if reason is None:
+        return None
+    return (
+        f"out of memory ({reason}); end other programs, or make the network or the batches smaller"
+    )
 
 
 def closest(name: str, allowed: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from pipeline import layout
 from pipeline.errors import PipelineError, RunError
 
 JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
@@ -23,6 +24,7 @@ Json = dict[str, JsonValue]
 
 SEAL = "sha256"
 _UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}")  # as tempfile names them
+_CACHED = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}")  # as DVC's cache names files
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -72,6 +74,27 @@ def remove_unfinished(path: Path) -> None:
             left.unlink(missing_ok=True)
 
 
+def read_content(path: Path) -> bytes:
+    """Return the bytes of what a stage has left: of a file of this project.
+
+    DVC may link its outputs to its cache, wherever that is. Any other link that leads out of the
+    project is not followed, and no pipe or device is opened.
+
+    Raises:
+        OSError: it is missing or cannot be read.
+        ValueError: it is something else, or leads out of the project.
+    """
+    if path.is_symlink():
+        target = Path(os.path.realpath(path))
+        rooms = [Path(os.path.realpath(room)) for room in (Path(), layout.main_checkout())]
+        cached = _CACHED.fullmatch("/".join(target.parts[-2:]))
+        if not cached and not any(target.is_relative_to(room) for room in rooms):
+            raise ValueError(f"it is a link out of the project, to {target}, and was not opened")
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
+    return path.read_bytes()
+
+
 def write_text(path: Path, content: str) -> None:
     """Write a text file as UTF-8 with Unix line ends."""
     write_bytes(path, content.encode())
@@ -106,7 +129,7 @@ def read_sealed(path: Path, error: type[PipelineError], remedy: str) -> Json | N
             not as ``write_sealed`` leaves it.
     """
     try:
-        return parse_sealed(path.read_bytes())
+        return parse_sealed(read_content(path))
     except FileNotFoundError:
         raise error(f"{path} is missing; {remedy}") from None
     except (OSError, ValueError) as problem:
@@ -174,7 +197,7 @@ def write_csv(
 
 def read_csv(path: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV file with a header."""
-    return _rows(path.read_bytes())
+    return _rows(read_content(path))
 
 
 def read_noted_csv(
@@ -187,7 +210,7 @@ def read_noted_csv(
             that one.
     """
     try:
-        content = path.read_bytes()
+        content = read_content(path)
         if hashlib.sha256(content).hexdigest() != sha256:
             raise ValueError("its SHA-256 is not the one that was noted when it was written")
         return _rows(content)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import RunError
 from pipeline.files import sync_folder, write_bytes
+
+UNFINISHED = ".unfinished."  # what the folders begin with that a killed process may leave
 
 
 def require_free(folder: Path, names: Sequence[str], *, replace: bool) -> None:
@@ -27,6 +30,7 @@ def require_free(folder: Path, names: Sequence[str], *, replace: bool) -> None:
         if folder.exists() and not folder.is_dir():
             raise RunError(f"{folder} is a file; name a new or an empty folder")
         found = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+        found = [name for name in found if not name.startswith(UNFINISHED)]
         if found and not replace:
             shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
             raise RunError(
@@ -54,7 +58,8 @@ def require_free(folder: Path, names: Sequence[str], *, replace: bool) -> None:
 def write_folder(folder: Path, contents: Mapping[str, bytes], names: Collection[str]) -> None:
     """Write files into a folder, which is made if need be.
 
-    They are complete on its disk before the first one takes its place.
+    They are complete on its disk before the first one takes its place. What a killed process
+    was writing there goes; nobody else may be writing there now.
 
     Args:
         folder: where to; files of names that are not in ``names`` stay.
@@ -67,7 +72,9 @@ def write_folder(folder: Path, contents: Mapping[str, bytes], names: Collection[
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished.") as place:
+        for left in folder.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=UNFINISHED) as place:
             for name, content in contents.items():
                 write_bytes(Path(place) / name, content)
             for name in contents:

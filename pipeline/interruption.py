@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
@@ -59,8 +60,12 @@ def end_with_dvc() -> None:
     A killed dvc does not take its stage with it, and that would go on to write its outputs
     under the next run.
     """
-    if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_watch, args=(_dvc(),), daemon=True).start()
+    if "DVC_STAGE" not in os.environ:
+        return
+    dvc = _dvc()
+    if dvc is None and _left_alone():
+        os.kill(os.getpid(), signal.SIGTERM)
+    threading.Thread(target=_watch, args=(dvc,), daemon=True).start()
 
 
 def _dvc() -> tuple[int, float] | None:
@@ -76,6 +81,27 @@ def _dvc() -> tuple[int, float] | None:
         except psutil.Error:
             continue
     return None
+
+
+def _left_alone() -> bool:
+    """Return whether what started this stage was gone before the stage could look.
+
+    A process whose parent is of another session, and that leads none, was handed on: to init, say.
+    """
+    import psutil
+
+    try:
+        stage = psutil.Process()
+        above = stage.parents()
+        shell = above[0].cmdline() if above else []
+        chain = [stage, *above[: 2 if "-c" in shell and shell[0].endswith("sh") else 1]]
+        sessions = [(os.getsid(process.pid), process.pid) for process in chain]
+    except (psutil.Error, OSError):
+        return False
+    return any(
+        session not in (number, parent)
+        for (session, number), (parent, _) in itertools.pairwise(sessions)
+    )
 
 
 def _watch(dvc: tuple[int, float] | None) -> None:

@@ -155,6 +155,21 @@ class Learner(pl.LightningModule):
             if not math.isfinite(value):
                 raise self._not_finite(f"the loss term '{name}' is {value}")
 
+    def on_train_end(self) -> None:
+        """Check what the last step has made of the weights, which no later loss shows.
+
+        Raises:
+            RunError: one is not finite.
+        """
+        self._require_finite_weights(
+            {f"{NETWORK}.{name}": tensor for name, tensor in self._network().items()}
+        )
+
+    def _require_finite_weights(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not tensor.isfinite().all():
+                raise self._not_finite(f"{name} is not finite")
+
     def _not_finite(self, what: str) -> RunError:
         epoch = (self.position.step - 1) // self.steps_per_epoch + 1
         return RunError(
@@ -195,9 +210,7 @@ class Learner(pl.LightningModule):
         """
         self.require_finite()
         tensors = {f"{NETWORK}.{name}": tensor for name, tensor in self._network().items()}
-        for name, tensor in tensors.items():
-            if tensor.is_floating_point() and not tensor.isfinite().all():
-                raise self._not_finite(f"{name} is not finite")
+        self._require_finite_weights(tensors)
         tensors |= {f"{SUM}.{name}": total for name, total in self._sums.items()}
         tensors[AUGMENT] = self.augment_generator.get_state()
         for number, held in self.trainer.optimizers[0].state_dict()["state"].items():

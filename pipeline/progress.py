@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 
 import pytorch_lightning as pl
 from rich.console import Console
@@ -72,12 +73,14 @@ class TaskProgress(pl.Callback):
         if rest or (epoch % every and epoch != self.num_epochs):
             return
         left = (time.monotonic() - self.started) / (done - self.begun_at) * (total - done)
-        print(
-            f"task {pl_module.task}  epoch {epoch}/{self.num_epochs}  "
-            f"{_shown(pl_module.mean_terms(), pl_module.learning_rate)}  {left:.0f} s left",
-            file=sys.stderr,
-            flush=True,
-        )
+        # It may be written to a disk that is full, which is no reason to stop.
+        with suppress(OSError):
+            print(
+                f"task {pl_module.task}  epoch {epoch}/{self.num_epochs}  "
+                f"{_shown(pl_module.mean_terms(), pl_module.learning_rate)}  {left:.0f} s left",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException

@@ -19,6 +19,9 @@ from pipeline.files import Json
 from pipeline.models.loading import load_strictly
 from pipeline.tensor_files import read_tensors, write_tensors
 
+# Of keys of a header that would not say what differs.
+NAMES = {"code": "version of the code", "plan": "set of params"}
+
 
 @dataclass(frozen=True)
 class State:
@@ -88,8 +91,9 @@ def load_state(path: Path, origin: Json, remedy: str) -> State:
     for key, expected in origin.items():
         found = header.get(key)
         if found != expected:
+            what = NAMES.get(key, key)
             raise StateError(
-                f"{path} has another {key} than the plan: {_pair(found, expected)}; {remedy}"
+                f"{path} has another {what} than the plan: {_pair(found, expected)}; {remedy}"
             )
     ancestors, task_order = (
         tuple(cast(list[str], header.get(key, []))) for key in ("ancestors", "task_order")

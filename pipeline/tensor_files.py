@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.errors import PipelineError
-from pipeline.files import Json, seal, unseal, write_bytes
+from pipeline.files import Json, read_content, seal, unseal, write_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,7 +92,7 @@ def _read(
 
     try:
         # Once: what is checked is what is used, whatever happens to the file meanwhile.
-        content = path.read_bytes()
+        content = read_content(path)
         held = load(content)
         header = unseal(_header(content))
         if header.get("format") != FORMAT:

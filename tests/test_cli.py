@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pipeline import layout
+from pipeline.stages import plan
 from tests.project import ROOT, Project
 
 
@@ -164,7 +165,26 @@ def test_a_state_made_with_other_params_is_refused(project: Project) -> None:
     project.train_through(1)
     project.edit({"crop_scale: [0.2": "crop_scale: [0.3"})
     project.must("plan")
-    assert "task_1.safetensors has another plan than the plan" in refuses(project, "train", "2")
+    said = "task_1.safetensors has another set of params than the plan"
+    assert said in refuses(project, "train", "2")
+
+
+def test_a_state_of_another_seed_or_version_of_the_code_is_refused_with_the_reason(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.train_through(1)
+    project.edit({"\nseed: 0": "\nseed: 1"})
+    project.must("plan")
+    for command in (("train", "2"), ("evaluate", "1")):
+        assert "has another seed than the plan: got 0, expected 1" in refuses(project, *command)
+    project.edit({"\nseed: 1": "\nseed: 0"})
+    fingerprint = plan.code_fingerprint
+    monkeypatch.setattr(plan, "code_fingerprint", lambda *modules: fingerprint(*modules)[::-1])
+    project.must("plan")
+    project.must("prepare")
+    for command in (("train", "1"), ("train", "2"), ("evaluate", "1")):
+        said = refuses(project, *command)
+        assert "has another version of the code than the plan: got " in said
 
 
 def test_params_edited_after_the_plan_are_noticed(project: Project) -> None:

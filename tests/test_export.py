@@ -351,7 +351,22 @@ def test_a_state_of_other_params_is_refused(project: Project) -> None:
     project.train_through(1)
     project.edit({"crop_scale: [0.2": "crop_scale: [0.3"})
     project.must("plan")
-    assert "has another plan than the plan: got" in refuses(project, "1", "--output", "out")
+    assert "has another set of params than the plan: got" in refuses(
+        project, "1", "--output", "out"
+    )
+
+
+def test_what_a_killed_export_left_is_in_nobodys_way(project: Project) -> None:
+    project.train_through(0)
+    left = Path("out/.unfinished.abcd1234")
+    left.mkdir(parents=True)
+    (left / "README.md").write_bytes(b"half")
+    project.must("export", "0", "--output", "out", "--no-onnx")
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "README.md",
+        "backbone.safetensors",
+        "preprocessing.json",
+    ]
 
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

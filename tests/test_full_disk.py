@@ -214,6 +214,16 @@ def test_no_file_may_grow(stage: tuple[str, ...], project: Project) -> None:
         assert steady(path.read_bytes(), path) == steady(content, path)
 
 
+@pytest.mark.parametrize("command", ["list methods", "check", "list methods 2> /dev/full"])
+def test_no_space_for_what_is_printed_is_one_error_too(command: str, project: Project) -> None:
+    full = f"'{sys.executable}' -m pipeline {command} > /dev/full"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["sh", "-c", full], capture_output=True, text=True, env=environment)
+    assert done.returncode == 2
+    said = "error: cannot write what this prints: No space left on device; make room, and run "
+    assert done.stderr == ("" if "2>" in command else f"{said}this again\n")
+
+
 @pytest.mark.parametrize("stage", ["plan", "prepare"])
 def test_a_process_of_its_own_ends_with_one_line(stage: str, project: Project) -> None:
     shutil.rmtree(layout.SPLITS if stage == "prepare" else layout.PLAN)

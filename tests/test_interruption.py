@@ -106,6 +106,19 @@ def test_a_stage_ends_when_its_dvc_is_killed(tmp_path: Path) -> None:
     assert not (tmp_path / "ended").exists()
 
 
+def test_a_stage_ends_whose_dvc_was_killed_before_it_could_look(tmp_path: Path) -> None:
+    (tmp_path / "stage.py").write_text(STAGE.format(root=str(ROOT), seconds=30))
+    (tmp_path / "dvc").write_text(
+        "import subprocess, sys\n"
+        'subprocess.Popen(["sh", "-c", f"sleep 0.5; {sys.executable} stage.py; true"])\n'
+    )
+    environment = os.environ | {"DVC_STAGE": "train@2"}
+    command = [sys.executable, str(tmp_path / "dvc")]
+    subprocess.run(command, cwd=tmp_path, env=environment, start_new_session=True, check=True)
+    assert wait_for(tmp_path / "stopped")
+    assert not (tmp_path / "running").exists()
+
+
 @pytest.mark.parametrize(("name", "stage"), [("dvc", True), ("dvc", False), ("make", True)])
 def test_a_stage_whose_dvc_lives_or_that_has_none_runs_to_its_end(
     name: str, stage: bool, tmp_path: Path

@@ -11,6 +11,7 @@ import pytest
 from pipeline import layout, locks
 from pipeline.errors import RunError
 from pipeline.locks import hold_stage
+from pipeline.stages.export import lock_name
 from tests.project import ROOT, Project
 
 HOLDER = """
@@ -90,6 +91,20 @@ def test_a_lock_is_free_again_after_an_error(project: Project) -> None:
         raise RuntimeError
     with hold_stage("train_1", []):
         pass
+
+
+@pytest.mark.usefixtures("no_patience")
+def test_two_exports_to_one_folder_do_not_mix(project: Project) -> None:
+    project.train_through(0)
+    with another_process(lock_name(Path("out"))) as process:
+        code, _, err = project.cassle(
+            "export", "0", "--output", str(project.root / "out"), "--no-onnx"
+        )
+        assert code == 2
+        assert f"is being run by process {process.pid}" in err
+        assert not Path("out").exists()
+        project.must("export", "0", "--output", "other", "--no-onnx")
+    project.must("export", "0", "--output", "out", "--no-onnx")
 
 
 def test_what_a_killed_process_was_writing_goes_and_nothing_else(project: Project) -> None:

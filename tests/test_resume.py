@@ -174,6 +174,42 @@ def test_another_parent_is_another_training(
     assert checkpoints() == saved
 
 
+@pytest.mark.parametrize(
+    ("name", "answer"), [("get_num_threads", 3), ("backends.cpu.get_cpu_capability", "another")]
+)
+def test_another_rounding_is_another_training(
+    name: str, answer: object, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.train_through(0)
+    at_step(monkeypatch, 2, send(signal.SIGINT))
+    assert project.cassle("train", "1")[0] == 130
+    saved = checkpoints()
+    monkeypatch.setattr(f"torch.{name}", lambda: answer)
+    at_step(monkeypatch, 1, send(signal.SIGINT))
+    code, _, err = project.cassle("train", "1")
+    assert code == 130
+    assert "goes on after" not in err
+    assert set(checkpoints()) > set(saved)
+
+
+def test_weights_that_the_last_step_spoils_are_never_a_state(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.train_through(0)
+    original = Learner.training_step
+
+    def training_step(self: Learner, images: Tensor, index: int) -> Tensor:
+        loss = original(self, images, index)
+        return loss * float("nan") if self.position.step == FIRST_STEPS - 1 else loss
+
+    monkeypatch.setattr(Learner, "training_step", training_step)
+    code, _, err = project.cassle("train", "1")
+    assert code == 2
+    assert "task 1, epoch 2: network.method." in err
+    assert "is not finite; lower train.learning_rate" in err
+    assert not layout.state(1).exists()
+
+
 def _metadata(path: Path) -> dict[str, str]:
     from safetensors import safe_open
 
@@ -338,6 +374,29 @@ def test_evaluation_says_that_memory_is_short(
     )
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+    ],
+)
+def test_any_command_says_that_memory_is_short(
+    error: Exception, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.must("plan")
+
+    def fail(spec: object) -> None:
+        raise error
+
+    monkeypatch.setattr("pipeline.stages.init.build_backbone", fail)
+    code, _, err = project.cassle("init")
+    assert code == 2
+    assert err.startswith(f"error: out of memory ({str(error)[:30]}")
+    assert err.endswith("make the network or the batches smaller\n")
+
+
 def test_another_runtime_error_keeps_its_traceback(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,15 +423,18 @@ def test_clean_lists_all_and_removes_what_is_stale(
 ) -> None:
     path = interrupted(project, monkeypatch)
     left = layout.STATES / ".task_1.safetensors.abcd1234"
-    left.write_bytes(b"half")
-    os.utime(left, (0, 0))
+    params = Path(".params.yaml.abcd1234")
+    kept = Path(".env.yaml.abcd1234")
+    for file in (left, params, kept):
+        file.write_bytes(b"half")
+        os.utime(file, (0, 0))
     out = project.must("clean", "--yes")
     assert f"{path.parent}  " in out
     assert "task 1 after step 3, saved " in out
     assert "of the current plan" in out
     assert f"{left}  0.0 MB  unfinished" in out
     assert path.exists()
-    assert not left.exists()
+    assert (left.exists(), params.exists(), kept.exists()) == (False, False, True)
     assert project.must("clean", "--yes").endswith("nothing to remove without --all\n")
     project.edit({"\nseed: 0": "\nseed: 1"})
     project.must("plan")

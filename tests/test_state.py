@@ -141,7 +141,8 @@ def test_a_state_of_another_origin_is_refused(key: str, value: JsonValue, tmp_pa
     path = saved(tmp_path)
     with pytest.raises(StateError) as caught:
         load_state(path, ORIGIN | {key: value}, REMEDY)
-    assert f"{path} has another {key} than the plan: got " in str(caught.value)
+    name = "set of params" if key == "plan" else key
+    assert f"{path} has another {name} than the plan: got " in str(caught.value)
     assert str(caught.value).endswith(REMEDY)
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -129,6 +131,22 @@ def test_without_room_for_the_store_the_error_says_how_much_it_needs(
     with pytest.raises(DataError, match=r"9 images needs .* GB in .*set data\.store: stream"):
         bad_images(files, place, 2, keep=True)
     assert not place.exists()
+
+
+@pytest.mark.parametrize("call", ["truncate", "pwrite", "fsync"])
+def test_a_disk_that_fills_while_a_store_is_written_leaves_none(
+    call: str, files: Files, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, full)
+        with pytest.raises(DataError, match=f"cannot write {place}: No space left on device"):
+            bad_images(files, place, 2, keep=True)
+    assert list(place.parent.iterdir()) == []
+    assert bad_images(files, place, 2, keep=True) == {}
+    assert np.array_equal(Store(place, 9, SIZE)[np.arange(9)], files[np.arange(9)])
 
 
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:

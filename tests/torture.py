@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,12 +103,14 @@ def kill_at_random(stage: str, trial: Trial, seconds: float, chance: random.Rand
     """
     trains = stage.startswith("train") and chance.random() < 0.5
     while True:
+        before = last_save(trial.killed)
         process = start(stage, trial.killed)
         moment = chance.uniform(0, seconds)
         if trains:
             timing = trial.peace / layout.timing(int(stage.split()[1]))
             moment = chance.uniform(0, json.loads(timing.read_text())["seconds"])
-            while process.poll() is None and not saved(trial.killed):
+            # What an earlier process saved is there from the start, and says nothing of this one.
+            while process.poll() is None and last_save(trial.killed) in (before, None):
                 time.sleep(0.01)
         try:
             output, _ = process.communicate(timeout=moment)
@@ -122,9 +125,14 @@ def kill_at_random(stage: str, trial: Trial, seconds: float, chance: random.Rand
         assert process.returncode == 0, f"{stage} ended with {process.returncode}:\n{output}"
 
 
-def saved(root: Path) -> bool:
-    """Return whether a training has begun to save, or goes on from what was saved."""
-    return any((root / layout.CHECKPOINTS).rglob("*.safetensors"))
+def last_save(root: Path) -> int | None:
+    """Return when a training was last saved, in nanoseconds; None where nothing is."""
+    times = []
+    for path in (root / layout.CHECKPOINTS).rglob("*.safetensors"):
+        # It may go while one looks: the task has ended.
+        with suppress(FileNotFoundError):
+            times.append(path.stat().st_mtime_ns)
+    return max(times, default=None)
 
 
 def files(root: Path) -> dict[str, bytes]:

@@ -5,6 +5,7 @@ python -m tests.torture_queue
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.small_repository import make_repository, run
+from tests.small_repository import ENVIRONMENT, make_repository, run
 
 GRID = {
     f"w{weight}-s{seed}".replace(".", "_"): (weight, seed)
@@ -43,7 +44,10 @@ def by_queue(root: Path) -> dict[str, tuple[dict[str, str], str]]:
     """Return digests and metrics of each experiment, run by two workers."""
     for name in GRID:
         run(root, "dvc", "exp", "run", "--queue", "--name", name, *settings(name))
-    run(root, "dvc", "queue", "start", "--jobs", "2")
+    # The workers go on after it, and would hold a pipe open.
+    quiet = subprocess.DEVNULL
+    command = ["dvc", "queue", "start", "--jobs", "2"]
+    subprocess.run(command, cwd=root, env=ENVIRONMENT, stdout=quiet, stderr=quiet, check=True)
     began = time.monotonic()
     while True:
         time.sleep(15)

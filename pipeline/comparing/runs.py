@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from pipeline.comparing.revisions import WORKSPACE, Revision, find
 from pipeline.errors import RunError
-from pipeline.files import SEAL, Json, digest, file_digest, parse_sealed
+from pipeline.files import SEAL, Json, digest, file_digest, parse_sealed, read_content
 from pipeline.layout import REPORTS
 from pipeline.repository import read_objects
 
@@ -114,11 +114,11 @@ def read_runs(revisions: Sequence[Revision]) -> list[Run | RunError]:
 def _workspace_file(name: str) -> bytes | None:
     path = REPORTS / name
     try:
-        return path.read_bytes()
+        return read_content(path)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
 
 
 def _run(revision: Revision, contents: dict[str, bytes | None]) -> Run:

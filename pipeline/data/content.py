@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
-from pipeline.files import file_digest, write_text
+from pipeline.errors import DataError
+from pipeline.files import file_digest, read_sealed, write_sealed
 
 FIRST = 10  # files that a message names
 UNREADABLE = "-"  # in place of a digest
@@ -34,9 +36,10 @@ def content_digest(root: Path, paths: Sequence[str], scratch: Path, threads: int
             listed.update(f"{path}\n{UNREADABLE}\n".encode())
         else:
             listed.update(f"{path}\n{status.st_size} {status.st_mtime_ns}\n".encode())
-    kept = scratch / f"{listed.hexdigest()[:32]}.sha256"
-    if kept.is_file() and len(known := kept.read_text(encoding="utf-8").strip()) == 64:
-        return known
+    kept = scratch / f"{listed.hexdigest()[:32]}.json"
+    with suppress(DataError):
+        if (known := read_sealed(kept, DataError, "it is made again")) is not None:
+            return str(known["content"])
     unreadable = 0
     with ThreadPoolExecutor(max(1, threads)) as pool:
         digests = pool.map(_digest, (root / path for path in paths))
@@ -44,7 +47,7 @@ def content_digest(root: Path, paths: Sequence[str], scratch: Path, threads: int
             total.update(f"{path}\n{digest}\n".encode())
             unreadable += digest == UNREADABLE
     if unreadable == 0:
-        write_text(kept, f"{total.hexdigest()}\n")
+        write_sealed(kept, {"content": total.hexdigest()})
     return total.hexdigest()
 
 

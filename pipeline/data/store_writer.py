@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import fcntl
 import logging
 import os
 import shutil
@@ -10,7 +10,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -18,12 +20,13 @@ from pipeline.data.decode import VERSION, BadImageError, read_square
 from pipeline.data.source import Bytes
 from pipeline.data.store import Files, Store
 from pipeline.errors import DataError
-from pipeline.files import write_json
+from pipeline.files import read_sealed, unfinished, write_sealed
 
 logger = logging.getLogger(__name__)
 CHUNK = 32  # images that a thread decodes before it asks for others
 SYNC = 16  # chunks between two calls that wait for the disk
 SECONDS = 10  # between two lines of progress
+NEW_SECONDS = 5  # a store of this age is locked by whoever writes it
 
 
 def place_of(scratch: Path, fingerprint: str, size: int) -> Path:
@@ -49,7 +52,8 @@ def bad_images(files: Files, place: Path, threads: int, *, keep: bool) -> dict[i
     if found is not None and (complete or not keep):
         return found
     found = _write(files, place, threads) if keep else _reasons(files, threads)
-    write_json(_beside(place), {"count": len(files), "bad": {str(n): w for n, w in found.items()}})
+    bad = {str(number): why for number, why in found.items()}
+    write_sealed(_beside(place), {"count": len(files), "bad": bad})
     return found
 
 
@@ -59,10 +63,12 @@ def _beside(place: Path) -> Path:
 
 def _known(place: Path, count: int) -> dict[int, str] | None:
     try:
-        held = json.loads(_beside(place).read_text(encoding="utf-8"))
-        return {int(n): w for n, w in held["bad"].items()} if held["count"] == count else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        held = read_sealed(_beside(place), DataError, "it is made again")
+    except DataError:
         return None
+    if held is None or held["count"] != count:
+        return None
+    return {int(number): why for number, why in cast(dict[str, str], held["bad"]).items()}
 
 
 def _reasons(files: Files, threads: int) -> dict[int, str]:
@@ -83,9 +89,12 @@ def _write(files: Files, place: Path, threads: int) -> dict[int, str]:
                 f"{place.parent}, where {free / 1e9:.1f} GB are free; make room, lower "
                 "data.resize or set data.store: stream"
             )
+        for left in abandoned(place.parent):
+            left.unlink(missing_ok=True)
         handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
+            fcntl.flock(handle, fcntl.LOCK_EX)  # for as long as this process lives
             os.truncate(handle, needed)
             bad = _decode(
                 files,
@@ -103,6 +112,18 @@ def _write(files: Files, place: Path, threads: int) -> dict[int, str]:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
     return bad
+
+
+def abandoned(scratch: Path) -> list[Path]:
+    """Return the stores that a killed process was writing; those being written are locked."""
+    found = []
+    for path in unfinished(scratch):
+        with suppress(OSError), path.open("rb") as file:
+            # Made and not yet locked: a moment, for which this is generous.
+            if time.time() - path.stat().st_mtime > NEW_SECONDS:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                found.append(path)
+    return found
 
 
 def _put(handle: int, image: Bytes, offset: int) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.errors import RunError
+from pipeline.files import read_content
 
 # Pillow reads no further than this chunk's name.
 LAST_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"
@@ -29,7 +30,7 @@ def read_view_strips(path: Path, num_tasks: int, plan: str) -> list[bytes] | Non
     if not path.is_file():
         return None
     try:
-        content = path.read_bytes()
+        content = read_content(path)
         if not content.endswith(LAST_CHUNK):
             raise ValueError("its end is not that of a PNG")
         with Image.open(io.BytesIO(content), formats=["PNG"]) as sheet:

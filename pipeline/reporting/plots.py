@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from pipeline.files import write_bytes
 from pipeline.reporting.labels import apart
 from pipeline.reporting.results import Results
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
 NOT_LOSSES = ("task", "epoch", "step", "projection_std", "projection_rank", "learning_rate")
+
+
+def _figure(width: float, height: float) -> Figure:
+    """Return an empty figure of so many inches."""
+    # Half of what a report takes: nothing waits for it that finds its inputs missing.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -29,7 +39,7 @@ def accuracy_matrix(results: Results, path: Path) -> None:
     tasks, rows = len(columns), len(results.matrix)
     by_task = tasks == results.num_tasks and not results.at_once
     width = max(2.6 + 0.85 * tasks, 4.8)  # the title's
-    figure = Figure(figsize=(width, 1.9 + 0.5 * rows), layout="constrained")
+    figure = _figure(width, 1.9 + 0.5 * rows)
     axes = figure.add_subplot()
     image = axes.imshow(results.shown, cmap="cividis", aspect="auto")
     low, high = image.get_clim()
@@ -54,7 +64,7 @@ def accuracy_matrix(results: Results, path: Path) -> None:
 
 def accuracy_over_tasks(results: Results, path: Path) -> None:
     """Draw the mean accuracy and each task's, from the random network on."""
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    figure = _figure(7, 4.2)
     axes = figure.add_subplot()
     steps = list(range(len(results.matrix)))
     means = [sum(row) / len(row) for row in results.matrix]
@@ -108,7 +118,7 @@ def _each_task(axes: Axes, results: Results) -> None:
 
 def losses(results: Results, path: Path) -> None:
     """Draw each loss term over the epochs of all tasks."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = _figure(7, 4)
     axes = figure.add_subplot()
     rows = results.epochs
     names = list(dict.fromkeys(name for row in rows for name in row if name not in NOT_LOSSES))
@@ -125,7 +135,7 @@ def losses(results: Results, path: Path) -> None:
 
 def projections(results: Results, path: Path) -> None:
     """Draw the spread and the effective rank of the projections: both fall on a collapse."""
-    figure = Figure(figsize=(7, 5), layout="constrained")
+    figure = _figure(7, 5)
     above, below = figure.subplots(2, 1, sharex=True)
     rows = results.epochs
     drawn = [

@@ -10,7 +10,7 @@ from pipeline.data.source import PARTS
 from pipeline.device import Device, choose_device
 from pipeline.errors import ParamsError, RunError
 from pipeline.files import Json
-from pipeline.stages.plan import resolve
+from pipeline.stages.plan import cutting, labelled, reading
 from pipeline.stages.prepare import cut
 from pipeline.stages.slots import LABELLED_TWICE, open_labelled, open_source
 
@@ -31,12 +31,8 @@ def run(params: Params, device: Device) -> None:
 
 def _check_data(params: Params) -> None:
     """Check that the images are there and that each task has enough of them."""
-    slots = resolve(params)
-    slot, reading = slots["prepare"], slots["reading"]
-    assert slot is not None, "the plan has no prepare slot"
-    assert reading is not None, "the plan does not say how to read"
-    reading = {**reading, "look": False}
-    source = open_source(slot, reading)
+    slot, how = cutting(params), {**reading(params), "look": False}
+    source = open_source(slot, how)
     if wanted := source.to_fetch():
         print(
             f"data: prepare has to fetch or unpack {wanted}; without a network it says what to "
@@ -52,23 +48,21 @@ def _check_data(params: Params) -> None:
         )
     train, test = (len(source.usable(name)) for name in PARTS)
     print(f"data: {train} training and {test} test images, {smallest} or more a task")
-    _check_labels(slots, reading, bool(source.class_names()))
+    _check_labels(labelled(params), how, bool(source.class_names()))
 
 
-def _check_labels(slots: dict[str, Json | None], reading: Json, labelled: bool) -> None:
+def _check_labels(folder: Json, how: Json, labels: bool) -> None:
     """Check the images that evaluation uses where those of the tasks have no labels.
 
     Raises:
         PipelineError: they cannot be used, or are not needed.
     """
-    slot = slots["evaluate_0"]
-    assert slot is not None, "the plan evaluates nothing"
-    if "labelled" in slot and labelled:
+    if folder and labels:
         raise ParamsError(LABELLED_TWICE)
-    if "labelled" in slot:
-        source = open_labelled(slot, reading)
+    if folder:
+        source = open_labelled(folder, how)
         print(f"labels: {len(source.class_names())} classes in {source.root}")
-    elif not labelled:
+    elif not labels:
         print("labels: none; training works, evaluation needs data.labelled_root")
 
 

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from pipeline import layout
 from pipeline.checkpoint import FILE, LOCK
+from pipeline.data.store_writer import abandoned
 from pipeline.errors import PipelineError, RunError
 from pipeline.files import digest, unfinished
 from pipeline.stages.slots import read_slot
@@ -108,13 +109,17 @@ def _is_current(task: int, plan: str) -> bool:
 def _unfinished() -> list[Left]:
     """Return what no process can still be writing."""
     files = [path for folder in FOLDERS for path in unfinished(folder)]
+    files += [path for path in unfinished(Path()) if path.name.startswith(f".{layout.PARAMS}.")]
     old = [path for path in files if time.time() - path.stat().st_mtime > BEING_WRITTEN_SECONDS]
     return [Left(path, "unfinished", stale=True) for path in old]
 
 
 def _stores() -> list[Left]:
     root = layout.main_checkout() / layout.STORES
-    return [Left(path, "a store of images", stale=False) for path in _files(root)]
+    gone, writing = abandoned(root), unfinished(root)
+    stale = [Left(path, "an unfinished store of images", stale=True) for path in gone]
+    held = [path for path in _files(root) if path not in writing]
+    return stale + [Left(path, "a store of images", stale=False) for path in held]
 
 
 def _files(path: Path) -> list[Path]:

@@ -32,6 +32,7 @@ from pipeline.stages.slots import (
     LABELLED_TWICE,
     build_backbone,
     learnt_from,
+    made_by,
     normalisation,
     open_labelled,
     open_source,
@@ -135,9 +136,10 @@ def _backbone(slot: Json, task: int) -> Backbone:
     """Return the backbone of the state that the plan says."""
     path = layout.state(task)
     stage = "cassle init" if task == 0 else f"cassle train {task}"
-    origin: Json = {"task": task, "backbone": slot["backbone"], "plan": slot["state"]}
+    origin: Json = {"task": task, "backbone": slot["backbone"]}
     if task > 0:
         origin |= learnt_from(task)
+    origin |= made_by("init" if task == 0 else f"train_{task}", slot["state"])
     state = load_state(path, origin, f"run `{stage}` first (or `dvc repro`)")
     backbone = build_backbone(part(slot, "backbone"))
     load_module(backbone, state.section("method.backbone"), path)

@@ -17,7 +17,14 @@ from pipeline.files import Json, dump_json
 from pipeline.folders import require_free, write_folder
 from pipeline.reporting.card import Card, markdown
 from pipeline.reporting.state_figures import read_figures
-from pipeline.stages.slots import build_backbone, learnt_from, part, read_split, require_slot
+from pipeline.stages.slots import (
+    build_backbone,
+    learnt_from,
+    made_by,
+    part,
+    read_split,
+    require_slot,
+)
 
 logger = logging.getLogger(__name__)
 FILES = ("backbone.safetensors", "backbone.onnx", "preprocessing.json", "README.md")
@@ -34,6 +41,11 @@ def choose_state(task: int | None) -> int:
     if task is not None and task > last:
         raise RunError(f"there is no state {task} in the plan; name one from 0 to {last}")
     return last if task is None else task
+
+
+def lock_name(output: Path) -> str:
+    """Return a name for what writes this folder, however it is spelt."""
+    return f"export_{hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:12]}"
 
 
 def require_means(output: Path, *, with_onnx: bool, force: bool) -> None:
@@ -70,9 +82,10 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
     slot, report = require_slot(f"evaluate_{task}"), require_slot("report")
     path = layout.state(task)
     stage = "cassle init" if task == 0 else f"cassle train {task}"
-    origin: Json = {"task": task, "backbone": slot["backbone"], "plan": slot["state"]}
+    origin: Json = {"task": task, "backbone": slot["backbone"]}
     if task > 0:
         origin |= learnt_from(task)
+    origin |= made_by("init" if task == 0 else f"train_{task}", slot["state"])
     state = load_state(path, origin, f"run `{stage}` first (or `dvc repro`)")
     backbone = build_backbone(part(slot, "backbone"))
     load_module(backbone, state.section("method.backbone"), path)

@@ -20,6 +20,8 @@ def run() -> None:
     origin: Json = {
         "task": 0,
         "plan": digest(slot),
+        "seed": slot["seed"],
+        "code": slot["code"],
         "backbone": slot["backbone"],
         "ancestors": [],
         "task_order": [],

@@ -54,7 +54,7 @@ def resolve(params: Params) -> dict[str, Json | None]:
         within = task <= last
         made_by = slots["init" if task == 0 else f"train_{task}"]
         slots[f"evaluate_{task}"] = _evaluate(params, task, digest(made_by)) if within else None
-    slots["reading"] = {"store": params.data.store, "workers": params.data.workers}
+    slots["reading"] = reading(params)
     slots["views"] = _sample_views(params)
     evaluations = [slots[f"evaluate_{task}"] for task in range(last + 1)]
     slots["report"] = _report(
@@ -140,19 +140,26 @@ def _data_modules(params: Params) -> list[str]:
     return [entry.module, *made]
 
 
-def _labelled(params: Params) -> Json:
-    """Return the folder that evaluation uses where the images have no labels."""
+def labelled(params: Params) -> Json:
+    """Return the folder that evaluation uses where the images have no labels; empty: none."""
+    if not dataset_entry(params).files or params.data.labelled_root is None:
+        return {}
     folder = DATASETS["image_folder"]
     dataset = _dataset(params)
     files = {**cast(Json, dataset["files"]), "domains": None, "class_list": None}
-    labelled: Json = {
+    found: Json = {
         **dataset,
         "name": "image_folder",
         "class": folder.path,
         "root": params.data.labelled_root,
         "files": files,
     }
-    return {"labelled": labelled}
+    return {"labelled": found}
+
+
+def reading(params: Params) -> Json:
+    """Return how files are read, which changes no image."""
+    return {"store": params.data.store, "workers": params.data.workers}
 
 
 def _backbone(params: Params) -> Json:
@@ -179,18 +186,24 @@ def _json_value(value: object) -> JsonValue:
     return value
 
 
-def _prepare(params: Params) -> Json:
+def cutting(params: Params) -> Json:
+    """Return which images there are and how they are cut into tasks."""
     slot: Json = {
         "dataset": _dataset(params),
         "scenario": params.scenario,
         "num_tasks": params.num_tasks,
         "split_seed": params.split_seed,
         "slots": layout.MAX_TASKS,
-        "code": code_fingerprint("pipeline.stages.prepare", *_data_modules(params)),
     }
     if params.scenario == "class" and params.class_order is not None:
         slot["class_order"] = list(params.class_order)
     return slot
+
+
+def _prepare(params: Params) -> Json:
+    return cutting(params) | {
+        "code": code_fingerprint("pipeline.stages.prepare", *_data_modules(params))
+    }
 
 
 def _init(params: Params) -> Json:
@@ -272,11 +285,11 @@ def _views(params: Params) -> list[JsonValue]:
 
 def _evaluate(params: Params, task: int, made_by: str) -> Json:
     names: list[str] = params.evaluation.probes  # type: ignore[attr-defined]
-    uses_labelled = dataset_entry(params).files and params.data.labelled_root is not None
+    from_folder = labelled(params)
     modules = (
         "pipeline.stages.evaluate",
         *_data_modules(params),
-        *([DATASETS["image_folder"].module] if uses_labelled else []),
+        *([DATASETS["image_folder"].module] if from_folder else []),
         BACKBONES[params.backbone.name].module,  # type: ignore[attr-defined]
         *(PROBES[name].module for name in names),
     )
@@ -297,7 +310,7 @@ def _evaluate(params: Params, task: int, made_by: str) -> Json:
         "headline": params.evaluation.headline,  # type: ignore[attr-defined]
         "state": made_by,
         "code": code_fingerprint(*modules),
-        **(_labelled(params) if uses_labelled else {}),
+        **from_folder,
     }
 
 

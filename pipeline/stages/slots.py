@@ -11,7 +11,7 @@ from pipeline.data.file_options import FileOptions, Reading
 from pipeline.data.source import Source
 from pipeline.data.split_checks import check_split
 from pipeline.errors import DataError, RunError
-from pipeline.files import Json, digest, read_sealed
+from pipeline.files import Json, JsonValue, digest, read_sealed
 
 if TYPE_CHECKING:
     from pipeline.models.backbone import Backbone
@@ -74,6 +74,23 @@ def split_digest(task: int) -> str | None:
         DataError: the split is damaged.
     """
     return digest(read_split(task)) if layout.split(task).is_file() else None
+
+
+def made_by(name: str, plan: JsonValue) -> Json:
+    """Return what the header of a state says of the slot that made it, what tells most first.
+
+    Args:
+        name: of the slot.
+        plan: its digest, which decides; the rest is for the message where it differs.
+
+    Raises:
+        RunError: the slot's file is missing or damaged.
+    """
+    slot = read_slot(name)
+    known: Json = {}
+    if slot is not None and digest(slot) == plan:
+        known = {"seed": slot["seed"], "code": slot["code"]}
+    return {**known, "plan": plan}
 
 
 def learnt_from(task: int) -> Json:

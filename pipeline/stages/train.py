@@ -26,6 +26,7 @@ from pipeline.device import (
     choose_device,
     choose_precision,
     explain_out_of_memory,
+    rounding,
 )
 from pipeline.errors import DataError, StateError
 from pipeline.files import Json, digest, file_digest, write_csv, write_sealed
@@ -37,6 +38,8 @@ from pipeline.seeding import generator, initialisation
 from pipeline.stages.augmentation import build_augment
 from pipeline.stages.slots import (
     build_backbone,
+    learnt_from,
+    made_by,
     open_source,
     part,
     read_split,
@@ -96,6 +99,7 @@ def _run(slot: Json, task: int, device: Device) -> None:
             "parent": previous.content,
             "splits": [split_digest(n) for n in sorted({*_tasks(slot, task), max(1, task - 1)})],
             "device": str(where),
+            "rounding": rounding(where),
             "precision": precision,
             "torch": torch.__version__,
         }
@@ -141,6 +145,8 @@ def _write(
         "backbone": slot["backbone"],
         "method": part(slot, "method")["name"],
         "plan": digest(slot),
+        "seed": slot["seed"],
+        "code": slot["code"],
         **previous.descent(digest(read_split(task))),
     }
     columns = list(learner.epoch_rows[0])
@@ -180,11 +186,11 @@ def _previous_state(slot: Json, task: int) -> State:
     before = task - 1
     origin: Json = {"task": before, "backbone": slot["backbone"]}
     if before > 0:
-        origin |= {
-            "method": part(slot, "method")["name"],
-            "split": split_digest(before),
-        }
-    origin["plan"] = slot["previous"]
+        origin |= {"method": part(slot, "method")["name"], **learnt_from(before)}
+        # Splits of earlier tasks are no dependencies of the stage, and need not be here.
+        if None in cast(list[str | None], origin["task_order"]):
+            del origin["task_order"]
+    origin |= made_by("init" if before == 0 else f"train_{before}", slot["previous"])
     stage = "cassle init" if before == 0 else f"cassle train {before}"
     return load_state(layout.state(before), origin, f"run `{stage}` first (or `dvc repro`)")
 
