@@ -7,8 +7,9 @@ needs, so ``--help`` answers at once.
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -17,8 +18,15 @@ import typer
 
 from pipeline import layout
 from pipeline.device import Device
-from pipeline.errors import InterruptedRunError, PipelineError
-from pipeline.interruption import end_with_dvc
+from pipeline.errors import (
+    EXIT_LOST,
+    EXIT_USER,
+    InterruptedRunError,
+    LostProcessError,
+    PipelineError,
+)
+from pipeline.interruption import end_with_dvc, end_with_parent
+from pipeline.processes import LAUNCHED, Launcher, Processes, these
 
 app = typer.Typer(
     name="cassle",
@@ -128,10 +136,11 @@ def train(
     outputs = (layout.state(task), layout.log(task), layout.timing(task))
     if planned and skip_empty(slot, *outputs):
         return
-    from pipeline.stages import train as stage
+    from pipeline.stages import together as stage
 
-    with _alone(slot, *outputs):
-        stage.run(task, device)
+    with _alone(slot, *outputs) if stage.writes() else nullcontext():
+        code = stage.run(task, device)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -329,15 +338,31 @@ def list_(what: Registry) -> None:
 
 
 def main() -> None:
-    """Run the command line: exit code 2 and one message for what the user can mend."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    end_with_dvc()
+    """Run the command line: exit code 2 and one message for what the user can mend.
+
+    Of several processes that train together one tells what all of them have met.
+    """
     try:
+        _listen(these())
         app()
     except InterruptedRunError as stop:
-        print(stop, file=sys.stderr)
+        if not stop.said_elsewhere:
+            print(stop, file=sys.stderr)
         sys.exit(128 + stop.signal_number)
     except PipelineError as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
-        sys.exit(2)
+        if not error.said_elsewhere:
+            for line in str(error).splitlines():
+                print(f"error: {line}", file=sys.stderr)
+        sys.exit(EXIT_LOST if isinstance(error, LostProcessError) else EXIT_USER)
+
+
+def _listen(processes: Processes) -> None:
+    """Show messages, of several processes those of the first; end with who started this one."""
+    level = logging.INFO if processes.first else logging.ERROR
+    logging.basicConfig(level=level, format="%(message)s")
+    if processes.launcher is Launcher.nobody:
+        end_with_dvc()
+    elif processes.launcher is Launcher.command:
+        end_with_parent(int(os.environ[LAUNCHED]))
+    elif processes.launcher is Launcher.torchrun:
+        end_with_parent(os.getppid())

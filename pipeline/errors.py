@@ -9,9 +9,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+EXIT_USER = 2  # a problem that the user can mend
+EXIT_LOST = 3  # of a process that ended because another one of the same training did
+
 
 class PipelineError(Exception):
-    """A problem that the user can mend."""
+    """A problem that the user can mend.
+
+    Attributes:
+        said_elsewhere: whether another process of the same training says so.
+    """
+
+    said_elsewhere = False
 
 
 class ParamsError(PipelineError):
@@ -41,6 +50,10 @@ class InterruptedRunError(PipelineError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.signal_number = signal_number
+
+
+class LostProcessError(PipelineError):
+    """Another process of the same training has ended; its own message says why."""
 
 
 def closest(name: str, allowed: Iterable[str]) -> str:

@@ -93,6 +93,8 @@ class Augment:
         size: height and width of the views in pixels.
         mean: mean of each channel in [0, 1], subtracted from the views.
         std: standard deviation of each channel, by which they are divided.
+        rank: which rows of a global batch are given, where several processes share it.
+        processes: how many share it. Each draws for all of it, so they see what one would.
     """
 
     def __init__(
@@ -101,11 +103,15 @@ class Augment:
         size: int,
         mean: Sequence[float],
         std: Sequence[float],
+        rank: int = 0,
+        processes: int = 1,
     ) -> None:
         self.recipes = tuple(recipes)
         self.size = size
         self.mean = torch.tensor(mean)[:, None, None]
         self.std = torch.tensor(std)[:, None, None]
+        self.rank = rank
+        self.processes = processes
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Return the views, each float ``(N, C, size, size)``, of uint8 ``(N, C, H, W)``."""
@@ -124,34 +130,34 @@ class Augment:
         return (images - self.mean.to(images.device)) / self.std.to(images.device)
 
     def _view(self, images: Tensor, recipe: ViewAugment, generator: torch.Generator) -> Tensor:
-        count, _, height, width = images.shape
+        count, (height, width) = self._all(images), images.shape[-2:]
         crops = sample_crops(count, height, width, recipe.crop_scale, generator)
-        on_device = [value.to(images.device) for value in crops]
+        on_device = [self._own(value).to(images.device) for value in crops]
         top, left, crop_height, crop_width = on_device
         view = image_ops.resized_crop(images, top, left, crop_height, crop_width, self.size)
         view = self._jitter(view, recipe, generator)
         if recipe.grey > 0 and view.shape[1] == 3:
-            view = _sometimes(
+            view = self._sometimes(
                 view, recipe.grey, lambda x: image_ops.rgb_to_grayscale(x).expand_as(x), generator
             )
         if recipe.blur > 0:
             kernel_size = max(3, self.size // 10 | 1)
-            sigma = _uniform((count,), BLUR_SIGMA, generator).to(view.device)
-            view = _sometimes(
+            sigma = self._own(_uniform((count,), BLUR_SIGMA, generator)).to(view.device)
+            view = self._sometimes(
                 view,
                 recipe.blur,
                 lambda x: image_ops.gaussian_blur(x, kernel_size, sigma),
                 generator,
             )
         if recipe.solarize > 0:
-            view = _sometimes(
+            view = self._sometimes(
                 view,
                 recipe.solarize,
                 lambda x: image_ops.solarize(x, SOLARIZE_THRESHOLD),
                 generator,
             )
         if recipe.flip > 0:
-            view = _sometimes(view, recipe.flip, image_ops.hflip, generator)
+            view = self._sometimes(view, recipe.flip, image_ops.hflip, generator)
         return self._normalised(view)
 
     def _jitter(self, view: Tensor, recipe: ViewAugment, generator: torch.Generator) -> Tensor:
@@ -159,7 +165,7 @@ class Augment:
 
         Differs from the reference: the order is drawn once a batch, not once an image.
         """
-        count = len(view)
+        count = self._all(view)
         strengths = (recipe.brightness, recipe.contrast, recipe.saturation, recipe.hue)
         operations: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
             image_ops.adjust_brightness,
@@ -168,22 +174,30 @@ class Augment:
             image_ops.adjust_hue,
         )
         jittered = view
-        chosen = torch.rand(count, generator=generator) < recipe.jitter
+        chosen = self._own(torch.rand(count, generator=generator) < recipe.jitter)
         for index in torch.randperm(4, generator=generator).tolist():
             strength = strengths[index]
             is_hue = index == 3
             bounds = (-strength, strength) if is_hue else (max(0.0, 1 - strength), 1 + strength)
-            factor = _uniform((count,), bounds, generator).to(view.device)
+            factor = self._own(_uniform((count,), bounds, generator)).to(view.device)
             if strength > 0 and recipe.jitter > 0:
                 jittered = operations[index](jittered, factor)
         return torch.where(chosen.to(view.device)[:, None, None, None], jittered, view)
 
+    def _sometimes(
+        self,
+        images: Tensor,
+        probability: float,
+        operation: Callable[[Tensor], Tensor],
+        generator: torch.Generator,
+    ) -> Tensor:
+        chosen = self._own(torch.rand(self._all(images), generator=generator) < probability)
+        return torch.where(chosen.to(images.device)[:, None, None, None], operation(images), images)
 
-def _sometimes(
-    images: Tensor,
-    probability: float,
-    operation: Callable[[Tensor], Tensor],
-    generator: torch.Generator,
-) -> Tensor:
-    chosen = torch.rand(len(images), generator=generator) < probability
-    return torch.where(chosen.to(images.device)[:, None, None, None], operation(images), images)
+    def _all(self, images: Tensor) -> int:
+        """Return how many images the processes have together."""
+        return len(images) * self.processes
+
+    def _own(self, drawn: Tensor) -> Tensor:
+        """Return this process's rows of what was drawn for all."""
+        return drawn if self.processes == 1 else drawn.chunk(self.processes)[self.rank]
