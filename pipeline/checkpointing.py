@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pipeline.checkpoint import Checkpoint, Snapshot
 from pipeline.errors import InterruptedRunError, RunError
+from pipeline.group import Group
 from pipeline.interruption import StopRequest
 from pipeline.learner import Learner
 
@@ -22,8 +23,11 @@ SHARE = 0.02  # of the time, at most, goes into saving
 class Checkpointing(pl.Callback):
     """Save between two steps: when it is due, and before stopping on a signal.
 
+    Several processes stop after the same step, whichever was asked to; the first one saves.
+
     Args:
         checkpoint: where to.
+        group: the processes.
         stop: whether training was asked to stop.
         seconds: that training took before this process.
 
@@ -31,8 +35,11 @@ class Checkpointing(pl.Callback):
         RunError: CASSLE_CHECKPOINT_SECONDS is no number of seconds.
     """
 
-    def __init__(self, checkpoint: Checkpoint, stop: StopRequest, seconds: float) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, group: Group, stop: StopRequest, seconds: float
+    ) -> None:
         self.checkpoint = checkpoint
+        self.group = group
         self.stop = stop
         self.every = _every()
         self.started = time.monotonic() - seconds
@@ -43,8 +50,12 @@ class Checkpointing(pl.Callback):
         """Return how long the task has been trained, by whichever process."""
         return time.monotonic() - self.started
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Take the signals back from Lightning, whose handlers are there from here on."""
+        self.stop.listen()
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals back from Lightning, which would stop in the middle of a step."""
+        """Take the signals back once more: Lightning would stop in the middle of a step."""
         assert isinstance(pl_module, Learner)
         self.saved_step = pl_module.position.step
         self.stop.listen()
@@ -59,27 +70,42 @@ class Checkpointing(pl.Callback):
             RunError: the checkpoint cannot be written, or there is nothing finite to save.
         """
         assert isinstance(pl_module, Learner)
-        if self.stop.received is not None:
-            self.save_and_stop(pl_module)
-        if time.monotonic() >= self.due and pl_module.position.step > self.saved_step:
+        if batch_idx % pl_module.parts:
+            return
+        first = self.group.processes.first
+        due = time.monotonic() >= self.due and pl_module.position.step > self.saved_step
+        signal_number, save = self.group.greatest(self.stop.received or 0, int(due and first))
+        if signal_number:
+            self._save_and_stop(pl_module, signal_number)
+        if save:
             self._save(pl_module)
 
-    def save_and_stop(self, learner: Learner) -> NoReturn:
-        """Save and raise InterruptedRunError."""
-        assert self.stop.received is not None, "nobody asked to stop"
+    def stop_if_asked(self, learner: Learner) -> None:
+        """Save and stop where a process was asked to in the last step.
+
+        Raises:
+            InterruptedRunError: one was.
+        """
+        (signal_number,) = self.group.greatest(self.stop.received or 0)
+        if signal_number:
+            self._save_and_stop(learner, signal_number)
+
+    def _save_and_stop(self, learner: Learner, signal_number: int) -> NoReturn:
         self._save(learner)
         at = learner.position
-        raise InterruptedRunError(
+        error = InterruptedRunError(
             f"stopped: task {learner.task} is saved after step {at.step} of {at.total_steps}; "
             "the same command goes on from there",
-            self.stop.received,
+            signal_number,
         )
+        raise self.group.once(error)
 
     def _save(self, learner: Learner) -> None:
         began = time.monotonic()
         snapshot = learner.snapshot()
         record = {**snapshot.record, "seconds": self.seconds()}
-        self.checkpoint.store(Snapshot(snapshot.tensors, record))
+        if self.group.processes.first:
+            self.checkpoint.store(Snapshot(snapshot.tensors, record))
         self.saved_step = learner.position.step
         ended = time.monotonic()
         # 0 means after every step, whatever that costs.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -19,8 +19,16 @@ import typer
 from pipeline import layout
 from pipeline.device import Device
 from pipeline.empty_slots import write_if_empty
-from pipeline.errors import InterruptedRunError, PipelineError, shortage
-from pipeline.interruption import end_with_dvc
+from pipeline.errors import (
+    EXIT_LOST,
+    EXIT_USER,
+    InterruptedRunError,
+    LostProcessError,
+    PipelineError,
+    shortage,
+)
+from pipeline.interruption import end_with_dvc, end_with_parent
+from pipeline.processes import LAUNCHED, Launcher, Processes, these
 
 app = typer.Typer(
     name="cassle",
@@ -137,10 +145,11 @@ def train(
     if planned and write_if_empty("train", task):
         return
     before_torch()
-    from pipeline.stages import train as stage
+    from pipeline.stages import together as stage
 
-    with _alone(slot, *layout.outputs("train", task)):
-        stage.run(task, device)
+    with _alone(slot, *layout.outputs("train", task)) if stage.writes() else nullcontext():
+        code = stage.run(task, device)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -379,19 +388,23 @@ def list_(what: Registry) -> None:
 
 
 def main() -> None:
-    """Run the command line: exit code 2 and one message for what the user can mend."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    end_with_dvc()
+    """Run the command line: exit code 2 and one message for what the user can mend.
+
+    Of several processes that train together one tells what all of them have met.
+    """
     try:
+        _listen(these())
         try:
             app()
         finally:
             sys.stdout.flush()
     except InterruptedRunError as stop:
-        print(stop, file=sys.stderr)
+        if not stop.said_elsewhere:
+            print(stop, file=sys.stderr)
         sys.exit(128 + stop.signal_number)
     except PipelineError as error:
-        _fail(str(error))
+        code = EXIT_LOST if isinstance(error, LostProcessError) else EXIT_USER
+        _fail("" if error.said_elsewhere else str(error), code)
     except BrokenPipeError:
         _fail("", 1)  # whoever read the output has had enough
     except (OSError, MemoryError, RuntimeError, ImportError) as error:
@@ -401,7 +414,7 @@ def main() -> None:
         _fail(reason)
 
 
-def _fail(message: str, code: int = 2) -> NoReturn:
+def _fail(message: str, code: int = EXIT_USER) -> NoReturn:
     """Say what is wrong, and end."""
     with suppress(OSError):  # standard error may lie on the full disk
         for line in message.splitlines():
@@ -413,3 +426,15 @@ def _fail(message: str, code: int = 2) -> NoReturn:
             # What cannot be written would be tried once more when Python ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)
+
+
+def _listen(processes: Processes) -> None:
+    """Show messages, of several processes those of the first; end with who started this one."""
+    level = logging.INFO if processes.first else logging.ERROR
+    logging.basicConfig(level=level, format="%(message)s")
+    if processes.launcher is Launcher.nobody:
+        end_with_dvc()
+    elif processes.launcher is Launcher.command:
+        end_with_parent(int(os.environ[LAUNCHED]))
+    elif processes.launcher is Launcher.torchrun:
+        end_with_parent(os.getppid())

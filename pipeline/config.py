@@ -126,19 +126,52 @@ class Lars(Section):
 
 
 class Train(Section):
-    """Training of each task; see ``pipeline.optim.Optimisation``."""
+    """Training of each task; see ``pipeline.optim.Optimisation``.
+
+    Attributes:
+        batch_size: images of one step of the optimiser, over all devices, nodes and parts.
+        devices: of each node: GPUs, or processes on a CPU.
+        num_nodes: machines.
+        accumulate_grad_batches: parts of a step's batch that pass one after another; a loss
+            and BatchNorm see one of them at a time.
+        sync_batchnorm: whether BatchNorm takes its statistics over all processes.
+        scale_learning_rate: ``linear``: the rates are those for 256 images a step.
+    """
 
     epochs: Count
     batch_size: Annotated[int, Field(ge=2, le=1_000_000)]
+    devices: Annotated[int, Field(ge=1, le=1024)]
+    num_nodes: Annotated[int, Field(ge=1, le=1024)]
+    accumulate_grad_batches: Count
+    sync_batchnorm: bool
     optimizer: Literal["adamw", "sgd", "lars"]
     lars: Lars | None = None
     learning_rate: Positive
+    scale_learning_rate: Literal["none", "linear"]
     weight_decay: NotNegative
     exclude_norms_and_biases: bool
     warmup_epochs: NotNegative
     warmup_start: NotNegative
     final_learning_rate: NotNegative
     precision: Literal["auto", "32-true", "bf16-mixed"]
+
+    @model_validator(mode="after")
+    def _batch_divides(self) -> Self:
+        names = ("devices", "num_nodes", "accumulate_grad_batches")
+        parts = self.devices * self.num_nodes * self.accumulate_grad_batches
+        if self.batch_size % parts:
+            product = " × ".join(f"{name} {getattr(self, name)}" for name in names)
+            nearest = max(parts, round(self.batch_size / parts) * parts)
+            raise ValueError(
+                f"batch_size is divided over {product}, so it must be a multiple of {parts}; "
+                f"got {self.batch_size}; use {nearest}, say"
+            )
+        if self.batch_size // self.accumulate_grad_batches < 2:
+            raise ValueError(
+                "accumulate_grad_batches must leave 2 or more images a part of batch_size "
+                f"({self.batch_size}), got {self.accumulate_grad_batches}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _rates_below_the_peak(self) -> Self:

@@ -44,6 +44,24 @@ def choose_device(wanted: Device) -> Device:
     return wanted
 
 
+def require_devices(device: Device, count: int) -> None:
+    """Check that a device is there so often; a CPU always is.
+
+    Raises:
+        RunError: it is not.
+    """
+    import torch
+
+    if device is Device.mps and count > 1:
+        raise RunError(f"train.devices is {count}, but mps is one device; set it to 1")
+    if device is Device.cuda and torch.cuda.device_count() < count:
+        raise RunError(
+            f"train.devices is {count}, but there are {torch.cuda.device_count()} GPUs here; set "
+            "it to that (with train.sync_batchnorm: true the result is the same within rounding), "
+            "or use --device cpu"
+        )
+
+
 def choose_precision(wanted: str, device: Device) -> Precision:
     """Return Lightning's name of the precision; ``auto`` is bf16 mixed on a GPU."""
     if wanted == "auto":

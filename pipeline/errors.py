@@ -10,9 +10,18 @@ import difflib
 import errno
 from collections.abc import Iterable
 
+EXIT_USER = 2  # a problem that the user can mend
+EXIT_LOST = 3  # of a process that ended because another one of the same training did
+
 
 class PipelineError(Exception):
-    """A problem that the user can mend."""
+    """A problem that the user can mend.
+
+    Attributes:
+        said_elsewhere: whether another process of the same training says so.
+    """
+
+    said_elsewhere = False
 
 
 class ParamsError(PipelineError):
@@ -73,6 +82,10 @@ def shortage(error: BaseException) -> str | None:
     return (
         f"out of memory ({reason}); end other programs, or make the network or the batches smaller"
     )
+
+
+class LostProcessError(PipelineError):
+    """Another process of the same training has ended; its own message says why."""
 
 
 def closest(name: str, allowed: Iterable[str]) -> str:

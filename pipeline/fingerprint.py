@@ -17,7 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 # What these modules say never reaches a state, a split or a figure: messages, the progress
-# bar, the names of files, which dvc.yaml depends on by itself, and when training is saved.
+# bar, the names of files, which dvc.yaml depends on by itself, when training is saved, and how
+# several processes meet.
 NOT_SHAPING = frozenset(
     {
         "pipeline.errors",
@@ -25,6 +26,8 @@ NOT_SHAPING = frozenset(
         "pipeline.layout",
         "pipeline.interruption",
         "pipeline.checkpointing",
+        "pipeline.processes",
+        "pipeline.group",
     }
 )
 

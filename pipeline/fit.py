@@ -10,12 +10,15 @@ from collections.abc import Sequence
 import pytorch_lightning as pl
 import torch
 import torch.utils.deterministic
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from pipeline.checkpoint import Checkpoint
 from pipeline.checkpointing import Checkpointing
 from pipeline.device import Device, Precision
+from pipeline.group import Group
 from pipeline.interruption import StopRequest
 from pipeline.learner import Learner
 from pipeline.progress import TaskProgress
@@ -40,6 +43,8 @@ def fit(
     precision: Precision,
     checkpoint: Checkpoint,
     seconds_before: float,
+    group: Group,
+    num_nodes: int,
     observers: Sequence[pl.Callback] = (),
 ) -> float:
     """Run the Lightning Trainer to the end of the task; return the seconds that took.
@@ -55,34 +60,45 @@ def fit(
         precision: Lightning's name of it.
         checkpoint: where training is saved.
         seconds_before: what earlier processes took.
+        group: the processes that train together.
+        num_nodes: the machines they are on.
         observers: are told what happens, before the others.
 
     Raises:
         InterruptedRunError: Ctrl-C or SIGTERM; training is saved.
         RunError: a loss or the projections are not finite.
     """
-    stop = StopRequest()
-    checkpointing = Checkpointing(checkpoint, stop, seconds_before)
+    processes = group.processes
+    stop = StopRequest(speaks=processes.first)
+    checkpointing = Checkpointing(checkpoint, group, stop, seconds_before)
+    callbacks: list[pl.Callback] = [checkpointing]
+    if processes.first:
+        callbacks.append(TaskProgress(learner.optimisation.epochs))
     with warnings.catch_warnings():
         # Images live in memory: worker processes would only copy them.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*GPU available but not used.*")
         # The frozen network is in eval mode on purpose.
         warnings.filterwarnings("ignore", ".*module\\(s\\) in eval mode at the start.*")
+        # torch 2.11 knows no other word for it.
+        warnings.filterwarnings("ignore", ".*`broadcast_buffers` is deprecated.*")
+        # A 1×1 kernel's strides have two spellings.
+        warnings.filterwarnings("ignore", ".*Grad strides do not match bucket view strides.*")
         # Lightning's own use of torch, which its user cannot mend.
         warnings.filterwarnings("ignore", ".*LeafSpec.*is deprecated.*")
         trainer = pl.Trainer(
             max_epochs=1,
             accelerator="gpu" if device is Device.cuda else str(device),
-            devices=1,
+            devices=processes.count // num_nodes,
+            num_nodes=num_nodes,
+            strategy=_data_parallel() if processes.count > 1 else "auto",
+            accumulate_grad_batches=learner.parts,
+            # The batches of the loader are each process's own.
+            use_distributed_sampler=False,
             precision=precision,
             # Without it Lightning switches off what make_deterministic switched on.
             deterministic=True if device is Device.cpu else "warn",
-            callbacks=[
-                *observers,
-                checkpointing,
-                TaskProgress(learner.optimisation.epochs),
-            ],
+            callbacks=[*observers, *callbacks],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -92,6 +108,13 @@ def fit(
             if len(loader):
                 trainer.fit(learner, loader)
             # In the last step: the stage stops here, not dvc with the one after it.
-            if stop.received is not None:
-                checkpointing.save_and_stop(learner)
+            checkpointing.stop_if_asked(learner)
     return checkpointing.seconds()
+
+
+def _data_parallel() -> DDPStrategy:
+    """Return DDP among processes that have met already.
+
+    Buffers are the same everywhere, so none is sent around.
+    """
+    return DDPStrategy(cluster_environment=LightningEnvironment(), broadcast_buffers=False)

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, and the end of the ``dvc`` that started a stage."""
+"""Ctrl-C, SIGTERM, and the end of the process that started this one."""
 
 from __future__ import annotations
 
@@ -19,11 +19,15 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopRequest:
     """Whether training was asked to stop; a second request ends the process at once.
 
+    Args:
+        speaks: whether to say so; of several processes one does.
+
     Attributes:
         received: the number of the signal; None as long as there was none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, speaks: bool = True) -> None:
+        self.speaks = speaks
         self.received: int | None = None
 
     @contextmanager
@@ -45,13 +49,14 @@ class StopRequest:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
             # Files are written whole or not at all, so nothing is left half done.
-            os.write(STDERR, b"\nstopped at once\n")
+            self._say(b"\nstopped at once\n")
             os._exit(128 + number)
         self.received = number
-        os.write(
-            STDERR,
-            b"\nstopping after this step; once more to stop at once, without saving\n",
-        )
+        self._say(b"\nstopping after this step; once more to stop at once, without saving\n")
+
+    def _say(self, what: bytes) -> None:
+        if self.speaks:
+            os.write(STDERR, what)
 
 
 def end_with_dvc() -> None:
@@ -66,6 +71,21 @@ def end_with_dvc() -> None:
     if dvc is None and _left_alone():
         os.kill(os.getpid(), signal.SIGTERM)
     threading.Thread(target=_watch, args=(dvc,), daemon=True).start()
+
+
+def end_with_parent(parent: int) -> None:
+    """Stop, as by SIGTERM, when the process that started this one is gone.
+
+    Args:
+        parent: its number.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOK_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _dvc() -> tuple[int, float] | None:

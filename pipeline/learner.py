@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast
 
 import pytorch_lightning as pl
@@ -18,8 +19,10 @@ from pipeline.data.augment import Augment
 from pipeline.errors import RunError
 from pipeline.files import Json
 from pipeline.methods.base import Method, Position
+from pipeline.methods.distributed import gather, mean_over_processes, processes
 from pipeline.models.backbone import Backbone
 from pipeline.models.loading import require_names
+from pipeline.models.sync_batchnorm import average_statistics
 from pipeline.optim import Optimisation, build_optimizer, warmup_cosine
 from pipeline.seeding import generator
 from pipeline.strategies.base import Step, Strategy
@@ -34,7 +37,9 @@ REMEDIES = "lower train.learning_rate, raise train.warmup_epochs, or set train.p
 class Learner(pl.LightningModule):
     """Train a method's network on one task.
 
-    Batches are uint8 images ``(N, C, H, W)``; views are made on the device.
+    Batches are uint8 images ``(N, C, H, W)``; views are made on the device. Of several
+    processes each has its rows of them, and after each step all are alike again: parameters and
+    buffers, and what is logged, which is of the global batch. So any of them can be saved.
 
     Args:
         method: the network and its objective.
@@ -44,6 +49,7 @@ class Learner(pl.LightningModule):
         steps_per_epoch: batches an epoch.
         seed: the run's seed.
         task: the number of the task, from 1.
+        parts: in which a step's batch comes, one after another; gradients are their mean.
     """
 
     def __init__(
@@ -55,6 +61,7 @@ class Learner(pl.LightningModule):
         steps_per_epoch: int,
         seed: int,
         task: int,
+        parts: int = 1,
     ) -> None:
         super().__init__()
         self.method = method
@@ -64,6 +71,7 @@ class Learner(pl.LightningModule):
         self.steps_per_epoch = steps_per_epoch
         self.total_steps = steps_per_epoch * optimisation.epochs
         self.task = task
+        self.parts = parts
         self.augment_generator = generator(seed, "augment", task)
         self.epoch_rows: list[dict[str, float]] = []
         self._steps_before = 0
@@ -75,18 +83,25 @@ class Learner(pl.LightningModule):
         self._images_passed = 0
 
     def training_step(self, images: Tensor, index: int) -> Tensor:
-        """Return L_SSL plus the strategy's terms for a batch."""
-        at = self.position
+        """Return L_SSL plus the strategy's terms for a batch, or a part of one."""
+        at = replace(self.position, part=index % self.parts, parts=self.parts)
         views = self.strategy.mix(self.augment(images, self.augment_generator), at)
         views = tuple(view.contiguous(memory_format=torch.channels_last) for view in views)
         encoded = self.method.encode(views)
         self._step = Step(self.method, views, encoded, at)
         terms = {"ssl": self.method.loss(views, encoded), **self.strategy.terms(self._step)}
         loss = torch.stack(list(terms.values())).sum()
-        for name, value in {"loss": loss, **terms}.items():
+        self._note({"loss": loss, **terms})
+        return loss
+
+    def _note(self, terms: dict[str, Tensor]) -> None:
+        """Add loss terms to the epoch's sums; of several processes their mean."""
+        values = list(terms.values())
+        if processes() > 1:
+            values = list(mean_over_processes(torch.stack(values)))
+        for name, value in zip(terms, values, strict=True):
             self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value.detach()
         self._summed += 1
-        return loss
 
     def on_fit_start(self) -> None:
         """Count the images that pass through a backbone, whichever and why ever."""
@@ -101,7 +116,7 @@ class Learner(pl.LightningModule):
     def forward_passes(self, batch_size: int) -> float:
         """Return the passes through a backbone for each view of each image of a batch."""
         views = self.total_steps * batch_size * len(self.augment.recipes)
-        return self._images_passed / views
+        return self._images_passed * processes() / views
 
     @property
     def position(self) -> Position:
@@ -116,17 +131,23 @@ class Learner(pl.LightningModule):
     def on_train_batch_end(self, outputs: object, batch: Tensor, batch_idx: int) -> None:
         """Let the method update what no gradient trains; end the epoch after its last step.
 
+        Nothing is done before the step's last part.
+
         Raises:
             RunError: the epoch had a loss term, or its last projections, that are not finite.
         """
         assert self._step is not None, "a batch ended that never began"
-        at = self.position
-        self.method.after_step(at)
         projections = torch.cat(self._step.encoded.projections).detach()
         self._step = None
+        if (batch_idx + 1) % self.parts:
+            return
+        at = self.position
+        self.method.after_step(at)
+        if processes() > 1:
+            average_statistics(self)
         # Lightning knows of one epoch alone, the whole task: see pipeline.fit.
         if at.step % self.steps_per_epoch == 0:
-            self._end_epoch(projections)
+            self._end_epoch(gather(projections))
 
     def _end_epoch(self, projections: Tensor) -> None:
         """Note the epoch's mean of each loss term, the signs of collapse and the rate."""
@@ -172,14 +193,17 @@ class Learner(pl.LightningModule):
 
     def _not_finite(self, what: str) -> RunError:
         epoch = (self.position.step - 1) // self.steps_per_epoch + 1
-        return RunError(
+        error = RunError(
             f"task {self.task}, epoch {epoch}: {what}; {REMEDIES}. States of earlier tasks and the "
             "last checkpoint of this one are untouched"
         )
+        # What is logged and trained is the same in all processes, so all of them notice.
+        error.said_elsewhere = self.global_rank > 0
+        return error
 
     def _warn_of_collapse(self, signs: dict[str, float]) -> None:
         """Say once a task that the projections say the same of all images."""
-        if not self._warned:
+        if not self._warned and self.global_rank == 0:
             logger.warning(
                 "task %d, epoch %d: the projections have collapsed (spread %.3f of 1, effective "
                 "rank %.1f); lower train.learning_rate or change the options of the method",

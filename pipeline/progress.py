@@ -57,6 +57,8 @@ class TaskProgress(pl.Callback):
     ) -> None:
         """Move the bar on; read the losses at most twice a second, for reading waits."""
         assert isinstance(pl_module, Learner)
+        if (batch_idx + 1) % pl_module.parts:
+            return
         if self.bar is None:
             self._print(pl_module)
         elif time.monotonic() - self.refreshed >= REFRESH_SECONDS:

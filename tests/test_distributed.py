@@ -9,6 +9,7 @@ from torch import Tensor, distributed, multiprocessing, nn
 
 from pipeline.methods.base import Position
 from pipeline.methods.distributed import gather
+from pipeline.models.sync_batchnorm import synchronise_batchnorm
 from pipeline.registry import METHODS
 from pipeline.strategies.base import Step
 from tests.tiny import tiny_cassle, tiny_method, tiny_views
@@ -16,17 +17,31 @@ from tests.tiny import tiny_cassle, tiny_method, tiny_views
 PROCESSES = 2
 BATCH = 8
 STEPS = 4
+BATCH_NORMS = ("stored", "batch")
 
 
-def train(name: str, rank: int, processes: int) -> dict[str, Tensor]:
+def train(name: str, rank: int, processes: int, batch_norm: str) -> dict[str, Tensor]:
     """Train on this process's part of each batch, with gradients averaged over processes.
 
-    Returns the last step's gradients and all that the method holds after it. BatchNorm
-    layers use their stored statistics: they see one process alone unless they are
-    synchronised, which is not the losses' affair.
+    Returns the last step's gradients and all that the method holds after it.
+
+    Args:
+        name: of the method.
+        rank: of this process.
+        processes: how many there are.
+        batch_norm: ``stored`` statistics, or those of the ``batch``, synchronised, of the
+            frozen network too.
     """
-    method = tiny_method(name).double().eval()
-    strategy = tiny_cassle(method).double().eval()
+    method = tiny_method(name).double()
+    if batch_norm == "batch" and processes > 1:
+        synchronise_batchnorm(method)
+    kind = "running" if batch_norm == "stored" else "batch"
+    strategy = tiny_cassle(method, teacher_batchnorm=kind).double()
+    if batch_norm == "stored":
+        method.eval()
+        strategy.eval()
+    elif processes > 1:
+        synchronise_batchnorm(strategy)
     modules = nn.ModuleDict({"method": method, "strategy": strategy})
     trained = {n: p for n, p in modules.named_parameters() if p.requires_grad}
     with torch.no_grad():
@@ -63,8 +78,9 @@ def work(rank: int, folder: str) -> None:
     )
     torch.set_num_threads(1)
     for name in METHODS:
-        result = train(name, rank, PROCESSES)
-        save_file(result, f"{folder}/{name}_{rank}.safetensors")
+        for batch_norm in BATCH_NORMS:
+            result = train(name, rank, PROCESSES, batch_norm)
+            save_file(result, f"{folder}/{name}_{batch_norm}_{rank}.safetensors")
     local = torch.arange(6.0).reshape(2, 3) + 10 * rank
     local.requires_grad_()
     everything = gather(local)
@@ -86,15 +102,16 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("batch_norm", BATCH_NORMS)
 @pytest.mark.parametrize("name", METHODS)
 def test_two_processes_with_half_the_batch_are_one_with_all_of_it(
-    name: str, together: Path
+    name: str, batch_norm: str, together: Path
 ) -> None:
-    alone = train(name, 0, 1)
+    alone = train(name, 0, 1, batch_norm)
     assert any(n.startswith("gradient method.backbone") for n in alone)
     assert any(n.startswith("gradient strategy.distiller") for n in alone)
     for rank in range(PROCESSES):
-        shared = load_file(together / f"{name}_{rank}.safetensors")
+        shared = load_file(together / f"{name}_{batch_norm}_{rank}.safetensors")
         assert shared.keys() == alone.keys()
         for key, expected in alone.items():
             torch.testing.assert_close(shared[key], expected, rtol=1e-8, atol=1e-10, msg=key)

@@ -106,14 +106,14 @@ def test_reports_are_made_without_torch() -> None:
 
 def test_only_stages_and_the_command_line_import_stages() -> None:
     users = {path.relative_to(PACKAGE).parts[0] for path in FILES if "stages" in rooms(path)}
-    assert users <= {"stages", "cli.py"}
+    assert users <= {"stages", "cli.py", "benchmarking"}
 
 
 def test_only_the_config_reads_yaml_and_only_plan_and_command_line_read_the_config() -> None:
     readers = {path.name for path in FILES if any("yaml" in name for name in imports(path))}
     assert readers == {"config.py", "presets.py", "yaml_text.py"}
     users = {path.name for path in FILES if "config" in rooms(path)}
-    assert users <= {"plan.py", "check.py", "cli.py", "presets.py"}
+    assert users <= {"plan.py", "check.py", "bench.py", "cli.py", "presets.py"}
 
 
 def test_only_files_that_stages_need_name_one_method_or_strategy() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,8 @@ def test_a_recipe_trains_two_steps(name: str, params_text: str) -> None:
     augment = Augment(recipes, size, [0.5] * 3, [0.25] * 3)
     given = params.train.model_dump()
     lars = LarsOptions(**given["lars"]) if given["optimizer"] == "lars" else None
-    del given["lars"], given["batch_size"], given["precision"]
+    rates = {field.name for field in fields(Optimisation)} - {"lars"}
+    given = {name: value for name, value in given.items() if name in rates}
     optimizer = build_optimizer([method, strategy], Optimisation(**given, lars=lars))
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (4, 3, size, size), dtype=torch.uint8, generator=generator)

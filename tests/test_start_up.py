@@ -19,6 +19,8 @@ from pipeline.lean_imports import Deferred, defer
 defer()
 import pytorch_lightning, torch
 import pipeline.stages.train, pipeline.stages.evaluate
+torch.use_deterministic_algorithms(True)
+pytorch_lightning.Trainer(logger=False, enable_checkpointing=False, deterministic=True)
 weight = torch.nn.Parameter(torch.ones(2))
 for kind in (torch.optim.AdamW, torch.optim.SGD, torch.optim.LBFGS):
     optimizer = kind([weight], lr=0.1)
@@ -47,6 +49,30 @@ def test_training_and_evaluation_leave_out_what_they_do_not_use_until_it_is_aske
     assert (real, still) == ("torch._dynamo.config", False)
     assert "self.log needs torchmetrics" in said
     assert compiled == 1
+
+
+SUBMODULES = """
+import sys
+from pipeline.lean_imports import defer
+defer()
+import torch
+torch.use_deterministic_algorithms(True)
+import torch._dynamo.utils as utils
+from torch._inductor import config
+import torchvision
+assert sys.modules["torch._dynamo.utils"] is utils is torch._dynamo.utils, utils
+assert utils.__spec__.origin.endswith("utils.py"), utils.__spec__
+assert hasattr(config, "fallback_random")
+import torchmetrics.functional
+print(torchmetrics.functional.__name__, torch.compile(lambda x: x + 1, backend="eager")(1))
+"""
+
+
+def test_submodules_of_what_is_left_out_are_those_of_the_real_packages() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SUBMODULES], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["torchmetrics.functional", "2"], done.stderr
 
 
 def test_what_is_imported_already_stays() -> None:

@@ -15,10 +15,10 @@ IMPORTS = {
     "all three libraries": "import torch, torchvision, pytorch_lightning",
     "plan": f"{_BEFORE}, pipeline.config, pipeline.stages.plan",
     "prepare": f"{_BEFORE}, pipeline.stages.prepare",
-    "init": f"{_BEFORE}; {_TORCH}; import pipeline.stages.init",
+    "init": f"{_BEFORE}, pipeline.stages.init",
     "train": f"{_BEFORE}; {_TORCH}; import pipeline.stages.train",
     "evaluate": f"{_BEFORE}; {_TORCH}; import pipeline.stages.evaluate",
-    "views": f"{_BEFORE}; {_TORCH}; import pipeline.stages.views",
+    "views": f"{_BEFORE}, pipeline.stages.views",
     "report": f"{_BEFORE}, pipeline.stages.report",
 }
 WHOLE = {"--help": ["--help"], "list": ["list", "methods"], "check": ["check"]}

@@ -32,7 +32,9 @@ from pipeline.checkpoint import hold
 from pipeline.data.batches import Images, TaskOrder, training_batches
 from pipeline.device import Device, choose_device, choose_precision
 from pipeline.fit import fit, make_deterministic
+from pipeline.group import Group
 from pipeline.learner import Learner
+from pipeline.processes import Processes
 
 
 class Interleave(pl.Callback):
@@ -109,8 +111,9 @@ def train(load: Workload, interleave: Interleave, epochs: int, steps: int) -> li
     make_deterministic(device)
     precision = choose_precision("auto", device)
     batches = training_batches(held, order)
+    alone = Group(Processes(), device)
     with hold(0, f"benchmark-{os.getpid()}", "benchmark") as checkpoint:
-        fit(learner, batches, device, precision, checkpoint, 0.0, [interleave])
+        fit(learner, batches, device, precision, checkpoint, 0.0, alone, 1, [interleave])
         checkpoint.remove()
     return interleave.full[: epochs * steps]
 

@@ -36,12 +36,10 @@ def measure(revision: str, efficiency_first: float, efficiency: float) -> Figure
         root = Path(folder) / "clone"
         seconds_of(["git", "clone", "--quiet", "--no-local", ".", str(root)])
         seconds_of(["git", "checkout", "--quiet", revision], root)
-        log = root.parent / "log"
-        with log.open("w", encoding="utf-8") as file:
-            began = time.perf_counter()
-            done = subprocess.run(["dvc", "repro"], cwd=root, stdout=file, stderr=file)
-            total = time.perf_counter() - began
-        text = log.read_text(encoding="utf-8")
+        began = time.perf_counter()
+        done = subprocess.run(["dvc", "repro"], cwd=root, capture_output=True, text=True)
+        total = time.perf_counter() - began
+        text = done.stdout + done.stderr
         if done.returncode:
             raise RunError(f"dvc repro failed:\n{text[-2000:]}")
         again = seconds_of(["dvc", "repro"], root)

@@ -13,6 +13,7 @@ from pipeline.registry import DATASETS, METHODS, STRATEGIES, Component
 
 # What compare sets side by side, and where the images are (their digest says which they are).
 NOT_SETTINGS = frozenset({"method", "strategy", "seed", "data.root", "data.store", "data.workers"})
+NOT_SETTINGS |= {"train.devices", "train.num_nodes"}
 # What only a data set of image files has.
 OF_FILES = frozenset(
     {"image_size", "resize", "on_bad_image", "holdout", "class_list", "labelled_root"}

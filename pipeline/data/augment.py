@@ -16,6 +16,9 @@ ASPECT_RATIOS = (3 / 4, 4 / 3)  # torchvision's
 BLUR_SIGMA = (0.1, 2.0)  # SimCLR's, in pixels
 SOLARIZE_THRESHOLD = 0.5
 
+# Takes images and their places in the batch.
+Change = Callable[[Tensor, Tensor], Tensor]
+
 
 @dataclass(frozen=True)
 class ViewAugment:
@@ -93,6 +96,8 @@ class Augment:
         size: height and width of the views in pixels.
         mean: mean of each channel in [0, 1], subtracted from the views.
         std: standard deviation of each channel, by which they are divided.
+        rank: which rows of a global batch are given, where several processes share it.
+        processes: how many share it. Each draws for all of it, so they see what one would.
     """
 
     def __init__(
@@ -101,11 +106,15 @@ class Augment:
         size: int,
         mean: Sequence[float],
         std: Sequence[float],
+        rank: int = 0,
+        processes: int = 1,
     ) -> None:
         self.recipes = tuple(recipes)
         self.size = size
         self.mean = torch.tensor(mean)[:, None, None]
         self.std = torch.tensor(std)[:, None, None]
+        self.rank = rank
+        self.processes = processes
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Return the views, each float ``(N, C, size, size)``, of uint8 ``(N, C, H, W)``."""
@@ -126,14 +135,14 @@ class Augment:
         return (images - self.mean.to(images.device)).div_(self.std.to(images.device))
 
     def _view(self, images: Tensor, recipe: ViewAugment, generator: torch.Generator) -> Tensor:
-        count, _, height, width = images.shape
+        count, (height, width) = self._all(images), images.shape[-2:]
         crops = sample_crops(count, height, width, recipe.crop_scale, generator)
-        on_device = [value.to(images.device) for value in crops]
+        on_device = [self._own(value).to(images.device) for value in crops]
         top, left, crop_height, crop_width = on_device
         view = image_ops.resized_crop(images, top, left, crop_height, crop_width, self.size)
         self._jitter(view, recipe, generator)
         if recipe.grey > 0 and view.shape[1] == 3:
-            _sometimes(
+            self._sometimes(
                 view,
                 recipe.grey,
                 lambda some, at: image_ops.rgb_to_grayscale(some).expand_as(some),
@@ -141,22 +150,22 @@ class Augment:
             )
         if recipe.blur > 0:
             kernel_size = max(3, self.size // 10 | 1)
-            sigma = _uniform((count,), BLUR_SIGMA, generator).to(view.device)
-            _sometimes(
+            sigma = self._own(_uniform((count,), BLUR_SIGMA, generator)).to(view.device)
+            self._sometimes(
                 view,
                 recipe.blur,
                 lambda some, at: image_ops.gaussian_blur(some, kernel_size, sigma[at]),
                 generator,
             )
         if recipe.solarize > 0:
-            _sometimes(
+            self._sometimes(
                 view,
                 recipe.solarize,
                 lambda some, at: image_ops.solarize(some, SOLARIZE_THRESHOLD),
                 generator,
             )
         if recipe.flip > 0:
-            _sometimes(view, recipe.flip, lambda some, at: image_ops.hflip(some), generator)
+            self._sometimes(view, recipe.flip, lambda some, at: image_ops.hflip(some), generator)
         return self._normalised(view)
 
     def _jitter(self, view: Tensor, recipe: ViewAugment, generator: torch.Generator) -> None:
@@ -164,7 +173,7 @@ class Augment:
 
         Differs from the reference: the order is drawn once a batch, not once an image.
         """
-        count = len(view)
+        count = self._all(view)
         strengths = (recipe.brightness, recipe.contrast, recipe.saturation, recipe.hue)
         operations: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
             image_ops.adjust_brightness,
@@ -178,7 +187,7 @@ class Augment:
             strength = strengths[index]
             is_hue = index == 3
             bounds = (-strength, strength) if is_hue else (max(0.0, 1 - strength), 1 + strength)
-            factor = _uniform((count,), bounds, generator)
+            factor = self._own(_uniform((count,), bounds, generator))
             if strength > 0:
                 steps.append((operations[index], factor.to(view.device)))
 
@@ -187,17 +196,22 @@ class Augment:
                 some = operation(some, factor[at])
             return some
 
-        _change(view, chosen, jitter)
+        _change(view, self._own(chosen), jitter)
 
+    def _sometimes(
+        self, images: Tensor, probability: float, change: Change, generator: torch.Generator
+    ) -> None:
+        """Change each image with some probability."""
+        chosen = torch.rand(self._all(images), generator=generator) < probability
+        _change(images, self._own(chosen), change)
 
-Change = Callable[[Tensor, Tensor], Tensor]
+    def _all(self, images: Tensor) -> int:
+        """Return how many images the processes have together."""
+        return len(images) * self.processes
 
-
-def _sometimes(
-    images: Tensor, probability: float, change: Change, generator: torch.Generator
-) -> None:
-    """Change each image with some probability."""
-    _change(images, torch.rand(len(images), generator=generator) < probability, change)
+    def _own(self, drawn: Tensor) -> Tensor:
+        """Return this process's rows of what was drawn for all."""
+        return drawn if self.processes == 1 else drawn.chunk(self.processes)[self.rank]
 
 
 def _change(images: Tensor, chosen: Tensor, change: Change) -> None:

@@ -47,6 +47,9 @@ class Images(Dataset[Tensor]):
 class TaskOrder(Sampler[list[int]]):
     """The batches of a whole task, epoch after epoch, from any step on.
 
+    A step's batch comes in ``parts`` one after another, and of each part a process gets its
+    rows, the processes in the order of their ranks.
+
     The order of an epoch comes from the seed, the task and the epoch alone, so a step's batch
     does not depend on where training began. The images left over at the end of an epoch wait
     for another epoch's order.
@@ -57,22 +60,38 @@ class TaskOrder(Sampler[list[int]]):
         epochs: how often the images are gone through.
         seed: the run's seed.
         task: the number of the task, from 1.
+        parts: in which a step's batch comes.
+        rank: of this process.
+        processes: that share each part.
 
     Attributes:
         start: the steps that are done already.
     """
 
-    def __init__(self, count: int, batch_size: int, epochs: int, seed: int, task: int) -> None:
+    def __init__(
+        self,
+        count: int,
+        batch_size: int,
+        epochs: int,
+        seed: int,
+        task: int,
+        parts: int = 1,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
         self.count = count
         self.batch_size = batch_size
         self.steps_per_epoch = count // batch_size
         self.total_steps = self.steps_per_epoch * epochs
         self.seed = seed
         self.task = task
+        self.parts = parts
+        self.rank = rank
+        self.processes = processes
         self.start = 0
 
     def __len__(self) -> int:
-        return self.total_steps - self.start
+        return (self.total_steps - self.start) * self.parts
 
     def __iter__(self) -> Iterator[list[int]]:
         order: list[int] = []
@@ -81,7 +100,10 @@ class TaskOrder(Sampler[list[int]]):
             if not order or place == 0:
                 stream = generator(self.seed, "order", self.task, epoch)
                 order = torch.randperm(self.count, generator=stream).tolist()
-            yield order[place * self.batch_size : (place + 1) * self.batch_size]
+            share = self.batch_size // (self.parts * self.processes)
+            for part in range(self.parts):
+                first = place * self.batch_size + (part * self.processes + self.rank) * share
+                yield order[first : first + share]
 
 
 def _as_it_is(batch: Any) -> Any:
@@ -89,7 +111,7 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def training_batches(images: Images, order: TaskOrder) -> DataLoader[Tensor]:
-    """Return full batches of uint8 images ``(batch_size, C, H, W)``, of all epochs in turn."""
+    """Return batches of uint8 images ``(N, C, H, W)``, those of all epochs in turn."""
     return _loader(images, order)
 
 

@@ -34,11 +34,20 @@ class Position:
         step: steps of the task that are done.
         steps_per_epoch: steps of an epoch.
         total_steps: steps of the task.
+        part: which part of the step's batch this is, from 0.
+        parts: in how many parts, one after another, the step's batch passes.
     """
 
     step: int
     steps_per_epoch: int
     total_steps: int
+    part: int = 0
+    parts: int = 1
+
+    @property
+    def stream(self) -> tuple[int, ...]:
+        """What numbers the random stream of this part of this step."""
+        return (self.step,) if self.parts == 1 else (self.step, self.part)
 
     @property
     def progress(self) -> float:
@@ -126,6 +135,8 @@ class Method(nn.Module, ABC):
 
     def after_step(self, at: Position) -> None:
         """Update what is not trained by gradient (momentum networks, queues).
+
+        Called once a step; ``loss`` was called for each part of its batch.
 
         Args:
             at: where training is; this step is counted.

@@ -1,4 +1,7 @@
-"""Losses over the batches of all processes, with gradients through the gather."""
+"""Losses over the batches of all processes, with gradients through the gather.
+
+A process holds its rows of each global batch: as many as the others, in the order of the ranks.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +43,30 @@ def gather(local: Tensor) -> Tensor:
     Returns:
         ``(processes · N, ...)``; ``local`` itself where there is one process.
     """
-    if not distributed.is_available() or not distributed.is_initialized():
-        return local
-    if distributed.get_world_size() == 1:
+    if processes() == 1:
         return local
     gathered: Tensor = _Gather.apply(local.contiguous())
     return gathered
+
+
+def processes() -> int:
+    """Return how many processes train together."""
+    if not distributed.is_available() or not distributed.is_initialized():
+        return 1
+    return distributed.get_world_size()
+
+
+def own_rows(whole: Tensor) -> Tensor:
+    """Return this process's rows of what all processes hold alike, ``(processes · N, ...)``."""
+    count = processes()
+    return whole if count == 1 else whole.chunk(count)[distributed.get_rank()]
+
+
+@torch.no_grad()
+def mean_over_processes(local: Tensor) -> Tensor:
+    """Return the mean of the processes' tensors, without gradient; ``local`` where one is alone."""
+    if processes() == 1:
+        return local
+    total = local.detach().clone()
+    distributed.all_reduce(total)
+    return total / processes()

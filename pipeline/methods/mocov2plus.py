@@ -82,7 +82,7 @@ class MoCoV2Plus(ContrastiveDistillation, MomentumMethod):
         noise = torch.randn(2, queue_size, projector[-1])
         self.register_buffer("queue", functional.normalize(noise, dim=2))
         self.register_buffer("queue_pointer", torch.zeros((), dtype=torch.long))
-        self._keys: Tensor | None = None
+        self._keys: list[Tensor] = []
 
     def encode(self, views: Views) -> Encoded:
         """Encode all views; projections are unit vectors, also for the distillation."""
@@ -93,7 +93,7 @@ class MoCoV2Plus(ContrastiveDistillation, MomentumMethod):
         """InfoNCE of each view's queries against the other view's keys."""
         q1, q2 = encoded.projections
         k1, k2 = map(unit_vectors, self.momentum_projections(views))
-        self._keys = torch.stack([gather(k1), gather(k2)])
+        self._keys.append(torch.stack([gather(k1), gather(k2)]))
         queue1, queue2 = self.queue
         first = info_nce_with_queue(q1, k2, queue2, self.temperature)
         second = info_nce_with_queue(q2, k1, queue1, self.temperature)
@@ -102,6 +102,6 @@ class MoCoV2Plus(ContrastiveDistillation, MomentumMethod):
     def after_step(self, at: Position) -> None:
         """Let the momentum network follow; put this step's keys into the queue."""
         super().after_step(at)
-        if self._keys is not None:
-            self.queue_pointer.fill_(enqueue(self.queue, int(self.queue_pointer), self._keys))
-            self._keys = None
+        for keys in self._keys:
+            self.queue_pointer.fill_(enqueue(self.queue, int(self.queue_pointer), keys))
+        self._keys = []

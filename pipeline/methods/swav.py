@@ -135,12 +135,12 @@ class SwAV(Method):
         self.register_buffer("queue", torch.zeros(2, queue_size, projector[-1]), persistent=False)
         self.queued: Tensor
         self.register_buffer("queued", torch.zeros((), dtype=torch.long), persistent=False)
-        self._latest: Tensor | None = None
+        self._latest: list[Tensor] = []
 
     def loss(self, views: Views, encoded: Encoded) -> Tensor:
         """Swapped prediction over the global batch; the mean of both directions."""
         z = torch.stack([gather(projections) for projections in encoded.projections])
-        self._latest = z.detach()
+        self._latest.append(z.detach())
         scores1, scores2 = self.prototypes(z[0]), self.prototypes(z[1])
         code1, code2 = self._codes(scores1, 0), self._codes(scores2, 1)
         first = soft_cross_entropy(scores1, code2, self.temperature)
@@ -181,11 +181,10 @@ class SwAV(Method):
 
     def after_step(self, at: Position) -> None:
         """Put this step's projections into the queue."""
-        if self._latest is None:
-            return
         size = self.queue.shape[1]
         epoch = (at.step - 1) // at.steps_per_epoch  # of the step just done
         if size > 0 and epoch >= self.queue_start_epoch:
-            enqueue(self.queue, int(self.queued) % size, self._latest)
-            self.queued += self._latest.shape[1]
-        self._latest = None
+            for latest in self._latest:
+                enqueue(self.queue, int(self.queued) % size, latest)
+                self.queued += latest.shape[1]
+        self._latest = []

@@ -10,11 +10,17 @@ from pipeline.files import Json
 from pipeline.stages.slots import normalisation
 
 
-def build_augment(slot: Json) -> Augment:
-    """Return what makes the views of a slot's images; see ``ViewAugment``."""
+def build_augment(slot: Json, rank: int = 0, processes: int = 1) -> Augment:
+    """Return what makes the views of a slot's images; see ``ViewAugment``.
+
+    Args:
+        slot: of the plan.
+        rank: of this process.
+        processes: that share each batch.
+    """
     recipes = []
     for view in cast(list[Json], slot["views"]):
         values = {field.name: view[field.name] for field in fields(ViewAugment)}
         values["crop_scale"] = tuple(cast(list[float], view["crop_scale"]))
         recipes.append(ViewAugment(**values))  # type: ignore[arg-type]
-    return Augment(recipes, *normalisation(slot))
+    return Augment(recipes, *normalisation(slot), rank, processes)

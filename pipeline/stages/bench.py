@@ -19,7 +19,7 @@ from pipeline.benchmarking.processes import Figures, medians, run_module
 from pipeline.benchmarking.table import Results, markdown
 from pipeline.device import Device
 from pipeline.errors import RunError, closest
-from pipeline.files import dump_json, write_json, write_text
+from pipeline.files import Json, write_json, write_text
 from pipeline.registry import STRATEGIES
 from pipeline.stages.plan import resolve
 
@@ -49,7 +49,7 @@ class Bench:
         """Write the slots of a setting, and return their file."""
         slots = {"own": _slot(setting, strategy), "finetune": _slot(setting, "finetune")}
         path = self.folder / f"{setting}_{strategy}.json"
-        path.write_text(dump_json(cast(dict, slots)), encoding="utf-8")  # type: ignore[type-arg]
+        write_json(path, slots)
         return path
 
     def step(self, setting: str, strategy: str) -> Figures:
@@ -59,7 +59,7 @@ class Bench:
         return run_module(STEPS, self.slots(setting, strategy), *sizes, "--device", self.device)
 
 
-def _slot(setting: str, strategy: str) -> dict[str, object]:
+def _slot(setting: str, strategy: str) -> Json:
     """Return task 2 of a setting, and beside it the slot of the images that are at hand."""
     text, preset = layout.PARAMS.read_text(encoding="utf-8"), PRESETS[setting]
     here = resolve(config.parse(text, str(layout.PARAMS)))["prepare"]
@@ -177,7 +177,7 @@ def run(parts: Sequence[str], device: Device) -> None:
         for name in wanted:
             logger.info("measuring %s", name)
             results[name] = PARTS[name](bench)
-            write_json(JSON, {"machine": _machine(device), "parts": cast(dict, results)})  # type: ignore[type-arg]
+            write_json(JSON, {"machine": _machine(device), "parts": cast(Json, results)})
             write_text(TABLE, markdown(results, _machine(device)))
     print(markdown(results, _machine(device)))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.config import Params
 from pipeline.data.scenarios import divide
 from pipeline.data.source import PARTS
-from pipeline.device import Device, choose_device
+from pipeline.device import Device, choose_device, require_devices
 from pipeline.errors import ParamsError, RunError
 from pipeline.files import Json
 from pipeline.stages.plan import cutting, labelled, reading
@@ -23,10 +23,21 @@ def run(params: Params, device: Device) -> None:
     """
     print(f"params: {params.method} with {params.strategy}, {params.num_tasks} tasks")
     _check_data(params)
-    if device is not Device.auto:
-        print(f"device: {choose_device(device)}")
+    _check_machine(params, device)
     require_repository(Path.cwd())
     print("repository: git and DVC")
+
+
+def _check_machine(params: Params, device: Device) -> None:
+    """Check the device that was asked for, and say how a batch is divided."""
+    train = params.train
+    if device is not Device.auto:
+        require_devices(choose_device(device), train.devices)
+        print(f"device: {device}")
+    count = train.devices * train.num_nodes
+    if count * train.accumulate_grad_batches > 1:
+        share = train.batch_size // (count * train.accumulate_grad_batches)
+        print(f"batch: {train.batch_size} images, {share} at a time on each of {count} devices")
 
 
 def _check_data(params: Params) -> None:

@@ -38,6 +38,9 @@ from pipeline.registry import (
 
 TEMPLATES = ROOT / "pipeline" / "page" / "templates"
 FILE_OPTIONS = ("on_bad_image", "holdout", "class_list", "domains")
+MACHINE_PARAMS = {"devices", "num_nodes", "sync_batchnorm", "scale_learning_rate"}
+RATES = ("learning_rate", "warmup_start", "final_learning_rate")
+RATES_ARE_FOR = 256  # images a step, as the field's recipes give them
 VIEW_PARAMS = ("flip", "jitter", "grey", "blur", "solarize")
 
 
@@ -54,6 +57,7 @@ def resolve(params: Params) -> dict[str, Json | None]:
         within = task <= last
         made_by = slots["init" if task == 0 else f"train_{task}"]
         slots[f"evaluate_{task}"] = _evaluate(params, task, digest(made_by)) if within else None
+    slots["machine"] = {"devices": params.train.devices, "num_nodes": params.train.num_nodes}
     slots["reading"] = reading(params)
     slots["views"] = _sample_views(params)
     evaluations = [slots[f"evaluate_{task}"] for task in range(last + 1)]
@@ -263,9 +267,18 @@ def _at_once(params: Params) -> bool:
 
 
 def _training(params: Params) -> Json:
-    """Return the section train; options of an optimiser that is not chosen do not count."""
-    given = _json(params.train.model_dump())
-    if params.train.optimizer != "lars":
+    """Return the section train as far as it shapes a result beyond rounding.
+
+    Options of an optimiser that is not chosen do not count. How many processes share a batch
+    counts where each has a BatchNorm of its own: else they give what one gives, as threads do.
+    """
+    train = params.train
+    given = _json(train.model_dump(exclude=MACHINE_PARAMS))
+    given["batchnorm_groups"] = 1 if train.sync_batchnorm else train.devices * train.num_nodes
+    if train.scale_learning_rate == "linear":
+        for name in RATES:
+            given[name] = getattr(train, name) * (train.batch_size / RATES_ARE_FOR)
+    if train.optimizer != "lars":
         del given["lars"]
     return given
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
-from typing import cast
+from pathlib import Path
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -23,17 +25,19 @@ from pipeline.data.split_checks import require_images
 from pipeline.device import (
     Device,
     Precision,
-    choose_device,
     choose_precision,
     explain_out_of_memory,
     rounding,
 )
-from pipeline.errors import DataError, StateError
+from pipeline.errors import DataError, RunError, StateError
 from pipeline.files import Json, digest, file_digest, write_csv, write_sealed
 from pipeline.fit import fit, make_deterministic
+from pipeline.group import Group, joined
 from pipeline.learner import Learner
 from pipeline.methods.base import Method
+from pipeline.models.sync_batchnorm import synchronise_batchnorm
 from pipeline.optim import LarsOptions, Optimisation
+from pipeline.processes import Processes
 from pipeline.seeding import generator, initialisation
 from pipeline.stages.augmentation import build_augment
 from pipeline.stages.slots import (
@@ -50,10 +54,16 @@ from pipeline.state import State, load_module, load_state, save_state
 from pipeline.strategies.base import Strategy, TaskStart
 
 
-def run(task: int, device: Device) -> None:
+def run(task: int, device: Device, processes: Processes) -> None:
     """Train a task and write its state, its log and its timing.
 
-    Goes on where a process that was stopped or killed left the same training.
+    Goes on where a process that was stopped or killed left the same training. Of several
+    processes the first one writes.
+
+    Args:
+        task: the number of the task, from 1.
+        device: where to train.
+        processes: which of those that train it together this is.
 
     Raises:
         InterruptedRunError: Ctrl-C or SIGTERM; training is saved.
@@ -61,38 +71,54 @@ def run(task: int, device: Device) -> None:
             or not the plan's; a loss is not finite; or there is too little memory.
     """
     slot = require_slot(f"train_{task}")
+    machine = require_slot("machine")
     batch_size = cast(int, part(slot, "train")["batch_size"])
-    with explain_out_of_memory(
-        f"task {task}",
-        f"try train.batch_size: {max(1, batch_size // 2)} (now {batch_size}), with "
-        "train.learning_rate in proportion",
+    with (
+        explain_out_of_memory(
+            f"task {task}",
+            f"try train.batch_size: {max(1, batch_size // 2)} (now {batch_size}), with "
+            "train.learning_rate in proportion, or more train.devices",
+        ),
+        joined(processes, device, cast(int, machine["devices"])) as group,
     ):
-        _run(slot, task, device)
+        _run(slot, task, group, cast(int, machine["num_nodes"]))
 
 
-def _run(slot: Json, task: int, device: Device) -> None:
-    where = choose_device(device)
-    precision = choose_precision(cast(str, part(slot, "train")["precision"]), where)
-    previous = _previous_state(slot, task)
-    batch_size = cast(int, part(slot, "train")["batch_size"])
-    source = open_source(slot)
-    parts = [_places(source, number, batch_size) for number in _tasks(slot, task)]
-    images = _images(source, np.concatenate(parts))
-    looks_back = "strategies" in slot and task > 1
-    past_images = _images(source, _places(source, task - 1)) if looks_back else None
-    method = _method(slot, task, previous)
-    augment = build_augment(slot)
+def _run(slot: Json, task: int, group: Group, num_nodes: int) -> None:
+    where, processes = group.device, group.processes
+    training = part(slot, "train")
+    precision = choose_precision(cast(str, training["precision"]), where)
+    batch_size = cast(int, training["batch_size"])
+    # The first alone fetches or decodes what is not there yet.
+    for turn in (True, False):
+        with group.all_or_none():
+            if processes.first is turn:
+                read = _read(slot, task, batch_size)
+    previous, method, counts, images, past_images = read
+    synchronised = processes.count > 1 and training["batchnorm_groups"] == 1
+    if synchronised:
+        synchronise_batchnorm(method)
+    augment = build_augment(slot, processes.rank, processes.count)
     make_deterministic(where)
     started = time.monotonic()
-    strategy = _strategy(slot, task, method, previous, past_images, augment, where)
+    try:
+        strategy = _strategy(slot, task, method, previous, past_images, augment, where)
+    except StateError as error:
+        raise group.once(error) from error
+    if synchronised:
+        synchronise_batchnorm(strategy)
     looked_back = time.monotonic() - started
     optimisation = _optimisation(slot)
-    counts = [len(places) for places in parts]
     epochs = strategy.epochs(counts, batch_size, optimisation.epochs)
     optimisation = replace(optimisation, epochs=epochs)
     seed = cast(int, slot["seed"])
-    order = TaskOrder(len(images), batch_size, epochs, seed, task)
-    learner = Learner(method, strategy, augment, optimisation, order.steps_per_epoch, seed, task)
+    parts = cast(int, training["accumulate_grad_batches"])
+    order = TaskOrder(
+        len(images), batch_size, epochs, seed, task, parts, processes.rank, processes.count
+    )
+    learner = Learner(
+        method, strategy, augment, optimisation, order.steps_per_epoch, seed, task, parts
+    )
     fingerprint = digest(
         {
             "plan": digest(slot),
@@ -101,28 +127,84 @@ def _run(slot: Json, task: int, device: Device) -> None:
             "device": str(where),
             "rounding": rounding(where),
             "precision": precision,
+            "processes": processes.count,
             "torch": torch.__version__,
         }
     )
-    with hold(task, fingerprint, digest(slot)) as checkpoint:
-        seconds = _resume(learner, checkpoint)
+    with _hold(group, task, fingerprint, digest(slot)) as checkpoint:
+        seconds = _resume(learner, checkpoint, group)
         order.start = learner.position.step
         loader = training_batches(images, order)
-        seconds = fit(learner, loader, where, precision, checkpoint, seconds)
-        _write(slot, task, learner, previous, seconds, looked_back, where, precision)
-        checkpoint.remove()
+        seconds = fit(learner, loader, where, precision, checkpoint, seconds, group, num_nodes)
+        if processes.first:
+            _write(slot, task, learner, previous, seconds, looked_back, group, precision)
+            checkpoint.remove()
 
 
-def _resume(learner: Learner, checkpoint: Checkpoint) -> float:
-    """Bring a learner to where the checkpoint is, if there is one; return the seconds so far."""
-    snapshot = checkpoint.load()
-    if snapshot is None:
-        return 0.0
-    learner.restore(snapshot)
+class Read(NamedTuple):
+    """What training reads.
+
+    Attributes:
+        previous: the state before.
+        method: the network as that has it.
+        counts: images of each task that is learnt now.
+        images: of those tasks.
+        past_images: of the task before, where the strategy looks back.
+    """
+
+    previous: State
+    method: Method
+    counts: list[int]
+    images: Images
+    past_images: Images | None
+
+
+def _read(slot: Json, task: int, batch_size: int) -> Read:
+    previous = _previous_state(slot, task)
+    source = open_source(slot)
+    places = [_places(source, number, batch_size) for number in _tasks(slot, task)]
+    images = _images(source, np.concatenate(places))
+    looks_back = "strategies" in slot and task > 1
+    past_images = _images(source, _places(source, task - 1)) if looks_back else None
+    method = _method(slot, task, previous)
+    return Read(previous, method, [len(held) for held in places], images, past_images)
+
+
+@contextmanager
+def _hold(group: Group, task: int, fingerprint: str, plan: str) -> Iterator[Checkpoint]:
+    """Let the first process hold a checkpoint, which all of them read."""
+    if group.processes.first:
+        with hold(task, fingerprint, plan) as checkpoint:
+            group.of_first(str(checkpoint.path.parent))
+            yield checkpoint
+    else:
+        yield Checkpoint(Path(group.of_first("")), task, fingerprint, plan)
+
+
+def _resume(learner: Learner, checkpoint: Checkpoint, group: Group) -> float:
+    """Bring a learner to where the checkpoint is, if there is one; return the seconds so far.
+
+    Raises:
+        RunError: the processes have not read the same.
+    """
+    seconds = 0.0
+    with group.all_or_none():
+        snapshot = checkpoint.load()
+        if snapshot is not None:
+            learner.restore(snapshot)
+            seconds = cast(float, snapshot.record["seconds"])
     at = learner.position
-    done = f"task {learner.task} goes on after step {at.step} of {at.total_steps}"
-    print(done, file=sys.stderr, flush=True)
-    return cast(float, snapshot.record["seconds"])
+    last, first = group.greatest(at.step, -at.step)
+    if last != -first:
+        error = RunError(
+            f"some processes go on after step {-first} and some after {last}; put "
+            f"{layout.CHECKPOINTS} where all machines see the same files"
+        )
+        raise group.once(error)
+    if snapshot is not None and group.processes.first:
+        done = f"task {learner.task} goes on after step {at.step} of {at.total_steps}"
+        print(done, file=sys.stderr, flush=True)
+    return seconds
 
 
 def _write(
@@ -132,7 +214,7 @@ def _write(
     previous: State,
     seconds: float,
     looked_back: float,
-    where: Device,
+    group: Group,
     precision: Precision,
 ) -> None:
     """Write the outputs, the state last."""
@@ -155,7 +237,8 @@ def _write(
         "seconds": round(seconds, 1),
         "look_back_seconds": round(looked_back, 1),
         "steps": learner.total_steps,
-        "device": str(where),
+        "device": str(group.device),
+        "processes": group.processes.count,
         "precision": precision,
         "forward_passes": round(learner.forward_passes(batch_size), 4),
         "strategy_bytes": _bytes(_tensors(strategy)),
@@ -254,6 +337,7 @@ def _strategy(
             strategy = cast(Strategy, load_class(cast(str, slot["compose"]))(parts))
         if past_images is None:
             return strategy
+        batch_size = cast(int, part(slot, "train")["batch_size"])
         start = TaskStart(
             task=task,
             method=method,
@@ -261,7 +345,7 @@ def _strategy(
             previous_images=past_images,
             augment=augment,
             normalise=augment.normalise,
-            batch_size=cast(int, part(slot, "train")["batch_size"]),
+            batch_size=batch_size // cast(int, part(slot, "train")["accumulate_grad_batches"]),
             device=str(device),
             generators=lambda *purpose: generator(seed, "strategy", task, *purpose),
         )

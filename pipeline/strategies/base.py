@@ -40,9 +40,10 @@ class TaskStart:
         carried: what the previous task's strategy carried; empty on task 2.
         previous_images: the previous task's training images, which need not be in memory:
             read what is needed.
-        augment: makes the views of a batch of uint8 images ``(N, C, H, W)``.
+        augment: makes the views of a batch of uint8 images ``(N, C, H, W)``; of several
+            processes each gives its own rows of a batch.
         normalise: makes a batch of uint8 images one normalised view, not augmented.
-        batch_size: images a step.
+        batch_size: images that a loss sees at once, over all processes.
         device: where to compute what looking back needs.
         generators: random streams of this task.
     """
@@ -83,7 +84,9 @@ class Strategy(nn.Module):
     task to task is listed by ``carried`` and handed back in ``TaskStart.carried``; its
     options are keyword arguments of ``__init__``. A network it keeps as it was is its
     ``teacher``, which stays in eval mode. What it draws at random it draws from
-    ``TaskStart.generators`` by the number of the step, so nothing random has to be saved.
+    ``TaskStart.generators`` by the number of the step (``Position.stream``), so nothing random
+    has to be saved. Of several processes each draws for the whole batch and takes its own rows
+    (``pipeline.methods.distributed.own_rows``), so all of them see what one would.
     """
 
     teacher: nn.Module | None

@@ -7,10 +7,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.methods.base import Method
+from pipeline.methods.distributed import own_rows
 from pipeline.methods.precision import in_float32
 from pipeline.models.frozen import running_statistics
 from pipeline.strategies.base import Step, Strategy, TaskStart
-from pipeline.strategies.memory import Reservoir
+from pipeline.strategies.memory import Reservoir, shared_count
 
 CHUNK = 256  # images projected at a time when the memory is filled
 
@@ -31,7 +32,8 @@ class DarkExperienceReplay(Strategy):
 
     Args:
         memory_size: images in the memory; 0 is finetune.
-        batch_share: images from memory for each image of the batch; no more than there are.
+        batch_share: images from memory for each image of the batch; no more than there are,
+            and of several processes as many for each.
         weight: α.
     """
 
@@ -69,10 +71,10 @@ class DarkExperienceReplay(Strategy):
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """Return the distance between what is projected now and what was."""
-        count = min(self._count, len(self.memory))
+        count = shared_count(self._count, len(self.memory))
         if count == 0:
             return {}
-        places = self.memory.draw(count, self._generators("der", step.at.step))
+        places = own_rows(self.memory.draw(count, self._generators("der", *step.at.stream)))
         present = self._project(step.method, self.memory.images[places])
         return {"der": self.weight * mean_squared_error(present, self.projections[places])}
 

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from pipeline.methods.base import Position, Views
+from pipeline.methods.distributed import own_rows, processes
 from pipeline.strategies.base import Strategy, TaskStart
-from pipeline.strategies.memory import Reservoir
+from pipeline.strategies.memory import Reservoir, shared_count
 
 
 class ExperienceReplay(Strategy):
@@ -20,7 +21,8 @@ class ExperienceReplay(Strategy):
 
     Args:
         memory_size: images in the memory; 0 is finetune.
-        batch_share: images from memory for each image of the batch; no more than there are.
+        batch_share: images from memory for each image of the batch; no more than there are,
+            and of several processes as many for each.
     """
 
     def __init__(self, *, memory_size: int, batch_share: float) -> None:
@@ -35,11 +37,12 @@ class ExperienceReplay(Strategy):
 
     def mix(self, views: Views, at: Position) -> Views:
         """Return each view joined by a view of memory images."""
-        count = min(round(self.batch_share * len(views[0])), len(self.memory))
+        wanted = round(self.batch_share * len(views[0]) * processes())
+        count = shared_count(wanted, len(self.memory))
         if count == 0:
             return views
-        generator = self._generators("er", at.step)
-        images = self.memory.images[self.memory.draw(count, generator)]
+        generator = self._generators("er", *at.stream)
+        images = self.memory.images[own_rows(self.memory.draw(count, generator))]
         replayed = self._augment(images, generator)
         return tuple(torch.cat(pair) for pair in zip(views, replayed, strict=True))
 

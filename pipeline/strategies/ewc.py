@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.methods.base import Method
+from pipeline.methods.distributed import mean_over_processes, own_rows
 from pipeline.models.loading import require_names
 from pipeline.strategies.base import Step, Strategy, TaskStart
 
@@ -83,10 +84,11 @@ class EWC(Strategy):
         for number in range(self.fisher_batches):
             generator = start.generators("fisher", number)
             chosen = torch.randperm(len(images), generator=generator)[: start.batch_size]
-            views = start.augment(images[chosen].to(start.device), generator)
+            own = images[own_rows(chosen)].to(start.device)
+            views = start.augment(own, generator)
             loss = method.loss(views, method.encode(views))
             gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
-            total += flatten(gradients).square()
+            total += mean_over_processes(flatten(gradients)).square()
         mean = total.mean().clamp(min=torch.finfo(total.dtype).tiny)
         return (total / mean).cpu()
 

@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from pipeline.methods.base import Position, Views
+from pipeline.methods.distributed import own_rows, processes
 from pipeline.strategies.base import Strategy, TaskStart
 from pipeline.strategies.memory import Reservoir
 
@@ -43,9 +44,10 @@ class Lump(Strategy):
         """Return the mixed views."""
         if len(self.memory) == 0:
             return views
-        generator = self._generators("lump", at.step)
+        generator = self._generators("lump", *at.stream)
         share = np.random.default_rng(generator.initial_seed()).beta(self.alpha, self.alpha)
-        images = self.memory.images[self.memory.draw(len(views[0]), generator)]
+        places = own_rows(self.memory.draw(len(views[0]) * processes(), generator))
+        images = self.memory.images[places]
         return mixup(views, self._augment(images, generator), share)
 
     def carried(self) -> dict[str, Tensor]:

@@ -7,8 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from pipeline.methods.distributed import processes
 from pipeline.models.loading import require_names
 from pipeline.strategies.base import Readable, TaskStart
+
+
+def shared_count(wanted: int, held: int) -> int:
+    """Return how many images to draw for a batch of all processes: as many for each."""
+    count = min(wanted, held)
+    return count - count % processes()
 
 
 class Reservoir(nn.Module):

@@ -1,0 +1,46 @@
+"""Train a task in as many processes as the params say."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from pipeline.device import Device
+from pipeline.errors import RunError
+from pipeline.processes import Launcher, require_as_planned, these
+from pipeline.stages.slots import require_slot
+
+
+def writes() -> bool:
+    """Return whether this process is the one that writes the stage's outputs.
+
+    The one that has started others holds the outputs for them.
+    """
+    processes = these()
+    return processes.first and processes.launcher is not Launcher.command
+
+
+def run(task: int, device: Device) -> int:
+    """Train in this process, or start several and wait for them; return their exit code.
+
+    Raises:
+        PipelineError: the processes are not those that the params say; or as
+            ``pipeline.stages.train.run``.
+    """
+    machine = require_slot("machine")
+    devices, num_nodes = cast(int, machine["devices"]), cast(int, machine["num_nodes"])
+    processes = these()
+    try:
+        require_as_planned(processes, devices, num_nodes)
+    except RunError as error:
+        error.said_elsewhere = not processes.first
+        raise
+    if processes.launcher is Launcher.nobody and devices > 1:
+        from pipeline.launch import run_together, this_package
+
+        require_slot(f"train_{task}")
+        command = this_package("train", str(task), "--device", device.value, "--planned")
+        return run_together(command, devices)
+    from pipeline.stages import train
+
+    train.run(task, device, processes)
+    return 0
