@@ -100,7 +100,8 @@ class Learner(pl.LightningModule):
         if processes() > 1:
             values = list(mean_over_processes(torch.stack(values)))
         for name, value in zip(terms, values, strict=True):
-            self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value.detach()
+            before = self._sums.get(name)
+            self._sums[name] = value.detach() + (0.0 if before is None else before)
         self._summed += 1
 
     def on_fit_start(self) -> None:

@@ -121,18 +121,18 @@ class Augment:
         # Pixels stay float32: bfloat16 keeps 8 bits of them, and matrix products would round.
         with torch.autocast(images.device.type, enabled=False), torch.no_grad():
             # Bytes are moved, not floats: cropping wants the colours of a row beside each other.
-            rows = images.transpose(1, 2).contiguous()
-            scaled = rows.float().div_(255).transpose(1, 2)
+            scaled = (images.transpose(1, 2).contiguous() / 255).transpose(1, 2)
             return tuple(self._view(scaled, recipe, generator) for recipe in self.recipes)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return float ``(N, C, size, size)``: the centre of uint8 images, not augmented."""
         top, left = ((side - self.size) // 2 for side in images.shape[-2:])
         centre = images[..., top : top + self.size, left : left + self.size]
-        return self._normalised(centre.float() / 255)
+        return self._normalised(centre / 255)
 
     def _normalised(self, images: Tensor) -> Tensor:
-        return (images - self.mean.to(images.device)).div_(self.std.to(images.device))
+        """Return images with the data set's mean and deviation taken away, in their place."""
+        return images.sub_(self.mean.to(images.device)).div_(self.std.to(images.device))
 
     def _view(self, images: Tensor, recipe: ViewAugment, generator: torch.Generator) -> Tensor:
         count, (height, width) = self._all(images), images.shape[-2:]
@@ -175,7 +175,7 @@ class Augment:
         """
         count = self._all(view)
         strengths = (recipe.brightness, recipe.contrast, recipe.saturation, recipe.hue)
-        operations: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
+        operations = (
             image_ops.adjust_brightness,
             image_ops.adjust_contrast,
             image_ops.adjust_saturation,
@@ -193,7 +193,7 @@ class Augment:
 
         def jitter(some: Tensor, at: Tensor) -> Tensor:
             for operation, factor in steps:
-                some = operation(some, factor[at])
+                some = operation(some, factor[at], some)
             return some
 
         _change(view, self._own(chosen), jitter)
@@ -220,7 +220,7 @@ def _change(images: Tensor, chosen: Tensor, change: Change) -> None:
     Args:
         images: ``(N, C, H, W)``.
         chosen: on the CPU, so that a GPU need not be waited for, ``(N,)``.
-        change: takes the chosen images ``(M, C, H, W)`` and their places ``(M,)``.
+        change: takes a copy of the chosen images, ``(M, C, H, W)``, and their places ``(M,)``.
     """
     at = chosen.nonzero().flatten().to(images.device)
     if len(at):

@@ -9,9 +9,12 @@ then blue): what mixes colours then runs over whole planes.
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
+TABLE = 2**22  # numbers in a table of crops at most: images of up to 45 pixels
 GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # torchvision's; ITU-R BT.601 luma
 
 
@@ -38,6 +41,22 @@ def resample_matrix(start: Tensor, length: Tensor, in_size: int, out_size: int) 
     distance = (pixels + 0.5 - centre[:, :, None]).abs_().div_(scale.clamp(min=1.0)[:, None, None])
     weights = distance.neg_().add_(1).clamp_(min=0).mul_(inside[:, None, :].float())
     return weights.div_(weights.sum(dim=2, keepdim=True))
+
+
+@functools.lru_cache(maxsize=4)
+def _all_intervals(in_size: int, out_size: int, device: torch.device) -> Tensor:
+    """Return the weights of every interval of a line, by its first pixel and its length."""
+    pixels = torch.arange(in_size, device=device)
+    start, length = torch.cartesian_prod(pixels, pixels + 1).unbind(1)
+    return resample_matrix(start, length, in_size, out_size)
+
+
+def _interval_matrices(start: Tensor, length: Tensor, in_size: int, out_size: int) -> Tensor:
+    """Return what ``resample_matrix`` does; looked up where all there can be are few."""
+    if in_size**3 * out_size > TABLE:
+        return resample_matrix(start, length, in_size, out_size)
+    intervals = _all_intervals(in_size, out_size, start.device)
+    return intervals.index_select(0, start * in_size + length - 1)
 
 
 def apply_to_lines(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -76,8 +95,8 @@ def resized_crop(
         width: columns of the crop, ``(N,)``.
         size: height and width of the result in pixels.
     """
-    rows = resample_matrix(top, height, images.shape[2], size)
-    columns = resample_matrix(left, width, images.shape[3], size)
+    rows = _interval_matrices(top, height, images.shape[2], size)
+    columns = _interval_matrices(left, width, images.shape[3], size)
     return apply_to_lines(images, rows, columns)
 
 
@@ -100,53 +119,57 @@ def rgb_to_grayscale(images: Tensor) -> Tensor:
     return luma[:, None]
 
 
-def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
-    """Multiply by ``factor`` ``(N,)``, clamped to [0, 1]."""
-    return (images * _factors(factor)).clamp_(0, 1)
+def adjust_brightness(images: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:
+    """Multiply by ``factor`` ``(N,)``, clamped to [0, 1]; ``out`` may be ``images``."""
+    return torch.mul(images, _factors(factor), out=out).clamp_(0, 1)
 
 
-def adjust_contrast(images: Tensor, factor: Tensor) -> Tensor:
-    """Move away from the image's mean luma by ``factor`` ``(N,)``."""
-    mean = rgb_to_grayscale(images).mean(dim=(1, 2, 3), keepdim=True)
-    return torch.lerp(mean, images, _factors(factor)).clamp_(0, 1)
+def adjust_contrast(images: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:
+    """Move away from the image's mean luma by ``factor``; arguments as in brightness."""
+    luma = rgb_to_grayscale(images)
+    # A whole plane of it: torch.lerp takes three times as long from a single number an image.
+    mean = luma.mean(dim=(1, 2, 3), keepdim=True).expand_as(luma).contiguous()
+    return torch.lerp(mean, images, _factors(factor), out=out).clamp_(0, 1)
 
 
-def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
-    """Move away from the pixel's luma by ``factor`` ``(N,)``; grey images as they are."""
+def adjust_saturation(images: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:
+    """Move away from the pixel's luma by ``factor``; grey images as they are."""
     if images.shape[1] == 1:
         return images
-    return torch.lerp(rgb_to_grayscale(images), images, _factors(factor)).clamp_(0, 1)
+    return torch.lerp(rgb_to_grayscale(images), images, _factors(factor), out=out).clamp_(0, 1)
 
 
-def adjust_hue(images: Tensor, factor: Tensor) -> Tensor:
+def adjust_hue(images: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:
     """Turn the hue by ``factor`` ``(N,)`` of a full circle; grey images as they are."""
     if images.shape[1] == 1:
         return images
     red, green, blue = images.unbind(1)
-    value = torch.maximum(red, green)
+    # Planes are used again while the cache has them: new ones would cost as much as the sums.
+    value, darkest = torch.maximum(red, green), torch.minimum(red, green)
     torch.maximum(value, blue, out=value)
-    darkest = torch.minimum(red, green)
     torch.minimum(darkest, blue, out=darkest)
-    spread = value - darkest
     # 1 or 0; a choice by torch.where would take ten times as long as one by lerp.
     is_red, is_green = (torch.eq(value, c, out=torch.empty_like(value)) for c in (red, green))
-    ahead = (red - green).lerp_(blue - red, is_green).lerp_(green - blue, is_red)
+    ahead, other = red - green, blue - red
+    ahead.lerp_(other, is_green).lerp_(torch.sub(green, blue, out=other), is_red)
+    spread = value - darkest
     # Without colour all differences are 0, and so is the hue.
-    ahead.mul_(spread.clamp(min=torch.finfo(spread.dtype).tiny).reciprocal_())
+    torch.clamp(spread, min=torch.finfo(spread.dtype).tiny, out=other)
+    ahead.div_(other)
     # Sixths of a circle from red, turned and brought back to [0, 6).
     sixth = is_green.mul_(-2).add_(4).mul_(is_red.neg_().add_(1))
     hue = ahead.add_(sixth).add_(6 * factor[:, None, None])
-    hue.sub_((hue / 6).floor_(), alpha=6)
+    hue.sub_(torch.div(hue, 6, out=other).floor_(), alpha=6)
     # Back to RGB: each channel is a trapezoid of the hue between darkest and value (HSV, closed
     # form): spread · (1 .. 2) above a floor for red, below a ceiling for green and blue.
-    planes = images.new_empty(3, *hue.shape)
+    turned = torch.empty_like(images) if out is None else out
     floor, ceiling = darkest.sub_(spread), value.add_(spread)
     for plane, base, centre, sign in zip(
-        planes, (floor, ceiling, ceiling), (3, 2, 4), (1, -1, -1), strict=True
+        turned.unbind(1), (floor, ceiling, ceiling), (3, 2, 4), (1, -1, -1), strict=True
     ):
-        away = (hue - centre).abs_().clamp_(1, 2)
-        torch.addcmul(base, spread, away, value=sign, out=plane)
-    return planes.transpose(0, 1)
+        torch.sub(hue, centre, out=other).abs_().clamp_(1, 2)
+        torch.addcmul(base, spread, other, value=sign, out=plane)
+    return turned
 
 
 def gaussian_blur(images: Tensor, kernel_size: int, sigma: Tensor) -> Tensor:

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline import config, layout
+from pipeline.benchmarking import startup, steps, table
+from pipeline.benchmarking.workloads import build
+from pipeline.stages import bench
+from pipeline.stages.plan import resolve
+from tests.project import Project
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Project:
+    return Project(tmp_path / "project", monkeypatch, capsys)
+
+
+def slot(strategy: str) -> dict[str, object]:
+    params = config.load(layout.PARAMS).model_copy(update={"strategy": strategy})
+    slots = resolve(params)
+    assert slots["train_2"] is not None
+    return {**slots["train_2"], "stand_in": slots["prepare"]}
+
+
+@pytest.mark.parametrize("strategy", ["finetune", "cassle", "er", "cassle+er"])
+def test_a_step_is_measured_beside_its_arithmetic(strategy: str, project: Project) -> None:
+    own, finetune = (build(slot(name), "cpu") for name in (strategy, "finetune"))  # type: ignore[arg-type]
+    found = steps.measure(own, finetune, blocks=1, steps=2)
+    assert found["bare_seconds"] > 0
+    assert found["efficiency"] > 0
+    assert (found["ideal_price"] > 1) == (strategy != "finetune")
+    assert found["ideal_price"] >= 1
+    assert not list((layout.main_checkout() / layout.CHECKPOINTS).glob("*/*.safetensors"))
+
+
+def test_bare_arithmetic_leaves_the_network_that_is_trained_alone(project: Project) -> None:
+    load = build(slot("cassle"), "cpu")  # type: ignore[arg-type]
+    before = [parameter.clone() for parameter in load.method.parameters()]
+    load.bare()()
+    assert all((a == b).all() for a, b in zip(before, load.method.parameters(), strict=True))
+
+
+def test_the_rate_is_of_training_alone(project: Project) -> None:
+    found = steps.rate(build(slot("finetune"), "cpu"), steps=2)  # type: ignore[arg-type]
+    assert found["images_per_second"] > 0
+
+
+@pytest.mark.parametrize("name", ["plan", "report", "train"])
+def test_start_up_is_that_of_the_modules_that_stages_import(name: str) -> None:
+    compile(startup.IMPORTS[name], name, "exec")
+    assert f"pipeline.stages.{name}" in startup.IMPORTS[name]
+
+
+def figures() -> table.Results:
+    step = {"efficiency": 0.5, "full_over_bare_finetune": 1.0, "ideal_price": 1.0}
+    dear = {"efficiency": 0.96, "full_over_bare_finetune": 1.5, "ideal_price": 1.4}
+    whole = {
+        "seconds": 100.0,
+        "training_seconds": 60.0,
+        "evaluation_seconds": 20.0,
+        "arithmetic_seconds": 70.0,
+        "rest_share": 0.3,
+        "nothing_to_do_seconds": 3.0,
+    }
+    return {
+        "steps": {"default finetune": step, "default cassle": dear},
+        "strategies": {"finetune": step, "er": dear},
+        "augmentation": {"images a second": {"ours": 60.0, "kornia": 10.0, "torchvision": 1.0}},
+        "evaluation": {"seconds": {"plain": 1.0, "extract": 1.5}},
+        "startup": {"seconds": {"all three libraries": 8.0, "train": 5.9, "cassle check": 1.5}},
+        "whole": {"seconds": whole, "plain pass": {"plain": 2.0, "extract": 3.0}},
+        "peers": {
+            "default": {"ours": 9.0, "lightly": 3.5, "ours_peak_mib": 1.0, "lightly_peak_mib": 2.0}
+        },
+    }
+
+
+def test_figures_stand_beside_what_they_should_be() -> None:
+    met = {row.what: row.met for row in table.rows(figures())}
+    assert met["step efficiency, default, finetune (share of bare arithmetic)"] is False
+    assert met["step efficiency, default, cassle (share of bare arithmetic)"] is True
+    # 1.5 is above 1.05 times 1.4.
+    assert met["price of cassle, default (step over fine-tuning's)"] is False
+    assert met["price of er, default (step over fine-tuning's)"] is None
+    assert met["… over Kornia's"] is True
+    assert met["start of train"] is True  # 12 / 16 of 8
+    assert met["cassle check"] is False
+    assert met["… all but arithmetic, share"] is False
+    assert met["… over lightly's"] is False
+    assert "**no**" in table.markdown(figures(), "a machine")
+
+
+def test_a_part_is_written_beside_those_that_were_measured_before(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(bench.PARTS, "evaluation", lambda _: figures()["evaluation"])
+    monkeypatch.setitem(bench.PARTS, "startup", lambda _: figures()["startup"])
+    project.must("bench", "evaluation")
+    out = project.must("bench", "startup")
+    held = json.loads((project.root / bench.JSON).read_text())
+    assert list(held["parts"]) == ["evaluation", "startup"]
+    assert (project.root / bench.TABLE).read_text().strip() == out.strip()
+
+
+def test_unknown_parts_and_missing_peers_are_one_clear_error(project: Project) -> None:
+    code, _, err = project.cassle("bench", "step")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "did you mean 'steps'" in err
+    code, _, err = project.cassle("bench", "peers")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "make bench" in err
