@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.components import load_class
 from pipeline.data.augment import Augment
 from pipeline.files import Json
 from pipeline.methods.base import Method, Position, Views
-from pipeline.optim import LarsOptions, Optimisation, build_optimizer
+from pipeline.optim import Optimisation, build_optimizer
 from pipeline.seeding import generator, initialisation
 from pipeline.stages.augmentation import build_augment
+from pipeline.stages.building import build_method, build_optimisation, build_strategy
 from pipeline.stages.slots import build_backbone, open_source, part
 from pipeline.strategies.base import Step, Strategy, TaskStart
 
@@ -89,17 +89,28 @@ def build(slot: Json, device: str) -> Workload:
         slot: of the plan, with ``stand_in`` beside it: the slot whose images are at hand.
         device: where it runs.
     """
-    spec = part(slot, "method")
     with initialisation(0, "benchmark"):
         backbone = build_backbone(part(slot, "backbone"))
-        method = cast(
-            Method, load_class(cast(str, spec["class"]))(backbone, **part(spec, "options"))
-        )
-        method = method.to(memory_format=torch.channels_last)
+        method = build_method(slot, backbone).to(memory_format=torch.channels_last)
         images, augment = _images(slot), build_augment(slot)
         batch_size = cast(int, part(slot, "train")["batch_size"])
-        strategy = _strategy(slot, method, augment, images, batch_size, device)
-    return Workload(method, strategy, augment, _optimisation(slot), images, batch_size, device)
+        strategy = build_strategy(slot)
+        strategy.begin_task(
+            TaskStart(
+                task=2,
+                method=method,
+                carried={},
+                previous_images=images,
+                augment=augment,
+                normalise=augment.normalise,
+                batch_size=batch_size,
+                device=device,
+                generators=lambda *purpose: generator(0, "benchmark", *purpose),
+            )
+        )
+    # No warm-up: the schedule costs nothing, and its length is the benchmark's own.
+    optimisation = replace(build_optimisation(slot), warmup_epochs=0.0)
+    return Workload(method, strategy, augment, optimisation, images, batch_size, device)
 
 
 def _images(slot: Json) -> Tensor:
@@ -111,41 +122,3 @@ def _images(slot: Json) -> Tensor:
         scaled = functional.interpolate(images.float(), (size, size), mode="bilinear")
         images = scaled.round().to(torch.uint8)
     return images.expand(-1, channels, -1, -1).contiguous()
-
-
-def _strategy(
-    slot: Json, method: Method, augment: Augment, images: Tensor, batch_size: int, device: str
-) -> Strategy:
-    specs = cast(list[Json], slot["strategies"])
-    parts = {
-        cast(str, spec["name"]): cast(
-            Strategy, load_class(cast(str, spec["class"]))(**part(spec, "options"))
-        )
-        for spec in specs
-    }
-    strategy = next(iter(parts.values()))
-    if "compose" in slot:
-        strategy = cast(Strategy, load_class(cast(str, slot["compose"]))(parts))
-    strategy.begin_task(
-        TaskStart(
-            task=2,
-            method=method,
-            carried={},
-            previous_images=images,
-            augment=augment,
-            normalise=augment.normalise,
-            batch_size=batch_size,
-            device=device,
-            generators=lambda *purpose: generator(0, "benchmark", *purpose),
-        )
-    )
-    return strategy
-
-
-def _optimisation(slot: Json) -> Optimisation:
-    given = part(slot, "train")
-    lars = LarsOptions(**part(given, "lars")) if "lars" in given else None  # type: ignore[arg-type]
-    names = [field.name for field in fields(Optimisation) if field.name != "lars"]
-    built = Optimisation(**{name: given[name] for name in names}, lars=lars)  # type: ignore[arg-type]
-    # No warm-up: the schedule costs nothing, and its length is the benchmark's own.
-    return replace(built, warmup_epochs=0.0)

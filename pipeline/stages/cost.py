@@ -14,15 +14,15 @@ from typing import cast
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.components import load_class
 from pipeline.data.tasks import evenly
 from pipeline.errors import ParamsError
 from pipeline.files import Json, dump_json
-from pipeline.methods.base import Method, Position
+from pipeline.methods.base import Position
 from pipeline.seeding import generator, initialisation
 from pipeline.stages.augmentation import build_augment
+from pipeline.stages.building import build_method, build_strategy
 from pipeline.stages.slots import build_backbone, normalisation, part
-from pipeline.strategies.base import Step, Strategy, TaskStart
+from pipeline.strategies.base import Step, TaskStart
 
 SAMPLE = 2  # images that a step is counted on; the count is scaled to the batch
 
@@ -150,11 +150,9 @@ def _image_operations(slot: Json) -> float:
     augment = build_augment(slot)
     shape = (SAMPLE, cast(int, part(slot, "backbone")["channels"]), *[normalisation(slot)[0]] * 2)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator(0, "cost"))
-    spec = part(slot, "method")
     with initialisation(0, "cost"):
         backbone = build_backbone(part(slot, "backbone"))
-        method: Method = load_class(cast(str, spec["class"]))(backbone, **part(spec, "options"))
-        strategy = _strategy(slot)
+        method, strategy = build_method(slot, backbone), build_strategy(slot)
         strategy.begin_task(
             TaskStart(
                 task=2,
@@ -180,16 +178,3 @@ def _image_operations(slot: Json) -> float:
         torch.autograd.backward(loss)
     operations: int = counter.get_total_flops()
     return operations / SAMPLE
-
-
-def _strategy(slot: Json) -> Strategy:
-    """Return the strategy of a task; fine-tuning on task 1."""
-    if "strategies" not in slot:
-        return Strategy()
-    parts: dict[str, Strategy] = {
-        cast(str, spec["name"]): load_class(cast(str, spec["class"]))(**part(spec, "options"))
-        for spec in cast(list[Json], slot["strategies"])
-    }
-    if "compose" in slot:
-        return cast(Strategy, load_class(cast(str, slot["compose"]))(parts))
-    return next(iter(parts.values()))

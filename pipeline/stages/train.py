@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -17,7 +17,6 @@ from torch import Tensor
 
 from pipeline import layout
 from pipeline.checkpoint import Checkpoint, hold
-from pipeline.components import load_class
 from pipeline.data.augment import Augment
 from pipeline.data.batches import Images, TaskOrder, training_batches
 from pipeline.data.source import Source
@@ -36,10 +35,10 @@ from pipeline.group import Group, joined
 from pipeline.learner import Learner
 from pipeline.methods.base import Method
 from pipeline.models.sync_batchnorm import synchronise_batchnorm
-from pipeline.optim import LarsOptions, Optimisation
 from pipeline.processes import Processes
 from pipeline.seeding import generator, initialisation
 from pipeline.stages.augmentation import build_augment
+from pipeline.stages.building import build_method, build_optimisation, build_strategy
 from pipeline.stages.slots import (
     build_backbone,
     learnt_from,
@@ -108,7 +107,7 @@ def _run(slot: Json, task: int, group: Group, num_nodes: int) -> None:
     if synchronised:
         synchronise_batchnorm(strategy)
     looked_back = time.monotonic() - started
-    optimisation = _optimisation(slot)
+    optimisation = build_optimisation(slot)
     epochs = strategy.epochs(counts, batch_size, optimisation.epochs)
     optimisation = replace(optimisation, epochs=epochs)
     seed = cast(int, slot["seed"])
@@ -298,14 +297,11 @@ def _images(source: Source, places: NDArray[np.int64]) -> Images:
 
 def _method(slot: Json, task: int, previous: State) -> Method:
     """Return the network as the previous task left it; new around the backbone for task 1."""
-    spec = part(slot, "method")
     with initialisation(cast(int, slot["seed"]), "method"):
         backbone = build_backbone(part(slot, "backbone"))
         # Before the method is built around it: momentum networks begin as copies.
         load_module(backbone, previous.section("method.backbone"), layout.state(task - 1))
-        method = cast(
-            Method, load_class(cast(str, spec["class"]))(backbone, **part(spec, "options"))
-        )
+        method = build_method(slot, backbone)
     if task > 1:
         load_module(method, previous.section("method"), layout.state(task - 1))
     return method.to(memory_format=torch.channels_last)
@@ -321,20 +317,9 @@ def _strategy(
     device: Device,
 ) -> Strategy:
     """Return the strategy, which has looked back; fine-tuning on task 1 of a stream."""
-    if "strategies" not in slot:
-        return Strategy()
-    specs = cast(list[Json], slot["strategies"])
     seed = cast(int, slot["seed"])
     with initialisation(seed, "strategy", task):
-        parts = {
-            cast(str, spec["name"]): cast(
-                Strategy, load_class(cast(str, spec["class"]))(**part(spec, "options"))
-            )
-            for spec in specs
-        }
-        strategy = next(iter(parts.values()))
-        if "compose" in slot:
-            strategy = cast(Strategy, load_class(cast(str, slot["compose"]))(parts))
+        strategy = build_strategy(slot)
         if past_images is None:
             return strategy
         batch_size = cast(int, part(slot, "train")["batch_size"])
@@ -352,14 +337,10 @@ def _strategy(
         try:
             strategy.begin_task(start)
         except ValueError as error:
+            names = "+".join(
+                cast(str, spec["name"]) for spec in cast(list[Json], slot["strategies"])
+            )
             raise StateError(
-                f"{layout.state(task - 1)} does not fit strategy {'+'.join(parts)}: {error}"
+                f"{layout.state(task - 1)} does not fit strategy {names}: {error}"
             ) from error
     return strategy
-
-
-def _optimisation(slot: Json) -> Optimisation:
-    given = part(slot, "train")
-    names = [field.name for field in fields(Optimisation) if field.name != "lars"]
-    lars = LarsOptions(**part(given, "lars")) if "lars" in given else None  # type: ignore[arg-type]
-    return Optimisation(**{name: given[name] for name in names}, lars=lars)  # type: ignore[arg-type]
