@@ -138,8 +138,7 @@ class Learner(pl.LightningModule):
             RunError: the epoch had a loss term, or its last projections, that are not finite.
         """
         assert self._step is not None, "a batch ended that never began"
-        projections = torch.cat(self._step.encoded.projections).detach()
-        self._step = None
+        step, self._step = self._step, None
         if (batch_idx + 1) % self.parts:
             return
         at = self.position
@@ -148,7 +147,7 @@ class Learner(pl.LightningModule):
             average_statistics(self)
         # Lightning knows of one epoch alone, the whole task: see pipeline.fit.
         if at.step % self.steps_per_epoch == 0:
-            self._end_epoch(gather(projections))
+            self._end_epoch(gather(torch.cat(step.encoded.projections).detach()))
 
     def _end_epoch(self, projections: Tensor) -> None:
         """Note the epoch's mean of each loss term, the signs of collapse and the rate."""

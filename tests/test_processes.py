@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from pipeline import config, layout
 from pipeline.device import Device
 from pipeline.processes import Processes
-from pipeline.stages import init, plan, prepare, train
+from pipeline.stages import evaluate, init, plan, prepare, report, train
 from tests.pair import FAIL, NAN, STOP, train_in_pairs
 from tests.project import ROOT, SMALL, edit_params, make_data
 
@@ -48,6 +48,7 @@ CONFIGS: dict[str, dict[str, str]] = {
     "swav cassle": method("swav")
     | {"queue_size: 512 ": "queue_size: 40 ", "queue_start_epoch: 6": "queue_start_epoch: 0"}
     | {"freeze_prototypes_epochs: 1": "freeze_prototypes_epochs: 0"},
+    "to the report": {"num_tasks: 5": "num_tasks: 2"},
     "two parts": {"accumulate_grad_batches: 1": "accumulate_grad_batches: 2"},
 }
 # Largest difference of a tensor, relative to its largest value: 3e-4 was measured.
@@ -148,6 +149,29 @@ def test_two_processes_log_what_one_logs(name: str, projects: Projects) -> None:
         assert [timing["processes"] for timing in timings] == [2, 1]
         for key in ("steps", "forward_passes", "strategy_bytes", "carried_bytes"):
             assert timings[0][key] == timings[1][key], key
+
+
+def figures(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, float], list[float]]:
+    """Evaluate both states and the random network, report; return metrics and accuracies."""
+    monkeypatch.chdir(root)
+    for task in range(3):
+        evaluate.run(task, Device.cpu)
+    report.run()
+    with (root / layout.REPORTS / "accuracy_matrix.csv").open() as file:
+        accuracies = [float(row["accuracy"]) for row in csv.DictReader(file)]
+    return json.loads((root / layout.REPORTS / "metrics.json").read_text()), accuracies
+
+
+def test_two_processes_report_what_one_reports(
+    projects: Projects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair, alone = projects.pairs["to the report"], projects.alone["to the report"]
+    found, accuracies = figures(pair, monkeypatch)
+    expected, accuracies_alone = figures(alone, monkeypatch)
+    # No accuracy differs: no image of a task's 20 lies so near a border.
+    assert accuracies == accuracies_alone
+    # CKA is of the features themselves.
+    assert found == pytest.approx(expected, abs=1e-2)
 
 
 @pytest.mark.parametrize("name", [*CONFIGS, "apart", "stopped"])

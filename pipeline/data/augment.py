@@ -68,11 +68,12 @@ def sample_crops(
     first = fits.int().argmax(dim=1, keepdim=True)
     crop_width = crop_width.gather(1, first).squeeze(1)
     crop_height = crop_height.gather(1, first).squeeze(1)
-    none_fits = ~fits.any(dim=1)
-    crop_width[none_fits] = min(width, round(height * ASPECT_RATIOS[1]))
-    crop_height[none_fits] = min(height, round(width / ASPECT_RATIOS[0]))
     position = torch.rand(2, count, generator=generator)
-    position[:, none_fits] = 0.5
+    none_fits = ~fits.any(dim=1)
+    if none_fits.any():
+        crop_width[none_fits] = min(width, round(height * ASPECT_RATIOS[1]))
+        crop_height[none_fits] = min(height, round(width / ASPECT_RATIOS[0]))
+        position[:, none_fits] = 0.5
     top = (position[0] * (height - crop_height + 1)).long()
     left = (position[1] * (width - crop_width + 1)).long()
     return top, left, crop_height, crop_width
