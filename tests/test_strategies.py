@@ -191,7 +191,7 @@ def test_a_state_of_another_strategy_is_one_clear_error(project: Project) -> Non
     code, _, err = project.cassle("train", "3")
     assert code == 2
     assert err.count("\n") == 1
-    assert "task_2.safetensors has another set of params than the plan" in err
+    assert 'task_2.safetensors has another strategy than the plan: got "er", expected "der"' in err
     assert "run `cassle train 2` first" in err
     assert project.files() == before
 

@@ -7,7 +7,7 @@ from typing import cast
 from pipeline import layout
 from pipeline.files import Json, digest
 from pipeline.seeding import initialisation
-from pipeline.stages.slots import build_backbone, part, require_slot
+from pipeline.stages.slots import build_backbone, maker, part, require_slot
 from pipeline.state import save_state
 
 
@@ -20,8 +20,7 @@ def run() -> None:
     origin: Json = {
         "task": 0,
         "plan": digest(slot),
-        "seed": slot["seed"],
-        "code": slot["code"],
+        **maker(slot),
         "backbone": slot["backbone"],
         "ancestors": [],
         "task_order": [],

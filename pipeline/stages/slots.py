@@ -89,8 +89,18 @@ def made_by(name: str, plan: JsonValue) -> Json:
     slot = read_slot(name)
     known: Json = {}
     if slot is not None and digest(slot) == plan:
-        known = {"seed": slot["seed"], "code": slot["code"]}
+        known = maker(slot)
     return {**known, "plan": plan}
+
+
+def maker(slot: Json) -> Json:
+    """Return what the header of a state says of its slot beside the digest, to name what differs.
+
+    The strategies first: other ones use other code.
+    """
+    specs = cast(list[Json], slot.get("strategies", []))
+    names = {"strategy": "+".join(cast(str, spec["name"]) for spec in specs)} if specs else {}
+    return {**names, "seed": slot["seed"], "code": slot["code"]}
 
 
 def learnt_from(task: int) -> Json:

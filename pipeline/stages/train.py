@@ -43,6 +43,7 @@ from pipeline.stages.slots import (
     build_backbone,
     learnt_from,
     made_by,
+    maker,
     open_source,
     part,
     read_split,
@@ -226,8 +227,7 @@ def _write(
         "backbone": slot["backbone"],
         "method": part(slot, "method")["name"],
         "plan": digest(slot),
-        "seed": slot["seed"],
-        "code": slot["code"],
+        **maker(slot),
         **previous.descent(digest(read_split(task))),
     }
     columns = list(learner.epoch_rows[0])
