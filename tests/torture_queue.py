@@ -59,10 +59,16 @@ def by_queue(root: Path) -> dict[str, tuple[dict[str, str], str]]:
         assert time.monotonic() - began < LIMIT_SECONDS, status
     print(status, flush=True)
     assert status.count("Success") == len(GRID), status
+    # Git does not look for names among DVC's references.
+    listed = run(root, "git", "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps")
+    commits = {
+        reference.rpartition("/")[2]: commit
+        for reference, commit in (line.split() for line in listed.splitlines())
+    }
     return {
         name: (
-            digests(run(root, "git", "show", f"{name}:dvc.lock")),
-            run(root, "git", "show", f"{name}:reports/metrics.json"),
+            digests(run(root, "git", "show", f"{commits[name]}:dvc.lock")),
+            run(root, "git", "show", f"{commits[name]}:reports/metrics.json"),
         )
         for name in GRID
     }
