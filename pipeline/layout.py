@@ -11,6 +11,7 @@ PARAMS = Path("params.yaml")
 PLAN = Path("data/plan")
 SPLITS = Path("data/splits")
 SPLIT_ORIGIN = SPLITS / "origin.json"
+SPLIT_INDEX = SPLITS / "index.json"
 STATES = Path("data/states")
 LOGS = Path("data/logs")
 EVALUATIONS = Path("data/evaluations")

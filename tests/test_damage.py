@@ -14,12 +14,13 @@ from pipeline import layout
 from pipeline.comparing.runs import TABLES, read_run
 from pipeline.config import load
 from pipeline.data.fashion_mnist import FashionMNIST
+from pipeline.data.split_files import read_split, read_splits
 from pipeline.errors import DataError, PipelineError
 from pipeline.files import digest
 from pipeline.page.view_strips import read_view_strips
 from pipeline.reporting.results import read_results
 from pipeline.stages.plan import require_current
-from pipeline.stages.slots import part, read_slot, read_split, require_slot
+from pipeline.stages.slots import part, read_slot, require_slot
 from pipeline.state import load_state
 from tests.project import Project, make_data
 
@@ -69,6 +70,7 @@ READERS: dict[Path, Callable[[], object]] = {
     layout.state(2): lambda: load_state(layout.state(2), {"task": 2}, ""),
     layout.features(1): read_report,
     layout.split(1): lambda: read_split(1),
+    layout.SPLIT_INDEX: lambda: read_splits(2),
     layout.SPLIT_ORIGIN: lambda: require_current(load(layout.PARAMS), "views"),
     layout.evaluation(2): read_report,
     layout.log(2): read_report,

@@ -63,10 +63,8 @@ def test_dvc_yaml_has_one_slot_for_each_possible_task() -> None:
     tasks = range(2, layout.MAX_TASKS + 1)
     assert stages["train"]["foreach"] == {str(task): str(task - 1) for task in tasks}
     assert stages["evaluate"]["foreach"] == [str(t) for t in range(layout.MAX_TASKS + 1)]
-    wanted = {str(layout.log(t)) for t in range(1, layout.MAX_TASKS + 1)}
-    wanted |= {str(layout.timing(t)) for t in range(1, layout.MAX_TASKS + 1)}
+    wanted = {str(layout.timing(t)) for t in range(1, layout.MAX_TASKS + 1)}
     wanted |= {str(layout.evaluation(t)) for t in range(layout.MAX_TASKS + 1)}
-    wanted |= {str(layout.features(t)) for t in range(layout.MAX_TASKS + 1)}
     assert wanted <= set(stages["report"]["deps"])
 
 

@@ -15,7 +15,7 @@ from pipeline import layout
 from pipeline.data.fashion_mnist import FashionMNIST
 from pipeline.data.source import Part
 from pipeline.errors import DataError, RunError
-from pipeline.files import read_sealed, write_sealed
+from pipeline.files import Json, digest, read_sealed, write_sealed
 from tests.project import CLASSES, PER_CLASS, Project
 
 COUNTS = {"train": CLASSES * PER_CLASS["train"], "test": CLASSES * PER_CLASS["t10k"]}
@@ -78,6 +78,14 @@ def is_right(split: dict[str, Any], whole: dict[str, Any], part: Part, source: F
     labels = source.labels(part)[np.array(chosen)]
     fingerprint = split["fingerprint"][part] == whole["fingerprint"][part]
     return bool(np.isin(labels, classes).all()) and fingerprint
+
+
+def rewrite(task: int, split: Json) -> None:
+    """Put another split in a task's place, as if ``prepare`` had made it."""
+    write_sealed(layout.split(task), split)
+    index = read_sealed(layout.SPLIT_INDEX, DataError, "")
+    assert index is not None
+    write_sealed(layout.SPLIT_INDEX, index | {str(task): digest(split)})
 
 
 @pytest.fixture
@@ -175,10 +183,19 @@ def test_a_class_that_the_data_set_lacks_is_refused_before_the_images_are_read(
     assert whole is not None
     names, classes = whole["class_names"], whole["classes"]
     more = {"class_names": [*names, "Hat"], "classes": [*classes, CLASSES]}  # type: ignore[misc]
-    write_sealed(layout.split(2), whole | more)
+    rewrite(2, whole | more)
     code, _, err = project.cassle("evaluate", "0", "--planned")
     assert code == 2
     assert "the split of task 2 has class 10, but the data set has 10" in err
+
+
+def test_a_split_of_another_run_of_prepare_is_refused(project: Project) -> None:
+    whole = read_sealed(layout.split(3), DataError, "")
+    assert whole is not None
+    write_sealed(layout.split(3), whole | {"train": whole["train"][1:]})  # type: ignore[index]
+    code, _, err = project.cassle("evaluate", "0", "--planned")
+    assert code == 2
+    assert f"{layout.split(3)} is not the split that {layout.SPLIT_INDEX} names" in err
 
 
 def test_the_report_reads_no_split_that_cannot_be_right(project: Project) -> None:
@@ -189,7 +206,7 @@ def test_the_report_reads_no_split_that_cannot_be_right(project: Project) -> Non
     project.must("evaluate", "1")
     whole = read_sealed(layout.split(1), DataError, "")
     assert whole is not None
-    write_sealed(layout.split(1), {key: whole[key] for key in whole if key != "train"})
+    rewrite(1, {key: whole[key] for key in whole if key != "train"})
     code, _, err = project.cassle("report", "--planned")
     assert code == 2
     assert "train is None, expected a list" in err

@@ -58,7 +58,9 @@ def by_queue(root: Path) -> dict[str, tuple[dict[str, str], str]]:
             break
         assert time.monotonic() - began < LIMIT_SECONDS, status
     print(status, flush=True)
-    assert status.count("Success") == len(GRID), status
+    failed = [line.split()[1] for line in status.splitlines() if line.endswith("Failed")]
+    logs = "\n\n".join(run(root, "dvc", "queue", "logs", name) for name in failed)
+    assert status.count("Success") == len(GRID), f"{logs}\n{status}"
     # Git does not look for names among DVC's references.
     listed = run(root, "git", "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps")
     commits = {

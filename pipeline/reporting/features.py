@@ -30,21 +30,21 @@ class Features:
     tasks: NDArray[np.int64]
 
 
-def read_features(after: int, plan: str, remedy: str) -> Features:
+def read_features(after: int, expected: Json, remedy: str) -> Features:
     """Return the features after task ``after``; 0 is the random network.
 
     Args:
         after: the task.
-        plan: the digest of the evaluation's slot in the plan.
+        expected: what the file's header has to say: the digest of the evaluation's slot in the
+            plan (``plan``), and the SHA-256 that the evaluation noted (``content``).
         remedy: what makes the right file, for the message.
 
     Raises:
-        RunError: missing, damaged, or of another plan.
+        RunError: missing, damaged, or not those.
     """
     path = layout.features(after)
     arrays, header = read_arrays(path, RunError, remedy)
-    expected: Json = {"after_task": after, "plan": plan}
-    for key, value in expected.items():
+    for key, value in {"after_task": after, **expected}.items():
         if header.get(key) != value:
             raise RunError(
                 f"{path} has {key} {_short(header.get(key))}, expected {_short(value)}; {remedy}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from pipeline import layout
-from pipeline.data.split_checks import check_split
+from pipeline.data.split_files import read_splits
 from pipeline.data.splits import shared_test
 from pipeline.errors import RunError
 from pipeline.files import Json, read_noted_csv, read_sealed
@@ -185,7 +185,8 @@ def read_results(params: Json, evaluations: Sequence[str]) -> Results:
         for name in cast(list[str], cast(Json, params["evaluation"])["probes"])
     }
     features = (
-        read_features(after, plan, remedies[after]) for after, plan in enumerate(evaluations)
+        read_features(after, {"plan": plan, "content": found[after]["features"]}, remedies[after])
+        for after, plan in enumerate(evaluations)
     )
     epochs: list[dict[str, str]] = []
     timings = []
@@ -194,7 +195,7 @@ def read_results(params: Json, evaluations: Sequence[str]) -> Results:
         timings.append(_required(layout.timing(task), remedy))
         noted = cast(str, timings[-1]["log"])
         epochs += read_noted_csv(layout.log(task), noted, RunError, remedy)
-    splits = [_split(task) for task in tasks]
+    splits = read_splits(len(tasks))
     return Results(
         params=params,
         matrix=_rows(found, tasks, "accuracy"),
@@ -218,13 +219,6 @@ def _rows(evaluations: Sequence[Json], tasks: Sequence[int], *keys: str) -> list
             held = cast(Json, held[key])
         rows.append([cast(float, held[str(task)]) for task in tasks])
     return rows
-
-
-def _split(task: int) -> Json:
-    path = layout.split(task)
-    split = _required(path, "run `cassle prepare` first")
-    check_split(split, task, path)
-    return split
 
 
 def _required(path: Path, remedy: str) -> Json:

@@ -19,6 +19,7 @@ from pipeline.data.augment import Augment
 from pipeline.data.batches import Images, ordered_batches
 from pipeline.data.source import Part, Source
 from pipeline.data.split_checks import require_classes, require_images
+from pipeline.data.split_files import read_splits
 from pipeline.data.splits import class_names, shared_test
 from pipeline.device import Device, choose_device, explain_out_of_memory
 from pipeline.errors import DataError, RunError
@@ -37,7 +38,6 @@ from pipeline.stages.slots import (
     open_labelled,
     open_source,
     part,
-    read_split,
     require_slot,
 )
 from pipeline.state import load_module, load_state
@@ -90,7 +90,7 @@ def run(task: int, device: Device) -> None:
 def _run(slot: Json, task: int, device: Device) -> None:
     where = choose_device(device)
     backbone = _backbone(slot, task).to(str(where), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    splits = [read_split(number) for number in range(1, cast(int, slot["num_tasks"]) + 1)]
+    splits = read_splits(cast(int, slot["num_tasks"]))
     source = _labelled(slot, splits)
     started = time.monotonic()
     train, test = (_examples(slot, backbone, source, splits, name) for name in ("train", "test"))
@@ -108,6 +108,8 @@ def _run(slot: Json, task: int, device: Device) -> None:
             raise RunError(f"{layout.state(task)}, probe {name}: {error}") from error
         seconds[name] = time.monotonic() - started
     accuracy = part(part(probes, cast(str, slot["headline"])), "task_agnostic")
+    held = {"features": test.features, "labels": test.labels, "tasks": test.tasks}
+    content = write_tensors(layout.features(task), held, {"after_task": task, "plan": digest(slot)})
     write_sealed(
         layout.evaluation(task),
         {
@@ -116,13 +118,12 @@ def _run(slot: Json, task: int, device: Device) -> None:
             "headline": slot["headline"],
             "class_names": list(source.class_names()),
             "accuracy": accuracy,
+            "features": content,
             "probes": probes,
             "rank": _ranks(test, len(splits)),
             "images": {"train": len(train.labels), "test": len(test.labels)},
         },
     )
-    held = {"features": test.features, "labels": test.labels, "tasks": test.tasks}
-    write_tensors(layout.features(task), held, {"after_task": task, "plan": digest(slot)})
     logger.info(
         "after task %d, probe %s: %s",
         task,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from pipeline import layout
+from pipeline.data.split_files import read_splits
 from pipeline.errors import RunError, StateError
 from pipeline.files import Json, dump_json
 from pipeline.folders import require_free, write_folder
@@ -22,7 +23,6 @@ from pipeline.stages.slots import (
     learnt_from,
     made_by,
     part,
-    read_split,
     require_slot,
 )
 
@@ -106,7 +106,7 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
         at_once=len(cast(list[str], report["evaluations"])) - 1 < num_tasks,
         params=part(report, "params"),
         dataset=dataset,
-        splits=[read_split(number) for number in range(1, num_tasks + 1)],
+        splits=read_splits(num_tasks),
         backbone=part(slot, "backbone"),
         num_features=backbone.num_features,
         chain=_chain(task),

@@ -11,6 +11,7 @@ import numpy as np
 from pipeline import layout
 from pipeline.data.scenarios import Cut, Task, divide
 from pipeline.data.source import PARTS, Part, Source
+from pipeline.data.split_files import index_of
 from pipeline.files import Json, digest, write_sealed
 from pipeline.reporting.holdings import Holding, holdings, remarks
 from pipeline.stages.slots import open_source, part, require_slot
@@ -35,6 +36,7 @@ def run() -> None:
         logger.info(remark)
     for task in range(1, cast(int, slot["slots"]) + 1):
         write_sealed(layout.split(task), splits[task - 1] if task <= len(splits) else None)
+    write_sealed(layout.SPLIT_INDEX, index_of(splits))
     # Apart from the tasks' files: a param that moves no image must not train them again.
     write_sealed(layout.SPLIT_ORIGIN, {"plan": digest(slot)})
 

@@ -84,12 +84,13 @@ def _extras(slot: Json, results: Results, revision: str) -> Extras:
     evaluations = cast(list[str], slot["evaluations"])
     states = [layout.state(task) for task in range(len(evaluations))]
     last = len(evaluations) - 1
+    remedy = f"run `cassle evaluate {last}` first"
     return Extras(
         revision=revision,
         class_names=results.class_names,
         state_bytes=[path.stat().st_size if path.is_file() else None for path in states],
         view_strips=read_view_strips(layout.VIEWS, results.num_tasks, cast(str, slot["views"])),
-        features=read_features(last, evaluations[last], f"run `cassle evaluate {last}` first"),
+        features=read_features(last, {"plan": evaluations[last]}, remedy),
     )
 
 

@@ -9,7 +9,7 @@ from pipeline import layout
 from pipeline.components import load_class
 from pipeline.data.file_options import FileOptions, Reading
 from pipeline.data.source import Source
-from pipeline.data.split_checks import check_split
+from pipeline.data.split_files import split_digest
 from pipeline.errors import DataError, RunError
 from pipeline.files import Json, JsonValue, digest, read_sealed
 
@@ -52,28 +52,6 @@ def part(slot: Json, key: str) -> Json:
     value = slot[key]
     assert isinstance(value, dict), f"{key} in the plan is no object"
     return value
-
-
-def read_split(task: int) -> Json:
-    """Return what a task holds.
-
-    Raises:
-        DataError: there is no such split, or it cannot be read or be right.
-    """
-    split = read_sealed(layout.split(task), DataError, "run `cassle prepare` first")
-    if split is None:
-        raise DataError(f"{layout.split(task)} is empty; run `cassle prepare` again")
-    check_split(split, task, layout.split(task))
-    return split
-
-
-def split_digest(task: int) -> str | None:
-    """Return the SHA-256 of a task's split as a state's header has it; None if it is missing.
-
-    Raises:
-        DataError: the split is damaged.
-    """
-    return digest(read_split(task)) if layout.split(task).is_file() else None
 
 
 def made_by(name: str, plan: JsonValue) -> Json:

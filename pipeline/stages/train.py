@@ -21,6 +21,7 @@ from pipeline.data.augment import Augment
 from pipeline.data.batches import Images, TaskOrder, training_batches
 from pipeline.data.source import Source
 from pipeline.data.split_checks import require_images
+from pipeline.data.split_files import read_split, split_digest
 from pipeline.device import (
     Device,
     Precision,
@@ -46,9 +47,7 @@ from pipeline.stages.slots import (
     maker,
     open_source,
     part,
-    read_split,
     require_slot,
-    split_digest,
 )
 from pipeline.state import State, load_module, load_state, save_state
 from pipeline.strategies.base import Strategy, TaskStart

@@ -13,15 +13,12 @@ import torch
 
 from pipeline import layout
 from pipeline.data.split_checks import require_images
+from pipeline.data.split_files import read_splits
 from pipeline.evaluation.sample_views import per_task, sheet_png, task_strip
 from pipeline.files import digest, dump_json, write_bytes
 from pipeline.seeding import generator
 from pipeline.stages.augmentation import build_augment
-from pipeline.stages.slots import (
-    open_source,
-    read_split,
-    require_slot,
-)
+from pipeline.stages.slots import open_source, require_slot
 
 
 def run() -> None:
@@ -35,8 +32,7 @@ def run() -> None:
     source = open_source(slot)
     num_tasks = cast(int, slot["num_tasks"])
     strips = []
-    for task in range(1, num_tasks + 1):
-        split = read_split(task)
+    for task, split in enumerate(read_splits(num_tasks), start=1):
         require_images(source, "train", split)
         held = cast(list[int], split["train"])[: per_task(num_tasks)]
         images = torch.from_numpy(source.images("train")[np.array(held)])
