@@ -84,7 +84,7 @@ def _alone(stage: str, *outputs: Path) -> AbstractContextManager[None]:
 
 
 def before_torch() -> None:
-    """Make a process that trains or evaluates start and run faster; its results stay."""
+    """Make a process that imports torch start and run faster; its results stay."""
     from pipeline.allocation import keep_freed_memory
     from pipeline.lean_imports import defer
 
@@ -126,6 +126,7 @@ def prepare(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False
 def init(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) -> None:
     """Make the random network, state 0."""
     _require_plan("init", params, planned)
+    before_torch()
     from pipeline.stages import init as stage
 
     with _alone("init", layout.state(0)):
@@ -175,6 +176,7 @@ def evaluate(
 def views(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) -> None:
     """Draw a few images of each task and their augmented views."""
     _require_plan("views", params, planned)
+    before_torch()
     from pipeline.stages import views as stage
 
     with _alone("views", layout.VIEWS):

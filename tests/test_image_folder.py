@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.data.augment import Augment, ViewAugment
+from pipeline.data.augment import Augment
 from pipeline.data.file_source import FileSource
 from pipeline.data.image_folder import ImageFolder
+from pipeline.data.recipe import ViewAugment
 from pipeline.data.scenarios import Cut, divide
 from pipeline.errors import DataError
 from tests.image_files import embedded, file_options, reading, save, tree

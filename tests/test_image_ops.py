@@ -60,6 +60,10 @@ def test_resized_crop_is_torchvisions_for_each_image(
         for image, box in zip(images, boxes, strict=True)
     ]
     assert_equal(found, expected)
+    mirrored = torch.arange(len(CROPS)) % 2 == 1
+    found = image_ops.resized_crop(images, top, left, crop_height, crop_width, size, mirrored)
+    expected[1::2] = [reference.horizontal_flip(image) for image in expected[1::2]]
+    assert_equal(found, expected)
 
 
 def test_a_crop_of_everything_at_the_same_size_changes_nothing() -> None:
@@ -80,12 +84,6 @@ def test_rows_of_a_resample_matrix_sum_to_one_and_stay_inside(in_size: int, out_
     pixels = torch.arange(in_size)
     outside = (pixels < start[:, None]) | (pixels >= (start + length)[:, None])
     assert (weights * outside[:, None]).sum() == 0
-
-
-@pytest.mark.parametrize("channels", CHANNELS)
-def test_hflip_is_torchvisions(channels: int) -> None:
-    images = draw(3, channels, 5, 8)
-    assert_equal(image_ops.hflip(images), [reference.horizontal_flip(image) for image in images])
 
 
 @pytest.mark.parametrize("channels", CHANNELS)

@@ -9,7 +9,8 @@ from ruamel.yaml import YAML
 
 from pipeline import config, presets
 from pipeline.components import load_class
-from pipeline.data.augment import Augment, ViewAugment
+from pipeline.data.augment import Augment
+from pipeline.data.recipe import ViewAugment
 from pipeline.errors import ParamsError
 from pipeline.layout import PARAMS
 from pipeline.methods.base import Position

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from pipeline import layout
-from pipeline.data.augment import Augment, ViewAugment
+from pipeline.data.augment import Augment
+from pipeline.data.recipe import ViewAugment
 from pipeline.errors import RunError
 from pipeline.evaluation.sample_views import GAP, IMAGES, LARGEST, per_task, sheet_png, task_strip
 from pipeline.files import digest, read_sealed

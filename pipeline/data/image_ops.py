@@ -14,7 +14,7 @@ import functools
 import torch
 from torch import Tensor
 
-TABLE = 2**22  # numbers in a table of crops at most: images of up to 45 pixels
+TABLE = 2**23  # numbers in a table of crops at most: images of up to 45 pixels
 GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # torchvision's; ITU-R BT.601 luma
 
 
@@ -45,18 +45,38 @@ def resample_matrix(start: Tensor, length: Tensor, in_size: int, out_size: int) 
 
 @functools.lru_cache(maxsize=4)
 def _all_intervals(in_size: int, out_size: int, device: torch.device) -> Tensor:
-    """Return the weights of every interval of a line, by its first pixel and its length."""
+    """Return the weights of every interval of a line, by its first pixel and its length.
+
+    Those that mirror the interval come after all of those that do not.
+    """
     pixels = torch.arange(in_size, device=device)
     start, length = torch.cartesian_prod(pixels, pixels + 1).unbind(1)
-    return resample_matrix(start, length, in_size, out_size)
+    straight = resample_matrix(start, length, in_size, out_size)
+    return torch.cat([straight, straight.flip(1)])
 
 
-def _interval_matrices(start: Tensor, length: Tensor, in_size: int, out_size: int) -> Tensor:
-    """Return what ``resample_matrix`` does; looked up where all there can be are few."""
-    if in_size**3 * out_size > TABLE:
-        return resample_matrix(start, length, in_size, out_size)
+def _interval_matrices(
+    start: Tensor, length: Tensor, in_size: int, out_size: int, mirrored: Tensor | None = None
+) -> Tensor:
+    """Return what ``resample_matrix`` does; looked up where all there can be are few.
+
+    Args:
+        start: as there, and so are the next three.
+        length: of the interval.
+        in_size: of the line.
+        out_size: of the result.
+        mirrored: which intervals come out the other way round, ``(N,)``; None: none.
+    """
+    if 2 * in_size**3 * out_size > TABLE:
+        matrices = resample_matrix(start, length, in_size, out_size)
+        if mirrored is None:
+            return matrices
+        return torch.where(mirrored[:, None, None], matrices.flip(1), matrices)
     intervals = _all_intervals(in_size, out_size, start.device)
-    return intervals.index_select(0, start * in_size + length - 1)
+    place = start * in_size + length - 1
+    if mirrored is not None:
+        place += mirrored * in_size**2
+    return intervals.index_select(0, place)
 
 
 def apply_to_lines(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -83,7 +103,13 @@ def apply_to_lines(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def resized_crop(
-    images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor, size: int
+    images: Tensor,
+    top: Tensor,
+    left: Tensor,
+    height: Tensor,
+    width: Tensor,
+    size: int,
+    mirrored: Tensor | None = None,
 ) -> Tensor:
     """Crop each image and resize the crop to ``(size, size)``, bilinear, antialiased.
 
@@ -94,15 +120,11 @@ def resized_crop(
         height: rows of the crop, ``(N,)``.
         width: columns of the crop, ``(N,)``.
         size: height and width of the result in pixels.
+        mirrored: whose results are mirrored left and right, bool ``(N,)``; None: nobody's.
     """
     rows = _interval_matrices(top, height, images.shape[2], size)
-    columns = _interval_matrices(left, width, images.shape[3], size)
+    columns = _interval_matrices(left, width, images.shape[3], size, mirrored)
     return apply_to_lines(images, rows, columns)
-
-
-def hflip(images: Tensor) -> Tensor:
-    """Mirror left and right."""
-    return images.flip(3)
 
 
 def _factors(values: Tensor) -> Tensor:
@@ -126,10 +148,11 @@ def adjust_brightness(images: Tensor, factor: Tensor, out: Tensor | None = None)
 
 def adjust_contrast(images: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:
     """Move away from the image's mean luma by ``factor``; arguments as in brightness."""
-    luma = rgb_to_grayscale(images)
-    # A whole plane of it: torch.lerp takes three times as long from a single number an image.
-    mean = luma.mean(dim=(1, 2, 3), keepdim=True).expand_as(luma).contiguous()
-    return torch.lerp(mean, images, _factors(factor), out=out).clamp_(0, 1)
+    # The mean of the luma is the luma of the means.
+    mean = rgb_to_grayscale(images.mean(dim=(2, 3), keepdim=True))
+    # torch.lerp takes three times as long from a single number an image.
+    moved = torch.mul(images, _factors(factor), out=out)
+    return moved.add_(mean * _factors(1 - factor)).clamp_(0, 1)
 
 
 def adjust_saturation(images: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:
@@ -150,24 +173,25 @@ def adjust_hue(images: Tensor, factor: Tensor, out: Tensor | None = None) -> Ten
     torch.minimum(darkest, blue, out=darkest)
     # 1 or 0; a choice by torch.where would take ten times as long as one by lerp.
     is_red, is_green = (torch.eq(value, c, out=torch.empty_like(value)) for c in (red, green))
-    ahead, other = red - green, blue - red
-    ahead.lerp_(other, is_green).lerp_(torch.sub(green, blue, out=other), is_red)
     spread = value - darkest
+    # Sixths of a circle from red, times the spread: from 0, 2 and 4 at red, green and blue.
+    ahead, other = red - green, blue - red
+    ahead.add_(spread, alpha=4)
+    other.add_(spread, alpha=2)
+    ahead.lerp_(other, is_green).lerp_(torch.sub(green, blue, out=other), is_red)
+    floor, ceiling = darkest.sub_(spread), value.add_(spread)
+    spread.mul_(6)
     # Without colour all differences are 0, and so is the hue.
     torch.clamp(spread, min=torch.finfo(spread.dtype).tiny, out=other)
-    ahead.div_(other)
-    # Sixths of a circle from red, turned and brought back to [0, 6).
-    sixth = is_green.mul_(-2).add_(4).mul_(is_red.neg_().add_(1))
-    hue = ahead.add_(sixth).add_(6 * factor[:, None, None])
-    hue.sub_(torch.div(hue, 6, out=other).floor_(), alpha=6)
+    # In circles, turned and brought back to [0, 1).
+    hue = ahead.div_(other).add_(1 + factor[:, None, None]).frac_()
     # Back to RGB: each channel is a trapezoid of the hue between darkest and value (HSV, closed
     # form): spread · (1 .. 2) above a floor for red, below a ceiling for green and blue.
     turned = torch.empty_like(images) if out is None else out
-    floor, ceiling = darkest.sub_(spread), value.add_(spread)
     for plane, base, centre, sign in zip(
-        turned.unbind(1), (floor, ceiling, ceiling), (3, 2, 4), (1, -1, -1), strict=True
+        turned.unbind(1), (floor, ceiling, ceiling), (3 / 6, 2 / 6, 4 / 6), (1, -1, -1), strict=True
     ):
-        torch.sub(hue, centre, out=other).abs_().clamp_(1, 2)
+        torch.sub(hue, centre, out=other).abs_().clamp_(1 / 6, 2 / 6)
         torch.addcmul(base, spread, other, value=sign, out=plane)
     return turned
 

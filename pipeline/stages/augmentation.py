@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import cast
 
-from pipeline.data.augment import Augment, ViewAugment
+from pipeline.data.augment import Augment
+from pipeline.data.recipe import ViewAugment
 from pipeline.files import Json
 from pipeline.stages.slots import normalisation
 

@@ -21,7 +21,8 @@ from torchvision.transforms import v2
 
 from pipeline.allocation import keep_freed_memory
 from pipeline.benchmarking.workloads import build
-from pipeline.data.augment import Augment, ViewAugment
+from pipeline.data.augment import Augment
+from pipeline.data.recipe import ViewAugment
 
 BATCHES = 4  # a round
 

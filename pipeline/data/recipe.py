@@ -1,0 +1,150 @@
+"""What is random about a view: how it may be made, and what was drawn for each image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+CROP_TRIES = 10  # torchvision's
+ASPECT_RATIOS = (3 / 4, 4 / 3)  # torchvision's
+BLUR_SIGMA = (0.1, 2.0)  # SimCLR's, in pixels
+# In the order in which they are drawn; a batch goes through them in a random one.
+JITTERS = ("brightness", "contrast", "saturation", "hue")
+NEUTRAL = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0}
+
+
+@dataclass(frozen=True)
+class ViewAugment:
+    """How one view is made; probabilities are per image.
+
+    Attributes:
+        crop_scale: smallest and largest share of the area that a crop keeps.
+        flip: probability of a horizontal flip.
+        jitter: probability of colour jitter.
+        brightness: largest relative change of brightness.
+        contrast: largest relative change of contrast.
+        saturation: largest relative change of saturation (RGB images only).
+        hue: largest turn of the hue, at most 0.5 circles (RGB images only).
+        grey: probability of dropping the colours (RGB images only).
+        blur: probability of a Gaussian blur, its kernel a tenth of the image.
+        solarize: probability of inverting the bright half of the values.
+    """
+
+    crop_scale: tuple[float, float]
+    flip: float
+    jitter: float
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+    grey: float
+    blur: float
+    solarize: float
+
+
+def sample_crops(
+    count: int, height: int, width: int, scale: tuple[float, float], generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Draw crops as torchvision's RandomResizedCrop does: area, then aspect ratio.
+
+    Returns:
+        top, left, height and width in pixels, each ``(count,)`` of int64. An image none of
+        whose ten tries fits gets the largest central crop of an allowed ratio.
+    """
+    shape = (count, CROP_TRIES)
+    area = _uniform(shape, scale, generator).mul_(height * width)
+    log_ratio = _uniform(shape, (math.log(ASPECT_RATIOS[0]), math.log(ASPECT_RATIOS[1])), generator)
+    ratio = log_ratio.exp_()
+    # Both sides at once: what is drawn is little, and an operation costs more than its numbers.
+    sides = torch.stack([area / ratio, area * ratio]).sqrt_().round_()
+    limits = torch.tensor([height, width])[:, None, None]
+    fits = ((sides > 0) & (sides <= limits)).all(dim=0)
+    first = fits.int().argmax(dim=1)
+    lengths = sides.gather(2, first.expand(2, -1)[:, :, None]).squeeze(2)
+    position = torch.rand(2, count, generator=generator)
+    none_fits = ~fits.any(dim=1)
+    if none_fits.any():
+        lengths[0, none_fits] = min(height, round(width / ASPECT_RATIOS[0]))
+        lengths[1, none_fits] = min(width, round(height * ASPECT_RATIOS[1]))
+        position[:, none_fits] = 0.5
+    starts = position.mul_(limits[:, 0] + 1 - lengths)
+    (top, left), (crop_height, crop_width) = starts.long(), lengths.long()
+    return top, left, crop_height, crop_width
+
+
+def _uniform(
+    shape: tuple[int, ...], bounds: tuple[float, float], generator: torch.Generator
+) -> Tensor:
+    return torch.empty(shape).uniform_(*bounds, generator=generator)
+
+
+class Drawn(NamedTuple):
+    """What was drawn for a view of each image of a batch, on the CPU.
+
+    Attributes:
+        crops: top, left, height and width of the crop in pixels, int64 ``(N,)`` each.
+        jitter: whether colours are changed, ``(N,)``.
+        factors: the names of the changes in their order, with the factor of each image ``(N,)``:
+            that which changes nothing where colours are not changed.
+        grey: whether colours are dropped, ``(N,)``; None where the recipe has none of it.
+        sigma: of the blur, in pixels, ``(N,)``; None likewise.
+        blur: whether it is blurred, ``(N,)``; None likewise.
+        solarize: whether its bright half is inverted, ``(N,)``; None likewise.
+        flip: whether it is mirrored, ``(N,)``; None likewise.
+    """
+
+    crops: tuple[Tensor, ...]
+    jitter: Tensor
+    factors: tuple[tuple[str, Tensor], ...]
+    grey: Tensor | None
+    sigma: Tensor | None
+    blur: Tensor | None
+    solarize: Tensor | None
+    flip: Tensor | None
+
+
+def draw(
+    recipe: ViewAugment,
+    count: int,
+    image_shape: tuple[int, int, int],
+    own: Callable[[Tensor], Tensor],
+    generator: torch.Generator,
+) -> Drawn:
+    """Draw a view of each image of a batch.
+
+    Differs from the reference: the order of the jitter's changes is drawn once a batch, not
+    once an image.
+
+    Args:
+        recipe: of the view.
+        count: images of the batch, over all processes.
+        image_shape: channels, height and width.
+        own: takes what was drawn for all images, ``(count,)``, and returns this process's rows.
+        generator: what decides.
+    """
+
+    def chance(probability: float) -> Tensor:
+        return own(torch.rand(count, generator=generator) < probability)
+
+    channels, height, width = image_shape
+    crops = sample_crops(count, height, width, recipe.crop_scale, generator)
+    jitter = chance(recipe.jitter)
+    factors = []
+    for index in torch.randperm(len(JITTERS), generator=generator).tolist():
+        name = JITTERS[index]
+        strength: float = getattr(recipe, name)
+        bounds = (-strength, strength) if name == "hue" else (max(0.0, 1 - strength), 1 + strength)
+        factor = own(_uniform((count,), bounds, generator))
+        if strength > 0:
+            factors.append((name, factor.masked_fill_(~jitter, NEUTRAL[name])))
+    grey = chance(recipe.grey) if recipe.grey > 0 and channels == 3 else None
+    sigma = own(_uniform((count,), BLUR_SIGMA, generator)) if recipe.blur > 0 else None
+    blur = chance(recipe.blur) if recipe.blur > 0 else None
+    solarize = chance(recipe.solarize) if recipe.solarize > 0 else None
+    flip = chance(recipe.flip) if recipe.flip > 0 else None
+    return Drawn(tuple(map(own, crops)), jitter, tuple(factors), grey, sigma, blur, solarize, flip)
