@@ -27,7 +27,7 @@ from pipeline.errors import (
     PipelineError,
     shortage,
 )
-from pipeline.interruption import end_with_dvc, end_with_parent
+from pipeline.interruption import end_with_dvc, end_with_parent, stopping_at_once
 from pipeline.processes import LAUNCHED, Launcher, Processes, these
 
 app = typer.Typer(
@@ -84,7 +84,7 @@ def _alone(stage: str, *outputs: Path) -> AbstractContextManager[None]:
 
 
 def before_torch() -> None:
-    """Make a process that imports torch start and run faster; its results stay."""
+    """Make a process that trains or evaluates start and run faster; its results stay."""
     from pipeline.allocation import keep_freed_memory
     from pipeline.lean_imports import defer
 
@@ -126,7 +126,6 @@ def prepare(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False
 def init(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) -> None:
     """Make the random network, state 0."""
     _require_plan("init", params, planned)
-    before_torch()
     from pipeline.stages import init as stage
 
     with _alone("init", layout.state(0)):
@@ -176,7 +175,6 @@ def evaluate(
 def views(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) -> None:
     """Draw a few images of each task and their augmented views."""
     _require_plan("views", params, planned)
-    before_torch()
     from pipeline.stages import views as stage
 
     with _alone("views", layout.VIEWS):
@@ -395,11 +393,13 @@ def main() -> None:
     Of several processes that train together one tells what all of them have met.
     """
     try:
-        _listen(these())
-        try:
-            app()
-        finally:
-            sys.stdout.flush()
+        processes = these()
+        _listen(processes)
+        with stopping_at_once(processes.first):
+            try:
+                app()
+            finally:
+                sys.stdout.flush()
     except InterruptedRunError as stop:
         if not stop.said_elsewhere:
             print(stop, file=sys.stderr)

@@ -6,11 +6,13 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import pytorch_lightning as pl
 import torch
 import torch.utils.deterministic
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -25,6 +27,16 @@ from pipeline.progress import TaskProgress
 
 # Lightning greets every run with the hardware it found and a tip.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+
+
+class NoProfiler(PassThroughProfiler):
+    """Measure nothing, without a generator for each of the fifty measurements of a step."""
+
+    nothing = nullcontext()
+
+    def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
+        """Return what does nothing at either end."""
+        return self.nothing
 
 
 def make_deterministic(device: Device) -> None:
@@ -99,6 +111,7 @@ def fit(
             # Without it Lightning switches off what make_deterministic switched on.
             deterministic=True if device is Device.cpu else "warn",
             callbacks=[*observers, *callbacks],
+            profiler=NoProfiler(),
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,

@@ -59,6 +59,36 @@ class StopRequest:
             os.write(STDERR, what)
 
 
+@contextmanager
+def stopping_at_once(speaks: bool = True) -> Iterator[None]:
+    """Outside of training: on Ctrl-C or SIGTERM say what is kept, and end.
+
+    Processes that are forked from this one end without a word. Where a signal is ignored, as by
+    what a shell runs in the background, it stays so.
+
+    Args:
+        speaks: whether to say so; of several processes one does.
+    """
+    told = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != told:
+            os._exit(128 + number)
+        if speaks:
+            os.write(STDERR, b"\nstopped: all files are whole; the same command begins anew\n")
+        raise SystemExit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    heard = [number for number in SIGNALS if before[number] is not signal.SIG_IGN]
+    for number in heard:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
+
+
 def end_with_dvc() -> None:
     """Where dvc runs this stage: stop, as by SIGTERM, when dvc is gone.
 

@@ -3,10 +3,8 @@
 Every optimiser of torch imports its compiler (``torch._dynamo``, ``torch._inductor``, with sympy
 and more) to switch it off for its own functions, and Lightning imports all of torchmetrics
 (with scipy, matplotlib and torchvision) for the name of one class: together they take twice as
-long as torch itself, in each stage's process. A sixth of torch's own import is how operations on
-tensors without data would turn out, which compilers ask. Here a module stands in for each. It
-knows the few names that are needed, and imports the real one as soon as anything else is asked
-of it.
+long as torch itself, in each stage's process. Here a module stands in for each. It knows the few
+names that are needed, and imports the real one as soon as anything else is asked of it.
 """
 
 from __future__ import annotations
@@ -18,12 +16,10 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec, spec_from_loader
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 DYNAMO, INDUCTOR, TORCHMETRICS = "torch._dynamo", "torch._inductor", "torchmetrics"
-METAS = "torch._meta_registrations"
 
 
 class Deferred(ModuleType):
@@ -34,21 +30,14 @@ class Deferred(ModuleType):
         known: the attributes that need no import.
         together: the stand-ins that make way for their real modules when this one does; this
             one joins them.
-        acts: whether the real module is imported for what that does, so that the others need it.
     """
 
-    def __init__(
-        self,
-        name: str,
-        known: Mapping[str, object],
-        together: list[Deferred],
-        acts: bool = False,
-    ) -> None:
+    def __init__(self, name: str, known: Mapping[str, object], together: list[Deferred]) -> None:
         super().__init__(name)
         # Without a place: submodules are found by Submodules.
         self.__path__: list[str] = []
         together.append(self)
-        vars(self).update(known, _together=together, _acts=acts)
+        vars(self).update(known, _together=together)
 
     def __getattr__(self, name: str) -> object:
         """Import the real module and return what it has."""
@@ -66,9 +55,6 @@ class Deferred(ModuleType):
                 parent, _, last = module.__name__.rpartition(".")
                 if vars(sys.modules.get(parent, module)).get(last) is module:
                     delattr(sys.modules[parent], last)
-        for module in together:
-            if vars(module)["_acts"]:
-                importlib.import_module(module.__name__)
         return importlib.import_module(self.__name__)
 
 
@@ -137,18 +123,12 @@ def defer() -> None:
     """Let deferred modules stand in for those that are not imported yet.
 
     For processes that train or evaluate: nothing there is compiled or exported. Before
-    torch and Lightning are imported.
+    Lightning is imported.
     """
-    torch_spec = find_spec("torch")
-    if DYNAMO not in sys.modules and INDUCTOR not in sys.modules and torch_spec is not None:
-        compiler: list[Deferred] = []
-        places = torch_spec.submodule_search_locations or []
-        # find_spec would import torch to look for it.
-        file = f"{METAS.removeprefix('torch.')}.py"
-        if "torch" not in sys.modules and any(Path(place, file).is_file() for place in places):
-            _stand_in(Deferred(METAS, {}, compiler, acts=True))
+    if DYNAMO not in sys.modules and INDUCTOR not in sys.modules and find_spec("torch"):
         import torch  # noqa: F401 - the stand-ins are its attributes
 
+        compiler: list[Deferred] = []
         known = {"disable": _as_it_is, "graph_break": _nothing, "OptimizedModule": OptimizedModule}
         _stand_in(Deferred(DYNAMO, known, compiler))
         # torch.use_deterministic_algorithms tells the compiler: it sets an attribute there.
@@ -167,7 +147,7 @@ def defer() -> None:
 def _stand_in(module: Deferred) -> None:
     sys.modules[module.__name__] = module
     parent, _, last = module.__name__.rpartition(".")
-    if parent in sys.modules:
+    if parent:
         setattr(sys.modules[parent], last, module)
     if not any(isinstance(finder, Submodules) for finder in sys.meta_path):
         sys.meta_path.insert(0, Submodules())

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 # Names of a snapshot's tensors.
 NETWORK, OPTIMIZER, SUM, AUGMENT = "network", "optimizer", "sum", "augment_generator"
+# Attributes that are no parameters, buffers or modules.
+PLAIN = frozenset({"_current_fx_name", "_step", "_summed", "_images_passed"})
 REMEDIES = "lower train.learning_rate, raise train.warmup_epochs, or set train.precision: 32-true"
 
 
@@ -81,6 +83,16 @@ class Learner(pl.LightningModule):
         self._step: Step | None = None
         self._warned = False
         self._images_passed = 0
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute: what changes with each step, without asking whether it is a module.
+
+        Lightning notes the hook that it calls here, some fifty times a step.
+        """
+        if name in PLAIN:
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def training_step(self, images: Tensor, index: int) -> Tensor:
         """Return L_SSL plus the strategy's terms for a batch, or a part of one."""

@@ -50,7 +50,8 @@ def hold_stage(name: str, outputs: Sequence[Path]) -> Iterator[None]:
     try:
         for path in outputs:
             remove_unfinished(path)
-        command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        program = Path(sys.argv[0]).name.replace("__main__.py", "cassle")
+        command = " ".join([program, *sys.argv[1:]])
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         write_note(holder, f"process {os.getpid()} ({command}) since {since}\n")
         yield

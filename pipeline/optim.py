@@ -84,9 +84,9 @@ def build_optimizer(modules: list[nn.Module], optimisation: Optimisation) -> tor
     if excluded:
         groups.append({"params": excluded, "weight_decay": 0.0})
     if optimisation.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=rate, weight_decay=decay)
+        return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=True)
     if optimisation.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=rate, momentum=MOMENTUM, weight_decay=decay)
+        return torch.optim.SGD(groups, lr=rate, momentum=MOMENTUM, weight_decay=decay, fused=True)
     assert optimisation.lars is not None, "lars without its options"
     if excluded:
         groups[1]["adaptive"] = False

@@ -130,31 +130,31 @@ def test_a_stage_whose_dvc_lives_or_that_has_none_runs_to_its_end(
     process.wait()
 
 
-@pytest.mark.parametrize(
-    ("number", "codes"), [(signal.SIGINT, {130}), (signal.SIGTERM, {143, -15})]
-)
-def test_a_signal_before_training_ends_without_a_traceback(
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_outside_training_says_what_is_kept(
     number: signal.Signals,
-    codes: set[int],
+    stage: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     project = Project(tmp_path, monkeypatch, capsys)
-    project.train_through(0)
+    project.train_through(0 if stage == "train" else 1)
     before = project.files()
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     # A background process may have been started with Ctrl-C ignored, and hands that on.
     command = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     command += (
-        "import sys; sys.argv = ['cassle', 'train', '1']; from pipeline.cli import main; main()"
+        f"import sys; sys.argv = ['cassle', '{stage}', '1']; from pipeline.cli import main; main()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", command], env=environment, stderr=subprocess.PIPE, text=True
     ) as process:
-        wait_for(project.root / ".scratch/locks/train_1.holder")
+        wait_for(project.root / f".scratch/locks/{stage}_1.holder")
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
-    assert process.returncode in codes, err
+    assert process.returncode == 128 + number, err
+    assert "stopped: all files are whole" in err
     assert "Traceback" not in err
     assert project.files() == before

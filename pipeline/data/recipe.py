@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,23 +58,24 @@ def sample_crops(
         whose ten tries fits gets the largest central crop of an allowed ratio.
     """
     shape = (count, CROP_TRIES)
-    area = _uniform(shape, scale, generator).mul_(height * width)
+    area = _uniform(shape, scale, generator).mul_(height * width).numpy()
     log_ratio = _uniform(shape, (math.log(ASPECT_RATIOS[0]), math.log(ASPECT_RATIOS[1])), generator)
-    ratio = log_ratio.exp_()
-    # Both sides at once: what is drawn is little, and an operation costs more than its numbers.
-    sides = torch.stack([area / ratio, area * ratio]).sqrt_().round_()
-    limits = torch.tensor([height, width])[:, None, None]
-    fits = ((sides > 0) & (sides <= limits)).all(dim=0)
-    first = fits.int().argmax(dim=1)
-    lengths = sides.gather(2, first.expand(2, -1)[:, :, None]).squeeze(2)
-    position = torch.rand(2, count, generator=generator)
-    none_fits = ~fits.any(dim=1)
+    ratio = log_ratio.exp_().numpy()
+    position = torch.rand(2, count, generator=generator).numpy()
+    # By NumPy, both sides at once: of so few numbers an operation of torch costs twice as much.
+    sides = np.rint(np.sqrt(np.stack([area / ratio, area * ratio])))
+    limits = np.array([[[height]], [[width]]], np.float32)
+    fits = ((sides > 0) & (sides <= limits)).all(axis=0)
+    lengths = sides[:, np.arange(count), fits.argmax(axis=1)]
+    none_fits = ~fits.any(axis=1)
     if none_fits.any():
         lengths[0, none_fits] = min(height, round(width / ASPECT_RATIOS[0]))
         lengths[1, none_fits] = min(width, round(height * ASPECT_RATIOS[1]))
         position[:, none_fits] = 0.5
-    starts = position.mul_(limits[:, 0] + 1 - lengths)
-    (top, left), (crop_height, crop_width) = starts.long(), lengths.long()
+    starts = position * (limits[:, 0] + 1 - lengths)
+    top, left, crop_height, crop_width = torch.from_numpy(
+        np.concatenate([starts, lengths]).astype(np.int64)
+    )
     return top, left, crop_height, crop_width
 
 
@@ -134,14 +136,18 @@ def draw(
     channels, height, width = image_shape
     crops = sample_crops(count, height, width, recipe.crop_scale, generator)
     jitter = chance(recipe.jitter)
-    factors = []
-    for index in torch.randperm(len(JITTERS), generator=generator).tolist():
+    stay, factors = ~jitter, []
+    order = torch.randperm(len(JITTERS), generator=generator).tolist()
+    for index, share in zip(
+        order, torch.rand(len(JITTERS), count, generator=generator), strict=True
+    ):
         name = JITTERS[index]
         strength: float = getattr(recipe, name)
-        bounds = (-strength, strength) if name == "hue" else (max(0.0, 1 - strength), 1 + strength)
-        factor = own(_uniform((count,), bounds, generator))
         if strength > 0:
-            factors.append((name, factor.masked_fill_(~jitter, NEUTRAL[name])))
+            low, high = NEUTRAL[name] - strength, NEUTRAL[name] + strength
+            low = low if name == "hue" else max(0.0, low)
+            factor = own(share.mul_(high - low).add_(low))
+            factors.append((name, factor.masked_fill_(stay, NEUTRAL[name])))
     grey = chance(recipe.grey) if recipe.grey > 0 and channels == 3 else None
     sigma = own(_uniform((count,), BLUR_SIGMA, generator)) if recipe.blur > 0 else None
     blur = chance(recipe.blur) if recipe.blur > 0 else None
