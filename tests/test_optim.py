@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Literal
 
 import pytest
@@ -119,6 +120,34 @@ def test_the_first_adamw_step_is_that_computed_by_hand() -> None:
     # the first gradient is divided by its own size.
     weight = 2.0 * (1 - 0.1 * 0.5) - 0.1
     assert descend(line, optimizer, 3.0) == pytest.approx((weight, 1 - 0.1))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_fused_steps_are_those_of_a_parameter_at_a_time_in_every_layout(
+    name: Name, layout: torch.memory_format
+) -> None:
+    plain = torch.optim.AdamW if name == "adamw" else partial(torch.optim.SGD, momentum=0.9)
+    found = []
+    for fused in (True, False):
+        torch.manual_seed(0)
+        backbone = SmallResNet(3, "conv3", widths=[4, 8], blocks=1).double()
+        backbone = backbone.to(memory_format=layout)
+        optimizer = build_optimizer([backbone], optimisation(name))
+        if not fused:
+            groups = [
+                {"params": group["params"], "weight_decay": group["weight_decay"]}
+                for group in optimizer.param_groups
+            ]
+            optimizer = plain(groups, lr=0.1, fused=False, foreach=False)
+        for _ in range(3):
+            images = torch.randn(4, 3, 8, 8, dtype=torch.double)
+            optimizer.zero_grad()
+            backbone(images.contiguous(memory_format=layout)).square().mean().backward()
+            optimizer.step()
+        found.append(backbone.state_dict())
+    for one, other in zip(found[0].values(), found[1].values(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)

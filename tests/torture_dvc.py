@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,8 +36,8 @@ def repro(root: Path) -> subprocess.Popen[str]:
     )
 
 
-def kill_at_random(trial: Trial, seconds: float, chance: random.Random) -> None:
-    """Start, and kill at a random moment of the time that is left."""
+def kill_at_random(trial: Trial, seconds: float, chance: random.Random) -> bool:
+    """Start, and kill at a random moment; return whether the chain had ended before that."""
     moment = chance.uniform(0.1, 0.9) * seconds
     process = repro(trial.killed)
     time.sleep(moment)
@@ -45,7 +46,7 @@ def kill_at_random(trial: Trial, seconds: float, chance: random.Random) -> None:
         output, _ = process.communicate()
         assert process.returncode == 0 or BUSY in output, output
         print(f"ended with {process.returncode} before it was killed", flush=True)
-        return
+        return process.returncode == 0
     if whole:
         os.killpg(process.pid, signal.SIGKILL)
     else:
@@ -54,6 +55,19 @@ def kill_at_random(trial: Trial, seconds: float, chance: random.Random) -> None:
     trial.kills += 1
     what = "dvc and its stage" if whole else "dvc alone"
     print(f"kill {trial.kills}: {what} after {moment:.0f} s", flush=True)
+    return False
+
+
+def finish(root: Path) -> None:
+    """Run the chain to its end."""
+    for _ in range(3):
+        process = repro(root)
+        output, _ = process.communicate()
+        if process.returncode == 0:
+            return
+        assert BUSY in output, output
+        print("the last stage of a killed dvc was still being stopped", flush=True)
+    raise AssertionError(output)
 
 
 def main() -> None:
@@ -71,19 +85,18 @@ def main() -> None:
         run(trial.peace, "dvc", "repro")
         # A run is killed a few times on its way, so each time less of it is left.
         seconds = (time.monotonic() - began) / 4
+        found, runs = [], 1
         while trial.kills < given.kills:
-            kill_at_random(trial, seconds, chance)
-        for _ in range(3):
-            process = repro(trial.killed)
-            output, _ = process.communicate()
-            if process.returncode == 0:
-                break
-            assert BUSY in output, output
-            print("the last stage of a killed dvc was still being stopped", flush=True)
-        assert process.returncode == 0, output
-        found = differences(trial)
+            if kill_at_random(trial, seconds, chance):
+                found += differences(trial)
+                shutil.rmtree(trial.killed)
+                make_repository(trial.killed, LONGER)
+                runs += 1
+        finish(trial.killed)
+        found += differences(trial)
     print(
-        f"{trial.kills} kills in {(time.monotonic() - began) / 60:.0f} minutes, {len(found)} differ {found}"
+        f"{trial.kills} kills of {runs} runs in {(time.monotonic() - began) / 60:.0f} minutes, "
+        f"{len(found)} differ {found}"
     )
     sys.exit(bool(found))
 

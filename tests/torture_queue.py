@@ -1,6 +1,8 @@
 """Ten experiments by two workers of DVC's queue: are they those that run one by one?
 
-python -m tests.torture_queue
+    python -m tests.torture_queue
+
+As docs/scaling.md has it, the chain has been run once and committed before.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.small_repository import ENVIRONMENT, make_repository, run
+from tests.small_repository import ENVIRONMENT, IDENTITY, make_repository, run
 
 GRID = {
     f"w{weight}-s{seed}".replace(".", "_"): (weight, seed)
@@ -90,9 +92,13 @@ def one_by_one(root: Path) -> dict[str, tuple[dict[str, str], str]]:
 def main() -> None:
     """Run both ways; exit with 1 if a file differs."""
     with tempfile.TemporaryDirectory() as folder:
-        began = time.monotonic()
         for name in ("queue", "alone"):
-            make_repository(Path(folder) / name, {})
+            root = Path(folder) / name
+            make_repository(root, {})
+            run(root, "dvc", "repro")
+            run(root, "git", "add", "--all")
+            run(root, "git", *IDENTITY, "commit", "--quiet", "-m", "Run")
+        began = time.monotonic()
         queued = by_queue(Path(folder) / "queue")
         minutes = (time.monotonic() - began) / 60
         alone = one_by_one(Path(folder) / "alone")

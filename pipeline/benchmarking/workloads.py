@@ -15,11 +15,12 @@ from pipeline.data.augment import Augment
 from pipeline.files import Json
 from pipeline.methods.base import Method, Position, Views
 from pipeline.optim import Optimisation, build_optimizer
-from pipeline.seeding import generator, initialisation
+from pipeline.seeding import generator
 from pipeline.stages.augmentation import build_augment
-from pipeline.stages.building import build_method, build_optimisation, build_strategy
-from pipeline.stages.slots import build_backbone, open_source, part
-from pipeline.strategies.base import Step, Strategy, TaskStart
+from pipeline.stages.building import build_optimisation
+from pipeline.stages.slots import open_source, part
+from pipeline.stages.stand_in import begin
+from pipeline.strategies.base import Step, Strategy
 
 EMBEDDED = 2000  # of the images that come with the project, a task's worth
 
@@ -89,25 +90,9 @@ def build(slot: Json, device: str) -> Workload:
         slot: of the plan, with ``stand_in`` beside it: the slot whose images are at hand.
         device: where it runs.
     """
-    with initialisation(0, "benchmark"):
-        backbone = build_backbone(part(slot, "backbone"))
-        method = build_method(slot, backbone).to(memory_format=torch.channels_last)
-        images, augment = _images(slot), build_augment(slot)
-        batch_size = cast(int, part(slot, "train")["batch_size"])
-        strategy = build_strategy(slot)
-        strategy.begin_task(
-            TaskStart(
-                task=2,
-                method=method,
-                carried={},
-                previous_images=images,
-                augment=augment,
-                normalise=augment.normalise,
-                batch_size=batch_size,
-                device=device,
-                generators=lambda *purpose: generator(0, "benchmark", *purpose),
-            )
-        )
+    images, augment = _images(slot), build_augment(slot)
+    batch_size = cast(int, part(slot, "train")["batch_size"])
+    method, strategy = begin(slot, images, augment, batch_size, device, "benchmark")
     # No warm-up: the schedule costs nothing, and its length is the benchmark's own.
     optimisation = replace(build_optimisation(slot), warmup_epochs=0.0)
     return Workload(method, strategy, augment, optimisation, images, batch_size, device)

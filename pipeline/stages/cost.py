@@ -18,11 +18,11 @@ from pipeline.data.tasks import evenly
 from pipeline.errors import ParamsError
 from pipeline.files import Json, dump_json
 from pipeline.methods.base import Position
-from pipeline.seeding import generator, initialisation
+from pipeline.seeding import generator
 from pipeline.stages.augmentation import build_augment
-from pipeline.stages.building import build_method, build_strategy
-from pipeline.stages.slots import build_backbone, normalisation, part
-from pipeline.strategies.base import Step, TaskStart
+from pipeline.stages.slots import normalisation, part
+from pipeline.stages.stand_in import begin
+from pipeline.strategies.base import Step
 
 SAMPLE = 2  # images that a step is counted on; the count is scaled to the batch
 
@@ -150,22 +150,7 @@ def _image_operations(slot: Json) -> float:
     augment = build_augment(slot)
     shape = (SAMPLE, cast(int, part(slot, "backbone")["channels"]), *[normalisation(slot)[0]] * 2)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator(0, "cost"))
-    with initialisation(0, "cost"):
-        backbone = build_backbone(part(slot, "backbone"))
-        method, strategy = build_method(slot, backbone), build_strategy(slot)
-        strategy.begin_task(
-            TaskStart(
-                task=2,
-                method=method,
-                carried={},
-                previous_images=images,
-                augment=augment,
-                normalise=augment.normalise,
-                batch_size=SAMPLE,
-                device="cpu",
-                generators=lambda *purpose: generator(0, "cost", *purpose),
-            )
-        )
+    method, strategy = begin(slot, images, augment, SAMPLE, "cpu", "cost")
     method.train()
     strategy.train()
     at = Position(0, 1, 1)
