@@ -2,9 +2,12 @@
 
 import sys
 
-from pipeline.empty_slots import ends_here
+from pipeline import empty_slots
 
-if __name__ == "__main__" and not ends_here(sys.argv[1:]):
-    from pipeline.cli import main
+if __name__ == "__main__" and not empty_slots.ends_here(sys.argv[1:]):
+    from pipeline import ahead
 
-    main()
+    if not ahead.ends_here(sys.argv[1:]):
+        from pipeline.cli import main
+
+        main()

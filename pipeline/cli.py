@@ -169,6 +169,10 @@ def evaluate(
 
     with _alone(slot, *layout.outputs("evaluate", task)):
         stage.run(task, device)
+    if planned:
+        from pipeline.stages import evaluate_ahead
+
+        evaluate_ahead.run(task, device)
 
 
 @app.command()

@@ -23,6 +23,7 @@ SCRATCH = Path(".scratch")  # what can be computed again; in the main checkout, 
 STORES = SCRATCH / "images"
 CHECKPOINTS = SCRATCH / "checkpoints"
 LOCKS = SCRATCH / "locks"
+AHEAD = SCRATCH / "ahead"
 
 
 def main_checkout() -> Path:
@@ -65,8 +66,14 @@ def features(task: int) -> Path:
     return FEATURES / f"task_{task}.safetensors"
 
 
+def inputs(stage: str, task: int) -> tuple[Path, ...]:
+    """Return what ``evaluate`` reads for a task, or ``views``, apart from the images."""
+    own = (plan(f"evaluate_{task}"), state(task)) if stage == "evaluate" else (plan("views"),)
+    return *own, SPLIT_INDEX
+
+
 def outputs(stage: str, task: int) -> tuple[Path, ...]:
-    """Return what ``train`` or ``evaluate`` writes for a task."""
+    """Return what ``train`` or ``evaluate`` writes for a task, or ``views``."""
     if stage == "train":
         return state(task), log(task), timing(task)
-    return evaluation(task), features(task)
+    return (evaluation(task), features(task)) if stage == "evaluate" else (VIEWS,)

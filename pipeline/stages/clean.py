@@ -59,7 +59,7 @@ def run(*, everything: bool, ask: bool) -> None:
     Raises:
         RunError: it has to ask and there is no terminal, or something cannot be removed.
     """
-    found = [*_checkpoints(), *_unfinished(), *_stores()]
+    found = [*_checkpoints(), *_unfinished(), *_stores(), *_ahead()]
     for left in found:
         size = sum(path.stat().st_size for path in _files(left.path))
         print(f"{left.path}  {size / 1e6:.1f} MB  {left.what}")
@@ -120,6 +120,13 @@ def _stores() -> list[Left]:
     stale = [Left(path, "an unfinished store of images", stale=True) for path in gone]
     held = [path for path in _files(root) if path not in writing]
     return stale + [Left(path, "a store of images", stale=False) for path in held]
+
+
+def _ahead() -> list[Left]:
+    """Return what a stopped `dvc repro` had made for stages that it did not come to."""
+    files = _files(layout.AHEAD)
+    old = [path for path in files if time.time() - path.stat().st_mtime > BEING_WRITTEN_SECONDS]
+    return [Left(path, "made ahead", stale=True) for path in old]
 
 
 def _files(path: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -72,9 +73,28 @@ class Examples:
 
 
 def run(task: int, device: Device) -> None:
+    """Evaluate the state after a task, and say what came out.
+
+    Raises:
+        PipelineError: as ``score`` says.
+    """
+    for line in score(task, device, layout.evaluation(task), layout.features(task)):
+        logger.info(line)
+
+
+def score(task: int, device: Device, evaluation: Path, features: Path) -> list[str]:
     """Write each probe's accuracies in percent, the features' ranks, and the test features.
 
     Every probe learns from the features of all tasks' training images, over all classes.
+
+    Args:
+        task: the number of the task; 0: the random network.
+        device: where to run.
+        evaluation: the file of accuracies and ranks.
+        features: the file of features.
+
+    Returns:
+        what to say of it, in lines.
 
     Raises:
         PipelineError: the device, the splits, the images or the state are not there or not
@@ -84,10 +104,10 @@ def run(task: int, device: Device) -> None:
     with explain_out_of_memory(
         f"evaluation after task {task}", "end other programs, or choose another --device"
     ):
-        _run(require_slot(f"evaluate_{task}"), task, device)
+        return _score(require_slot(f"evaluate_{task}"), task, device, evaluation, features)
 
 
-def _run(slot: Json, task: int, device: Device) -> None:
+def _score(slot: Json, task: int, device: Device, evaluation: Path, features: Path) -> list[str]:
     where = choose_device(device)
     backbone = _backbone(slot, task).to(str(where), memory_format=torch.channels_last)  # type: ignore[call-overload]
     splits = read_splits(cast(int, slot["num_tasks"]))
@@ -109,9 +129,9 @@ def _run(slot: Json, task: int, device: Device) -> None:
         seconds[name] = time.monotonic() - started
     accuracy = part(part(probes, cast(str, slot["headline"])), "task_agnostic")
     held = {"features": test.features, "labels": test.labels, "tasks": test.tasks}
-    content = write_tensors(layout.features(task), held, {"after_task": task, "plan": digest(slot)})
+    content = write_tensors(features, held, {"after_task": task, "plan": digest(slot)})
     write_sealed(
-        layout.evaluation(task),
+        evaluation,
         {
             "after_task": task,
             "plan": digest(slot),
@@ -124,13 +144,9 @@ def _run(slot: Json, task: int, device: Device) -> None:
             "images": {"train": len(train.labels), "test": len(test.labels)},
         },
     )
-    logger.info(
-        "after task %d, probe %s: %s",
-        task,
-        slot["headline"],
-        ", ".join(f"task {number} {value:.1f} %" for number, value in accuracy.items()),
-    )
-    logger.info("seconds: %s", ", ".join(f"{name} {took:.1f}" for name, took in seconds.items()))
+    found = ", ".join(f"task {number} {value:.1f} %" for number, value in accuracy.items())
+    took = ", ".join(f"{name} {taken:.1f}" for name, taken in seconds.items())
+    return [f"after task {task}, probe {slot['headline']}: {found}", f"seconds: {took}"]
 
 
 def _backbone(slot: Json, task: int) -> Backbone:

@@ -6,6 +6,7 @@ augmentation and the images alone, whatever is trained on them.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -25,6 +26,15 @@ def run() -> None:
     """Write the sheet of views.
 
     Raises:
+        PipelineError: as ``draw`` says.
+    """
+    draw(layout.VIEWS)
+
+
+def draw(path: Path) -> None:
+    """Write the sheet of views to a file.
+
+    Raises:
         PipelineError: the splits or the images are not there or not the plan's.
     """
     slot = require_slot("views")
@@ -38,4 +48,4 @@ def run() -> None:
         images = torch.from_numpy(source.images("train")[np.array(held)])
         # Not from the run's seed: another seed shows nothing new.
         strips.append(task_strip(augment, images, generator(0, "sample views", task)))
-    write_bytes(layout.VIEWS, sheet_png(strips, dump_json({"plan": digest(slot)})))
+    write_bytes(path, sheet_png(strips, dump_json({"plan": digest(slot)})))
