@@ -1,5 +1,6 @@
 """``python -m pipeline`` is ``cassle``."""
 
+import gc
 import sys
 
 from pipeline import empty_slots
@@ -10,4 +11,8 @@ if __name__ == "__main__" and not empty_slots.ends_here(sys.argv[1:]):
     if not ahead.ends_here(sys.argv[1:]):
         from pipeline.cli import main
 
-        main()
+        try:
+            main()
+        finally:
+            # Python would look through all objects of torch once more before it ends.
+            gc.freeze()
