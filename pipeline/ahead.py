@@ -5,8 +5,8 @@ process's time goes into importing torch. So the first of them that DVC runs mak
 will be asked for too, and puts it aside (``pipeline.stages.evaluate_ahead``). Their processes find
 it here: those start without torch and without the command line, and end at once.
 
-What is put aside is named by a digest of all that it was made from, and is used within the same
-``dvc repro`` alone. Where anything is not as it was, the stage's own process does the work.
+What is put aside is named by a digest of all that it was made from: where anything is not as it
+was, the stage's own process does the work. So it may lie there until the next ``dvc repro``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
@@ -37,9 +39,8 @@ def place(stage: str, task: int) -> Path:
     made_from: Json = {
         "inputs": [file_digest(path) for path in layout.inputs(stage, task)],
         "environment": {name: os.environ.get(name) for name in ROUNDING},
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0,
-        # One job of the shell: one `dvc repro`, or one worker of the queue.
-        "job": os.getpgid(0),
+        "cores": os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count(),
+        "torch": version("torch"),
     }
     return layout.AHEAD / f"{stage}_{task}-{digest(made_from)[:12]}"
 
@@ -92,5 +93,5 @@ def take(stage: str, task: int) -> bool:
         return False
     shutil.rmtree(folder, ignore_errors=True)
     for line in cast(Sequence[str], manifest["said"]):
-        print(line, flush=True)
+        print(line, file=sys.stderr, flush=True)
     return True

@@ -399,7 +399,8 @@ def main() -> None:
     try:
         processes = these()
         _listen(processes)
-        with stopping_at_once(processes.first):
+        # Of several, one may be waiting for another, where only the system can end it.
+        with stopping_at_once() if processes.count == 1 else nullcontext():
             try:
                 app()
             finally:

@@ -97,7 +97,7 @@ class Data(Section):
 
 
 class AugmentParams(Section):
-    """How views are made; see ``pipeline.data.augment.ViewAugment``."""
+    """How views are made; see ``pipeline.data.recipe.ViewAugment``."""
 
     crop_scale: Annotated[list[Positive], Field(min_length=2, max_length=2)]
     flip: PerView

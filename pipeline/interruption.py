@@ -60,22 +60,20 @@ class StopRequest:
 
 
 @contextmanager
-def stopping_at_once(speaks: bool = True) -> Iterator[None]:
+def stopping_at_once() -> Iterator[None]:
     """Outside of training: on Ctrl-C or SIGTERM say what is kept, and end.
 
-    Processes that are forked from this one end without a word. Where a signal is ignored, as by
-    what a shell runs in the background, it stays so.
-
-    Args:
-        speaks: whether to say so; of several processes one does.
+    Processes that are forked from this one do as if it had not been asked. Where a signal is
+    ignored, as by what a shell runs in the background, it stays so.
     """
     told = os.getpid()
 
     def stop(number: int, frame: FrameType | None) -> None:
         if os.getpid() != told:
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt  # the workers of a data loader expect it
             os._exit(128 + number)
-        if speaks:
-            os.write(STDERR, b"\nstopped: all files are whole; the same command begins anew\n")
+        os.write(STDERR, b"\nstopped: all files are whole; run the same command again\n")
         raise SystemExit(128 + number)
 
     before = {number: signal.getsignal(number) for number in SIGNALS}
@@ -116,6 +114,17 @@ def end_with_parent(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def dvc_command() -> list[str]:
+    """Return the command line of the dvc that runs this stage; empty: none does."""
+    import psutil
+
+    dvc = _dvc() if "DVC_STAGE" in os.environ else None
+    try:
+        return psutil.Process(dvc[0]).cmdline() if dvc is not None else []
+    except psutil.Error:
+        return []
 
 
 def _dvc() -> tuple[int, float] | None:

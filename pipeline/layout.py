@@ -23,7 +23,7 @@ SCRATCH = Path(".scratch")  # what can be computed again; in the main checkout, 
 STORES = SCRATCH / "images"
 CHECKPOINTS = SCRATCH / "checkpoints"
 LOCKS = SCRATCH / "locks"
-AHEAD = SCRATCH / "ahead"
+AHEAD = SCRATCH / "ahead"  # with the outputs, wherever those are
 
 
 def main_checkout() -> Path:

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 import pytorch_lightning as pl
 import torch
@@ -84,7 +84,7 @@ class Learner(pl.LightningModule):
         self._warned = False
         self._images_passed = 0
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: Tensor | nn.Module) -> None:
         """Set an attribute: what changes with each step, without asking whether it is a module.
 
         Lightning notes the hook that it calls here, some fifty times a step.

@@ -11,6 +11,7 @@ import pytest
 from pipeline import ahead, layout
 from pipeline.errors import RunError
 from pipeline.files import read_sealed, write_sealed
+from pipeline.stages import evaluate, evaluate_ahead
 from tests.project import ROOT, Project
 
 LATER = [("evaluate", 1), ("evaluate", 2), ("views", 0)]
@@ -28,10 +29,12 @@ def project(
 
 def evaluate_first(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the first evaluation as DVC does."""
-    monkeypatch.setenv("DVC_STAGE", "evaluate@0")
-    monkeypatch.setattr("pipeline.interruption.end_with_dvc", lambda: None)
-    monkeypatch.setattr("pipeline.cli.end_with_dvc", lambda: None)
+    under_dvc(monkeypatch, "dvc", "repro")
     project.must("evaluate", "0", "--planned")
+
+
+def under_dvc(monkeypatch: pytest.MonkeyPatch, *command: str) -> None:
+    monkeypatch.setattr(evaluate_ahead, "dvc_command", lambda: list(command))
 
 
 def contents(stage: str, task: int) -> list[bytes]:
@@ -65,8 +68,8 @@ def test_what_is_made_ahead_is_what_the_stages_would_have_made(
         )
         assert done.returncode == 0, done.stderr
         if command[0] == "evaluate":
-            assert f"after task {command[1]}, probe linear: task 1 " in done.stdout
-            assert "seconds: features " in done.stdout
+            assert f"after task {command[1]}, probe linear: task 1 " in done.stderr
+            assert "seconds: features " in done.stderr
     assert {later: contents(*later) for later in LATER} == wanted
     assert not list(layout.AHEAD.iterdir())
 
@@ -83,9 +86,61 @@ def test_nothing_is_made_ahead_without_dvc_or_where_it_is_there(
     assert not ahead.ends_here(["evaluate", "1", "--planned"])
     for task in (1, 2):
         project.must("evaluate", str(task), "--planned")
+    under_dvc(monkeypatch, "dvc", "repro", "-s", "evaluate@0")
+    project.must("evaluate", "0", "--planned")
     project.must("views", "--planned")
     evaluate_first(project, monkeypatch)
     assert not layout.AHEAD.exists()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a kernel"), MemoryError(), RunError("mended by")])
+def test_what_goes_wrong_ahead_harms_no_stage(
+    error: Exception, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score = evaluate.score
+
+    def fail(task: int, *rest: object) -> list[str]:
+        if task == 2:
+            raise error
+        return score(task, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(evaluate, "score", fail)
+    evaluate_first(project, monkeypatch)
+    assert layout.evaluation(0).is_file()
+    assert ahead.ends_here(["evaluate", "1", "--planned"])
+    assert not ahead.ends_here(["evaluate", "2", "--planned"])
+
+
+def test_a_signal_meanwhile_costs_nothing_of_what_is_done(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score, before = evaluate.score, []
+
+    def stop(task: int, *rest: object) -> list[str]:
+        if task == 2:
+            before.append(contents("evaluate", 0))
+            raise SystemExit(143)
+        return score(task, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(evaluate, "score", stop)
+    under_dvc(monkeypatch, "dvc", "repro")
+    assert project.cassle("evaluate", "0", "--planned")[0] == 143
+    for path in layout.outputs("evaluate", 0):
+        path.unlink()  # as dvc does before it runs a stage
+    for task in (0, 1):
+        assert ahead.ends_here(["evaluate", str(task), "--planned"])
+    assert contents("evaluate", 0) == before[0]
+
+
+def test_what_is_there_already_is_not_made_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate_first(project, monkeypatch)
+    (folder,) = layout.AHEAD.glob("evaluate_2-*")
+    made = (folder / ahead.MANIFEST).stat().st_mtime_ns
+    project.must("evaluate", "1", "--planned")
+    assert (folder / ahead.MANIFEST).stat().st_mtime_ns == made
+    assert "made ahead" in project.must("clean")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from torch import Tensor
 CROP_TRIES = 10  # torchvision's
 ASPECT_RATIOS = (3 / 4, 4 / 3)  # torchvision's
 BLUR_SIGMA = (0.1, 2.0)  # SimCLR's, in pixels
-# In the order in which they are drawn; a batch goes through them in a random one.
+# A batch goes through them in a random order.
 JITTERS = ("brightness", "contrast", "saturation", "hue")
 NEUTRAL = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0}
 

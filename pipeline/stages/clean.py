@@ -123,10 +123,9 @@ def _stores() -> list[Left]:
 
 
 def _ahead() -> list[Left]:
-    """Return what a stopped `dvc repro` had made for stages that it did not come to."""
-    files = _files(layout.AHEAD)
-    old = [path for path in files if time.time() - path.stat().st_mtime > BEING_WRITTEN_SECONDS]
-    return [Left(path, "made ahead", stale=True) for path in old]
+    """Return what a `dvc repro` has made for stages that it has not come to."""
+    what = "made ahead for the next dvc repro"
+    return [Left(path, what, stale=False) for path in sorted(layout.AHEAD.glob("*"))]
 
 
 def _files(path: Path) -> list[Path]:

@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from pipeline import ahead, layout
 from pipeline.device import Device
 from pipeline.errors import PipelineError, RunError
 from pipeline.files import digest, read_sealed
+from pipeline.interruption import dvc_command
 from pipeline.stages import evaluate, views
 from pipeline.stages.slots import read_slot
+
+logger = logging.getLogger(__name__)
 
 
 def run(task: int, device: Device) -> None:
     """Put aside what the stages after an evaluation will write; what cannot be made is left out.
 
-    Only where DVC runs the stage: it will ask for the others next.
+    Only where DVC runs the stage and was not asked for an evaluation by name: it will ask for
+    the others next. This evaluation is put aside too until all are made, so that a signal
+    meanwhile costs nothing of what is done.
 
     Args:
-        task: the evaluation that this process was started for.
+        task: the evaluation that this process was started for; its outputs are written.
         device: where to run.
     """
-    if "DVC_STAGE" not in os.environ:
+    command = dvc_command()
+    if not command or any(word.startswith("evaluate") for word in command):
         return
-    # Of an earlier run that was stopped.
-    shutil.rmtree(layout.AHEAD, ignore_errors=True)
-    for stage, other in _missing(task):
-        # Its own stage will say what is wrong.
-        with suppress(PipelineError, OSError):
-            folder = ahead.place(stage, other)
-            ahead.put(folder, _make(stage, other, device, folder))
+    # Whatever goes wrong here, this stage has done its work, and the others will do theirs.
+    try:
+        missing = {ahead.place(*stage): stage for stage in _missing(task)}
+        if not missing:
+            return
+        own = ahead.place("evaluate", task)
+        _clear(keep={own, *missing})
+        own.mkdir(parents=True, exist_ok=True)
+        for path in layout.outputs("evaluate", task):
+            shutil.copyfile(path, own / path.name)
+        ahead.put(own, [])
+        for folder, (stage, other) in missing.items():
+            if not (folder / ahead.MANIFEST).is_file():
+                _make(stage, other, device, folder)
+        shutil.rmtree(own)
+    except Exception as error:
+        logger.info("later stages do their own work: %s", error)
 
 
 def _missing(task: int) -> Iterator[tuple[str, int]]:
@@ -46,9 +61,12 @@ def _missing(task: int) -> Iterator[tuple[str, int]]:
 
 
 def _is_done(task: int) -> bool:
-    """Return whether a slot is empty or its evaluation is of the current plan."""
+    """Return whether nothing is to be made ahead: the slot is empty, or its evaluation is there.
+
+    Nor for images with labels from elsewhere, which a split says nothing of.
+    """
     slot = read_slot(f"evaluate_{task}")
-    if slot is None:
+    if slot is None or "labelled" in slot:
         return True
     try:
         found = read_sealed(layout.evaluation(task), RunError, "")
@@ -57,10 +75,25 @@ def _is_done(task: int) -> bool:
     return found is not None and found.get("plan") == digest(slot)
 
 
-def _make(stage: str, task: int, device: Device, folder: Path) -> list[str]:
-    """Write the outputs of a stage into a folder; return what it says."""
-    if stage == "views":
-        views.draw(folder / layout.VIEWS.name)
-        return []
-    evaluation, features = layout.outputs(stage, task)
-    return evaluate.score(task, device, folder / evaluation.name, folder / features.name)
+def _clear(keep: set[Path]) -> None:
+    """Remove what an earlier run has made of something else."""
+    for folder in layout.AHEAD.glob("*"):
+        if folder not in keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make(stage: str, task: int, device: Device, folder: Path) -> None:
+    """Write the outputs of a stage into a folder, unless the stage has to say what is wrong."""
+    said: list[str] = []
+    try:
+        if stage == "views":
+            views.draw(folder / layout.VIEWS.name)
+        else:
+            evaluation, features = layout.outputs(stage, task)
+            said = evaluate.score(task, device, folder / evaluation.name, folder / features.name)
+    except PipelineError:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    # Else something has changed meanwhile.
+    if ahead.place(stage, task) == folder:
+        ahead.put(folder, said)

@@ -271,6 +271,8 @@ def _previous_state(slot: Json, task: int) -> State:
         # Splits of earlier tasks are no dependencies of the stage, and need not be here.
         if None in cast(list[str | None], origin["task_order"]):
             del origin["task_order"]
+        if origin["split"] is None:
+            del origin["split"]
     origin |= made_by("init" if before == 0 else f"train_{before}", slot["previous"])
     stage = "cassle init" if before == 0 else f"cassle train {before}"
     return load_state(layout.state(before), origin, f"run `{stage}` first (or `dvc repro`)")
