@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pipeline import layout
 from pipeline.data.fashion_mnist import FashionMNIST
 from pipeline.errors import RunError
-from pipeline.files import read_csv, read_sealed, seal, unseal
+from pipeline.files import read_csv, read_sealed, seal, unseal, write_sealed
 from pipeline.models.small_resnet import SmallResNet
 from pipeline.reporting.features import Features, read_features
 from pipeline.reporting.representations import changes
@@ -128,7 +128,7 @@ def test_the_features_are_those_of_the_test_images_in_the_order_of_the_splits(
 ) -> None:
     project.train_through(0)
     project.must("evaluate", "0")
-    found = read_features(0, header(0)["plan"], "")
+    found = read_features(0, {"plan": header(0)["plan"]}, "")
     labels = FashionMNIST(Path("data/fashion_mnist"), False).labels("test")
     places = [read_sealed(layout.split(task), RunError, "")["test"] for task in (1, 2, 3)]
     assert found.labels.tolist() == [int(labels[place]) for held in places for place in held]
@@ -219,12 +219,22 @@ def without_header(path: Path) -> None:
 
 
 def rewrite(path: Path, changed: dict[str, np.ndarray], drop: str = "") -> None:
-    """Write other arrays with a checksum that fits them."""
+    """Write other arrays with a checksum that fits them, and note it in the evaluation."""
     meta = header(1)
     arrays = {k: v for k, v in (load_file(path) | changed).items() if k != drop}
     content = hashlib.sha256(save(arrays)).hexdigest()
     sealed = seal(unseal(meta) | {"content": content})
     save_file(arrays, path, {"cassle": json.dumps(sealed, sort_keys=True)})
+    noted = read_sealed(layout.evaluation(1), RunError, "")
+    assert noted is not None
+    write_sealed(layout.evaluation(1), noted | {"features": content})
+
+
+def others(path: Path) -> None:
+    """Write features that are sealed and of the same plan, but not the evaluation's."""
+    evaluation = layout.evaluation(1).read_bytes()
+    rewrite(path, {"labels": np.zeros(40, np.int64)})
+    layout.evaluation(1).write_bytes(evaluation)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +248,7 @@ def rewrite(path: Path, changed: dict[str, np.ndarray], drop: str = "") -> None:
         (lambda path: rewrite(path, {}, drop="tasks"), "holds {"),
         (lambda path: rewrite(path, {"tasks": np.zeros(3, np.int64)}), "of shapes {"),
         (lambda path: rewrite(path, {"labels": np.zeros(40, np.int32)}), "'labels': 'int32'"),
+        (others, "has content "),
         (lambda path: path.write_bytes(layout.features(0).read_bytes()), "has after_task 0, expected 1"),
     ],
 )  # fmt: skip
