@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline import ahead, layout
 from pipeline.device import Device
 from pipeline.errors import PipelineError, RunError
-from pipeline.files import digest, read_sealed
+from pipeline.files import digest, read_sealed, write_bytes
 from pipeline.interruption import dvc_command
 from pipeline.stages import evaluate, views
 from pipeline.stages.slots import read_slot
@@ -39,9 +39,8 @@ def run(task: int, device: Device) -> None:
             return
         own = ahead.place("evaluate", task)
         _clear(keep={own, *missing})
-        own.mkdir(parents=True, exist_ok=True)
         for path in layout.outputs("evaluate", task):
-            shutil.copyfile(path, own / path.name)
+            write_bytes(own / path.name, path.read_bytes())
         ahead.put(own, [])
         for folder, (stage, other) in missing.items():
             if not (folder / ahead.MANIFEST).is_file():
