@@ -28,7 +28,7 @@ PEERS = layout.SCRATCH / "peers" / "bin" / "python"
 STEPS, PASSES = "pipeline.benchmarking.steps", "pipeline.benchmarking.passes"
 PRESETS = {"default": None, "resnet18": "cifar100_simclr"}
 # Blocks of steps; a block of the default setting is an epoch.
-SIZES = {"default": (8, 15), "resnet18": (7, 1)}
+SIZES = {"default": (8, 15), "resnet18": (3, 1)}
 
 logger = logging.getLogger(__name__)
 
