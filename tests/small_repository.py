@@ -39,6 +39,12 @@ def run(root: Path, *command: str) -> str:
     return done.stdout + done.stderr
 
 
+def commit(root: Path, message: str) -> None:
+    """Commit all that is there."""
+    run(root, "git", "add", "--all")
+    run(root, "git", *IDENTITY, "commit", "--quiet", "-m", message)
+
+
 def make_repository(root: Path, changes: dict[str, str]) -> None:
     """Make a repository whose runs take a minute or so.
 
@@ -51,5 +57,4 @@ def make_repository(root: Path, changes: dict[str, str]) -> None:
     edit_params(root / "params.yaml", SMALL | {"num_tasks: 5": "num_tasks: 2"} | changes)
     copy_code(root)
     run(root, "git", "init", "--quiet")
-    run(root, "git", "add", "--all")
-    run(root, "git", *IDENTITY, "commit", "--quiet", "-m", "Begin")
+    commit(root, "Begin")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.small_repository import ENVIRONMENT, IDENTITY, make_repository, run
+from tests.small_repository import ENVIRONMENT, commit, make_repository, run
 
 GRID = {
     f"w{weight}-s{seed}".replace(".", "_"): (weight, seed)
@@ -96,8 +96,7 @@ def main() -> None:
             root = Path(folder) / name
             make_repository(root, {})
             run(root, "dvc", "repro")
-            run(root, "git", "add", "--all")
-            run(root, "git", *IDENTITY, "commit", "--quiet", "-m", "Run")
+            commit(root, "Run")
         began = time.monotonic()
         queued = by_queue(Path(folder) / "queue")
         minutes = (time.monotonic() - began) / 60
