@@ -295,7 +295,9 @@ def compare(
 def clean(
     all_: Annotated[
         bool,
-        typer.Option("--all", help="Checkpoints of the current plan and the stores of images too."),
+        typer.Option(
+            "--all", help="Checkpoints of the current plan, stores of images, what was made ahead."
+        ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
 ) -> None:

@@ -52,8 +52,8 @@ def run(*, everything: bool, ask: bool) -> None:
     """List what is there, and remove what is stale and not in use.
 
     Args:
-        everything: remove what the current plan may still use as well: its checkpoints, and
-            the stores of images, which are made again.
+        everything: remove what the current plan may still use as well: its checkpoints, the
+            stores of images, and what was made ahead, which are made again.
         ask: for consent, on a terminal.
 
     Raises:
