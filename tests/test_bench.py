@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+import pytorch_lightning as pl
+import torch
 
 from pipeline import config, layout
 from pipeline.benchmarking import startup, steps, table
-from pipeline.benchmarking.workloads import build
+from pipeline.benchmarking.workloads import BareStep, build
+from pipeline.checkpointing import Checkpointing
+from pipeline.device import Device
 from pipeline.stages import bench
 from pipeline.stages.plan import resolve
 from tests.project import Project
@@ -43,6 +50,20 @@ def test_bare_arithmetic_leaves_the_network_that_is_trained_alone(project: Proje
     before = [parameter.clone() for parameter in load.method.parameters()]
     load.bare()()
     assert all((a == b).all() for a, b in zip(before, load.method.parameters(), strict=True))
+
+
+def test_no_checkpoint_falls_due_while_bare_steps_are_taken() -> None:
+    checkpointing = Checkpointing.__new__(Checkpointing)
+    checkpointing.due = 0.0
+    trainer = SimpleNamespace(callbacks=[pl.Callback(), checkpointing])
+    interleave = steps.Interleave({"slow": cast(BareStep, lambda: time.sleep(0.02))}, Device.cpu)
+    began = time.perf_counter()
+    for index in range(3):
+        interleave.on_train_batch_start(
+            cast(pl.Trainer, trainer), pl.LightningModule(), torch.empty(0), index
+        )
+    assert sum(interleave.taken["slow"]) <= checkpointing.due
+    assert checkpointing.due + sum(interleave.full) <= time.perf_counter() - began
 
 
 def test_the_rate_is_of_training_alone(project: Project) -> None:

@@ -29,6 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.benchmarking.workloads import BareStep, Workload, build
 from pipeline.checkpoint import hold
+from pipeline.checkpointing import Checkpointing
 from pipeline.data.batches import Images, TaskOrder, training_batches
 from pipeline.device import Device, choose_device, choose_precision
 from pipeline.fit import fit, make_deterministic
@@ -60,14 +61,19 @@ class Interleave(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Tensor, batch_idx: int
     ) -> None:
         """End the training's step before, take the bare ones, begin the next."""
+        stopped = self._now()
         if self._began is not None:
-            self.full.append(self._now() - self._began)
+            self.full.append(stopped - self._began)
         for name, step in self.bare.items():
             began = self._now()
             with plain_kernels():
                 step()
             self.taken[name].append(self._now() - began)
         self._began = self._now()
+        # Else a checkpoint would be due after a third of the steps that it is in a training.
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Checkpointing):
+                callback.due += self._began - stopped
 
     def _now(self) -> float:
         if self.device is Device.cuda:
