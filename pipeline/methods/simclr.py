@@ -32,10 +32,7 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
         The mean over the 2N views, a scalar. 0 for N = 1: there is nothing to contrast.
     """
     z = functional.normalize(torch.cat([z1, z2]), dim=1)
-    similarity = z @ z.T / temperature
-    similarity = similarity.masked_fill(
-        torch.eye(len(z), dtype=torch.bool, device=z.device), float("-inf")
-    )
+    similarity = (z @ z.T / temperature).fill_diagonal_(float("-inf"))
     positive = torch.arange(len(z), device=z.device).roll(len(z1))
     return functional.cross_entropy(similarity, positive)
 

@@ -7,7 +7,7 @@ from typing import cast
 from torch import Tensor, nn
 from torchvision.models import resnet
 
-from pipeline.models.backbone import Backbone, Stem, build_stem
+from pipeline.models.backbone import Backbone, Stem, average_pool, build_stem
 
 
 class ResNet(Backbone):
@@ -18,14 +18,12 @@ class ResNet(Backbone):
         self.num_features = network.fc.in_features
         self.stem = build_stem(stem, in_channels, 64)
         self.layers = nn.Sequential(network.layer1, network.layer2, network.layer3, network.layer4)
-        self.pool = nn.AdaptiveAvgPool2d(1)
         convolution = cast(nn.Conv2d, self.stem[0])
         nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features ``(N, num_features)`` of ``images`` ``(N, C, H, W)``."""
-        features: Tensor = self.pool(self.layers(self.stem(images)))
-        return features.flatten(1)
+        return average_pool(self.layers(self.stem(images)))
 
 
 class ResNet18(ResNet):
