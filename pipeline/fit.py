@@ -39,6 +39,16 @@ class NoProfiler(PassThroughProfiler):
         return self.nothing
 
 
+def ask_driver_for_gpus(device: Device) -> None:
+    """Spare a CPU's steps a search for GPUs, which Adam makes in each of them.
+
+    Lightning has torch search through NVML, whose library is then looked for anew each time:
+    needed where a process that uses a GPU is to be forked. Asking CUDA takes a twentieth of that.
+    """
+    if device is Device.cpu:
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+
+
 def make_deterministic(device: Device) -> None:
     """Make looking back and training give the same bytes each time."""
     # cuBLAS is deterministic only with a workspace of its own.
@@ -80,6 +90,7 @@ def fit(
         InterruptedRunError: Ctrl-C or SIGTERM; training is saved.
         RunError: a loss or the projections are not finite.
     """
+    ask_driver_for_gpus(device)
     processes = group.processes
     stop = StopRequest(speaks=processes.first)
     checkpointing = Checkpointing(checkpoint, group, stop, seconds_before)

@@ -10,7 +10,9 @@ import pytest
 
 from pipeline import empty_slots, layout
 from pipeline.allocation import keep_freed_memory
+from pipeline.device import Device
 from pipeline.files import write_sealed
+from pipeline.fit import ask_driver_for_gpus
 from tests.project import ROOT
 
 TRAINING = """
@@ -140,3 +142,12 @@ def test_freed_memory_is_kept_where_the_c_library_can() -> None:
 def test_without_glibc_memory_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctypes.CDLL", lambda name: object())
     assert not keep_freed_memory()
+
+
+def test_a_cpu_looks_for_no_gpu_through_nvml_in_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "PYTORCH_NVML_BASED_CUDA_CHECK"
+    monkeypatch.setenv(name, "1")
+    ask_driver_for_gpus(Device.cuda)
+    assert os.environ[name] == "1"
+    ask_driver_for_gpus(Device.cpu)
+    assert name not in os.environ
