@@ -9,7 +9,7 @@ from torchvision.transforms import RandomResizedCrop
 
 from pipeline.data import image_ops
 from pipeline.data.augment import Augment
-from pipeline.data.recipe import ViewAugment, sample_crops
+from pipeline.data.recipe import CropNumbers, ViewAugment
 
 # A crop of the whole area of a square image is the image, so this recipe only normalises.
 NOTHING = ViewAugment(
@@ -33,6 +33,13 @@ STD = {1: (0.5,), 3: (0.2, 0.3, 0.4)}
 
 def stream(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def crops(count: int, height: int, width: int, scale: tuple[float, float]) -> Tensor:
+    """Return top, left, height and width of one view's crops, ``(4, count)``."""
+    numbers = CropNumbers(1, count)
+    numbers.draw(0, scale, stream())
+    return numbers.crops(height, width)[:, 0]
 
 
 def draw(count: int, channels: int, size: int = 28) -> Tensor:
@@ -61,7 +68,7 @@ def restored(view: Tensor) -> Tensor:
 def test_crops_lie_inside_and_keep_to_their_bounds(
     height: int, width: int, scale: tuple[float, float]
 ) -> None:
-    top, left, crop_height, crop_width = sample_crops(4000, height, width, scale, stream())
+    top, left, crop_height, crop_width = crops(4000, height, width, scale)
     assert (top >= 0).all()
     assert (left >= 0).all()
     assert (top + crop_height <= height).all()
@@ -78,7 +85,7 @@ def test_crops_lie_inside_and_keep_to_their_bounds(
 
 
 def test_crops_are_distributed_as_torchvisions() -> None:
-    ours = torch.stack(sample_crops(4000, 28, 36, (0.2, 1.0), stream())).double()
+    ours = crops(4000, 28, 36, (0.2, 1.0)).double()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         image = torch.zeros(1, 28, 36)
@@ -96,10 +103,23 @@ def test_crops_are_distributed_as_torchvisions() -> None:
 def test_where_no_try_fits_the_crop_is_central(
     height: int, width: int, expected: tuple[int, int]
 ) -> None:
-    top, left, crop_height, crop_width = sample_crops(50, height, width, (1.0, 1.0), stream())
+    top, left, crop_height, crop_width = crops(50, height, width, (1.0, 1.0))
     assert set(zip(crop_height.tolist(), crop_width.tolist(), strict=True)) == {expected}
     assert ((2 * top + crop_height - height).abs() <= 1).all()
     assert ((2 * left + crop_width - width).abs() <= 1).all()
+
+
+def test_crops_of_several_views_are_those_of_one_after_another() -> None:
+    scales = [(0.2, 0.6), (0.5, 1.0), (1.0, 1.0)]
+    together, alone, one_by_one = CropNumbers(3, 7), stream(), stream()
+    expected = []
+    for view, scale in enumerate(scales):
+        together.draw(view, scale, alone)
+        numbers = CropNumbers(1, 7)
+        numbers.draw(0, scale, one_by_one)
+        expected.append(numbers.crops(20, 30))
+    # The last view's whole area fits no try: it is cropped in the middle, and no other is.
+    assert torch.equal(together.crops(20, 30), torch.cat(expected, dim=1))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

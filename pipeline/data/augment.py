@@ -59,9 +59,7 @@ class Augment:
         with torch.autocast(images.device.type, enabled=False), torch.no_grad():
             # Bytes are moved, not floats: cropping wants the colours of a row beside each other.
             scaled = (images.transpose(1, 2).contiguous() / 255).transpose(1, 2)
-            return tuple(
-                self._view(scaled, self._draw(recipe, images, generator)) for recipe in self.recipes
-            )
+            return tuple(self._view(scaled, drawn) for drawn in self._draw(images, generator))
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return float ``(N, C, size, size)``: the centre of uint8 images, not augmented."""
@@ -73,15 +71,15 @@ class Augment:
         """Return images with the data set's mean and deviation taken away, in their place."""
         return images.sub_(self.mean.to(images.device)).div_(self.std.to(images.device))
 
-    def _draw(self, recipe: ViewAugment, images: Tensor, generator: torch.Generator) -> Drawn:
+    def _draw(self, images: Tensor, generator: torch.Generator) -> list[Drawn]:
         """Draw for the images of all processes, and keep what is of this one's."""
         channels, height, width = images.shape[1:]
 
         def own(drawn: Tensor) -> Tensor:
-            return drawn if self.processes == 1 else drawn.chunk(self.processes)[self.rank]
+            return drawn if self.processes == 1 else drawn.chunk(self.processes, dim=-1)[self.rank]
 
         count = len(images) * self.processes
-        return draw(recipe, count, (channels, height, width), own, generator)
+        return draw(self.recipes, count, (channels, height, width), own, generator)
 
     def _view(self, images: Tensor, drawn: Drawn) -> Tensor:
         where = images.device

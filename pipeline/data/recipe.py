@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -48,35 +48,52 @@ class ViewAugment:
     solarize: float
 
 
-def sample_crops(
-    count: int, height: int, width: int, scale: tuple[float, float], generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Draw crops as torchvision's RandomResizedCrop does: area, then aspect ratio.
+class CropNumbers:
+    """What is random about the crops of several views, from torchvision's RandomResizedCrop.
 
-    Returns:
-        top, left, height and width in pixels, each ``(count,)`` of int64. An image none of
-        whose ten tries fits gets the largest central crop of an allowed ratio.
+    Args:
+        views: how many views.
+        count: images of a batch.
     """
-    shape = (count, CROP_TRIES)
-    area = _uniform(shape, scale, generator).mul_(height * width).numpy()
-    log_ratio = _uniform(shape, (math.log(ASPECT_RATIOS[0]), math.log(ASPECT_RATIOS[1])), generator)
-    ratio = log_ratio.exp_().numpy()
-    position = torch.rand(2, count, generator=generator).numpy()
-    # By NumPy, both sides at once: of so few numbers an operation of torch costs twice as much.
-    sides = np.rint(np.sqrt(np.stack([area / ratio, area * ratio])))
-    limits = np.array([[[height]], [[width]]], np.float32)
-    fits = ((sides > 0) & (sides <= limits)).all(axis=0)
-    lengths = sides[:, np.arange(count), fits.argmax(axis=1)]
-    none_fits = ~fits.any(axis=1)
-    if none_fits.any():
-        lengths[0, none_fits] = min(height, round(width / ASPECT_RATIOS[0]))
-        lengths[1, none_fits] = min(width, round(height * ASPECT_RATIOS[1]))
-        position[:, none_fits] = 0.5
-    starts = position * (limits[:, 0] + 1 - lengths)
-    top, left, crop_height, crop_width = torch.from_numpy(
-        np.concatenate([starts, lengths]).astype(np.int64)
-    )
-    return top, left, crop_height, crop_width
+
+    def __init__(self, views: int, count: int) -> None:
+        self.area = torch.empty(views, count, CROP_TRIES)
+        self.log_ratio = torch.empty(views, count, CROP_TRIES)
+        self.position = torch.empty(views, 2, count)
+
+    def draw(self, view: int, scale: tuple[float, float], generator: torch.Generator) -> None:
+        """Draw for a view: shares of the area, aspect ratios, then the place."""
+        self.area[view].uniform_(*scale, generator=generator)
+        bounds = math.log(ASPECT_RATIOS[0]), math.log(ASPECT_RATIOS[1])
+        self.log_ratio[view].uniform_(*bounds, generator=generator)
+        self.position[view].uniform_(generator=generator)
+
+    def crops(self, height: int, width: int) -> Tensor:
+        """Return top, left, height and width in pixels, int64 ``(4, views, count)``.
+
+        An image none of whose ten tries fits gets the largest central crop of an allowed ratio.
+
+        Args:
+            height: of the images, in pixels.
+            width: likewise.
+        """
+        # By NumPy, and for all views at once: an operation of torch on so few numbers costs
+        # twice as much, and so does every further operation.
+        area = self.area.mul_(height * width).flatten(0, 1).numpy()
+        ratio = self.log_ratio.exp_().flatten(0, 1).numpy()
+        position = self.position.transpose(0, 1).flatten(1).numpy()
+        sides = np.rint(np.sqrt(np.stack([area / ratio, area * ratio])))
+        limits = np.array([[[height]], [[width]]], np.float32)
+        fits = ((sides > 0) & (sides <= limits)).all(axis=0)
+        lengths = sides[:, np.arange(len(fits)), fits.argmax(axis=1)]
+        none_fits = ~fits.any(axis=1)
+        if none_fits.any():
+            lengths[0, none_fits] = min(height, round(width / ASPECT_RATIOS[0]))
+            lengths[1, none_fits] = min(width, round(height * ASPECT_RATIOS[1]))
+            position[:, none_fits] = 0.5
+        starts = position * (limits[:, 0] + 1 - lengths)
+        crops = np.concatenate([starts, lengths]).astype(np.int64)
+        return torch.from_numpy(crops.reshape(4, *self.area.shape[:2]))
 
 
 def _uniform(
@@ -111,30 +128,47 @@ class Drawn(NamedTuple):
 
 
 def draw(
-    recipe: ViewAugment,
+    recipes: Sequence[ViewAugment],
     count: int,
     image_shape: tuple[int, int, int],
     own: Callable[[Tensor], Tensor],
     generator: torch.Generator,
-) -> Drawn:
-    """Draw a view of each image of a batch.
+) -> list[Drawn]:
+    """Draw the views of each image of a batch, one view after another.
 
     Differs from the reference: the order of the jitter's changes is drawn once a batch, not
     once an image.
 
     Args:
-        recipe: of the view.
+        recipes: one a view.
         count: images of the batch, over all processes.
         image_shape: channels, height and width.
-        own: takes what was drawn for all images, ``(count,)``, and returns this process's rows.
+        own: takes what was drawn for all images, ``(..., count)``, and returns this process's.
         generator: what decides.
     """
+    channels, height, width = image_shape
+    numbers, drawn = CropNumbers(len(recipes), count), []
+    for view, recipe in enumerate(recipes):
+        numbers.draw(view, recipe.crop_scale, generator)
+        drawn.append(_draw_changes(recipe, count, channels, own, generator))
+    crops = own(numbers.crops(height, width))
+    return [
+        one._replace(crops=crop.unbind()) for one, crop in zip(drawn, crops.unbind(1), strict=True)
+    ]
+
+
+def _draw_changes(
+    recipe: ViewAugment,
+    count: int,
+    channels: int,
+    own: Callable[[Tensor], Tensor],
+    generator: torch.Generator,
+) -> Drawn:
+    """Draw all of a view but its crops."""
 
     def chance(probability: float) -> Tensor:
         return own(torch.rand(count, generator=generator) < probability)
 
-    channels, height, width = image_shape
-    crops = sample_crops(count, height, width, recipe.crop_scale, generator)
     jitter = chance(recipe.jitter)
     stay, factors = ~jitter, []
     order = torch.randperm(len(JITTERS), generator=generator).tolist()
@@ -153,4 +187,4 @@ def draw(
     blur = chance(recipe.blur) if recipe.blur > 0 else None
     solarize = chance(recipe.solarize) if recipe.solarize > 0 else None
     flip = chance(recipe.flip) if recipe.flip > 0 else None
-    return Drawn(tuple(map(own, crops)), jitter, tuple(factors), grey, sigma, blur, solarize, flip)
+    return Drawn((), jitter, tuple(factors), grey, sigma, blur, solarize, flip)
