@@ -6,12 +6,13 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
-from pipeline.models.backbone import Backbone, Stem, build_stem
+from pipeline.models.backbone import Backbone, Stem, average_pool, build_stem
 from pipeline.models.frozen import TeacherBatchNorm, frozen_copy
 from pipeline.models.heads import mlp
 from pipeline.models.resnet import ResNet18, ResNet50
-from pipeline.models.small_resnet import SmallResNet
+from pipeline.models.small_resnet import PointwiseConv2d, SmallResNet
 from pipeline.seeding import initialisation
 
 STEMS: list[Stem] = ["conv3", "conv3_stride2", "conv7_maxpool"]
@@ -57,6 +58,40 @@ def test_each_further_stage_halves_the_resolution() -> None:
         x = block(x)
         sizes.append(tuple(x.shape[1:]))
     assert sizes == [(4, 28, 28), (4, 28, 28), (6, 14, 14), (6, 14, 14), (8, 7, 7), (8, 7, 7)]
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("size", [4, 7])
+def test_a_pointwise_convolution_is_a_convolution(
+    size: int, stride: int, layout: torch.memory_format
+) -> None:
+    layer = PointwiseConv2d(3, 5, stride).double().to(memory_format=layout)
+    maps = images(3)[..., :size, :size].double().contiguous(memory_format=layout)
+    maps.requires_grad_()
+    ours = layer(maps)
+    theirs = functional.conv2d(maps, layer.weight, stride=stride)
+    torch.testing.assert_close(ours, theirs)
+    inputs = [maps, layer.weight]
+    expected = torch.autograd.grad(theirs.sin().sum(), inputs)
+    for ours_, theirs_ in zip(torch.autograd.grad(ours.sin().sum(), inputs), expected, strict=True):
+        torch.testing.assert_close(ours_, theirs_)
+
+
+def test_the_pool_is_the_mean_and_its_gradient_lies_as_the_maps_do() -> None:
+    maps = images(4).contiguous(memory_format=torch.channels_last)
+    found = {}
+
+    def note(gradient: torch.Tensor) -> None:
+        found["strides"] = gradient.stride()
+
+    leaf = maps.clone(memory_format=torch.preserve_format).requires_grad_()
+    held = leaf * 1
+    held.register_hook(note)
+    pooled = average_pool(held)
+    torch.testing.assert_close(pooled, maps.mean(dim=(2, 3)))
+    pooled.square().sum().backward()
+    assert found["strides"] == maps.stride()
 
 
 def test_every_parameter_of_a_backbone_is_trained() -> None:
