@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from pipeline.checkpoint import Snapshot
 from pipeline.collapse import COLLAPSED_RANK, COLLAPSED_STD, projection_std, rankme
 from pipeline.data.augment import Augment
+from pipeline.data.view_stream import ViewStream
 from pipeline.errors import RunError
 from pipeline.files import Json
 from pipeline.methods.base import Method, Position
@@ -74,7 +75,7 @@ class Learner(pl.LightningModule):
         self.total_steps = steps_per_epoch * optimisation.epochs
         self.task = task
         self.parts = parts
-        self.augment_generator = generator(seed, "augment", task)
+        self.view_stream = ViewStream(augment, generator(seed, "augment", task))
         self.epoch_rows: list[dict[str, float]] = []
         self._steps_before = 0
         self._optimizer_before: dict[str, Tensor] = {}
@@ -97,7 +98,7 @@ class Learner(pl.LightningModule):
     def training_step(self, images: Tensor, index: int) -> Tensor:
         """Return L_SSL plus the strategy's terms for a batch, or a part of one."""
         at = replace(self.position, part=index % self.parts, parts=self.parts)
-        views = self.strategy.mix(self.augment(images, self.augment_generator), at)
+        views = self.strategy.mix(self.view_stream(images), at)
         views = tuple(view.contiguous(memory_format=torch.channels_last) for view in views)
         encoded = self.method.encode(views)
         self._step = Step(self.method, views, encoded, at)
@@ -248,7 +249,7 @@ class Learner(pl.LightningModule):
         tensors = {f"{NETWORK}.{name}": tensor for name, tensor in self._network().items()}
         self._require_finite_weights(tensors)
         tensors |= {f"{SUM}.{name}": total for name, total in self._sums.items()}
-        tensors[AUGMENT] = self.augment_generator.get_state()
+        tensors[AUGMENT] = self.view_stream.state()
         for number, held in self.trainer.optimizers[0].state_dict()["state"].items():
             for name, value in held.items():
                 # SGD without momentum has None there.
@@ -282,7 +283,7 @@ class Learner(pl.LightningModule):
                     raise ValueError(f"{name} is {tuple(held[name].shape)}")
                 tensor.copy_(held[name])
         self._optimizer_before = _section(snapshot.tensors, OPTIMIZER)
-        self.augment_generator.set_state(snapshot.tensors[AUGMENT])
+        self.view_stream.go_on(snapshot.tensors[AUGMENT])
         record = snapshot.record
         self._steps_before = cast(int, record["step"])
         columns = cast(list[str], record["columns"])

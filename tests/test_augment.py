@@ -10,6 +10,7 @@ from torchvision.transforms import RandomResizedCrop
 from pipeline.data import image_ops
 from pipeline.data.augment import Augment
 from pipeline.data.recipe import CropNumbers, ViewAugment
+from pipeline.data.view_stream import ViewStream
 
 # A crop of the whole area of a square image is the image, so this recipe only normalises.
 NOTHING = ViewAugment(
@@ -120,6 +121,24 @@ def test_crops_of_several_views_are_those_of_one_after_another() -> None:
         expected.append(numbers.crops(20, 30))
     # The last view's whole area fits no try: it is cropped in the middle, and no other is.
     assert torch.equal(together.crops(20, 30), torch.cat(expected, dim=1))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_stream_gives_the_views_of_batch_after_batch(channels: int, processes: int) -> None:
+    recipes = (EVERYTHING, replace(EVERYTHING, crop_scale=(0.5, 0.9)))
+    augment = Augment(recipes, 28, MEAN[channels], STD[channels], processes - 1, processes)
+    # More than are drawn at once, and two of another shape among them.
+    batches = [draw(4, channels)] * 11 + [draw(3, channels, size=30)] * 2 + [draw(4, channels)] * 3
+    plain, made = stream(3), ViewStream(augment, stream(3))
+    for number, images in enumerate(batches):
+        expected = augment(images, plain)
+        assert all(map(torch.equal, made(images), expected)), number
+        assert torch.equal(made.state(), plain.get_state()), number
+        if number % 3 == 2:  # as a process does that goes on from a checkpoint
+            state = made.state()
+            made = ViewStream(augment, stream(4))
+            made.go_on(state)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -296,9 +296,9 @@ def test_a_loss_that_is_not_finite_ends_the_task_and_saves_nothing(
 ) -> None:
     project.train_through(1)
     before = project.files()
-    augment = Augment.__call__
+    make = Augment.make
     monkeypatch.setattr(
-        Augment, "__call__", lambda self, x, g: tuple(v * float("nan") for v in augment(self, x, g))
+        Augment, "make", lambda self, x, d: tuple(v * float("nan") for v in make(self, x, d))
     )
     code, _, err = project.cassle("train", "2")
     assert code == 2

@@ -55,11 +55,16 @@ class Augment:
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Return the views, each float ``(N, C, size, size)``, of uint8 ``(N, C, H, W)``."""
+        ((drawn, _),) = self.draw(images.shape, generator)
+        return self.make(images, drawn)
+
+    def make(self, images: Tensor, drawn: Sequence[Drawn]) -> tuple[Tensor, ...]:
+        """Return the views of images for which all that is random has been drawn."""
         # Pixels stay float32: bfloat16 keeps 8 bits of them, and matrix products would round.
         with torch.autocast(images.device.type, enabled=False), torch.no_grad():
             # Bytes are moved, not floats: cropping wants the colours of a row beside each other.
             scaled = (images.transpose(1, 2).contiguous() / 255).transpose(1, 2)
-            return tuple(self._view(scaled, drawn) for drawn in self._draw(images, generator))
+            return tuple(self._view(scaled, one) for one in drawn)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return float ``(N, C, size, size)``: the centre of uint8 images, not augmented."""
@@ -71,15 +76,26 @@ class Augment:
         """Return images with the data set's mean and deviation taken away, in their place."""
         return images.sub_(self.mean.to(images.device)).div_(self.std.to(images.device))
 
-    def _draw(self, images: Tensor, generator: torch.Generator) -> list[Drawn]:
-        """Draw for the images of all processes, and keep what is of this one's."""
-        channels, height, width = images.shape[1:]
+    def draw(
+        self, shape: torch.Size, generator: torch.Generator, batches: int = 1
+    ) -> list[tuple[list[Drawn], Tensor]]:
+        """Draw for the images of all processes, and keep what is of this one's.
+
+        Args:
+            shape: of this process's images, ``(N, C, H, W)``.
+            generator: what decides.
+            batches: for how many batches of that shape.
+
+        Returns:
+            For each batch what was drawn for each view, and the generator's state after it.
+        """
+        rows, channels, height, width = shape
 
         def own(drawn: Tensor) -> Tensor:
             return drawn if self.processes == 1 else drawn.chunk(self.processes, dim=-1)[self.rank]
 
-        count = len(images) * self.processes
-        return draw(self.recipes, count, (channels, height, width), own, generator)
+        count = rows * self.processes
+        return draw(self.recipes, count, (channels, height, width), own, generator, batches)
 
     def _view(self, images: Tensor, drawn: Drawn) -> Tensor:
         where = images.device

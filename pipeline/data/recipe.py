@@ -133,8 +133,9 @@ def draw(
     image_shape: tuple[int, int, int],
     own: Callable[[Tensor], Tensor],
     generator: torch.Generator,
-) -> list[Drawn]:
-    """Draw the views of each image of a batch, one view after another.
+    batches: int = 1,
+) -> list[tuple[list[Drawn], Tensor]]:
+    """Draw the views of each image of one batch after another, one view after another.
 
     Differs from the reference: the order of the jitter's changes is drawn once a batch, not
     once an image.
@@ -145,15 +146,26 @@ def draw(
         image_shape: channels, height and width.
         own: takes what was drawn for all images, ``(..., count)``, and returns this process's.
         generator: what decides.
+        batches: how many batches.
+
+    Returns:
+        For each batch what was drawn for each view, and the generator's state after it.
     """
     channels, height, width = image_shape
-    numbers, drawn = CropNumbers(len(recipes), count), []
-    for view, recipe in enumerate(recipes):
-        numbers.draw(view, recipe.crop_scale, generator)
-        drawn.append(_draw_changes(recipe, count, channels, own, generator))
-    crops = own(numbers.crops(height, width))
+    numbers = CropNumbers(batches * len(recipes), count)
+    changes, states = [], []
+    for batch in range(batches):
+        for view, recipe in enumerate(recipes, batch * len(recipes)):
+            numbers.draw(view, recipe.crop_scale, generator)
+            changes.append(_draw_changes(recipe, count, channels, own, generator))
+        states.append(generator.get_state())
+    crops = own(numbers.crops(height, width)).unbind(1)
+    drawn = [
+        change._replace(crops=crop.unbind()) for change, crop in zip(changes, crops, strict=True)
+    ]
     return [
-        one._replace(crops=crop.unbind()) for one, crop in zip(drawn, crops.unbind(1), strict=True)
+        (drawn[batch * len(recipes) : (batch + 1) * len(recipes)], state)
+        for batch, state in enumerate(states)
     ]
 
 

@@ -23,8 +23,9 @@ from pipeline.allocation import keep_freed_memory
 from pipeline.benchmarking.workloads import build
 from pipeline.data.augment import Augment
 from pipeline.data.recipe import ViewAugment
+from pipeline.data.view_stream import AHEAD, ViewStream
 
-BATCHES = 4  # a round
+BATCHES = AHEAD  # a round: as many as are drawn at once
 
 
 def of_kornia(recipe: ViewAugment, augment: Augment) -> Callable[[Tensor], Tensor]:
@@ -68,7 +69,7 @@ def main() -> None:
     recipe, random = augment.recipes[0], torch.Generator().manual_seed(0)
     kornias, torchvisions = of_kornia(recipe, augment), of_torchvision(recipe, augment)
     contestants: dict[str, Callable[[Tensor], object]] = {
-        "ours": lambda batch: augment(batch, random),
+        "ours": ViewStream(augment, random),
         "kornia": lambda batch: (kornias(batch), kornias(batch)),
         "torchvision": lambda batch: (torchvisions(batch), torchvisions(batch)),
     }
