@@ -40,7 +40,7 @@ class NoProfiler(PassThroughProfiler):
 
 
 def ask_driver_for_gpus(device: Device) -> None:
-    """Spare a CPU's steps a search for GPUs, which Adam makes in each of them.
+    """Spare the steps of a process on the CPU a search for GPUs, which Adam makes in each.
 
     Lightning has torch search through NVML, whose library is then looked for anew each time:
     needed where a process that uses a GPU is to be forked. Asking CUDA takes a twentieth of that.

@@ -69,8 +69,9 @@ class CropNumbers:
         self.position[view].uniform_(generator=generator)
 
     def crops(self, height: int, width: int) -> Tensor:
-        """Return top, left, height and width in pixels, int64 ``(4, views, count)``.
+        """Return top, left, height and width in pixels, int64 ``(4, views, count)``; once.
 
+        The numbers are overwritten.
         An image none of whose ten tries fits gets the largest central crop of an allowed ratio.
 
         Args:
@@ -176,7 +177,7 @@ def _draw_changes(
     own: Callable[[Tensor], Tensor],
     generator: torch.Generator,
 ) -> Drawn:
-    """Draw all of a view but its crops."""
+    """Draw all of a view but its crops, which are left empty."""
 
     def chance(probability: float) -> Tensor:
         return own(torch.rand(count, generator=generator) < probability)

@@ -28,7 +28,8 @@ PEERS = layout.SCRATCH / "peers" / "bin" / "python"
 STEPS, PASSES = "pipeline.benchmarking.steps", "pipeline.benchmarking.passes"
 PRESETS = {"default": None, "resnet18": "cifar100_simclr"}
 # Blocks of steps; a block is an epoch. One of ResNet-18's takes half a minute, and a checkpoint.
-SIZES = {"default": (8, 15), "resnet18": (2, 4)}
+# Views are drawn for eight steps at once, so all blocks together hold a multiple of these.
+SIZES = {"default": (8, 16), "resnet18": (2, 4)}
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def _whole(bench: Bench) -> dict[str, Figures]:
 
 def _against_lightly(bench: Bench) -> dict[str, Figures]:
     peer, found = _peers(), {}
-    for setting, steps, rounds in (("default", "60", 5), ("resnet18", "2", 2)):
+    for setting, steps, rounds in (("default", "64", 5), ("resnet18", "2", 2)):
         slots = bench.slots(setting, "finetune")
         ours, theirs = [], []
         for _ in range(rounds):
