@@ -69,6 +69,17 @@ def test_no_checkpoint_falls_due_while_bare_steps_are_taken() -> None:
 def test_the_rate_is_of_training_alone(project: Project) -> None:
     found = steps.rate(build(slot("finetune"), "cpu"), steps=2)  # type: ignore[arg-type]
     assert found["images_per_second"] > 0
+    assert found["peak_mib"] > 100  # torch alone is more
+
+
+@pytest.mark.parametrize(("device", "peak"), [(Device.cpu, 3.0), (Device.cuda, 5.0)])
+def test_the_peak_is_that_of_the_memory_where_training_runs(
+    device: Device, peak: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = SimpleNamespace(ru_maxrss=3 * 1024)
+    monkeypatch.setattr(steps.resource, "getrusage", lambda _: used)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 5 * 2**20)
+    assert steps.peak_mib(device) == peak
 
 
 @pytest.mark.parametrize("name", ["plan", "report", "train"])
@@ -91,6 +102,7 @@ def figures() -> table.Results:
     return {
         "steps": {"default finetune": step, "default cassle": dear},
         "strategies": {"finetune": step, "er": dear},
+        "memory": {"default cassle": {"images_per_second": 9.0, "peak_mib": 900.4}},
         "augmentation": {"images a second": {"ours": 60.0, "kornia": 10.0, "torchvision": 1.0}},
         "evaluation": {"seconds": {"plain": 1.0, "extract": 1.5}},
         "startup": {"seconds": {"all three libraries": 8.0, "train": 5.9, "cassle check": 1.5}},
@@ -113,6 +125,8 @@ def test_figures_stand_beside_what_they_should_be() -> None:
     assert met["cassle check"] is False
     assert met["… all but arithmetic, share"] is False
     assert met["… over lightly's"] is False
+    shown = {row.what: row.value for row in table.rows(figures())}
+    assert shown["peak memory, default, cassle"] == "900 MiB"
     assert "**no**" in table.markdown(figures(), "a machine")
 
 

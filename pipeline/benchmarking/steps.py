@@ -154,24 +154,35 @@ def measure(load: Workload, baseline: Workload, blocks: int, steps: int) -> dict
         "bare_price": ratio("own", "finetune"),
         "ideal_price": counted["own"] / counted["finetune"],
         "gflop": counted["own"] / 1e9,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
 def rate(load: Workload, steps: int) -> dict[str, float]:
-    """Return the images a second of training alone, after one epoch to warm up."""
+    """Return the images a second and the peak memory of training alone.
+
+    Args:
+        load: what to train.
+        steps: steps of an epoch; of two epochs, of which the first warms up.
+    """
     full = train(load, Interleave({}, Device(load.device)), 2, steps)[steps:]
     return {
         "images_per_second": load.batch_size * len(full) / sum(full),
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mib": peak_mib(Device(load.device)),
     }
+
+
+def peak_mib(device: Device) -> float:
+    """Return the most memory so far: a GPU's own of its tensors, else of the process, in MiB."""
+    if device is Device.cuda:
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:
     """Measure the slots of a file and print the result."""
     parser = argparse.ArgumentParser()
     parser.add_argument("slots", type=Path)
-    parser.add_argument("--blocks", type=int, help="none: images a second alone")
+    parser.add_argument("--blocks", type=int, help="none: images a second and memory alone")
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--device", type=Device, default=Device.auto)
     given = parser.parse_args()

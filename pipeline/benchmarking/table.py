@@ -75,6 +75,12 @@ def _strategies(found: dict[str, Figures]) -> Iterator[Row]:
             yield _price("default", name, figures, finetune, None)
 
 
+def _memory(found: dict[str, Figures]) -> Iterator[Row]:
+    for name, figures in found.items():
+        setting, strategy = name.split()
+        yield Row(f"peak memory, {setting}, {strategy}", f"{figures['peak_mib']:.0f} MiB")
+
+
 def _augmentation(found: dict[str, Figures]) -> Iterator[Row]:
     rates = found["images a second"]
     yield Row("augmentation at 32×32, two views, images a second", f"{rates['ours']:.0f}")
@@ -135,6 +141,7 @@ def _peers(found: dict[str, Figures]) -> Iterator[Row]:
 ROWS: dict[str, Callable[[dict[str, Figures]], Iterator[Row]]] = {
     "steps": _steps,
     "strategies": _strategies,
+    "memory": _memory,
     "augmentation": _augmentation,
     "evaluation": _evaluation,
     "startup": _startup,

@@ -29,7 +29,7 @@ STEPS, PASSES = "pipeline.benchmarking.steps", "pipeline.benchmarking.passes"
 PRESETS = {"default": None, "resnet18": "cifar100_simclr"}
 # Blocks of steps; a block is an epoch. One of ResNet-18's takes half a minute, and a checkpoint.
 # Views are drawn for eight steps at once, so all blocks together hold a multiple of these.
-SIZES = {"default": (8, 16), "resnet18": (2, 4)}
+SIZES = {"default": (8, 16), "resnet18": (6, 4)}
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,11 @@ class Bench:
         sizes = ("--blocks", str(blocks), "--steps", str(steps))
         return run_module(STEPS, self.slots(setting, strategy), *sizes, "--device", self.device)
 
+    def alone(self, setting: str, strategy: str, steps: int) -> Figures:
+        """Measure training with nothing between its steps: images a second, memory."""
+        slots = self.slots(setting, strategy)
+        return run_module(STEPS, slots, "--steps", str(steps), "--device", self.device)
+
 
 def _slot(setting: str, strategy: str) -> Json:
     """Return task 2 of a setting, and beside it the slot of the images that are at hand."""
@@ -84,6 +89,14 @@ def _steps(bench: Bench) -> dict[str, Figures]:
 def _strategies(bench: Bench) -> dict[str, Figures]:
     names = [name for name, entry in STRATEGIES.items() if not entry.whole_stream]
     return {name: bench.step("default", name) for name in names}
+
+
+def _memory(bench: Bench) -> dict[str, Figures]:
+    return {
+        f"{setting} {strategy}": bench.alone(setting, strategy, steps)
+        for setting, steps in (("default", 8), ("resnet18", 1))
+        for strategy in ("finetune", "cassle")
+    }
 
 
 def _augmentation(bench: Bench) -> dict[str, Figures]:
@@ -137,6 +150,7 @@ def _against_lightly(bench: Bench) -> dict[str, Figures]:
 PARTS: dict[str, Callable[[Bench], dict[str, Figures]]] = {
     "steps": _steps,
     "strategies": _strategies,
+    "memory": _memory,
     "augmentation": _augmentation,
     "evaluation": _evaluation,
     "startup": _startup,
