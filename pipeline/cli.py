@@ -296,7 +296,9 @@ def clean(
     all_: Annotated[
         bool,
         typer.Option(
-            "--all", help="Checkpoints of the current plan, stores of images, what was made ahead."
+            "--all",
+            help="Also what can still be used: checkpoints of the current plan, stores of images, "
+            "what was made ahead.",
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,

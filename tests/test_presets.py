@@ -67,6 +67,18 @@ def test_a_preset_over_the_shipped_params_is_valid_and_all_it_says(
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_of_the_presets_used_before_nothing_takes_effect(name: str, params_text: str) -> None:
+    mixed = params_text.replace("class_order: null", "class_order: [Bag, Coat]")
+    for other in NAMES:
+        mixed, _ = presets.merge(mixed, read(other))
+    after, alone = (
+        config.parse(presets.merge(text, read(name))[0], name) for text in (mixed, params_text)
+    )
+    assert resolve(after) == resolve(alone)
+    assert after.train == alone.train
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_trains_two_steps(name: str, params_text: str) -> None:
     """The recipe's own network, objective, distillation, views and optimiser; few images."""
     merged, _ = presets.merge(params_text, read(name))

@@ -34,7 +34,7 @@ def strategy(name: str) -> dict[str, str]:
     return {"strategy: cassle ": f"strategy: {name} "}
 
 
-# Every method and every strategy at least once, BatchNorm, queues and memories among them.
+# Every method and every strategy but offline at least once, BatchNorm, queues and memories among them.
 CONFIGS: dict[str, dict[str, str]] = {
     "simclr finetune": strategy("finetune"),
     "simclr cassle": {},
