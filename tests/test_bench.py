@@ -127,7 +127,18 @@ def test_figures_stand_beside_what_they_should_be() -> None:
     assert met["… over lightly's"] is False
     shown = {row.what: row.value for row in table.rows(figures())}
     assert shown["peak memory, default, cassle"] == "900 MiB"
-    assert "**no**" in table.markdown(figures(), "a machine")
+    text = table.markdown(figures(), dict.fromkeys(figures(), "a machine"))
+    assert "**no**" in text
+    assert "`make bench`, on a machine.\n" in text
+
+
+def test_figures_of_another_machine_say_so() -> None:
+    machines = dict.fromkeys(figures(), "a machine") | {"whole": "another"}
+    text = table.markdown(figures(), machines)
+    assert "\n- on another: whole\n" in text
+    assert (
+        "on a machine: steps, strategies, memory, augmentation, evaluation, startup, peers" in text
+    )
 
 
 def test_a_part_is_written_beside_those_that_were_measured_before(
@@ -138,8 +149,43 @@ def test_a_part_is_written_beside_those_that_were_measured_before(
     project.must("bench", "evaluation")
     out = project.must("bench", "startup")
     held = json.loads((project.root / bench.JSON).read_text())
-    assert list(held["parts"]) == ["evaluation", "startup"]
+    assert list(held["parts"]) == list(held["machines"]) == ["evaluation", "startup"]
+    (project.root / bench.JSON).write_text(
+        json.dumps(held | {"machines": {"evaluation": "an old one", "startup": "an old one"}})
+    )
+    assert "- on an old one: evaluation\n" in project.must("bench", "startup")
+    out = (project.root / bench.TABLE).read_text()
     assert (project.root / bench.TABLE).read_text().strip() == out.strip()
+
+
+def test_there_is_a_second_task_to_measure_whatever_the_params_say(project: Project) -> None:
+    project.edit({"num_tasks: 3": "num_tasks: 1"})
+    slots = bench.Bench(project.root, Device.cpu).slots("default", "er")
+    held = json.loads(slots.read_text())
+    assert held["own"]["strategies"][0]["name"] == "er"
+    assert held["finetune"]["task"] == 2
+
+
+def test_a_strategy_without_its_options_is_one_clear_error(project: Project) -> None:
+    text = layout.PARAMS.read_text()
+    before, after = text.split("\n  ewc:", 1)
+    layout.PARAMS.write_text(before + after[after.index("\n  er:") :])
+    code, _, err = project.cassle("bench", "strategies")
+    assert code == 2
+    assert "ewc" in err
+    assert "Traceback" not in err
+
+
+def test_bare_arithmetic_has_the_precision_of_the_training(project: Project) -> None:
+    project.edit({"precision: auto": "precision: bf16-mixed"})
+    load = build(slot("cassle"), "cpu")  # type: ignore[arg-type]
+    seen = []
+    bare = load.bare()
+    convolution = next(m for m in bare.method.modules() if isinstance(m, torch.nn.Conv2d))
+    convolution.register_forward_hook(lambda module, inputs, out: seen.append(out.dtype))
+    bare()
+    assert seen == [torch.bfloat16]
+    assert load.precision == "bf16-mixed"
 
 
 def test_unknown_parts_and_missing_peers_are_one_clear_error(project: Project) -> None:

@@ -15,6 +15,7 @@ import json
 import os
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ from pipeline.benchmarking.workloads import BareStep, Workload, build
 from pipeline.checkpoint import hold
 from pipeline.checkpointing import Checkpointing
 from pipeline.data.batches import Images, TaskOrder, training_batches
-from pipeline.device import Device, choose_device, choose_precision
+from pipeline.device import Device, choose_device
 from pipeline.fit import fit, make_deterministic
 from pipeline.group import Group
 from pipeline.learner import Learner
@@ -78,6 +79,8 @@ class Interleave(pl.Callback):
     def _now(self) -> float:
         if self.device is Device.cuda:
             torch.cuda.synchronize()
+        elif self.device is Device.mps:
+            torch.mps.synchronize()
         return time.perf_counter()
 
 
@@ -115,11 +118,10 @@ def train(load: Workload, interleave: Interleave, epochs: int, steps: int) -> li
     optimisation = replace(load.optimisation, epochs=epochs + 1)
     learner = Learner(load.method, load.strategy, load.augment, optimisation, steps, 0, 2)
     make_deterministic(device)
-    precision = choose_precision("auto", device)
     batches = training_batches(held, order)
     alone = Group(Processes(), device)
     with hold(0, f"benchmark-{os.getpid()}", "benchmark") as checkpoint:
-        fit(learner, batches, device, precision, checkpoint, 0.0, alone, 1, [interleave])
+        fit(learner, batches, device, load.precision, checkpoint, 0.0, alone, 1, [interleave])
         checkpoint.remove()
     return interleave.full[: epochs * steps]
 
@@ -175,7 +177,9 @@ def peak_mib(device: Device) -> float:
     """Return the most memory so far: a GPU's own of its tensors, else of the process, in MiB."""
     if device is Device.cuda:
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # macOS counts it in bytes, Linux in KiB.
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tabulate import tabulate
@@ -155,16 +155,25 @@ def rows(results: Results) -> list[Row]:
     return [row for part, make in ROWS.items() if part in results for row in make(results[part])]
 
 
-def markdown(results: Results, machine: str) -> str:
+def markdown(results: Results, machines: Mapping[str, str]) -> str:
     """Return the table as Markdown.
 
     Args:
         results: figures by part and name.
-        machine: what it was measured on.
+        machines: what each part was measured on.
     """
     shown = [
         (row.what, row.value, row.wanted, "" if row.met is None else "yes" if row.met else "**no**")
         for row in rows(results)
     ]
     table = tabulate(shown, HEADERS, tablefmt="github", disable_numparse=True)
-    return f"# Benchmark\n\n`make bench`, on {machine}.\n\n{table}\n"
+    return f"# Benchmark\n\n{_where(results, machines)}\n\n{table}\n"
+
+
+def _where(results: Results, machines: Mapping[str, str]) -> str:
+    """Return what the parts were measured on: once, or of each machine which parts."""
+    places = sorted({machines[part] for part in results})
+    if len(places) == 1:
+        return f"`make bench`, on {places[0]}."
+    parts = {place: [part for part in results if machines[part] == place] for place in places}
+    return "\n".join(f"- on {place}: {', '.join(parts[place])}" for place in places)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.data.augment import Augment
+from pipeline.device import Device, Precision, choose_precision
 from pipeline.files import Json
 from pipeline.methods.base import Method, Position, Views
 from pipeline.optim import Optimisation, build_optimizer
@@ -37,6 +38,7 @@ class Workload:
         images: uint8 ``(N, C, H, W)``.
         batch_size: images a step.
         device: where it runs.
+        precision: Lightning's name of it.
     """
 
     method: Method
@@ -46,6 +48,7 @@ class Workload:
     images: Tensor
     batch_size: int
     device: str
+    precision: Precision
 
     def bare(self) -> BareStep:
         """Return the arithmetic of a step alone, on a copy of the network."""
@@ -68,13 +71,18 @@ class BareStep:
         views = self.strategy.mix(load.augment(images, generator(0, "benchmark")), at)
         self.views: Views = tuple(v.contiguous(memory_format=torch.channels_last) for v in views)
         self.at = at
+        self.autocast = torch.autocast(
+            torch.device(load.device).type, torch.bfloat16, enabled=load.precision == "bf16-mixed"
+        )
 
     def __call__(self) -> None:
         """Take one step."""
-        encoded = self.method.encode(self.views)
-        step = Step(self.method, self.views, encoded, self.at)
-        terms = [self.method.loss(self.views, encoded), *self.strategy.terms(step).values()]
-        torch.autograd.backward(torch.stack(terms).sum())
+        with self.autocast:
+            encoded = self.method.encode(self.views)
+            step = Step(self.method, self.views, encoded, self.at)
+            terms = [self.method.loss(self.views, encoded), *self.strategy.terms(step).values()]
+            loss = torch.stack(terms).sum()
+        torch.autograd.backward(loss)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.method.after_step(self.at)
@@ -91,11 +99,13 @@ def build(slot: Json, device: str) -> Workload:
         device: where it runs.
     """
     images, augment = _images(slot), build_augment(slot)
-    batch_size = cast(int, part(slot, "train")["batch_size"])
+    training = part(slot, "train")
+    batch_size = cast(int, training["batch_size"])
     method, strategy = begin(slot, images, augment, batch_size, device, "benchmark")
     # No warm-up: the schedule costs nothing, and its length is the benchmark's own.
     optimisation = replace(build_optimisation(slot), warmup_epochs=0.0)
-    return Workload(method, strategy, augment, optimisation, images, batch_size, device)
+    precision = choose_precision(cast(str, training["precision"]), Device(device))
+    return Workload(method, strategy, augment, optimisation, images, batch_size, device, precision)
 
 
 def _images(slot: Json) -> Tensor:

@@ -17,7 +17,7 @@ from pipeline import config, layout, presets
 from pipeline.benchmarking import startup, whole
 from pipeline.benchmarking.processes import Figures, medians, run_module
 from pipeline.benchmarking.table import Results, markdown
-from pipeline.device import Device
+from pipeline.device import Device, choose_device
 from pipeline.errors import RunError, closest
 from pipeline.files import Json, write_json, write_text
 from pipeline.registry import STRATEGIES
@@ -67,13 +67,15 @@ class Bench:
 
 def _slot(setting: str, strategy: str) -> Json:
     """Return task 2 of a setting, and beside it the slot of the images that are at hand."""
-    text, preset = layout.PARAMS.read_text(encoding="utf-8"), PRESETS[setting]
-    here = resolve(config.parse(text, str(layout.PARAMS)))["prepare"]
+    params, preset = config.load(layout.PARAMS), PRESETS[setting]
+    here = resolve(params)["prepare"]
+    text, origin = layout.PARAMS.read_text(encoding="utf-8"), f"{layout.PARAMS}"
     if preset is not None:
         text, _ = presets.merge(text, presets.text(preset))
-    params = config.parse(text, f"{layout.PARAMS} with preset {preset}")
-    chosen = params.model_copy(update={"strategy": strategy})
-    slot = resolve(chosen)["train_2"]
+        origin += f" with preset {preset}"
+    tasks = max(2, config.parse(text, origin).num_tasks)
+    text, _ = presets.merge(text, f"strategy: {strategy}\nnum_tasks: {tasks}\n")
+    slot = resolve(config.parse(text, f"{origin} and strategy {strategy}"))["train_2"]
     assert slot is not None, "there is no task 2 to measure"
     return {**slot, "stand_in": here}
 
@@ -173,7 +175,7 @@ def run(parts: Sequence[str], device: Device) -> None:
     """Measure, and write reports/benchmark.json and reports/benchmark.md.
 
     Args:
-        parts: which; none: all. Figures of the others stay as they were.
+        parts: which; none: all. Figures of the others stay as they were, and say where they are of.
         device: where training runs.
 
     Raises:
@@ -184,28 +186,39 @@ def run(parts: Sequence[str], device: Device) -> None:
         if name not in PARTS:
             raise RunError(f"bench: '{name}' is unknown; {closest(name, PARTS)}")
     wanted = [name for name in PARTS if name in parts or not parts]
+    here = _machine(choose_device(device))
     if set(wanted) & set(NEED_PEERS):
         _peers()
-    results = _earlier()
+    results, machines = _earlier()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), device)
         for name in wanted:
             logger.info("measuring %s", name)
-            results[name] = PARTS[name](bench)
-            write_json(JSON, {"machine": _machine(device), "parts": cast(Json, results)})
-            write_text(TABLE, markdown(results, _machine(device)))
-    print(markdown(results, _machine(device)))
+            results[name], machines[name] = PARTS[name](bench), here
+            both: Json = {"machines": cast(Json, machines), "parts": cast(Json, results)}
+            write_json(JSON, both)
+            write_text(TABLE, markdown(results, machines))
+    print(markdown(results, machines))
 
 
-def _earlier() -> Results:
+def _earlier() -> tuple[Results, dict[str, str]]:
+    """Return what was measured before, and on which machine each part was."""
     try:
-        found: Results = json.loads(JSON.read_text(encoding="utf-8"))["parts"]
+        held = json.loads(JSON.read_text(encoding="utf-8"))
+        names = [name for name in PARTS if name in held["parts"]]
+        found = {name: held["parts"][name] for name in names}
+        return found, {name: held["machines"][name] for name in names}
     except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return {name: found[name] for name in PARTS if name in found}
+        return {}, {}
 
 
 def _machine(device: Device) -> str:
-    where = f"--device {device}, " if device is not Device.auto else ""
-    cores = os.cpu_count() or 1
-    return f"{where}{cores} cores ({platform.machine()}), torch {version('torch')}"
+    """Return what tells a machine, and what of it trains."""
+    cores = f"{os.cpu_count() or 1} cores ({platform.machine()})"
+    if device is Device.cuda:
+        import torch
+
+        cores = f"{torch.cuda.get_device_name()}, {cores}"
+    elif device is Device.mps:
+        cores = f"mps, {cores}"
+    return f"{cores}, torch {version('torch')}"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,14 @@ def main() -> None:
         resource.getrusage(who).ru_maxrss
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
-    print(json.dumps({"images_per_second": found, "peak_mib": peak / 1024}))
+    print(
+        json.dumps(
+            {
+                "images_per_second": found,
+                "peak_mib": peak / (2**20 if sys.platform == "darwin" else 2**10),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":
