@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.device import in_double
+
 COLLAPSED_STD = 0.1
 COLLAPSED_RANK = 1.5
 
@@ -20,7 +22,7 @@ def projection_std(z: Tensor) -> float:
     Args:
         z: projections ``(N, D)``.
     """
-    unit = functional.normalize(z.double(), dim=1)
+    unit = functional.normalize(in_double(z), dim=1)
     return float(unit.std(dim=0, correction=0).mean() * z.shape[1] ** 0.5)
 
 
@@ -33,6 +35,6 @@ def rankme(z: Tensor) -> float:
     Args:
         z: projections ``(N, D)``; not centred.
     """
-    values = torch.linalg.svdvals(z.double())
+    values = torch.linalg.svdvals(in_double(z))
     share = values / values.sum().clamp(min=torch.finfo(values.dtype).tiny)
     return float(torch.special.entr(share).sum().exp())

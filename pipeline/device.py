@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import RunError, memory_shortage
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Precision = Literal["32-true", "bf16-mixed"]
 
@@ -62,8 +65,13 @@ def require_devices(device: Device, count: int) -> None:
         )
 
 
+def in_double(tensor: Tensor) -> Tensor:
+    """Return a tensor in float64; on the CPU where its device has none."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
+
+
 def choose_precision(wanted: str, device: Device) -> Precision:
-    """Return Lightning's name of the precision; ``auto`` is bf16 mixed on a GPU."""
+    """Return Lightning's name of the precision; ``auto`` is bf16 mixed on CUDA."""
     if wanted == "auto":
         return "bf16-mixed" if device is Device.cuda else "32-true"
     assert wanted in ("32-true", "bf16-mixed"), f"train.precision {wanted} passed validation"

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import ahead, layout
 from pipeline.errors import RunError
-from pipeline.files import read_sealed, write_sealed
+from pipeline.files import Json, read_sealed, write_sealed
 from pipeline.stages import evaluate, evaluate_ahead
 from tests.project import ROOT, Project
 
@@ -107,6 +107,7 @@ def test_what_goes_wrong_ahead_harms_no_stage(
     monkeypatch.setattr(evaluate, "score", fail)
     evaluate_first(project, monkeypatch)
     assert layout.evaluation(0).is_file()
+    assert not list(layout.AHEAD.glob("evaluate_0-*"))
     assert ahead.ends_here(["evaluate", "1", "--planned"])
     assert not ahead.ends_here(["evaluate", "2", "--planned"])
 
@@ -130,6 +131,30 @@ def test_a_signal_meanwhile_costs_nothing_of_what_is_done(
     for task in (0, 1):
         assert ahead.ends_here(["evaluate", str(task), "--planned"])
     assert contents("evaluate", 0) == before[0]
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_an_evaluation_with_labels_from_elsewhere_is_not_put_aside(
+    labelled: bool, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No digest tells whether those images have changed.
+    read, score, aside = evaluate_ahead.read_slot, evaluate.score, []
+    more = {"labelled": {}} if labelled else {}
+
+    def look(task: int, *rest: object) -> list[str]:
+        if task:
+            aside.append([path.name for path in layout.AHEAD.glob("evaluate_0-*")])
+        return score(task, *rest)  # type: ignore[arg-type]
+
+    def slot(name: str) -> Json | None:
+        found = read(name)
+        return found and (found | more if name == "evaluate_0" else found)
+
+    monkeypatch.setattr(evaluate, "score", look)
+    monkeypatch.setattr(evaluate_ahead, "read_slot", slot)
+    evaluate_first(project, monkeypatch)
+    assert [bool(names) for names in aside] == [not labelled] * 2
+    assert not list(layout.AHEAD.glob("evaluate_0-*"))
 
 
 def test_what_is_there_already_is_not_made_again(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -85,3 +86,23 @@ def test_signs_of_half_precision_vectors_are_close_and_need_no_gradient(
 ) -> None:
     z = draw(16, 8)[0].requires_grad_()
     assert sign(z.bfloat16()) == pytest.approx(sign(z), rel=1e-2)
+
+
+class OnMps(Tensor):
+    """A tensor on Apple's GPU, which has no float64."""
+
+    device = property(lambda self: SimpleNamespace(type="mps"))  # type: ignore[assignment]
+
+    def double(self, *rest: object) -> Tensor:  # type: ignore[override]
+        raise TypeError("mps has no float64")
+
+    def cpu(self, *rest: object) -> Tensor:  # type: ignore[override]
+        return self.as_subclass(Tensor)
+
+
+@pytest.mark.parametrize("sign", [projection_std, rankme])
+def test_signs_are_computed_on_the_cpu_where_the_device_has_no_float64(
+    sign: Callable[[Tensor], float],
+) -> None:
+    z = draw(8, 6)[0]
+    assert sign(z.as_subclass(OnMps)) == sign(z)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gc
 import gzip
 import hashlib
 import importlib.util
 import shutil
+import weakref
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +19,7 @@ from pipeline.data.fashion_mnist import FashionMNIST
 from pipeline.data.idx import read_idx
 from pipeline.data.source import Part
 from pipeline.data.tasks import class_incremental
+from pipeline.data.transformed import Transformed
 from pipeline.errors import DataError
 
 EMBEDDED = Path(__file__).parent.parent / "data" / "fashion_mnist"
@@ -126,6 +129,20 @@ def test_the_embedded_subset_has_as_many_images_of_each_class(
     assert images.dtype == labels.dtype == np.uint8
     assert np.bincount(labels).tolist() == [per_class] * 10
     assert len({image.tobytes() for image in images}) > 0.999 * len(images)
+
+
+@pytest.mark.parametrize("domains", [False, True])
+def test_a_source_reads_once_and_is_freed_with_its_images(domains: bool, copied: Path) -> None:
+    held = FashionMNIST(copied, False)
+    source = Transformed(held, ["plain", "inverted"]) if domains else held
+    images = source.images("train")
+    assert source.images("train") is images
+    assert source.images("test") is not images
+    assert source.fingerprint("train") == source.fingerprint("train")
+    gone = [weakref.ref(held), weakref.ref(source), weakref.ref(images)]
+    del held, source, images
+    gc.collect()
+    assert [found() for found in gone] == [None] * 3
 
 
 def test_the_embedded_files_match_their_checksums() -> None:

@@ -192,3 +192,15 @@ def test_a_small_store_needs_no_workers(tmp_path: Path, monkeypatch: pytest.Monk
     assert (kept.workers("train"), streamed.workers("train")) == (0, 3)
     monkeypatch.setattr(file_source, "AT_HAND", 100)
     assert kept.workers("train") == 3
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_image_that_went_bad_is_one_line_whoever_reads_it(workers: int, files: Files) -> None:
+    path = files.root / files.paths[3]
+    path.write_bytes(path.read_bytes()[:60])
+    images = Images(files, np.arange(9), workers)
+    for batches in (ordered_batches(images, 2), training_batches(images, TaskOrder(9, 3, 1, 0, 1))):
+        with pytest.raises(DataError) as error:
+            list(batches)
+        assert str(error.value).startswith(f"{path} is ")
+        assert "\n" not in str(error.value)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.data.source import Bytes, Part, Source
+from pipeline.data.source import Bytes, Part, Source, once
 
 
 class ArraySource(Source):
@@ -33,8 +32,8 @@ class ArraySource(Source):
             DataError: files are missing or damaged.
         """
 
-    @functools.cache  # noqa: B019 - a source lives as long as its stage
-    def _once(self, part: Part) -> tuple[Bytes, Bytes]:
+    @once
+    def _whole(self, part: Part) -> tuple[Bytes, Bytes]:
         return self._read(part)
 
     def class_names(self) -> Sequence[str]:
@@ -43,14 +42,14 @@ class ArraySource(Source):
 
     def labels(self, part: Part) -> Bytes:
         """Return the label of each image, ``(N,)``."""
-        return self._once(part)[1]
+        return self._whole(part)[1]
 
     def images(self, part: Part) -> Bytes:
         """Return the images, ``(N, C, H, W)``, in the order of the labels."""
-        return self._once(part)[0]
+        return self._whole(part)[0]
 
-    @functools.cache  # noqa: B019 - as above
+    @once
     def fingerprint(self, part: Part) -> str:
         """Return the SHA-256 of the images and labels of a part."""
-        images, labels = self._once(part)
+        images, labels = self._whole(part)
         return hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()

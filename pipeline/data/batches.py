@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, SequentialSampler
 
 from pipeline.data.source import Pixels
+from pipeline.errors import PipelineError
 from pipeline.seeding import generator
 
 
@@ -42,6 +43,44 @@ class Images(Dataset[Tensor]):
 
     def _read(self, indices: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(self.pixels[self.places[indices]])
+
+
+class Readable(Dataset[Tensor | PipelineError]):
+    """Images of which a batch that cannot be read is the error that says so.
+
+    torch would hand over a worker's error as the text of its traceback.
+
+    Args:
+        images: to read.
+    """
+
+    def __init__(self, images: Images) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitems__(self, indices: list[int]) -> Tensor | PipelineError:
+        """Return a batch ``(B, C, H, W)``, or why there is none."""
+        try:
+            return self.images.__getitems__(indices)
+        except PipelineError as error:
+            return error
+
+
+class Loader(DataLoader[Tensor]):
+    """Batches of uint8 images ``(B, C, H, W)``."""
+
+    def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
+        """Yield them in their order.
+
+        Raises:
+            DataError: an image cannot be read.
+        """
+        for batch in super().__iter__():
+            if isinstance(batch, PipelineError):
+                raise batch
+            yield batch
 
 
 class TaskOrder(Sampler[list[int]]):
@@ -122,8 +161,8 @@ def ordered_batches(images: Images, batch_size: int) -> DataLoader[Tensor]:
 
 
 def _loader(images: Images, batches: Sampler[list[int]]) -> DataLoader[Tensor]:
-    return DataLoader(
-        images,
+    return Loader(
+        Readable(images) if images.workers else images,  # type: ignore[arg-type]
         batch_sampler=batches,
         collate_fn=_as_it_is,
         num_workers=images.workers,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.data.content import content_digest, first
 from pipeline.data.file_options import FileOptions, Reading
-from pipeline.data.source import Part, Pixels, Source
+from pipeline.data.source import Part, Pixels, Source, once
 from pipeline.data.store import Files, Store
 from pipeline.data.store_writer import bad_images, place_of
 from pipeline.errors import DataError
@@ -107,7 +107,7 @@ class FileSource(Source):
         found = self._part(part).domains
         return super().domains(part) if found is None else found
 
-    @functools.cache  # noqa: B019 - a source lives as long as its stage
+    @once
     def _content(self, part: Part) -> str:
         paths = self._part(part).paths
         return content_digest(self.root, paths, self.reading.scratch, self.reading.workers)
@@ -126,7 +126,7 @@ class FileSource(Source):
     def _place(self, part: Part) -> Path:
         return place_of(self.reading.scratch, self._content(part), self.options.resize)
 
-    @functools.cache  # noqa: B019 - as above
+    @once
     def _looked_at(self, part: Part) -> dict[int, str]:
         if not self.reading.look:
             return {}

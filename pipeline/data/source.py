@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ Part = Literal["train", "test"]
 PARTS: tuple[Part, Part] = ("train", "test")
 Bytes = NDArray[np.uint8]
 Labels = NDArray[np.int64] | NDArray[np.uint8]
+Held = TypeVar("Held")
+Self_ = TypeVar("Self_", bound="Source")
 
 
 class Pixels(Protocol):
@@ -25,6 +28,19 @@ class Pixels(Protocol):
 
     def __getitem__(self, places: NDArray[np.int64], /) -> Bytes:
         """Return the images at ``places`` ``(B,)``, in that order, ``(B, C, H, W)``."""
+
+
+def once(method: Callable[[Self_, Part], Held]) -> Callable[[Self_, Part], Held]:
+    """Let a source remember what its method has returned for a part, as long as it lives."""
+
+    @functools.wraps(method)
+    def remembered(source: Self_, part: Part) -> Held:
+        held: dict[Part, Held] = source.__dict__.setdefault(f"_once_{method.__name__}", {})
+        if part not in held:
+            held[part] = method(source, part)
+        return held[part]
+
+    return remembered
 
 
 class Source(ABC):

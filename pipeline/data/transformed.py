@@ -7,7 +7,6 @@ about domains of photographs, sketches and the like.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Callable, Sequence
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.array_source import ArraySource
-from pipeline.data.source import Bytes, Part, Source
+from pipeline.data.source import Bytes, Part, Source, once
 
 
 def plain(images: Bytes) -> Bytes:
@@ -103,7 +102,7 @@ class Transformed(Source):
             dealt[held] = np.arange(len(held)) % len(self.names)
         return dealt
 
-    @functools.cache  # noqa: B019 - a source lives as long as its stage
+    @once
     def images(self, part: Part) -> Bytes:
         """Return the transformed images, ``(N, C, H, W)``."""
         images, domains = self.source.images(part).copy(), self.domains(part)

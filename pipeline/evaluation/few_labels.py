@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pipeline.device import in_double
 from pipeline.errors import RunError
 from pipeline.evaluation.base import Probe
-from pipeline.evaluation.solver import fit, in_double
+from pipeline.evaluation.solver import fit
 from pipeline.evaluation.standardization import standardized
 
 
@@ -40,7 +41,7 @@ class FewLabels(Probe):
         Raises:
             RunError: a class has too few images, or the solver did not converge.
         """
-        train, test = standardized(*in_double(train, test))
+        train, test = standardized(in_double(train), in_double(test))
         labels = labels.to(train.device)
         drawn = draw(labels, num_classes, self.labels, generator)
         weight, bias = fit(

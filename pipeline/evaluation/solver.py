@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.device import in_double
 from pipeline.errors import RunError
 from pipeline.evaluation.base import Probe
 from pipeline.evaluation.standardization import standardized
@@ -40,14 +41,9 @@ class Solver(Probe):
         Raises:
             RunError: the solver did not converge.
         """
-        train, test = standardized(*in_double(train, test))
+        train, test = standardized(in_double(train), in_double(test))
         weight, bias = fit(train, labels, num_classes, self.l2, "evaluation.solver.l2")
         return test @ weight.T + bias
-
-
-def in_double(*features: Tensor) -> tuple[Tensor, ...]:
-    """Return features in float64; on the CPU where their device has none."""
-    return tuple((f.cpu() if f.device.type == "mps" else f).double() for f in features)
 
 
 def fit(

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline import ahead, layout
 from pipeline.device import Device
 from pipeline.errors import PipelineError, RunError
-from pipeline.files import digest, read_sealed, write_bytes
+from pipeline.files import Json, digest, read_sealed, write_bytes
 from pipeline.interruption import dvc_command
 from pipeline.stages import evaluate, views
 from pipeline.stages.slots import read_slot
@@ -32,22 +32,25 @@ def run(task: int, device: Device) -> None:
     command = dvc_command()
     if not command or any(word.startswith("evaluate") for word in command):
         return
+    own: Path | None = None
     # Whatever goes wrong here, this stage has done its work, and the others will do theirs.
     try:
         missing = {ahead.place(*stage): stage for stage in _missing(task)}
         if not missing:
             return
-        own = ahead.place("evaluate", task)
-        _clear(keep={own, *missing})
-        for path in layout.outputs("evaluate", task):
-            write_bytes(own / path.name, path.read_bytes())
-        ahead.put(own, [])
+        _clear(keep=set(missing))
+        if not _has_labels_from_elsewhere(read_slot(f"evaluate_{task}")):
+            own = ahead.place("evaluate", task)
+            for path in layout.outputs("evaluate", task):
+                write_bytes(own / path.name, path.read_bytes())
+            ahead.put(own, [])
         for folder, (stage, other) in missing.items():
             if not (folder / ahead.MANIFEST).is_file():
                 _make(stage, other, device, folder)
-        shutil.rmtree(own)
     except Exception as error:
         logger.info("later stages do their own work: %s", error)
+    if own is not None:
+        shutil.rmtree(own, ignore_errors=True)
 
 
 def _missing(task: int) -> Iterator[tuple[str, int]]:
@@ -60,18 +63,20 @@ def _missing(task: int) -> Iterator[tuple[str, int]]:
 
 
 def _is_done(task: int) -> bool:
-    """Return whether nothing is to be made ahead: the slot is empty, or its evaluation is there.
-
-    Nor for images with labels from elsewhere, which a split says nothing of.
-    """
+    """Return whether nothing is to be made ahead: the slot is empty, or its evaluation is there."""
     slot = read_slot(f"evaluate_{task}")
-    if slot is None or "labelled" in slot:
+    if slot is None or _has_labels_from_elsewhere(slot):
         return True
     try:
         found = read_sealed(layout.evaluation(task), RunError, "")
     except RunError:
         return False
     return found is not None and found.get("plan") == digest(slot)
+
+
+def _has_labels_from_elsewhere(slot: Json | None) -> bool:
+    """Return whether a slot's images are ones of which a split, and so a place, says nothing."""
+    return slot is not None and "labelled" in slot
 
 
 def _clear(keep: set[Path]) -> None:
