@@ -36,7 +36,7 @@ torture: $(BIN)/installed
 	python -m tests.torture_dvc --kills 10
 	python -m tests.torture_queue
 
-# An hour and a half, with nothing else on the machine. The peers get the torch that we have.
+# About an hour, with nothing else on the machine. The peers get the torch that we have.
 bench: .scratch/peers/installed
 	cassle bench
 
