@@ -85,9 +85,10 @@ def _alone(stage: str, *outputs: Path) -> AbstractContextManager[None]:
 
 def before_torch() -> None:
     """Make a process that trains or evaluates start and run faster; its results stay."""
-    from pipeline.allocation import keep_freed_memory
+    from pipeline.allocation import collect_seldom, keep_freed_memory
     from pipeline.lean_imports import defer
 
+    collect_seldom()
     keep_freed_memory()
     defer()
 
