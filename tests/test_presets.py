@@ -66,11 +66,19 @@ def test_a_preset_over_the_shipped_params_is_valid_and_all_it_says(
     assert presets.merge(merged, read(name)) == (merged, [])
 
 
+@pytest.fixture(scope="module")
+def mixed() -> str:
+    """Params over which each preset was laid in turn."""
+    text = (ROOT / PARAMS).read_text().replace("class_order: null", "class_order: [Bag, Coat]")
+    for name in NAMES:
+        text, _ = presets.merge(text, read(name))
+    return text
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_of_the_presets_used_before_nothing_takes_effect(name: str, params_text: str) -> None:
-    mixed = params_text.replace("class_order: null", "class_order: [Bag, Coat]")
-    for other in NAMES:
-        mixed, _ = presets.merge(mixed, read(other))
+def test_of_the_presets_used_before_nothing_takes_effect(
+    name: str, mixed: str, params_text: str
+) -> None:
     after, alone = (
         config.parse(presets.merge(text, read(name))[0], name) for text in (mixed, params_text)
     )
