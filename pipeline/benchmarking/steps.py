@@ -15,7 +15,6 @@ import json
 import os
 import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from pipeline.benchmarking.processes import peak_memory
 from pipeline.benchmarking.workloads import BareStep, Workload, build
 from pipeline.checkpoint import hold
 from pipeline.checkpointing import Checkpointing
@@ -177,9 +177,7 @@ def peak_mib(device: Device) -> float:
     """Return the most memory so far: a GPU's own of its tensors, else of the process, in MiB."""
     if device is Device.cuda:
         return torch.cuda.max_memory_allocated() / 2**20
-    # macOS counts it in bytes, Linux in KiB.
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return peak_memory(resource.RUSAGE_SELF)
 
 
 def main() -> None:

@@ -69,7 +69,7 @@ def _slot(setting: str, strategy: str) -> Json:
     """Return task 2 of a setting, and beside it the slot of the images that are at hand."""
     params, preset = config.load(layout.PARAMS), PRESETS[setting]
     here = resolve(params)["prepare"]
-    text, origin = layout.PARAMS.read_text(encoding="utf-8"), f"{layout.PARAMS}"
+    text, origin = layout.PARAMS.read_text(encoding="utf-8"), str(layout.PARAMS)
     if preset is not None:
         text, _ = presets.merge(text, presets.text(preset))
         origin += f" with preset {preset}"

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from pipeline.benchmarking.processes import peak_memory
 from pipeline.benchmarking.workloads import Workload, build
 from pipeline.optim import build_optimizer
 
@@ -106,18 +106,8 @@ def main() -> None:
     slot = json.loads(given.slots.read_text(encoding="utf-8"))["finetune"]
     options = slot["method"]["options"]
     found = rate(build(slot, "cpu"), options["temperature"], given.steps, given.workers)
-    peak = max(
-        resource.getrusage(who).ru_maxrss
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    print(
-        json.dumps(
-            {
-                "images_per_second": found,
-                "peak_mib": peak / (2**20 if sys.platform == "darwin" else 2**10),
-            }
-        )
-    )
+    peak = peak_memory(resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    print(json.dumps({"images_per_second": found, "peak_mib": peak}))
 
 
 if __name__ == "__main__":
