@@ -16,8 +16,8 @@ help:
 
 # Imported once, so that Python keeps the bytecode also where it is told not to write any: else
 # each process compiles torch anew, two seconds of a stage's four.
-IMPORTS := "import pipeline.cli; pipeline.cli.before_torch(); \
-  import dvc.repo.reproduce, dvc.commands.repro, matplotlib.figure, pipeline.stages.train, \
+IMPORTS := "import pipeline.cli.main; from pipeline.runtime.before_torch import before_torch; before_torch(); \
+  import dvc.repo.reproduce, dvc.commands.repro, matplotlib.figure, pipeline.stages.train_task, \
   pipeline.stages.evaluate, pipeline.stages.views, pipeline.stages.report"
 
 # The marker is as new as the last install, so a changed lock installs again.
@@ -45,7 +45,7 @@ torture: $(BIN)/installed
 
 # About an hour, with nothing else on the machine. The peers get the torch that we have.
 bench: .scratch/peers/installed
-	cassle bench
+	python -m benchmarks
 
 .scratch/peers/installed: $(BIN)/installed
 	test -x .scratch/peers/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .scratch/peers

@@ -4,7 +4,7 @@ import atexit
 import os
 import sys
 
-from pipeline import empty_slots
+from pipeline.runtime import empty_slots
 
 
 def end(code: object) -> None:
@@ -20,10 +20,10 @@ def end(code: object) -> None:
 
 
 if __name__ == "__main__" and not empty_slots.ends_here(sys.argv[1:]):
-    from pipeline import ahead
+    from pipeline.runtime import made_ahead as ahead
 
     if not ahead.ends_here(sys.argv[1:]):
-        from pipeline.cli import main
+        from pipeline.cli.main import main
 
         try:
             main()

@@ -7,7 +7,6 @@ is raised is a defect of the pipeline and keeps its traceback.
 from __future__ import annotations
 
 import difflib
-import errno
 from collections.abc import Iterable
 
 EXIT_USER = 2  # a problem that the user can mend
@@ -53,37 +52,6 @@ class InterruptedRunError(PipelineError):
         self.signal_number = signal_number
 
 
-# How torch, the loader of libraries and the system say that memory is short.
-SHORT = ("allocate memory", "not enough memory", "failed to map segment")
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def memory_shortage(error: BaseException) -> str | None:
-    """Return what an error says that means too little memory, the machine's or a GPU's.
-
-    None of another error. torch has no kind of its own for the machine's memory, and is not
-    imported here to ask for that of a GPU's.
-    """
-    reason = str(error).split("\n")[0].strip() or "no more of it"
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return reason
-    said = any(sign in reason for sign in SHORT)
-    return reason if isinstance(error, RuntimeError | ImportError | OSError) and said else None
-
-
-def shortage(error: BaseException) -> str | None:
-    """Return what to say where something ran out that no stage watches; None of other errors."""
-    if isinstance(error, OSError) and error.errno in FULL:
-        place = f" {error.filename}" if error.filename else " what this prints"
-        return f"cannot write{place}: {error.strerror}; make room, and run this again"
-    reason = memory_shortage(error)
-    if reason is None:
-        return None
-    return (
-        f"out of memory ({reason}); end other programs, or make the network or the batches smaller"
-    )
-
-
 class LostProcessError(PipelineError):
     """Another process of the same training has ended; its own message says why."""
 
@@ -94,3 +62,11 @@ def closest(name: str, allowed: Iterable[str]) -> str:
     matches = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean '{matches[0]}'? " if matches else ""
     return f"{hint}one of: {', '.join(names)}"
+
+
+def shorten(value: object) -> str:
+    """Return a value as YAML readers know it, cut where it is long."""
+    if isinstance(value, int) and value.bit_length() > 200:
+        return "a number of more than 60 digits"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -77,3 +77,6 @@ def outputs(stage: str, task: int) -> tuple[Path, ...]:
     if stage == "train":
         return state(task), log(task), timing(task)
     return (evaluation(task), features(task)) if stage == "evaluate" else (VIEWS,)
+
+
+ROOT = Path(__file__).parent.parent

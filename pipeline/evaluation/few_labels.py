@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.device import in_double
 from pipeline.errors import RunError
 from pipeline.evaluation.base import Probe
 from pipeline.evaluation.solver import fit
 from pipeline.evaluation.standardization import standardized
+from pipeline.runtime.device import in_double
 
 
 class FewLabels(Probe):

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.device import in_double
 from pipeline.errors import RunError
 from pipeline.evaluation.base import Probe
 from pipeline.evaluation.standardization import standardized
+from pipeline.runtime.device import in_double
 
 TOLERANCE = 1e-6  # of the largest entry of the gradient
 MAX_ITERATIONS = 5000

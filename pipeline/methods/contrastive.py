@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.distributed.collectives import gather
 from pipeline.methods.base import Method
-from pipeline.methods.distributed import gather
 from pipeline.methods.precision import in_float32
 
 

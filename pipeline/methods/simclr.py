@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.distributed.collectives import gather
 from pipeline.methods.base import Encoded, Views
 from pipeline.methods.contrastive import ContrastiveDistillation
-from pipeline.methods.distributed import gather
 from pipeline.methods.precision import in_float32
 from pipeline.models.backbone import Backbone
 from pipeline.models.heads import mlp

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.distributed.collectives import gather
 from pipeline.methods.base import Encoded, Method, Position, Views
-from pipeline.methods.distributed import gather
 from pipeline.methods.precision import in_float32
 from pipeline.methods.queue import enqueue
 from pipeline.models.backbone import Backbone

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.distributed.collectives import gather
 from pipeline.methods.base import Encoded, Method, Views
-from pipeline.methods.distributed import gather
 from pipeline.methods.precision import in_float32
 from pipeline.models.backbone import Backbone
 from pipeline.models.heads import mlp

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from torch import Tensor, nn
+
+from pipeline.errors import StateError
 
 
 def require_names(found: Iterable[str], expected: Iterable[str]) -> None:
@@ -33,3 +36,15 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         module.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
         raise ValueError(" ".join(str(error).split())) from error
+
+
+def load_module(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Load all of a module's parameters and buffers, no more and no less.
+
+    Raises:
+        StateError: names or shapes differ.
+    """
+    try:
+        load_strictly(module, tensors)
+    except ValueError as error:
+        raise StateError(f"{path} does not fit the network of the plan: {error}") from error

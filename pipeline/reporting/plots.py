@@ -6,8 +6,8 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.files import write_bytes
-from pipeline.reporting.labels import apart
+from pipeline.files.atomic import write_bytes
+from pipeline.reporting.chart_labels import apart
 from pipeline.reporting.results import Results
 
 if TYPE_CHECKING:

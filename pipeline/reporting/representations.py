@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.reporting.features import Features
-from pipeline.similarity import linear_cka
+from pipeline.artifacts.features import Features
+from pipeline.metrics.cka import linear_cka
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import cast
 
 from pipeline import layout
-from pipeline.data.split_files import read_splits
-from pipeline.data.splits import shared_test
+from pipeline.artifacts.features import read_features
+from pipeline.artifacts.split import read_splits, shared_test
 from pipeline.errors import RunError
-from pipeline.files import Json, read_noted_csv, read_sealed
-from pipeline.metrics import (
+from pipeline.files.csv_tables import read_noted_csv
+from pipeline.files.sealed_json import Json, read_sealed
+from pipeline.metrics.accuracy_matrix import (
     Matrix,
     average_accuracy,
     forgetting,
@@ -20,7 +21,6 @@ from pipeline.metrics import (
     plasticity,
     stability,
 )
-from pipeline.reporting.features import read_features
 from pipeline.reporting.representations import Change, changes
 
 
@@ -44,8 +44,8 @@ class Results:
 
     Attributes:
         params: params.yaml as it was planned.
-        matrix: accuracies in percent, row 0 the random network; see ``pipeline.metrics``. The
-            headline probe's, task-agnostic.
+        matrix: accuracies in percent, row 0 the random network; see
+            ``pipeline.metrics.accuracy_matrix``. The headline probe's, task-agnostic.
         headline: the name of that probe.
         probes: every probe's accuracies.
         ranks: the effective rank of the features of each task's test images, by state.

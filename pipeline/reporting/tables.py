@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from pipeline.files import Json
-from pipeline.reporting import evaluation_tables
-from pipeline.reporting.holdings import holdings, remarks, what_tasks_are
+from pipeline.files.sealed_json import Json
+from pipeline.reporting import probe_tables as evaluation_tables
 from pipeline.reporting.results import Results
+from pipeline.reporting.task_names import holdings, remarks, what_tasks_are
 
 HEADLINES = {
     "average_accuracy": "average accuracy A",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -14,62 +13,31 @@ import torch
 from torch import Tensor
 
 from pipeline import layout
-from pipeline.collapse import rankme
-from pipeline.components import load_class
-from pipeline.data.augment import Augment
+from pipeline.artifacts.plan import made_by, part, require_slot
+from pipeline.artifacts.split import class_names, learnt_from, read_splits, shared_test
+from pipeline.artifacts.state import load_state
+from pipeline.building.backbone import build_backbone
+from pipeline.building.components import load_class
+from pipeline.building.data import LABELLED_TWICE, normalisation, open_labelled, open_source
+from pipeline.building.split_images import require_classes, require_images
+from pipeline.data.augmentation.augment import Augment
 from pipeline.data.batches import Images, ordered_batches
 from pipeline.data.source import Part, Source
-from pipeline.data.split_checks import require_classes, require_images
-from pipeline.data.split_files import read_splits
-from pipeline.data.splits import class_names, shared_test
-from pipeline.device import Device, choose_device, explain_out_of_memory
 from pipeline.errors import DataError, RunError
-from pipeline.evaluation.accuracy import task_agnostic, task_aware
 from pipeline.evaluation.base import Probe
+from pipeline.evaluation.examples import Examples
 from pipeline.evaluation.features import BATCH, extract
-from pipeline.files import Json, digest, write_sealed
+from pipeline.files.sealed_json import Json, digest, write_sealed
+from pipeline.files.tensors import write_tensors
+from pipeline.metrics.accuracy import task_agnostic, task_aware
+from pipeline.metrics.collapse import rankme
 from pipeline.models.backbone import Backbone
+from pipeline.models.loading import load_module
+from pipeline.runtime.device import Device, choose_device
+from pipeline.runtime.shortages import explain_out_of_memory
 from pipeline.seeding import generator
-from pipeline.stages.slots import (
-    LABELLED_TWICE,
-    build_backbone,
-    learnt_from,
-    made_by,
-    normalisation,
-    open_labelled,
-    open_source,
-    part,
-    require_slot,
-)
-from pipeline.state import load_module, load_state
-from pipeline.tensor_files import write_tensors
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Features of a part's images, task after task.
-
-    Attributes:
-        features: float32 ``(N, F)``.
-        labels: ``(N,)``.
-        tasks: the task that each image belongs to, from 1, ``(N,)``; 1 where all tasks share
-            the images.
-        shared: whether they do.
-    """
-
-    features: Tensor
-    labels: Tensor
-    tasks: Tensor
-    shared: bool
-
-    def of(self, task: int) -> Examples:
-        """Return those of one task."""
-        if self.shared:
-            return self
-        chosen = self.tasks == task
-        return Examples(self.features[chosen], self.labels[chosen], self.tasks[chosen], False)
 
 
 def run(task: int, device: Device) -> None:

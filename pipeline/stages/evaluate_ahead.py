@@ -7,13 +7,15 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import ahead, layout
-from pipeline.device import Device
+from pipeline import layout
+from pipeline.artifacts.plan import read_slot
 from pipeline.errors import PipelineError, RunError
-from pipeline.files import Json, digest, read_sealed, write_bytes
-from pipeline.interruption import dvc_command
+from pipeline.files.atomic import write_bytes
+from pipeline.files.sealed_json import Json, digest, read_sealed
+from pipeline.runtime import made_ahead as ahead
+from pipeline.runtime.device import Device
+from pipeline.runtime.dvc_process import dvc_command
 from pipeline.stages import evaluate, views
-from pipeline.stages.slots import read_slot
 
 logger = logging.getLogger(__name__)
 

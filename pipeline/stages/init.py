@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import cast
 
 from pipeline import layout
-from pipeline.files import Json, digest
+from pipeline.artifacts.plan import maker, part, require_slot
+from pipeline.artifacts.state import save_state
+from pipeline.building.backbone import build_backbone
+from pipeline.files.sealed_json import Json, digest
 from pipeline.seeding import initialisation
-from pipeline.stages.slots import build_backbone, maker, part, require_slot
-from pipeline.state import save_state
 
 
 def run() -> None:

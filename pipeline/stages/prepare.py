@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
 
 from pipeline import layout
-from pipeline.data.scenarios import Cut, Task, divide
+from pipeline.artifacts.plan import part, require_slot
+from pipeline.artifacts.split import index_of
+from pipeline.building.data import cut, open_source
 from pipeline.data.source import PARTS, Part, Source
-from pipeline.data.split_files import index_of
-from pipeline.files import Json, digest, write_sealed
-from pipeline.reporting.holdings import Holding, holdings, remarks
-from pipeline.stages.slots import open_source, part, require_slot
+from pipeline.data.stream.scenarios import Task, divide
+from pipeline.files.sealed_json import Json, digest, write_sealed
+from pipeline.reporting.task_names import Holding, holdings, remarks
 
 logger = logging.getLogger(__name__)
 
@@ -39,15 +39,6 @@ def run() -> None:
     write_sealed(layout.SPLIT_INDEX, index_of(splits))
     # Apart from the tasks' files: a param that moves no image must not train them again.
     write_sealed(layout.SPLIT_ORIGIN, {"plan": digest(slot)})
-
-
-def cut(slot: Json) -> Cut:
-    """Return how the plan says that the data set is cut."""
-    return Cut(
-        cast(int, slot["num_tasks"]),
-        cast(int, slot["split_seed"]),
-        cast(Sequence[str | int] | None, slot.get("class_order")),
-    )
 
 
 def _about(slot: Json, source: Source) -> Json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
 import webbrowser
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +11,19 @@ from typing import cast
 from rich.console import Console
 
 from pipeline import layout
-from pipeline.comparing.runs import read_run, run_json
-from pipeline.files import Json, write_csv, write_json, write_sealed, write_text
+from pipeline.artifacts.features import read_features
+from pipeline.artifacts.plan import part, require_slot
+from pipeline.artifacts.view_sheet import read_view_strips
+from pipeline.files.atomic import write_text
+from pipeline.files.csv_tables import write_csv
+from pipeline.files.sealed_json import Json, write_json, write_sealed
 from pipeline.layout import REPORTS
-from pipeline.page.against import require_same_tasks
-from pipeline.page.page import Extras, render
-from pipeline.page.view_strips import read_view_strips
 from pipeline.reporting import plots, tables, terminal
-from pipeline.reporting.features import read_features
+from pipeline.reporting.comparing.runs import read_run, run_json
+from pipeline.reporting.page.against import require_same_tasks
+from pipeline.reporting.page.page import Extras, render
 from pipeline.reporting.results import Results, read_results
-from pipeline.stages.slots import part, require_slot
+from pipeline.runtime.git import git_revision
 
 PAGE = REPORTS / "report.html"
 # Beside the page, which DVC knows: another run is no dependency of the report.
@@ -134,19 +136,3 @@ def _write_losses(results: Results) -> None:
         {"total_epoch": count, **row} for count, row in enumerate(results.epochs, start=1)
     ]
     write_csv(REPORTS / "losses.csv", ["total_epoch", *columns], rows)
-
-
-def git_revision() -> str:
-    """Return the checked-out commit, marked if what shapes a result differs from it."""
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    try:
-        revision = git("rev-parse", "--short=12", "HEAD")
-        # Not the whole tree: DVC has just moved dvc.lock and the reports.
-        changed = git("status", "--porcelain", "--", "pipeline", "params.yaml", "dvc.yaml")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown (no git repository or no commit)"
-    return f"{revision}, with uncommitted changes to code or params" if changed else revision

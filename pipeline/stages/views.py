@@ -13,13 +13,16 @@ import numpy as np
 import torch
 
 from pipeline import layout
-from pipeline.data.split_checks import require_images
-from pipeline.data.split_files import read_splits
-from pipeline.evaluation.sample_views import per_task, sheet_png, task_strip
-from pipeline.files import digest, dump_json, write_bytes
+from pipeline.artifacts.plan import require_slot
+from pipeline.artifacts.split import read_splits
+from pipeline.artifacts.view_sheet import sheet_png
+from pipeline.building.data import open_source
+from pipeline.building.split_images import require_images
+from pipeline.building.views import build_augment
+from pipeline.data.augmentation.sample_views import per_task, task_strip
+from pipeline.files.atomic import write_bytes
+from pipeline.files.sealed_json import digest, dump_json
 from pipeline.seeding import generator
-from pipeline.stages.augmentation import build_augment
-from pipeline.stages.slots import open_source, require_slot
 
 
 def run() -> None:

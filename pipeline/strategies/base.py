@@ -86,7 +86,7 @@ class Strategy(nn.Module):
     ``teacher``, which stays in eval mode. What it draws at random it draws from
     ``TaskStart.generators`` by the number of the step (``Position.stream``), so nothing random
     has to be saved. Of several processes each draws for the whole batch and takes its own rows
-    (``pipeline.methods.distributed.own_rows``), so all of them see what one would.
+    (``pipeline.distributed.collectives.own_rows``), so all of them see what one would.
     """
 
     teacher: nn.Module | None

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.distributed.collectives import own_rows
 from pipeline.methods.base import Method
-from pipeline.methods.distributed import own_rows
 from pipeline.methods.precision import in_float32
 from pipeline.models.frozen import running_statistics
 from pipeline.strategies.base import Step, Strategy, TaskStart

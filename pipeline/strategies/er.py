@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pipeline.distributed.collectives import own_rows, processes
 from pipeline.methods.base import Position, Views
-from pipeline.methods.distributed import own_rows, processes
 from pipeline.strategies.base import Strategy, TaskStart
 from pipeline.strategies.memory import Reservoir, shared_count
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pipeline.distributed.collectives import mean_over_processes, own_rows
 from pipeline.methods.base import Method
-from pipeline.methods.distributed import mean_over_processes, own_rows
 from pipeline.models.loading import require_names
 from pipeline.strategies.base import Step, Strategy, TaskStart
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from pipeline.methods.distributed import processes
+from pipeline.distributed.collectives import processes
 from pipeline.models.loading import require_names
 from pipeline.strategies.base import Readable, TaskStart
 

@@ -1,0 +1,227 @@
+"""bench: what training costs beside its arithmetic, in ratios measured within one run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import cast
+
+from benchmarks import startup, whole
+from benchmarks.processes import Figures, medians, run_module
+from benchmarks.table import Results, markdown
+from pipeline import layout
+from pipeline.config import presets
+from pipeline.config.read import load_params, parse_params
+from pipeline.config.registry.strategies import STRATEGIES
+from pipeline.config.resolve import resolve
+from pipeline.errors import RunError, closest
+from pipeline.files.atomic import write_text
+from pipeline.files.sealed_json import Json, write_json
+from pipeline.runtime.device import Device, choose_device
+
+JSON, TABLE = layout.REPORTS / "benchmark.json", layout.REPORTS / "benchmark.md"
+PEERS = layout.SCRATCH / "peers" / "bin" / "python"
+STEPS, PASSES = "benchmarks.steps", "benchmarks.passes"
+PRESETS = {"default": None, "resnet18": "cifar100_simclr"}
+# Blocks of steps; a block is an epoch. One of ResNet-18's takes half a minute, and a checkpoint.
+# Views are drawn for eight steps at once, so all blocks together hold a multiple of these.
+SIZES = {"default": (8, 16), "resnet18": (6, 4)}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where the parts find what they measure.
+
+    Attributes:
+        folder: of the slots' files.
+        device: where training runs.
+    """
+
+    folder: Path
+    device: Device
+
+    def slots(self, setting: str, strategy: str) -> Path:
+        """Write the slots of a setting, and return their file."""
+        slots = {"own": _slot(setting, strategy), "finetune": _slot(setting, "finetune")}
+        path = self.folder / f"{setting}_{strategy}.json"
+        write_json(path, slots)
+        return path
+
+    def step(self, setting: str, strategy: str) -> Figures:
+        """Measure the steps of a strategy."""
+        blocks, steps = SIZES[setting]
+        sizes = ("--blocks", str(blocks), "--steps", str(steps))
+        return run_module(STEPS, self.slots(setting, strategy), *sizes, "--device", self.device)
+
+    def alone(self, setting: str, strategy: str, steps: int) -> Figures:
+        """Measure training with nothing between its steps: images a second, memory."""
+        slots = self.slots(setting, strategy)
+        return run_module(STEPS, slots, "--steps", str(steps), "--device", self.device)
+
+
+def _slot(setting: str, strategy: str) -> Json:
+    """Return task 2 of a setting, and beside it the slot of the images that are at hand."""
+    params, preset = load_params(layout.PARAMS), PRESETS[setting]
+    here = resolve(params)["prepare"]
+    text, origin = layout.PARAMS.read_text(encoding="utf-8"), str(layout.PARAMS)
+    if preset is not None:
+        text, _ = presets.merge(text, presets.text(preset))
+        origin += f" with preset {preset}"
+    tasks = max(2, parse_params(text, origin).num_tasks)
+    text, _ = presets.merge(text, f"strategy: {strategy}\nnum_tasks: {tasks}\n")
+    slot = resolve(parse_params(text, f"{origin} and strategy {strategy}"))["train_2"]
+    assert slot is not None, "there is no task 2 to measure"
+    return {**slot, "stand_in": here}
+
+
+def _steps(bench: Bench) -> dict[str, Figures]:
+    return {
+        f"{setting} {strategy}": bench.step(setting, strategy)
+        for setting in PRESETS
+        for strategy in ("finetune", "cassle")
+    }
+
+
+def _strategies(bench: Bench) -> dict[str, Figures]:
+    names = [name for name, entry in STRATEGIES.items() if not entry.whole_stream]
+    return {name: bench.step("default", name) for name in names}
+
+
+def _memory(bench: Bench) -> dict[str, Figures]:
+    return {
+        f"{setting} {strategy}": bench.alone(setting, strategy, steps)
+        for setting, steps in (("default", 8), ("resnet18", 1))
+        for strategy in ("finetune", "cassle")
+    }
+
+
+def _augmentation(bench: Bench) -> dict[str, Figures]:
+    slots, module = bench.slots("resnet18", "finetune"), "benchmarks.peers.augmentation"
+    return {"images a second": run_module(module, slots, "--rounds", "7", python=_peers())}
+
+
+def _evaluation(bench: Bench) -> dict[str, Figures]:
+    slots = bench.slots("default", "finetune")
+    return {"seconds": run_module(PASSES, slots, "--rounds", "5", "--device", bench.device)}
+
+
+def _startup(bench: Bench) -> dict[str, Figures]:
+    return {"seconds": startup.measure(rounds=3)}
+
+
+def _whole(bench: Bench) -> dict[str, Figures]:
+    first, later = (bench.step("default", name) for name in ("finetune", "cassle"))
+    return {
+        "seconds": whole.measure("HEAD", first["efficiency"], later["efficiency"]),
+        "plain pass": _evaluation(bench)["seconds"],
+    }
+
+
+def _against_lightly(bench: Bench) -> dict[str, Figures]:
+    peer, found = _peers(), {}
+    for setting, steps, rounds in (("default", "64", 5), ("resnet18", "2", 2)):
+        slots = bench.slots(setting, "finetune")
+        ours, theirs = [], []
+        for _ in range(rounds):
+            ours.append(run_module(STEPS, slots, "--steps", steps, "--device", Device.cpu))
+            both = [
+                run_module(
+                    "benchmarks.peers.simclr",
+                    *(slots, "--steps", steps, "--workers", workers),
+                    python=peer,
+                )
+                for workers in ("0", "2")
+            ]
+            theirs.append(max(both, key=lambda figures: figures["images_per_second"]))
+        mine, other = medians(ours), medians(theirs)
+        found[setting] = {
+            "ours": mine["images_per_second"],
+            "lightly": other["images_per_second"],
+            "ours_peak_mib": mine["peak_mib"],
+            "lightly_peak_mib": other["peak_mib"],
+        }
+    return found
+
+
+PARTS: dict[str, Callable[[Bench], dict[str, Figures]]] = {
+    "steps": _steps,
+    "strategies": _strategies,
+    "memory": _memory,
+    "augmentation": _augmentation,
+    "evaluation": _evaluation,
+    "startup": _startup,
+    "whole": _whole,
+    "peers": _against_lightly,
+}
+NEED_PEERS = ("augmentation", "peers")
+
+
+def _peers() -> Path:
+    if not PEERS.is_file():
+        raise RunError(
+            f"{PEERS} is missing: lightly and Kornia have an environment of their own; "
+            "`make bench` sets it up"
+        )
+    return PEERS
+
+
+def run(parts: Sequence[str], device: Device) -> None:
+    """Measure, and write reports/benchmark.json and reports/benchmark.md.
+
+    Args:
+        parts: which; none: all. Figures of the others stay as they were, and say where they are of.
+        device: where training runs.
+
+    Raises:
+        RunError: a part is unknown or fails; what was measured before it is written.
+        PipelineError: the params cannot be used.
+    """
+    for name in parts:
+        if name not in PARTS:
+            raise RunError(f"bench: '{name}' is unknown; {closest(name, PARTS)}")
+    wanted = [name for name in PARTS if name in parts or not parts]
+    here = _machine(choose_device(device))
+    if set(wanted) & set(NEED_PEERS):
+        _peers()
+    results, machines = _earlier()
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), device)
+        for name in wanted:
+            logger.info("measuring %s", name)
+            results[name], machines[name] = PARTS[name](bench), here
+            both: Json = {"machines": cast(Json, machines), "parts": cast(Json, results)}
+            write_json(JSON, both)
+            write_text(TABLE, markdown(results, machines))
+    print(markdown(results, machines))
+
+
+def _earlier() -> tuple[Results, dict[str, str]]:
+    """Return what was measured before, and on which machine each part was."""
+    try:
+        held = json.loads(JSON.read_text(encoding="utf-8"))
+        names = [name for name in PARTS if name in held["parts"]]
+        found = {name: held["parts"][name] for name in names}
+        return found, {name: held["machines"][name] for name in names}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}, {}
+
+
+def _machine(device: Device) -> str:
+    """Return what tells a machine, and what of it trains."""
+    cores = f"{os.cpu_count() or 1} cores ({platform.machine()})"
+    if device is Device.cuda:
+        import torch
+
+        cores = f"{torch.cuda.get_device_name()}, {cores}"
+    elif device is Device.mps:
+        cores = f"mps, {cores}"
+    return f"{cores}, torch {version('torch')}"

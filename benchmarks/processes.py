@@ -1,0 +1,76 @@
+"""Run the benchmark's parts as processes: each alone, with a result of one JSON object."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pipeline.errors import RunError
+from pipeline.layout import ROOT
+
+Figures = dict[str, float]
+
+
+def run_module(module: str, *arguments: str | Path, python: Path | None = None) -> Figures:
+    """Run a module of the benchmark; return what it measured.
+
+    Args:
+        module: its name.
+        arguments: of its command line.
+        python: the interpreter; None: this one.
+
+    Raises:
+        RunError: it failed.
+    """
+    command = [str(python or sys.executable), "-m", module, *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RunError(f"{module} failed:\n{done.stderr[-2000:]}")
+    found: Figures = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def peak_memory(*whose: int) -> float:
+    """Return the most memory that processes have held so far, the largest of them, in MiB.
+
+    Args:
+        whose: ``resource.RUSAGE_SELF``, ``resource.RUSAGE_CHILDREN``.
+    """
+    # macOS counts it in bytes, Linux in KiB.
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return max(resource.getrusage(who).ru_maxrss for who in whose) / unit
+
+
+def seconds_of(command: Sequence[str], folder: Path | None = None) -> float:
+    """Return how long a command takes, which has to succeed.
+
+    Raises:
+        RunError: it failed.
+    """
+    began = time.perf_counter()
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise RunError(f"{' '.join(command)} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+    return time.perf_counter() - began
+
+
+def in_turns(commands: Mapping[str, Sequence[str]], rounds: int) -> Figures:
+    """Return the median seconds of each command, run one after the other, round after round."""
+    taken: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            taken[name].append(seconds_of(command))
+    return {name: statistics.median(found) for name, found in taken.items()}
+
+
+def medians(rounds: Sequence[Figures]) -> Figures:
+    """Return the median of each figure over rounds."""
+    return {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}

@@ -1,0 +1,39 @@
+"""Seconds until each stage begins its work: its process, its imports, its plan."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks.processes import Figures, in_turns
+
+# What the command line does before a stage runs, in the same order.
+_BEFORE = (
+    "import sys; from pipeline.runtime.empty_slots import ends_here; ends_here([]); "
+    "import pipeline.cli.main"
+)
+_TORCH = "from pipeline.runtime.before_torch import before_torch; before_torch()"
+IMPORTS = {
+    "all three libraries": "import torch, torchvision, pytorch_lightning",
+    "plan": f"{_BEFORE}, pipeline.config.params, pipeline.stages.plan",
+    "prepare": f"{_BEFORE}, pipeline.stages.prepare",
+    "init": f"{_BEFORE}, pipeline.stages.init",
+    "train": f"{_BEFORE}; {_TORCH}; import pipeline.stages.train_task",
+    "evaluate": f"{_BEFORE}; {_TORCH}; import pipeline.stages.evaluate",
+    "views": f"{_BEFORE}, pipeline.stages.views",
+    "report": f"{_BEFORE}, pipeline.stages.report",
+}
+WHOLE = {"--help": ["--help"], "list": ["list", "methods"], "check": ["check"]}
+
+
+def measure(rounds: int) -> Figures:
+    """Return the seconds until each stage begins, and of three short commands as a whole.
+
+    Args:
+        rounds: how often each is started; the medians count.
+    """
+    commands = {name: [sys.executable, "-c", code] for name, code in IMPORTS.items()}
+    commands |= {
+        f"cassle {name}": [sys.executable, "-m", "pipeline", *arguments]
+        for name, arguments in WHOLE.items()
+    }
+    return in_turns(commands, rounds)

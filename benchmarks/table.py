@@ -1,0 +1,179 @@
+"""The benchmark's figures as a table, each beside what it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from tabulate import tabulate
+
+from benchmarks.processes import Figures
+
+Results = dict[str, dict[str, Figures]]
+HEADERS = ("figure", "measured", "wanted", "met")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure.
+
+    Attributes:
+        what: was measured.
+        value: as shown.
+        wanted: in words; empty: nothing.
+        met: whether it is; None where nothing is wanted.
+    """
+
+    what: str
+    value: str
+    wanted: str = ""
+    met: bool | None = None
+
+
+def at_least(what: str, value: float, least: float, digits: int = 2) -> Row:
+    """Return a row whose value should not be below ``least``."""
+    return Row(what, f"{value:.{digits}f}", f"≥ {least:g}", value >= least)
+
+
+def at_most(what: str, value: float, most: float, unit: str = "", digits: int = 2) -> Row:
+    """Return a row whose value should not be above ``most``."""
+    return Row(what, f"{value:.{digits}f}{unit}", f"≤ {most:.3g}{unit}", value <= most)
+
+
+def _steps(found: dict[str, Figures]) -> Iterator[Row]:
+    least = {"default": 0.90, "resnet18": 0.95}
+    for setting, wanted in least.items():
+        for strategy in ("finetune", "cassle"):
+            if figures := found.get(f"{setting} {strategy}"):
+                yield at_least(
+                    f"step efficiency, {setting}, {strategy} (share of bare arithmetic)",
+                    figures["efficiency"],
+                    wanted,
+                )
+        both = [found.get(f"{setting} {name}") for name in ("cassle", "finetune")]
+        if both[0] and both[1]:
+            yield _price(setting, "cassle", both[0], both[1], 0.05)
+
+
+def _price(
+    setting: str, strategy: str, own: Figures, finetune: Figures, within: float | None
+) -> Row:
+    """Return a strategy's step over fine-tuning's, and what its operations alone would cost."""
+    price = own["full_over_bare_finetune"] / finetune["full_over_bare_finetune"]
+    ideal = own["ideal_price"]
+    row = Row(f"price of {strategy}, {setting} (step over fine-tuning's)", f"{price:.2f}")
+    if within is None:
+        return Row(row.what, row.value, f"ideal {ideal:.2f}")
+    wanted = f"≤ {1 + within:g} × ideal {ideal:.2f}"
+    return Row(row.what, row.value, wanted, price <= (1 + within) * ideal)
+
+
+def _strategies(found: dict[str, Figures]) -> Iterator[Row]:
+    finetune = found["finetune"]
+    for name, figures in found.items():
+        if name != "finetune":
+            yield _price("default", name, figures, finetune, None)
+
+
+def _memory(found: dict[str, Figures]) -> Iterator[Row]:
+    for name, figures in found.items():
+        setting, strategy = name.split()
+        yield Row(f"peak memory, {setting}, {strategy}", f"{figures['peak_mib']:.0f} MiB")
+
+
+def _augmentation(found: dict[str, Figures]) -> Iterator[Row]:
+    rates = found["images a second"]
+    yield Row("augmentation at 32×32, two views, images a second", f"{rates['ours']:.0f}")
+    yield at_least("… over Kornia's", rates["ours"] / rates["kornia"], 5)
+    ratio = rates["ours"] / rates["torchvision"]
+    yield Row("… over torchvision's, an image at a time", f"{ratio:.2f}")
+
+
+def _evaluation(found: dict[str, Figures]) -> Iterator[Row]:
+    figures = found["seconds"]
+    ratio = figures["extract"] / figures["plain"]
+    yield Row("features of all images over one plain pass", f"{ratio:.2f}")
+
+
+def _startup(found: dict[str, Figures]) -> Iterator[Row]:
+    figures = found["seconds"]
+    reference = figures["all three libraries"]
+    yield Row("importing torch, torchvision and pytorch_lightning", f"{reference:.2f} s")
+    # Seconds on a machine where the imports take 16.
+    scaled = {"train": 12, "evaluate": 6}
+    for name, taken in figures.items():
+        if name in scaled:
+            most = scaled[name] * reference / 16
+            yield at_most(f"start of {name}", taken, most, " s")
+        elif name == "report" or name.startswith("cassle "):
+            kind = "" if name.startswith("cassle ") else "start of "
+            yield at_most(f"{kind}{name}", taken, 1, " s")
+        elif name != "all three libraries":
+            yield Row(f"start of {name}", f"{taken:.2f} s")
+
+
+def _whole(found: dict[str, Figures]) -> Iterator[Row]:
+    figures = found["seconds"]
+    plain = found.get("plain pass", {}).get("plain")
+    yield Row("default pipeline, from a clone", f"{figures['seconds']:.0f} s")
+    for name in ("training", "evaluation", "arithmetic"):
+        yield Row(f"… {name}", f"{figures[f'{name}_seconds']:.0f} s")
+    yield at_most("… all but arithmetic, share", figures["rest_share"], 0.25)
+    yield at_most("`dvc repro` with nothing to do", figures["nothing_to_do_seconds"], 4, " s")
+    if plain:
+        ratio = figures["evaluation_seconds"] / plain
+        yield Row("evaluation of all states over one plain pass", f"{ratio:.0f}")
+
+
+def _peers(found: dict[str, Figures]) -> Iterator[Row]:
+    for setting, least in (("default", 3.0), ("resnet18", 1.0)):
+        figures = found.get(setting)
+        if figures:
+            ours, theirs = figures["ours"], figures["lightly"]
+            yield Row(f"SimCLR, {setting}, images a second", f"{ours:.1f} (lightly {theirs:.1f})")
+            yield at_least("… over lightly's", ours / theirs, least)
+            peaks = (
+                f"{figures['ours_peak_mib']:.0f} MiB (lightly {figures['lightly_peak_mib']:.0f})"
+            )
+            yield Row("… peak memory", peaks)
+
+
+ROWS: dict[str, Callable[[dict[str, Figures]], Iterator[Row]]] = {
+    "steps": _steps,
+    "strategies": _strategies,
+    "memory": _memory,
+    "augmentation": _augmentation,
+    "evaluation": _evaluation,
+    "startup": _startup,
+    "whole": _whole,
+    "peers": _peers,
+}
+
+
+def rows(results: Results) -> list[Row]:
+    """Return all rows of what was measured."""
+    return [row for part, make in ROWS.items() if part in results for row in make(results[part])]
+
+
+def markdown(results: Results, machines: Mapping[str, str]) -> str:
+    """Return the table as Markdown.
+
+    Args:
+        results: figures by part and name.
+        machines: what each part was measured on.
+    """
+    shown = [
+        (row.what, row.value, row.wanted, "" if row.met is None else "yes" if row.met else "**no**")
+        for row in rows(results)
+    ]
+    table = tabulate(shown, HEADERS, tablefmt="github", disable_numparse=True)
+    return f"# Benchmark\n\n{_where(results, machines)}\n\n{table}\n"
+
+
+def _where(results: Results, machines: Mapping[str, str]) -> str:
+    """Return what the parts were measured on: once, or of each machine which parts."""
+    places = sorted({machines[part] for part in results})
+    if len(places) == 1:
+        return f"`make bench`, on {places[0]}."
+    parts = {place: [part for part in results if machines[part] == place] for place in places}
+    return "\n".join(f"- on {place}: {', '.join(parts[place])}" for place in places)

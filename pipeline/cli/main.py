@@ -1,0 +1,86 @@
+"""The command line's entry: exit codes, messages and the process's set-up."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from typing import NoReturn
+
+from pipeline.cli import (  # noqa: F401 - importing the others adds their commands to the app
+    preset_commands,
+    stage_commands,
+    tool_commands,
+)
+from pipeline.cli.app import app
+from pipeline.distributed.processes import LAUNCHED, Launcher, Processes, these
+from pipeline.errors import (
+    EXIT_LOST,
+    EXIT_USER,
+    InterruptedRunError,
+    LostProcessError,
+    PipelineError,
+)
+from pipeline.runtime.dvc_process import end_with_dvc, end_with_parent
+from pipeline.runtime.shortages import shortage
+from pipeline.runtime.signals import stopping_at_once
+
+app.add_typer(preset_commands.presets_app, name="preset")
+
+
+def main(command: Callable[[], object] = app) -> None:
+    """Run the command line: exit code 2 and one message for what the user can mend.
+
+    Of several processes that train together one tells what all of them have met.
+    """
+    try:
+        processes = these()
+        _set_up_process(processes)
+        # Of several, one may be waiting for another, where only the system can end it.
+        with stopping_at_once() if processes.count == 1 else nullcontext():
+            try:
+                command()
+            finally:
+                sys.stdout.flush()
+    except InterruptedRunError as stop:
+        if not stop.said_elsewhere:
+            print(stop, file=sys.stderr)
+        sys.exit(128 + stop.signal_number)
+    except PipelineError as error:
+        code = EXIT_LOST if isinstance(error, LostProcessError) else EXIT_USER
+        _fail("" if error.said_elsewhere else str(error), code)
+    except BrokenPipeError:
+        _fail("", 1)  # whoever read the output has had enough
+    except (OSError, MemoryError, RuntimeError, ImportError) as error:
+        reason = shortage(error)
+        if reason is None:
+            raise
+        _fail(reason)
+
+
+def _fail(message: str, code: int = EXIT_USER) -> NoReturn:
+    """Say what is wrong, and end."""
+    with suppress(OSError):  # standard error may lie on the full disk
+        for line in message.splitlines():
+            print(f"error: {line}", file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # What cannot be written would be tried once more when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)
+
+
+def _set_up_process(processes: Processes) -> None:
+    """Show messages, of several processes those of the first; end with who started this one."""
+    level = logging.INFO if processes.first else logging.ERROR
+    logging.basicConfig(level=level, format="%(message)s")
+    if processes.launcher is Launcher.nobody:
+        end_with_dvc()
+    elif processes.launcher is Launcher.command:
+        end_with_parent(int(os.environ[LAUNCHED]))
+    elif processes.launcher is Launcher.torchrun:
+        end_with_parent(os.getppid())

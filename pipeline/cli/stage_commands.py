@@ -1,0 +1,130 @@
+"""The stages of dvc.yaml, one command each."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Annotated
+
+import typer
+
+from pipeline import layout
+from pipeline.cli.app import (
+    DeviceOption,
+    ParamsOption,
+    PlannedOption,
+    StateArgument,
+    TaskArgument,
+    app,
+    lock_stage,
+    require_plan,
+)
+from pipeline.runtime.before_torch import before_torch
+from pipeline.runtime.device import Device
+from pipeline.runtime.empty_slots import write_if_empty
+
+
+@app.command()
+def plan(params: ParamsOption = layout.PARAMS) -> None:
+    """Validate the params and write what each stage needs to data/plan."""
+    from pipeline.config.read import load_params
+    from pipeline.stages import plan as stage
+
+    read = load_params(params)
+    with lock_stage("plan", layout.PLAN):
+        stage.write(read)
+
+
+@app.command()
+def prepare(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) -> None:
+    """Cut the data set into tasks."""
+    require_plan("prepare", params, planned)
+    from pipeline.stages import prepare as stage
+
+    with lock_stage("prepare", layout.SPLITS):
+        stage.run()
+
+
+@app.command()
+def init(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) -> None:
+    """Make the random network, state 0."""
+    require_plan("init", params, planned)
+    from pipeline.stages import init as stage
+
+    with lock_stage("init", layout.state(0)):
+        stage.run()
+
+
+@app.command()
+def train(
+    task: TaskArgument,
+    params: ParamsOption = layout.PARAMS,
+    device: DeviceOption = Device.auto,
+    planned: PlannedOption = False,
+) -> None:
+    """Train one task from the previous task's state."""
+    slot = f"train_{task}"
+    require_plan(slot, params, planned)
+    if planned and write_if_empty("train", task):
+        return
+    before_torch()
+    from pipeline.stages import train as stage
+
+    with lock_stage(slot, *layout.outputs("train", task)) if stage.writes() else nullcontext():
+        code = stage.run(task, device)
+    raise typer.Exit(code)
+
+
+@app.command()
+def evaluate(
+    task: StateArgument,
+    params: ParamsOption = layout.PARAMS,
+    device: DeviceOption = Device.auto,
+    planned: PlannedOption = False,
+) -> None:
+    """Score the state after one task on the test images of all."""
+    slot = f"evaluate_{task}"
+    require_plan(slot, params, planned)
+    if planned and write_if_empty("evaluate", task):
+        return
+    before_torch()
+    from pipeline.stages import evaluate as stage
+
+    with lock_stage(slot, *layout.outputs("evaluate", task)):
+        stage.run(task, device)
+    if planned:
+        from pipeline.stages import evaluate_ahead
+
+        evaluate_ahead.run(task, device)
+
+
+@app.command()
+def views(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) -> None:
+    """Draw a few images of each task and their augmented views."""
+    require_plan("views", params, planned)
+    from pipeline.stages import views as stage
+
+    with lock_stage("views", layout.VIEWS):
+        stage.run()
+
+
+@app.command()
+def report(
+    params: ParamsOption = layout.PARAMS,
+    planned: PlannedOption = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="REVISION",
+            help="Write reports/against.html too: the page with another run beside this one, "
+            "from a git revision, a branch or a DVC experiment.",
+        ),
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+) -> None:
+    """Write the figures, tables, plots and the page, and print the accuracy matrix."""
+    require_plan("report", params, planned)
+    from pipeline.stages import report as stage
+
+    with lock_stage("report", layout.REPORTS):
+        stage.run(against, open_)

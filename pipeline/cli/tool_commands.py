@@ -1,0 +1,142 @@
+"""Commands that dvc.yaml does not run: check, export, compare, clean, list."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline import layout
+from pipeline.cli.app import DeviceOption, ParamsOption, app, lock_stage, require_plan
+from pipeline.runtime.device import Device
+
+
+class Registry(StrEnum):
+    """What ``cassle list`` lists."""
+
+    methods = "methods"
+    strategies = "strategies"
+    datasets = "datasets"
+    backbones = "backbones"
+    probes = "probes"
+
+
+@app.command()
+def check(params: ParamsOption = layout.PARAMS, device: DeviceOption = Device.auto) -> None:
+    """Check params, data, device and repository; run nothing."""
+    from pipeline.commands import check as stage
+    from pipeline.config.read import load_params
+
+    stage.run(load_params(params), device)
+
+
+@app.command()
+def export(
+    output: Annotated[
+        Path, typer.Option("--output", help="The folder to write; new or empty, but for --force.")
+    ],
+    task: Annotated[
+        int | None,
+        typer.Argument(
+            min=0,
+            max=layout.MAX_TASKS,
+            help="The state after this task; 0 is random.",
+            show_default="the last one of the plan",
+        ),
+    ] = None,
+    params: ParamsOption = layout.PARAMS,
+    no_onnx: Annotated[bool, typer.Option("--no-onnx", help="Leave backbone.onnx out.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the files of an earlier export.")
+    ] = False,
+) -> None:
+    """Write a state's backbone for use elsewhere: safetensors, ONNX, a model card."""
+    from pipeline.commands import export as stage
+
+    require_plan("report", params, planned=False)
+    number = stage.choose_state(task)
+    require_plan(f"evaluate_{number}", params, planned=False)
+    with lock_stage(stage.lock_name(output)):
+        stage.require_means(output, with_onnx=not no_onnx, force=force)
+        stage.run(number, output, with_onnx=not no_onnx)
+
+
+@app.command()
+def compare(
+    revisions: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Branches, tags, commits, DVC experiments or `workspace`.",
+            show_default="the workspace and the experiments of the current commit",
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            "--baseline",
+            metavar="STRATEGY",
+            help="The strategy that the others are compared with, on the seeds both have.",
+            show_default="finetune, if there is some",
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            metavar="NAME",
+            help="A figure of reports/metrics.json, or `all`; may be repeated.",
+            show_default="average_accuracy, forgetting, forward_transfer",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="PATH",
+            help="Write the tables too: as .md, .csv or .tex, or all three where the path has "
+            "no suffix, e.g. reports/comparison.",
+        ),
+    ] = None,
+    all_commits: Annotated[
+        bool, typer.Option("--all-commits", help="The experiments of all commits.")
+    ] = False,
+    branches: Annotated[bool, typer.Option("--branches", help="The local branches too.")] = False,
+    tags: Annotated[bool, typer.Option("--tags", help="The tags too.")] = False,
+    workspace: Annotated[
+        bool, typer.Option("--workspace/--no-workspace", help="Whether to read the workspace.")
+    ] = True,
+) -> None:
+    """Put runs side by side: means over their seeds, and paired differences to a baseline."""
+    from pipeline.commands import compare as stage
+
+    choice = stage.Choice(revisions or [], all_commits, branches, tags, workspace)
+    stage.run(choice, metric or [], baseline, output)
+
+
+@app.command()
+def clean(
+    all_: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Also what can still be used: checkpoints of the current plan, stores of images, "
+            "what was made ahead.",
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+) -> None:
+    """List and remove what killed or abandoned runs left: stale checkpoints, unfinished files."""
+    from pipeline.commands import clean as stage
+
+    stage.run(everything=all_, ask=not yes)
+
+
+@app.command("list")
+def list_(what: Registry) -> None:
+    """List what params.yaml can name."""
+    components = getattr(import_module(f"pipeline.config.registry.{what}"), what.upper())
+    for name, component in components.items():
+        print(f"{name:14} {component.summary}")

@@ -1,0 +1,1 @@
+"""Commands that dvc.yaml does not run."""

@@ -1,0 +1,91 @@
+"""check: would the pipeline run here? Reads everything, writes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.building.data import LABELLED_TWICE, cut, open_labelled, open_source
+from pipeline.config.params import Params
+from pipeline.config.resolve import cutting, labelled, reading
+from pipeline.data.source import PARTS
+from pipeline.data.stream.scenarios import divide
+from pipeline.errors import ParamsError, RunError
+from pipeline.files.sealed_json import Json
+from pipeline.runtime.device import Device, choose_device, require_devices
+
+
+def run(params: Params, device: Device) -> None:
+    """Print one line for each thing that is in order.
+
+    Raises:
+        PipelineError: the first one that is not.
+    """
+    print(f"params: {params.method} with {params.strategy}, {params.num_tasks} tasks")
+    _check_data(params)
+    _check_machine(params, device)
+    require_repository(Path.cwd())
+    print("repository: git and DVC")
+
+
+def _check_machine(params: Params, device: Device) -> None:
+    """Check the device that was asked for, and say how a batch is divided."""
+    train = params.train
+    if device is not Device.auto:
+        require_devices(choose_device(device), train.devices)
+        print(f"device: {device}")
+    count = train.devices * train.num_nodes
+    if count * train.accumulate_grad_batches > 1:
+        share = train.batch_size // (count * train.accumulate_grad_batches)
+        print(f"batch: {train.batch_size} images, {share} at a time on each of {count} devices")
+
+
+def _check_data(params: Params) -> None:
+    """Check that the images are there and that each task has enough of them."""
+    slot, how = cutting(params), {**reading(params), "look": False}
+    source = open_source(slot, how)
+    if wanted := source.to_fetch():
+        print(
+            f"data: prepare has to fetch or unpack {wanted}; without a network it says what to "
+            "put there"
+        )
+        return
+    tasks = divide(params.scenario, source, cut(slot))
+    smallest = min(len(task.images["train"]) for task in tasks)
+    if smallest < params.train.batch_size:
+        raise ParamsError(
+            f"train.batch_size ({params.train.batch_size}) is above the {smallest} images of the "
+            "smallest task; lower it or num_tasks"
+        )
+    train, test = (len(source.usable(name)) for name in PARTS)
+    print(f"data: {train} training and {test} test images, {smallest} or more a task")
+    _check_labels(labelled(params), how, bool(source.class_names()))
+
+
+def _check_labels(folder: Json, how: Json, labels: bool) -> None:
+    """Check the images that evaluation uses where those of the tasks have no labels.
+
+    Raises:
+        PipelineError: they cannot be used, or are not needed.
+    """
+    if folder and labels:
+        raise ParamsError(LABELLED_TWICE)
+    if folder:
+        source = open_labelled(folder, how)
+        print(f"labels: {len(source.class_names())} classes in {source.root}")
+    elif not labels:
+        print("labels: none; training works, evaluation needs data.labelled_root")
+
+
+def require_repository(folder: Path) -> None:
+    """Check that ``dvc repro`` can run in a folder.
+
+    Raises:
+        RunError: it is not the root of a git and DVC repository.
+    """
+    for name, command in ((".git", "git init"), (".dvc", "dvc init")):
+        if not (folder / name).exists():
+            raise RunError(
+                f"{folder} is not a {command.split()[0]} repository, which `dvc repro` needs; "
+                f"clone the project or run `{command}` (single stages run without: "
+                "cassle plan, prepare, init, train, evaluate, report)"
+            )

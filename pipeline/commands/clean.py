@@ -1,0 +1,149 @@
+"""clean: list what killed or abandoned runs left, and remove it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+from filelock import FileLock, Timeout
+
+from pipeline import layout
+from pipeline.artifacts.plan import read_slot
+from pipeline.data.image_files.store_writer import abandoned
+from pipeline.errors import PipelineError, RunError
+from pipeline.files.atomic import unfinished
+from pipeline.files.sealed_json import digest
+from pipeline.files.tensors import HEADER
+from pipeline.training.checkpoint import FILE, LOCK
+
+BEING_WRITTEN_SECONDS = 60
+FOLDERS = (
+    layout.PLAN,
+    layout.SPLITS,
+    layout.STATES,
+    layout.LOGS,
+    layout.EVALUATIONS,
+    layout.FEATURES,
+    layout.VIEWS.parent,
+    layout.REPORTS,
+)
+
+
+@dataclass(frozen=True)
+class Left:
+    """Something that was left.
+
+    Attributes:
+        path: a file, or the folder of a checkpoint.
+        what: it is, for the list.
+        stale: nothing will use it.
+    """
+
+    path: Path
+    what: str
+    stale: bool
+
+
+def run(*, everything: bool, ask: bool) -> None:
+    """List what is there, and remove what is stale and not in use.
+
+    Args:
+        everything: remove what the current plan may still use as well: its checkpoints, the
+            stores of images, and what was made ahead, which are made again.
+        ask: for consent, on a terminal.
+
+    Raises:
+        RunError: it has to ask and there is no terminal, or something cannot be removed.
+    """
+    found = [*_checkpoints(), *_unfinished(), *_stores(), *_ahead()]
+    for left in found:
+        size = sum(path.stat().st_size for path in _files(left.path))
+        print(f"{left.path}  {size / 1e6:.1f} MB  {left.what}")
+    going = [left.path for left in found if left.stale or everything]
+    if not going:
+        print("nothing to remove" + (" without --all" if found else ""))
+        return
+    if ask:
+        if not sys.stdin.isatty():
+            raise RunError("there is no terminal to ask on; add --yes to remove without asking")
+        if not typer.confirm(f"remove {len(going)} of them?"):
+            return
+    print(f"removed {sum(map(_remove, going))} of {len(found)}")
+
+
+def _checkpoints() -> list[Left]:
+    root = layout.main_checkout() / layout.CHECKPOINTS
+    return [_checkpoint(folder) for folder in sorted(root.glob("train_*"))]
+
+
+def _checkpoint(folder: Path) -> Left:
+    file = folder / FILE
+    if not file.exists():
+        return Left(folder, "empty", stale=True)
+    try:
+        content = file.open("rb")
+        with content:
+            size = int.from_bytes(content.read(8), "little")
+            header = json.loads(json.loads(content.read(size))["__metadata__"][HEADER])
+        task, step = int(header["task"]), int(header["record"]["step"])
+        current = _is_current(task, str(header["plan"]))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError):
+        return Left(folder, "damaged", stale=True)
+    day = time.strftime("%Y-%m-%d %H:%M", time.localtime(file.stat().st_mtime))
+    plan = "of the current plan" if current else "of another plan"
+    return Left(folder, f"task {task} after step {step}, saved {day}, {plan}", stale=not current)
+
+
+def _is_current(task: int, plan: str) -> bool:
+    try:
+        slot = read_slot(f"train_{task}")
+    except PipelineError:
+        return False
+    return slot is not None and digest(slot) == plan
+
+
+def _unfinished() -> list[Left]:
+    """Return what no process can still be writing."""
+    files = [path for folder in FOLDERS for path in unfinished(folder)]
+    files += [path for path in unfinished(Path()) if path.name.startswith(f".{layout.PARAMS}.")]
+    old = [path for path in files if time.time() - path.stat().st_mtime > BEING_WRITTEN_SECONDS]
+    return [Left(path, "unfinished", stale=True) for path in old]
+
+
+def _stores() -> list[Left]:
+    root = layout.main_checkout() / layout.STORES
+    gone, writing = abandoned(root), unfinished(root)
+    stale = [Left(path, "an unfinished store of images", stale=True) for path in gone]
+    held = [path for path in _files(root) if path not in writing]
+    return stale + [Left(path, "a store of images", stale=False) for path in held]
+
+
+def _ahead() -> list[Left]:
+    """Return what a `dvc repro` has made for stages that it has not come to."""
+    what = "made ahead for the next dvc repro"
+    return [Left(path, what, stale=False) for path in sorted(layout.AHEAD.glob("*"))]
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+
+
+def _remove(path: Path) -> bool:
+    """Remove a file or a folder; return whether nobody was using it."""
+    try:
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
+            return True
+        with FileLock(path / LOCK, timeout=0):
+            shutil.rmtree(path)
+    except Timeout:
+        print(f"{path} stays: it is in use")
+        return False
+    except OSError as error:
+        raise RunError(f"cannot remove {path}: {error.strerror or error}") from error
+    return True

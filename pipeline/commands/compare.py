@@ -1,0 +1,145 @@
+"""compare: the runs in the workspace and in git, as tables over their seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from pipeline.errors import RunError
+from pipeline.layout import REPORTS
+from pipeline.reporting.comparing import contrast_terminal
+from pipeline.reporting.comparing.contrast import Contrast, contrast, numeric_figures
+from pipeline.reporting.comparing.revisions import (
+    WORKSPACE,
+    Revision,
+    branches,
+    experiments,
+    find,
+    tags,
+    without_results,
+)
+from pipeline.reporting.comparing.runs import NoResultsError, Run, read_runs
+from pipeline.reporting.comparing.sweep import gather
+from pipeline.runtime.git import identify_objects, require_repository
+
+FIGURES = ("average_accuracy", "forgetting", "forward_transfer")
+EVERY_FIGURE = "all"
+
+Writer = Callable[[Contrast, Path], None]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which revisions to read.
+
+    Attributes:
+        names: these, and an error if one of them has no results; none: the workspace and the
+            experiments of the current commit, as far as they have results.
+        all_commits: the experiments of all commits.
+        branches: the local branches too.
+        tags: the tags too.
+        workspace: whether the workspace is among them, where no names are given.
+    """
+
+    names: Sequence[str]
+    all_commits: bool
+    branches: bool
+    tags: bool
+    workspace: bool
+
+
+def run(choice: Choice, figures: Sequence[str], baseline: str | None, output: Path | None) -> None:
+    """Print the tables, and write them where an output is given.
+
+    Raises:
+        RunError: there is nothing to compare, or something that must not be averaged.
+    """
+    files = _output_files(output)
+    require_repository()
+    runs, notes = _read(choice)
+    wanted = numeric_figures(runs) if EVERY_FIGURE in figures else figures or FIGURES
+    found = contrast(gather(runs), list(dict.fromkeys(wanted)), baseline)
+    found = replace(found, notes=[*notes, *found.notes])
+    console = Console()
+    contrast_terminal.show(found, console)
+    for path, write in files.items():
+        write(found, path)
+        console.print(f"written: {path}", highlight=False)
+
+
+def _output_files(output: Path | None) -> dict[Path, Writer]:
+    """Return what to write, and how; only then is importing the means worth its time."""
+    if output is None:
+        return {}
+    from pipeline.reporting.comparing.contrast_files import output_files
+
+    return output_files(output)
+
+
+def _read(choice: Choice) -> tuple[list[Run], list[str]]:
+    """Return the runs, and a sentence for each kind of revision that has none."""
+    named = list(dict.fromkeys(find(name) for name in choice.names))
+    listed = [found for found in dict.fromkeys(_listed(choice)) if found not in named]
+    results = read_runs([*named, *listed])
+    for result in results[: len(named)]:
+        if isinstance(result, RunError):
+            raise result
+    runs = [result for result in results if isinstance(result, Run)]
+    empty, notes = [], []
+    for revision, result in zip(listed, results[len(named) :], strict=True):
+        if isinstance(result, NoResultsError):
+            empty += [revision.name] if revision != WORKSPACE else []
+        elif isinstance(result, RunError):
+            notes.append(f"Skipped: {result}.")
+    if empty:
+        notes.insert(0, f"Skipped, without results: {len(empty)} ({', '.join(empty)}).")
+    if not choice.names:
+        for state, names in without_results(choice.all_commits).items():
+            if names:
+                notes.append(f"Experiments {state}: {len(names)} ({', '.join(names)}).")
+    if not runs:
+        why = [note[0].lower() + note[1:].rstrip(".") for note in notes]
+        raise RunError("\n".join(["there are no results to compare", *why, *_hints(choice)]))
+    return runs, notes + _code_notes(runs)
+
+
+def _code_notes(runs: Sequence[Run]) -> list[str]:
+    """Say so where the runs' commits hold different code."""
+    committed = [run for run in runs if run.revision is not None]
+    codes = identify_objects([f"{run.revision}:./pipeline" for run in committed])
+    versions: dict[str, list[str]] = {}
+    for run, code in zip(committed, codes, strict=True):
+        if code is not None:
+            versions.setdefault(code, []).append(run.name)
+    if len(versions) < 2:
+        return []
+    names = "; ".join(", ".join(names) for names in versions.values())
+    return [
+        f"pipeline/ is not the same in all of these runs, and figures may differ for that: {names}."
+    ]
+
+
+def _listed(choice: Choice) -> list[Revision]:
+    """Return the revisions that are not named, each once."""
+    found: list[Revision] = []
+    if not choice.names:
+        found += [WORKSPACE] if choice.workspace else []
+        found += experiments(choice.all_commits)
+    elif choice.all_commits:
+        found += experiments(all_commits=True)
+    found += branches() if choice.branches else []
+    found += tags() if choice.tags else []
+    return found
+
+
+def _hints(choice: Choice) -> list[str]:
+    others = [] if choice.all_commits else experiments(all_commits=True)
+    if others:
+        return [f"{len(others)} experiments of other commits are there: add --all-commits"]
+    return [
+        f"run this in the project's root, where {REPORTS}/ is, after `dvc repro` or "
+        "`dvc exp run --queue -S seed=0,1,2 -S strategy=finetune,cassle` and `dvc queue start`"
+    ]

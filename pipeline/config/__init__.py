@@ -1,0 +1,1 @@
+"""params.yaml, presets and plans: what is to be done."""

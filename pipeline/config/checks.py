@@ -1,0 +1,130 @@
+"""Whether names exist and values fit together, beyond each value's own type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from pipeline.config.registry.component import Component
+from pipeline.config.registry.datasets import TRANSFORMATIONS, Dataset
+from pipeline.config.registry.probes import PROBES
+from pipeline.config.registry.strategies import STRATEGIES
+from pipeline.config.sections import Data
+from pipeline.data.stream.tasks import given_order
+from pipeline.errors import closest, shorten
+
+Entry = TypeVar("Entry", bound=Component)
+
+
+def find_named(key: str, name: str, components: Mapping[str, Entry]) -> Entry:
+    """Return the registry entry of a name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in components:
+        raise ValueError(f"{key}: {shorten(name)} is unknown; {closest(name[:80], components)}")
+    return components[name]
+
+
+def require_chosen(
+    key: str, name: str, components: Mapping[str, Component], section: str, given: BaseModel
+) -> None:
+    """Check that a component exists and that its section of params is given.
+
+    Raises:
+        ValueError: not so.
+    """
+    component = find_named(key, name, components)
+    if component.options and getattr(given, name) is None:
+        raise ValueError(
+            f"{section}.{name} is missing; add its options: {', '.join(component.options)}"
+        )
+
+
+def check_stream(
+    name: str,
+    dataset: Dataset,
+    scenario: str,
+    num_tasks: int,
+    class_order: Sequence[str | int] | None,
+    data: Data,
+) -> None:
+    """Check the stream's params as far as can be said without looking at the images.
+
+    Raises:
+        ValueError: they do not fit together.
+    """
+    size = data.image_size or dataset.image_size
+    if dataset.files and data.resize is not None and data.resize < size:
+        raise ValueError(
+            f"data.resize must be at least data.image_size ({size}), got {data.resize}"
+        )
+    classes = len(dataset.classes)
+    if scenario == "class" and 0 < classes < num_tasks:
+        raise ValueError(
+            f"num_tasks must be at most {classes}, the classes of {name} "
+            f"(scenario: class gives each task at least one), got {num_tasks}"
+        )
+    if scenario == "class" and classes and class_order is not None:
+        given_order(class_order, dataset.classes)
+    given = data.domains or []
+    for domain in given:
+        if given.count(domain) > 1:
+            raise ValueError(f"data.domains: {shorten(domain)} is there twice")
+    if scenario == "domain" and not dataset.files:
+        domains = given or TRANSFORMATIONS
+        for domain in domains:
+            if domain not in TRANSFORMATIONS:
+                raise ValueError(
+                    f"data.domains: '{domain}' is unknown; {closest(domain, TRANSFORMATIONS)}"
+                )
+        if num_tasks > len(domains):
+            raise ValueError(
+                f"num_tasks must be at most {len(domains)} with scenario: domain, one task for "
+                f"each of {', '.join(domains)}; got {num_tasks}"
+            )
+
+
+def check_composition(names: list[str]) -> None:
+    """Check that the strategies joined by ``+`` can be composed.
+
+    Raises:
+        ValueError: they cannot.
+    """
+    if len(names) == 1:
+        return
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(
+                f"strategy: {shorten(name)} is there twice in {shorten('+'.join(names))}"
+            )
+        if name == "finetune" or (name in STRATEGIES and STRATEGIES[name].whole_stream):
+            others = "+".join(other for other in names if other != name)
+            raise ValueError(
+                f"strategy: '{name}' does not compose, got {shorten('+'.join(names))}; use "
+                f"'{name}' or {shorten(others)}"
+            )
+
+
+def check_probes(given: BaseModel) -> None:
+    """Check that the probes exist, are there once, and that the headline is one of them.
+
+    Raises:
+        ValueError: not so.
+    """
+    names: list[str] = given.probes  # type: ignore[attr-defined]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(
+                f"evaluation.probes: {shorten(name)} is there twice in {shorten(names)}"
+            )
+        require_chosen("evaluation.probes", name, PROBES, "evaluation", given)
+    headline: str = given.headline  # type: ignore[attr-defined]
+    if headline not in names:
+        raise ValueError(
+            f"evaluation.headline: {shorten(headline)} is not among evaluation.probes; "
+            f"{closest(headline[:80], names)}"
+        )

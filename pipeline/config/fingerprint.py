@@ -1,0 +1,135 @@
+"""A fingerprint of the code that a stage uses, and of nothing else.
+
+The plan writes it into each slot's file, so DVC reruns a stage when a module it uses
+changes and leaves it alone when another method or strategy is added. Comments,
+docstrings and blank lines do not count.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import io
+import tokenize
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipeline.layout import ROOT
+
+# What these modules and packages do never reaches a state, a split or a metric: messages, names
+# of files (which dvc.yaml depends on by itself), the progress bar, when training is saved, and
+# how several processes meet.
+NOT_SHAPING = frozenset(
+    {
+        "pipeline.errors",
+        "pipeline.layout",
+        "pipeline.training.callbacks",
+        "pipeline.runtime.signals",
+        "pipeline.runtime.dvc_process",
+        "pipeline.runtime.shortages",
+        "pipeline.distributed.processes",
+        "pipeline.distributed.group",
+        "pipeline.reporting.task_names",
+    }
+)
+
+
+@functools.cache
+def _source(module: str) -> Path | None:
+    base = ROOT.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+@functools.cache
+def _parse(path: Path) -> tuple[str, list[ast.AST]]:
+    """Return a file's text and all nodes of its syntax tree."""
+    text = path.read_text(encoding="utf-8")
+    return text, list(ast.walk(ast.parse(text)))
+
+
+@functools.cache
+def imported_modules(path: Path) -> frozenset[str]:
+    """Return the modules of this package that a file imports, anywhere in it."""
+    found = set()
+    for node in _parse(path)[1]:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(name for name in found if name.startswith("pipeline.") and _source(name))
+
+
+def closure(modules: Iterable[str]) -> list[str]:
+    """Return the modules and all that they import, directly or not, sorted.
+
+    Importing a module also runs the ``__init__`` of the packages that hold it.
+    """
+    waiting, seen = set(modules), set()
+    while waiting:
+        name = waiting.pop()
+        path = _source(name)
+        if path is None or name in seen or _is_not_shaping(name):
+            continue
+        seen.add(name)
+        waiting |= imported_modules(path)
+        waiting.add(name.rpartition(".")[0])
+    return sorted(seen)
+
+
+def _is_not_shaping(module: str) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in NOT_SHAPING)
+
+
+@functools.cache
+def code_text(path: Path) -> str:
+    """Return a file's source without comments, docstrings and blank lines."""
+    text, nodes = _parse(path)
+    lines = [line.encode() for line in text.splitlines()]
+    kept_as_they_are: set[int] = set()
+    docstrings = {id(node.value) for node in map(_docstring, nodes) if node is not None}
+    for node in nodes:
+        if not isinstance(node, ast.Constant | ast.JoinedStr):
+            continue
+        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+        if id(node) in docstrings:
+            after = lines[last][node.end_col_offset :]
+            lines[first] = lines[first][: node.col_offset]
+            lines[first + 1 : last + 1] = [b""] * (last - first)
+            lines[last] += after
+        elif last > first:
+            kept_as_they_are.update(range(first, last + 1))
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        row, column = token.start
+        # A docstring may have stood before the comment: look for it from the end.
+        if token.type == tokenize.COMMENT:
+            lines[row - 1] = lines[row - 1].removesuffix(
+                token.line[column:].rstrip("\r\n").encode()
+            )
+    return "\n".join(
+        line.decode() if row in kept_as_they_are else line.decode().rstrip()
+        for row, line in enumerate(lines)
+        if row in kept_as_they_are or line.strip()
+    )
+
+
+def _docstring(node: ast.AST) -> ast.Expr | None:
+    holders = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    first = node.body[0] if isinstance(node, holders) and node.body else None
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+        return first if isinstance(first.value.value, str) else None
+    return None
+
+
+def code_fingerprint(*modules: str) -> str:
+    """Return the SHA-256 of the code of ``modules`` and all that they import."""
+    total = hashlib.sha256()
+    for name in closure(modules):
+        path = _source(name)
+        assert path is not None, f"closure() returned {name}, which has no source"
+        total.update(f"{name}\n{code_text(path)}\n".encode())
+    return total.hexdigest()

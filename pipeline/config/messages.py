@@ -1,0 +1,57 @@
+"""What a problem of params.yaml is called, in one line."""
+
+from __future__ import annotations
+
+import difflib
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from pipeline.config.params import Params
+from pipeline.errors import closest, shorten
+
+MAX_PROBLEMS = 20  # that one message lists
+
+
+def drop_echoes(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Drop ``missing`` where an unknown key beside it is that key misspelt."""
+    unknown = [d["loc"] for d in details if d["type"] == "extra_forbidden"][:MAX_PROBLEMS]
+
+    def misspelt(location: tuple[int | str, ...]) -> bool:
+        beside = [str(other[-1]) for other in unknown if other[:-1] == location[:-1]]
+        return bool(difflib.get_close_matches(str(location[-1]), beside, n=1))
+
+    return [d for d in details if d["type"] != "missing" or not misspelt(d["loc"])]
+
+
+def explain_problem(detail: ErrorDetails) -> str:
+    """Return one line for one of pydantic's errors."""
+    # A union's branch appears in the location beside the keys; only real keys are shown.
+    parts = [part for part in detail["loc"] if isinstance(part, int) or part.isidentifier()]
+    where = ".".join(str(part) for part in parts)
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        section = ".".join(str(part) for part in detail["loc"][:-1])
+        allowed = _keys_of(detail["loc"][:-1])
+        place = f" in {section}" if section else ""
+        return (
+            f"{shorten(detail['loc'][-1])}{place} is unknown; "
+            f"{closest(str(detail['loc'][-1])[:80], allowed)}"
+        )
+    if kind == "missing":
+        return f"{where} is missing; add it, every param must be given"
+    if kind == "value_error":
+        reason = str(detail["ctx"]["error"])
+        return f"{where}.{reason}" if where else reason
+    message = detail["msg"][0].lower() + detail["msg"][1:]
+    return f"{where or 'keys'}: {message}, got {shorten(detail['input'])}"
+
+
+def _keys_of(location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that are allowed in the section at ``location``."""
+    model: type[BaseModel] = Params
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return list(model.model_fields)

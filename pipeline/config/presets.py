@@ -1,0 +1,115 @@
+"""Published settings: small files of params to lay over params.yaml.
+
+A preset holds what it sets and nothing else; params.yaml keeps its comments and whatever
+the preset does not name. Importing this module imports no torch.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, MutableMapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.config.yaml_text import read_mapping
+from pipeline.errors import ParamsError, closest
+from pipeline.files.atomic import write_text
+from pipeline.layout import PRESETS
+
+if TYPE_CHECKING:
+    from pipeline.config.params import Params
+
+
+def names() -> list[str]:
+    """Return the presets' names, sorted."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def text(name: str) -> str:
+    """Return a preset as it is written.
+
+    Raises:
+        ParamsError: there is none of this name.
+    """
+    if name not in names():
+        if not names():
+            raise ParamsError(f"there is no folder {PRESETS} here; run this in the project's root")
+        raise ParamsError(f"preset: '{name}' is unknown; {closest(name, names())}")
+    path = PRESETS / f"{name}.yaml"
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} cannot be read: {error}") from error
+
+
+def summary(name: str) -> str:
+    """Return a preset's first line."""
+    return text(name).splitlines()[0].removeprefix("#").strip()
+
+
+def merge(params: str, preset: str) -> tuple[str, list[str]]:
+    """Lay a preset over params.
+
+    Args:
+        params: params.yaml's text, YAML whose top is a mapping.
+        preset: the preset's text.
+
+    Returns:
+        The new text, comments kept, and one line for each param that changed.
+    """
+    from ruamel.yaml import YAML
+
+    new = read_mapping(preset, "the preset")
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 120
+    old = yaml.load(params)
+    changes = list(_lay_over(old, new, ""))
+    written = io.StringIO()
+    yaml.dump(old, written)
+    return written.getvalue(), changes
+
+
+def _lay_over(old: MutableMapping[Any, Any], new: Mapping[Any, Any], prefix: str) -> Iterator[str]:
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            yield from _lay_over(before, value, f"{prefix}{key}.")
+        elif before != value:
+            shown = list(before) if isinstance(before, list) else before
+            if isinstance(before, list) and isinstance(value, list):
+                before[:] = value  # keeps how the list is written
+            else:
+                old[key] = value
+            yield f"{prefix}{key}: {shown} -> {value}"
+
+
+def use(name: str, path: Path) -> list[str]:
+    """Lay a preset over a params file that is valid, and write it if the result is.
+
+    Returns:
+        One line for each param that changed.
+
+    Raises:
+        ParamsError: no such preset or params file, or the two do not fit together.
+    """
+    _, merged, changes = _laid_over(name, path)
+    write_text(path, merged)
+    return changes
+
+
+def over(name: str, path: Path) -> Params:
+    """Return the params that ``use`` would write, and write nothing.
+
+    Raises:
+        ParamsError: as ``use``.
+    """
+    return _laid_over(name, path)[0]
+
+
+def _laid_over(name: str, path: Path) -> tuple[Params, str, list[str]]:
+    from pipeline.config.read import load_params, parse_params
+
+    load_params(path)
+    merged, changes = merge(path.read_text(encoding="utf-8"), text(name))
+    return parse_params(merged, f"{path} with preset {name}"), merged, changes

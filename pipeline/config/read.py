@@ -1,0 +1,51 @@
+"""Read params.yaml: validated whole, or one line for each problem."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pipeline.config.messages import MAX_PROBLEMS, drop_echoes, explain_problem
+from pipeline.config.params import Params
+from pipeline.config.yaml_text import read_mapping
+from pipeline.errors import ParamsError
+
+
+def load_params(path: Path) -> Params:
+    """Return the validated params.
+
+    Raises:
+        ParamsError: the file is missing, is not YAML, or holds something that cannot work;
+            one line for each problem.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ParamsError(
+            f"{path} is missing; run this in the project's root, or name the file with --params"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} cannot be read: {error}") from error
+    return parse_params(text, str(path))
+
+
+def parse_params(text: str, source: str) -> Params:
+    """Return the validated params of a text.
+
+    Args:
+        text: YAML.
+        source: what the messages call it.
+
+    Raises:
+        ParamsError: as in ``load_params``.
+    """
+    values = read_mapping(text, source)
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        details = drop_echoes(error.errors())
+        problems = [explain_problem(detail) for detail in details[:MAX_PROBLEMS]]
+        if len(details) > MAX_PROBLEMS:
+            problems.append(f"{len(details) - MAX_PROBLEMS} more problems")
+        raise ParamsError("\n".join(f"{source}: {line}" for line in problems)) from error

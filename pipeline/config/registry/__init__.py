@@ -1,0 +1,1 @@
+"""What params.yaml can name, one file a kind."""

@@ -1,0 +1,48 @@
+"""What params.yaml can name: methods, strategies, backbones, data sets and probes.
+
+Each entry says where its class is and which options it takes, without importing it;
+importing this module imports no torch. To add one: write its file, add its line here,
+give it a section in params.yaml if it has options, and write its test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
+
+Positive = Annotated[float, Field(gt=0, le=1000)]
+NotNegative = Annotated[float, Field(ge=0, le=1000)]
+Weight = Annotated[float, Field(ge=0, le=1_000_000)]
+Temperature = Annotated[float, Field(ge=0.001, le=1000)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Whole = Annotated[int, Field(ge=0, le=1_000_000)]
+Width = Annotated[int, Field(ge=1, le=16384)]
+Widths = Annotated[list[Width], Field(min_length=1, max_length=16)]
+
+
+@dataclass(frozen=True)
+class Component:
+    """Something that params.yaml can choose by name.
+
+    Attributes:
+        path: ``module:class``, imported only when it is used.
+        summary: one line for ``cassle list``.
+        options: the type of each option in its section of params.yaml; the class takes
+            them as keyword arguments of the same names.
+        top_level: params from the top of params.yaml that the class takes as well.
+        whole_stream: of a strategy: it learns all tasks at once.
+    """
+
+    path: str
+    summary: str
+    options: Mapping[str, object] = field(default_factory=dict)
+    top_level: tuple[str, ...] = ()
+    whole_stream: bool = False
+
+    @property
+    def module(self) -> str:
+        """The module that defines the class."""
+        return self.path.partition(":")[0]

@@ -1,0 +1,83 @@
+"""The strategies that params.yaml can name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.config.registry.component import (
+    Component,
+    NotNegative,
+    Positive,
+    Share,
+    Weight,
+    Whole,
+    Width,
+)
+
+STRATEGIES = {
+    "finetune": Component(
+        "pipeline.strategies.base:Strategy",
+        "go on training with the method's loss alone: the lower bound",
+    ),
+    "cassle": Component(
+        "pipeline.strategies.cassle:Cassle",
+        "predict the past representation with the method's own loss (Fini et al., 2022)",
+        {
+            "predictor": Literal["mlp", "none"],
+            "predictor_hidden": Width,
+            "carry_predictor": bool,
+            "teacher_batchnorm": Literal["batch", "running"],
+        },
+        top_level=("distill_weight",),
+    ),
+    "ewc": Component(
+        "pipeline.strategies.ewc:EWC",
+        "hold parameters that mattered to the tasks before (Kirkpatrick et al., 2017)",
+        {
+            "weight": Weight,
+            "fisher_batches": Annotated[int, Field(ge=1, le=1_000_000)],
+            "decay": Share,
+        },
+    ),
+    "er": Component(
+        "pipeline.strategies.er:ExperienceReplay",
+        "experience replay: join each batch with images from a memory",
+        {"memory_size": Whole, "batch_share": NotNegative},
+    ),
+    "der": Component(
+        "pipeline.strategies.der:DarkExperienceReplay",
+        "keep the projections of the images in a memory (Buzzega et al., 2020)",
+        {"memory_size": Whole, "batch_share": NotNegative, "weight": Weight},
+    ),
+    "lump": Component(
+        "pipeline.strategies.lump:Lump",
+        "mix each image with one from a memory (Madaan et al., 2022)",
+        {"memory_size": Whole, "alpha": Positive},
+    ),
+    "less_forget": Component(
+        "pipeline.strategies.less_forget:LessForget",
+        "keep the directions of the features (Hou et al., 2019)",
+        {"weight": Weight, "teacher_batchnorm": Literal["batch", "running"]},
+    ),
+    "pfr": Component(
+        "pipeline.strategies.pfr:PFR",
+        "predict the past features from the present ones (Gomez-Villa et al., 2022)",
+        {
+            "weight": Weight,
+            "predictor_hidden": Width,
+            "teacher_batchnorm": Literal["batch", "running"],
+        },
+    ),
+    "offline": Component(
+        "pipeline.strategies.offline:Offline",
+        "learn all tasks at once: the upper bound",
+        {"match": Literal["epochs", "steps"]},
+        whole_stream=True,
+    ),
+}
+
+
+# What holds several strategies at once, e.g. cassle+er.
+COMPOSITE = "pipeline.strategies.composite:Composite"

@@ -1,0 +1,155 @@
+"""Two random views of a batch of images, made on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from pipeline.data.augmentation import image_ops
+from pipeline.data.augmentation.recipe import Drawn, ViewAugment, draw
+
+SOLARIZE_THRESHOLD = 0.5
+COLOUR_CHANGES = {
+    "brightness": image_ops.adjust_brightness,
+    "contrast": image_ops.adjust_contrast,
+    "saturation": image_ops.adjust_saturation,
+    "hue": image_ops.adjust_hue,
+}
+
+# Takes images and their places in the batch.
+Change = Callable[[Tensor, Tensor], Tensor]
+
+
+class Augment:
+    """Make one view a recipe of each image of a batch.
+
+    All random parameters are drawn on the CPU from one generator, so the views are
+    the same on every device; the arithmetic runs where the images are.
+
+    Args:
+        recipes: one recipe a view.
+        size: height and width of the views in pixels.
+        mean: mean of each channel in [0, 1], subtracted from the views.
+        std: standard deviation of each channel, by which they are divided.
+        rank: which rows of a global batch are given, where several processes share it.
+        processes: how many share it. Each draws for all of it, so they see what one would.
+    """
+
+    def __init__(
+        self,
+        recipes: Sequence[ViewAugment],
+        size: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.recipes = tuple(recipes)
+        self.size = size
+        self.mean = torch.tensor(mean)[:, None, None]
+        self.std = torch.tensor(std)[:, None, None]
+        self.rank = rank
+        self.processes = processes
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Return the views, each float ``(N, C, size, size)``, of uint8 ``(N, C, H, W)``."""
+        ((drawn, _),) = self.draw(images.shape, generator)
+        return self.make(images, drawn)
+
+    def make(self, images: Tensor, drawn: Sequence[Drawn]) -> tuple[Tensor, ...]:
+        """Return the views of images for which all that is random has been drawn."""
+        # Pixels stay float32: bfloat16 keeps 8 bits of them, and matrix products would round.
+        with torch.autocast(images.device.type, enabled=False), torch.no_grad():
+            # Bytes are moved, not floats: cropping wants the colours of a row beside each other.
+            scaled = (images.transpose(1, 2).contiguous() / 255).transpose(1, 2)
+            return tuple(self._view(scaled, one) for one in drawn)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Return float ``(N, C, size, size)``: the centre of uint8 images, not augmented."""
+        top, left = ((side - self.size) // 2 for side in images.shape[-2:])
+        centre = images[..., top : top + self.size, left : left + self.size]
+        return self._normalised(centre / 255)
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        """Return images with the data set's mean and deviation taken away, in their place."""
+        return images.sub_(self.mean.to(images.device)).div_(self.std.to(images.device))
+
+    def draw(
+        self, shape: torch.Size, generator: torch.Generator, batches: int = 1
+    ) -> list[tuple[list[Drawn], Tensor]]:
+        """Draw for the images of all processes, and keep what is of this one's.
+
+        Args:
+            shape: of this process's images, ``(N, C, H, W)``.
+            generator: what decides.
+            batches: for how many batches of that shape.
+
+        Returns:
+            For each batch what was drawn for each view, and the generator's state after it.
+        """
+        rows, channels, height, width = shape
+
+        def own(drawn: Tensor) -> Tensor:
+            return drawn if self.processes == 1 else drawn.chunk(self.processes, dim=-1)[self.rank]
+
+        count = rows * self.processes
+        return draw(self.recipes, count, (channels, height, width), own, generator, batches)
+
+    def _view(self, images: Tensor, drawn: Drawn) -> Tensor:
+        where = images.device
+        top, left, height, width = (value.to(where) for value in drawn.crops)
+        # Mirrored by the weights of the crop: nothing that follows tells left from right.
+        flip = None if drawn.flip is None else drawn.flip.to(where)
+        view = image_ops.resized_crop(images, top, left, height, width, self.size, flip)
+        factors = [(COLOUR_CHANGES[name], factor.to(where)) for name, factor in drawn.factors]
+
+        def jitter(some: Tensor, at: Tensor) -> Tensor:
+            for operation, factor in factors:
+                some = operation(some, factor[at], some)
+            return some
+
+        if any(name == "hue" for name, _ in drawn.factors):
+            # Dear, and exact to rounding alone where it turns by nothing.
+            _change(view, drawn.jitter, jitter)
+        else:
+            # A factor that changes nothing is cheaper than to take images out and put them back.
+            for operation, factor in factors:
+                operation(view, factor, view)
+        _change(
+            view,
+            drawn.grey,
+            lambda some, at: image_ops.rgb_to_grayscale(some).expand_as(some),
+        )
+        if drawn.sigma is not None:
+            kernel_size, sigma = max(3, self.size // 10 | 1), drawn.sigma.to(where)
+            _change(
+                view,
+                drawn.blur,
+                lambda some, at: image_ops.gaussian_blur(some, kernel_size, sigma[at]),
+            )
+        _change(
+            view,
+            drawn.solarize,
+            lambda some, at: image_ops.solarize(some, SOLARIZE_THRESHOLD),
+        )
+        return self._normalised(view)
+
+
+def _change(images: Tensor, chosen: Tensor | None, change: Change) -> None:
+    """Change the chosen images in place.
+
+    Args:
+        images: ``(N, C, H, W)``.
+        chosen: on the CPU, so that a GPU need not be waited for, ``(N,)``; None: none of them.
+        change: takes a copy of the chosen images, ``(M, C, H, W)``, and their places ``(M,)``.
+    """
+    if chosen is None:
+        return
+    at = chosen.nonzero().flatten().to(images.device)
+    if len(at):
+        # Colours first: so they lie in memory, see pipeline.data.augmentation.image_ops.
+        planes = images.transpose(0, 1)
+        changed = change(planes.index_select(1, at).transpose(0, 1), at)
+        planes.index_copy_(1, at, changed.transpose(0, 1))

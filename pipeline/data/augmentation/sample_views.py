@@ -1,0 +1,56 @@
+"""A sheet of training images and their two views, as the network sees them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from pipeline.data.augmentation.augment import Augment
+
+IMAGES = 40  # on the whole sheet, so that its size does not grow with the number of tasks
+MOST_A_TASK = 8
+LARGEST = 48  # larger views are shrunk for display
+GAP = 2
+
+
+def per_task(num_tasks: int) -> int:
+    """Return how many images of each task the sheet shows."""
+    return max(2, min(MOST_A_TASK, IMAGES // num_tasks))
+
+
+def task_strip(augment: Augment, images: Tensor, generator: torch.Generator) -> NDArray[np.uint8]:
+    """Return a strip: the images in the first row, their views in the rows below.
+
+    Args:
+        augment: how the views are made.
+        images: uint8 ``(N, C, H, W)`` with one channel or three.
+        generator: where the views' random parameters come from.
+
+    Returns:
+        uint8 ``(3 · (size + GAP), N · (size + GAP), 4)``, red, green, blue and opacity; the
+        gaps are transparent.
+    """
+    rows = [images.float() / 255] + [
+        view * augment.std + augment.mean for view in augment(images, generator)
+    ]
+    size = min(augment.size, LARGEST)
+    rows = [_resized(row, size) for row in rows]
+    cell = size + GAP
+    strip = np.zeros((len(rows) * cell, len(images) * cell, 4), np.uint8)
+    for number, row in enumerate(rows):
+        pixels = (row.clamp(0, 1) * 255).round().to(torch.uint8)
+        pixels = pixels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
+        for column, image in enumerate(pixels.numpy()):
+            top, left = number * cell, column * cell
+            strip[top : top + size, left : left + size, :3] = image
+            strip[top : top + size, left : left + size, 3] = 255
+    return strip
+
+
+def _resized(images: Tensor, size: int) -> Tensor:
+    if images.shape[-2:] == (size, size):
+        return images
+    return interpolate(images, size=(size, size), mode="bilinear", antialias=True)

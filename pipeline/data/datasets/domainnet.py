@@ -1,0 +1,73 @@
+"""DomainNet (Peng et al., 2019): 345 classes in six domains.
+
+    clipart_train.txt   clipart_test.txt    lines "clipart/zebra/clipart_345_000001.jpg 344"
+    clipart/zebra/clipart_345_000001.jpg
+
+The lists lie in ``root`` or in ``root/splits``. Without any, domain/class folders are read as
+those of ``image_folder``, and a share of each class is held out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.data.datasets.file_source import FileSource
+from pipeline.data.datasets.image_folder import items
+from pipeline.data.image_files.catalogue import Catalogue
+from pipeline.data.image_files.tree import Item, catalogue, hold_out
+from pipeline.data.source import Part
+from pipeline.errors import DataError
+
+# The order of the CaSSLe paper's stream.
+DOMAINS = ("real", "quickdraw", "painting", "sketch", "infograph", "clipart")
+
+
+class DomainNet(FileSource):
+    """Its domains, in the paper's order unless another is given."""
+
+    holds = "<domain>_train.txt, <domain>_test.txt and the domains' folders"
+
+    def _find(self) -> Catalogue:
+        places = (self.root, self.root / "splits")
+        place = next((p for p in places if any(p.glob("*_train.txt"))), None)
+        if place is None:
+            parts = hold_out(items(self.root, self.root), self.options.holdout)
+        else:
+            found = {path.name.removesuffix("_train.txt") for path in place.glob("*_train.txt")}
+            parts = {part: _listed(self.root, place, sorted(found), part) for part in _PARTS}
+        there = {item.domain for item in parts["train"]}
+        if "" in there:
+            raise DataError(
+                f"DomainNet is not in {self.root}: it holds neither <domain>_train.txt and "
+                "<domain>_test.txt nor domain/class folders"
+            )
+        known = [name for name in DOMAINS if name in there]
+        return catalogue(
+            self.root, parts, domain_names=self.options.domains or known or sorted(there)
+        )
+
+
+_PARTS: tuple[Part, Part] = ("train", "test")
+
+
+def _listed(root: Path, place: Path, domains: list[str], part: Part) -> list[Item]:
+    """Return the images that the lists of a part name."""
+    found = []
+    for domain in domains:
+        path = place / f"{domain}_{part}.txt"
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(
+                f"{path} cannot be read ({error}); each domain needs a list of training and a "
+                "list of test images"
+            ) from error
+        for number, line in enumerate(lines, start=1):
+            image, _, label = line.strip().rpartition(" ")
+            kind = Path(image).parent.name
+            if not image or not label.isdigit() or not kind:
+                raise DataError(
+                    f"{path}, line {number}: expected 'domain/class/file label', got '{line}'"
+                )
+            found.append(Item(image, kind, domain))
+    return found

@@ -1,0 +1,90 @@
+"""Any folder of images: one folder a class, domain/class, or no folders and no labels.
+
+root/train/cat/1.jpg  root/test/cat/2.jpg     parts (val/ is a test part too)
+root/cat/1.jpg                                a share of each class is held out for testing
+root/sketch/cat/1.jpg                         domains; train/ and test/ above them, if there
+root/1.jpg                                    no labels
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.data.datasets.file_source import FileSource
+from pipeline.data.image_files.catalogue import Catalogue
+from pipeline.data.image_files.tree import (
+    Item,
+    by_class,
+    catalogue,
+    hold_out,
+    holding,
+    images_below,
+    look,
+    require_no_loop,
+)
+from pipeline.data.source import Part
+from pipeline.errors import DataError
+
+
+class ImageFolder(FileSource):
+    """A folder of JPEG and PNG files; what else is in it does not count."""
+
+    holds = "class folders, domain/class folders, or images without folders (and labels)"
+
+    def _find(self) -> Catalogue:
+        folders = look(self.root).folders
+        train = self.root / "train" if "train" in folders else self.root
+        tests = [self.root / name for name in ("test", "val") if name in folders]
+        if "train" in folders and tests:
+            parts: dict[Part, list[Item]] = {
+                "train": items(self.root, train),
+                "test": items(self.root, tests[0]),
+            }
+        else:
+            parts = hold_out(items(self.root, train), self.options.holdout)
+        return catalogue(self.root, parts, domain_names=self.options.domains)
+
+
+def items(root: Path, folder: Path) -> list[Item]:
+    """Return the images of a folder with their classes and domains, as its folders say.
+
+    Raises:
+        DataError: there are none, a class is empty, or the folder is not sorted in one way.
+    """
+    tree = look(folder)
+    if tree.images and tree.folders:
+        raise DataError(
+            f"{folder} holds images ({tree.images[0]}) beside folders ({tree.folders[0]}); put "
+            "each image into a folder of its class, or all of them beside each other without "
+            "folders"
+        )
+    if not tree.folders:
+        return [Item(path) for path in images_below(root, folder)]
+    above = holding(folder)
+    for name in tree.folders:
+        require_no_loop(folder / name, above)
+    # A folder of a domain holds folders alone, a folder of a class holds images.
+    levels = {name: look(folder / name) for name in tree.folders}
+    of_domains = [name for name, below in levels.items() if below.folders and not below.images]
+    if not of_domains:
+        return list(by_class(root, folder))
+    others = [name for name in tree.folders if name not in of_domains]
+    if others:
+        raise DataError(
+            f"{folder}: '{of_domains[0]}' holds folders, as a domain, and '{others[0]}' does not; "
+            "sort all images into class folders, or all into domain/class folders"
+        )
+    found = [item for name in of_domains for item in by_class(root, folder / name, name)]
+    _require_all_classes(folder, found, of_domains)
+    return found
+
+
+def _require_all_classes(folder: Path, found: list[Item], domains: list[str]) -> None:
+    kinds = sorted({item.kind for item in found})
+    for domain in domains:
+        missing = sorted(set(kinds) - {item.kind for item in found if item.domain == domain})
+        if missing:
+            raise DataError(
+                f"{folder}: the domain '{domain}' has no class folder {', '.join(missing[:10])}; "
+                "domains must share their classes"
+            )

@@ -1,0 +1,75 @@
+"""ImageNet-100: a hundred classes of ImageNet, named by a list.
+
+    train/n01440764/*.JPEG   val/n01440764/*.JPEG
+
+The list is a file of class folders, one a line or with blanks between them (the paper's comes
+with its code). Without one, the folder has to hold a hundred classes and no more.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.data.datasets.file_source import FileSource
+from pipeline.data.image_files.catalogue import Catalogue
+from pipeline.data.image_files.content import first
+from pipeline.data.image_files.tree import Item, catalogue, images_below, look
+from pipeline.data.source import Part
+from pipeline.errors import DataError
+
+CLASSES = 100
+
+
+class ImageNet100(FileSource):
+    """ImageNet's class folders, of which the list's are taken."""
+
+    holds = "ImageNet's train/ and val/, each with one folder a class"
+
+    def _find(self) -> Catalogue:
+        folders = {"train": self.root / "train", "test": self.root / "val"}
+        for folder in folders.values():
+            if not folder.is_dir():
+                raise DataError(
+                    f"ImageNet is not in {self.root}: {folder} is missing; name the folder that "
+                    "holds train/ and val/, each with one folder a class"
+                )
+        names = self._wanted(look(folders["train"]).folders)
+        parts: dict[Part, list[Item]] = {
+            "train": _of(self.root, folders["train"], names),
+            "test": _of(self.root, folders["test"], names),
+        }
+        return catalogue(self.root, parts, names)
+
+    def _wanted(self, found: list[str]) -> list[str]:
+        """Return the class folders to take, sorted."""
+        given = self.options.class_list
+        if given is None:
+            if len(found) == CLASSES:
+                return found
+            raise DataError(
+                f"data.class_list: {self.root / 'train'} has {len(found)} classes; name a file "
+                f"with the {CLASSES} class folders to take, one a line"
+            )
+        try:
+            lines = Path(given).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"data.class_list: {given} cannot be read ({error})") from error
+        names = [name for line in lines for name in line.partition("#")[0].split()]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise DataError(f"data.class_list: {given} has {first(twice)} twice")
+        if missing := [name for name in names if name not in found]:
+            raise DataError(
+                f"data.class_list: {self.root / 'train'} lacks {len(missing)} of the "
+                f"{len(names)} classes in {given}: {first(missing)}"
+            )
+        return sorted(names)
+
+
+def _of(root: Path, folder: Path, names: list[str]) -> list[Item]:
+    found = []
+    for name in names:
+        paths = images_below(root, folder / name) if (folder / name).is_dir() else []
+        if not paths:
+            raise DataError(f"{folder / name} is missing or holds no JPEG or PNG image")
+        found += [Item(path, name) for path in paths]
+    return found

@@ -1,0 +1,65 @@
+"""Tiny ImageNet (Le and Yang, 2015): 200 classes of 64 pixels, as its archive unpacks.
+
+    train/n01443537/images/n01443537_0.JPEG   wnids.txt   words.txt
+    val/images/val_0.JPEG                     val/val_annotations.txt
+
+The test part is ``val``: the archive's own ``test`` has no labels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.data.datasets.file_source import FileSource
+from pipeline.data.image_files.catalogue import Catalogue
+from pipeline.data.image_files.tree import Item, by_class, catalogue
+from pipeline.errors import DataError
+
+FOLDER = "tiny-imagenet-200"
+ANNOTATIONS = Path("val") / "val_annotations.txt"
+
+
+class TinyImageNet(FileSource):
+    """The archive's folder, as ``root`` itself or in it."""
+
+    holds = "what tiny-imagenet-200.zip unpacks to"
+
+    def _find(self) -> Catalogue:
+        base = self.root / FOLDER if (self.root / FOLDER).is_dir() else self.root
+        if not (base / "train").is_dir() or not (base / ANNOTATIONS).is_file():
+            raise DataError(
+                f"Tiny ImageNet is not in {self.root}: {base / 'train'} or {base / ANNOTATIONS} "
+                f"is missing; unpack tiny-imagenet-200.zip there"
+            )
+        train = list(by_class(self.root, base / "train", within="images"))
+        test = _annotated(self.root, base)
+        names = _names(base / "words.txt", sorted({item.kind for item in train}))
+        parts = {
+            part: [replace(item, kind=names.get(item.kind, item.kind)) for item in held]
+            for part, held in (("train", train), ("test", test))
+        }
+        return catalogue(self.root, parts, list(names.values()))  # type: ignore[arg-type]
+
+
+def _annotated(root: Path, base: Path) -> list[Item]:
+    """Return the test images as the annotations list them: name, class, box."""
+    found = []
+    path = base / ANNOTATIONS
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        columns = line.split("\t")
+        if len(columns) < 2:
+            raise DataError(f"{path}, line {number}: expected name and class, got '{line}'")
+        image = base / "val" / "images" / columns[0]
+        found.append(Item(image.relative_to(root).as_posix(), columns[1]))
+    return found
+
+
+def _names(path: Path, folders: list[str]) -> dict[str, str]:
+    """Return a name for each class folder: the first word for it, if it is no other's."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    words = {key: said.split(",")[0].strip() for key, _, said in (x.partition("\t") for x in lines)}
+    chosen = {folder: words.get(folder) or folder for folder in folders}
+    often = Counter(chosen.values())
+    return {key: name if often[name] == 1 else f"{name} ({key})" for key, name in chosen.items()}

@@ -1,0 +1,64 @@
+"""The digest of many files, computed again only where one of them has changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from pipeline.errors import DataError
+from pipeline.files.sealed_json import file_digest, read_sealed, write_sealed
+
+FIRST = 10  # files that a message names
+UNREADABLE = "-"  # in place of a digest
+
+
+def content_digest(root: Path, paths: Sequence[str], scratch: Path, threads: int) -> str:
+    """Return a SHA-256 of files' names and bytes.
+
+    Once computed it is kept under ``scratch``, by the files' names, sizes and times of change:
+    a stage then looks at those alone. A file that cannot be read counts by its name, and
+    nothing is kept: whoever decodes it says what is wrong.
+
+    Args:
+        root: the folder that holds them.
+        paths: relative to it, in order.
+        scratch: a folder for what can be computed again.
+        threads: that read.
+    """
+    listed, total = hashlib.sha256(), hashlib.sha256()
+    for path in paths:
+        try:
+            status = (root / path).stat()
+        except OSError:
+            listed.update(f"{path}\n{UNREADABLE}\n".encode())
+        else:
+            listed.update(f"{path}\n{status.st_size} {status.st_mtime_ns}\n".encode())
+    kept = scratch / f"{listed.hexdigest()[:32]}.json"
+    with suppress(DataError):
+        if (known := read_sealed(kept, DataError, "it is made again")) is not None:
+            return str(known["content"])
+    unreadable = 0
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        digests = pool.map(_digest, (root / path for path in paths))
+        for path, digest in zip(paths, digests, strict=True):
+            total.update(f"{path}\n{digest}\n".encode())
+            unreadable += digest == UNREADABLE
+    if unreadable == 0:
+        write_sealed(kept, {"content": total.hexdigest()})
+    return total.hexdigest()
+
+
+def _digest(path: Path) -> str:
+    try:
+        return file_digest(path)
+    except OSError:
+        return UNREADABLE
+
+
+def first(items: Sequence[str]) -> str:
+    """Return the first ten, and how many more there are."""
+    more = len(items) - FIRST
+    return ", ".join(items[:FIRST]) + (f" and {more} more" if more > 0 else "")

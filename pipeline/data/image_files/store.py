@@ -1,0 +1,99 @@
+"""Images of files, decoded when they are read or once into a file of bytes.
+
+A store lies outside DVC's outputs, under ``.scratch/images``, and is named by what is in it: the
+digest of the files, the size, and the version of the decoder. It is made where it is missing,
+and can be deleted at any time. Reading takes the rows that are asked for, so memory does not
+grow with the number of images. Rows hold the colours of a pixel beside each other, as decoders
+leave them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.data.image_files.decode import BadImageError, read_square
+from pipeline.data.source import Bytes
+from pipeline.errors import DataError
+
+
+@dataclass(frozen=True)
+class Files:
+    """Image files, read as squares.
+
+    Attributes:
+        root: the folder that holds them.
+        paths: relative to it.
+        size: height and width of the squares in pixels.
+    """
+
+    root: Path
+    paths: Sequence[str]
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, places: NDArray[np.int64]) -> Bytes:
+        """Return the images at ``places``, decoded now, ``(B, 3, size, size)``.
+
+        Raises:
+            DataError: one cannot be read.
+        """
+        found = np.empty((len(places), self.size, self.size, 3), np.uint8)
+        for row, place in enumerate(places):
+            path = self.root / self.paths[place]
+            try:
+                found[row] = read_square(path, self.size)
+            except BadImageError as error:
+                raise DataError(f"{path} is {error}; run `cassle prepare` again") from error
+        return found.transpose(0, 3, 1, 2)
+
+
+@dataclass(frozen=True)
+class Store:
+    """Squares in one file of bytes, a row each.
+
+    Attributes:
+        path: of the file.
+        count: the number of images.
+        size: height and width in pixels.
+    """
+
+    path: Path
+    count: int
+    size: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    @property
+    def row(self) -> int:
+        """Bytes an image."""
+        return 3 * self.size * self.size
+
+    def __getitem__(self, places: NDArray[np.int64]) -> Bytes:
+        """Return the images at ``places``, ``(B, 3, size, size)``.
+
+        Read, not mapped: pages of a mapped file would count as this process's memory.
+
+        Raises:
+            DataError: the file is gone or too short.
+        """
+        found = np.empty((len(places), self.size, self.size, 3), np.uint8)
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                for row, place in enumerate(places):
+                    file.seek(int(place) * self.row)
+                    if file.readinto(found[row].data) != self.row:
+                        raise OSError("it is too short")
+        except OSError as error:
+            raise DataError(
+                f"the store {self.path} cannot be read ({error.strerror or error}); delete it, "
+                "and it is made again"
+            ) from error
+        return found.transpose(0, 3, 1, 2)

@@ -1,0 +1,176 @@
+"""Look at all images of a data set once: which cannot be read, and the store of the others."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from pipeline.data.image_files.decode import VERSION, BadImageError, read_square
+from pipeline.data.image_files.store import Files, Store
+from pipeline.data.source import Bytes
+from pipeline.errors import DataError
+from pipeline.files.atomic import unfinished
+from pipeline.files.sealed_json import read_sealed, write_sealed
+
+logger = logging.getLogger(__name__)
+CHUNK = 32  # images that a thread decodes before it asks for others
+SYNC = 16  # chunks between two calls that wait for the disk
+SECONDS = 10  # between two lines of progress
+NEW_SECONDS = 5  # a store of this age is locked by whoever writes it
+
+
+def place_of(scratch: Path, fingerprint: str, size: int) -> Path:
+    """Return where the store of files with this digest is."""
+    return scratch / f"{fingerprint[:32]}-{size}-{VERSION}.uint8"
+
+
+def bad_images(files: Files, place: Path, threads: int, *, keep: bool) -> dict[int, str]:
+    """Return the places of images that cannot be read, and why; decodes all of them once.
+
+    Args:
+        files: the images.
+        place: where the store is or would be; what was found is written beside it.
+        threads: that decode.
+        keep: make the store, unless it is there.
+
+    Raises:
+        DataError: there is not enough room for the store.
+    """
+    found = _known(place, len(files))
+    store = Store(place, len(files), files.size)
+    complete = place.is_file() and place.stat().st_size == store.row * len(files)
+    if found is not None and (complete or not keep):
+        return found
+    found = _write(files, place, threads) if keep else _reasons(files, threads)
+    bad = {str(number): why for number, why in found.items()}
+    write_sealed(_beside(place), {"count": len(files), "bad": bad})
+    return found
+
+
+def _beside(place: Path) -> Path:
+    return place.with_suffix(".json")
+
+
+def _known(place: Path, count: int) -> dict[int, str] | None:
+    try:
+        held = read_sealed(_beside(place), DataError, "it is made again")
+    except DataError:
+        return None
+    if held is None or held["count"] != count:
+        return None
+    return {int(number): why for number, why in cast(dict[str, str], held["bad"]).items()}
+
+
+def _reasons(files: Files, threads: int) -> dict[int, str]:
+    """Decode all images and forget them; return why which ones cannot be read."""
+    return _decode(files, threads, lambda number, image: None)
+
+
+def _write(files: Files, place: Path, threads: int) -> dict[int, str]:
+    """Write the store beside its place, then move it there; rows of bad images stay zero."""
+    row = 3 * files.size * files.size
+    temporary: Path | None = None
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        needed, free = row * len(files), shutil.disk_usage(place.parent).free
+        if needed > free:
+            raise DataError(
+                f"the store of {len(files)} images needs {needed / 1e9:.1f} GB in "
+                f"{place.parent}, where {free / 1e9:.1f} GB are free; make room, lower "
+                "data.resize or set data.store: stream"
+            )
+        for left in abandoned(place.parent):
+            left.unlink(missing_ok=True)
+        handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            fcntl.flock(handle, fcntl.LOCK_EX)  # for as long as this process lives
+            os.truncate(handle, needed)
+            bad = _decode(
+                files,
+                threads,
+                lambda number, image: _put(handle, image, number * row),
+                lambda: os.fsync(handle),
+            )
+            file.flush()
+            os.fsync(handle)
+        temporary.replace(place)
+        temporary = None
+    except OSError as error:
+        raise DataError(f"cannot write {place}: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+    return bad
+
+
+def abandoned(scratch: Path) -> list[Path]:
+    """Return the stores that a killed process was writing; those being written are locked."""
+    found = []
+    for path in unfinished(scratch):
+        with suppress(OSError), path.open("rb") as file:
+            # Made and not yet locked: a moment, for which this is generous.
+            if time.time() - path.stat().st_mtime > NEW_SECONDS:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                found.append(path)
+    return found
+
+
+def _put(handle: int, image: Bytes, offset: int) -> None:
+    """Write an image's bytes at an offset, all of them."""
+    content = np.ascontiguousarray(image).data.cast("B")
+    while content:
+        written = os.pwrite(handle, content, offset)
+        content, offset = content[written:], offset + written
+
+
+def _decode(
+    files: Files,
+    threads: int,
+    take: Callable[[int, Bytes], None],
+    between: Callable[[], None] = lambda: None,
+) -> dict[int, str]:
+    """Decode all images; return why which ones cannot be read.
+
+    Args:
+        files: the images.
+        threads: that decode, and take.
+        take: what becomes of an image, by its place; called by several threads.
+        between: called now and then while they work, so that the disk keeps up.
+    """
+
+    def some(first: int) -> dict[int, str]:
+        bad = {}
+        for number in range(first, min(first + CHUNK, len(files))):
+            try:
+                image = read_square(files.root / files.paths[number], files.size)
+            except BadImageError as error:
+                bad[number] = str(error)
+            else:
+                take(number, image)
+        return bad
+
+    found: dict[int, str] = {}
+    said = time.monotonic()
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        firsts = range(0, len(files), CHUNK)
+        for count, bad in enumerate(pool.map(some, firsts), start=1):
+            found |= bad
+            if count % SYNC == 0:
+                between()
+            if time.monotonic() - said > SECONDS:
+                done = min(count * CHUNK, len(files))
+                logger.info("%d of %d images of %s decoded", done, len(files), files.root)
+                said = time.monotonic()
+    return found

@@ -1,0 +1,134 @@
+"""Start the processes of one machine that train a task together, and watch over them.
+
+They are processes of Lightning's DDP, each with the environment that Lightning expects of those
+that somebody else started. Lightning could start them too, but only once the first one has
+imported torch and looked back, and where one fails it kills the others within seconds, before
+they can say anything. Importing this module imports no torch.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from pipeline.distributed.processes import LAUNCHED
+from pipeline.errors import EXIT_LOST, EXIT_USER, RunError
+from pipeline.layout import ROOT
+from pipeline.runtime.signals import SIGNALS
+
+LOOK_SECONDS = 0.1
+GRACE_SECONDS = 15.0  # for the others to end, after one has failed
+
+
+def run_together(command: Sequence[str], count: int) -> int:
+    """Run a command in several processes; return the exit code of the whole.
+
+    Ctrl-C and SIGTERM are handed on to all of them. Where one fails, the others end.
+
+    Args:
+        command: e.g. what ``this_package`` returns.
+        count: of the processes.
+
+    Raises:
+        RunError: one was killed, so nobody has said why all have ended.
+    """
+    received: list[int] = []
+    children: list[subprocess.Popen[bytes]] = []
+    first = 0
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        for child in children:
+            child.send_signal(number)
+
+    try:
+        with _handling(hand_on):
+            environment = _environment(count)
+            for rank in range(count):
+                own = environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+                # A group of its own: the terminal's Ctrl-C must not come twice.
+                children.append(subprocess.Popen(command, env=own, process_group=0))
+                if received:
+                    children[-1].send_signal(received[-1])
+            first = _wait(children)
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+    return _exit_code([child.returncode for child in children], first, received)
+
+
+def this_package(*arguments: str) -> list[str]:
+    """Return the command line of this very package, e.g. for ``train``, ``2``, ``--planned``."""
+    # -P: no other package of its name that lies in the folder.
+    return [sys.executable, "-P", "-m", "pipeline", *arguments]
+
+
+@contextmanager
+def _handling(handler: object) -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in SIGNALS:
+        signal.signal(number, handler)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+def _environment(count: int) -> dict[str, str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        LAUNCHED: str(os.getpid()),
+        "WORLD_SIZE": str(count),
+        "NODE_RANK": "0",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
+    # Each would take all cores.
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+    return environment
+
+
+def _wait(children: Sequence[subprocess.Popen[bytes]]) -> int:
+    """Wait until all have ended, after one has failed for a while; return which that was."""
+    first: int | None = None
+    deadline = float("inf")
+    while time.monotonic() < deadline:
+        codes = [child.poll() for child in children]
+        failed = [rank for rank, code in enumerate(codes) if code]
+        if first is None and failed:
+            # Of those that ended between two looks, one that was killed says nothing itself.
+            first = min(failed, key=lambda rank: codes[rank] or 0)
+            deadline = time.monotonic() + GRACE_SECONDS
+        if None not in codes:
+            break
+        time.sleep(LOOK_SECONDS)
+    return first or 0
+
+
+def _exit_code(codes: Sequence[int], first: int, received: Sequence[int]) -> int:
+    """Return the exit code of the whole: that of a process that has said why it ended.
+
+    Those that have only lost another one end with ``EXIT_LOST``.
+    """
+    if received and any(codes):
+        return 128 + received[0]
+    if codes[first] < 0:
+        raise RunError(
+            f"process {first} of {len(codes)} was ended by {signal.Signals(-codes[first]).name}, "
+            "and the others with it; the same command goes on from the last checkpoint"
+        )
+    spoken = [code for code in codes if code > 0 and code != EXIT_LOST]
+    return max(spoken, default=EXIT_USER if any(codes) else 0)

@@ -1,0 +1,94 @@
+"""Which of the processes of a training this one is, and who started them.
+
+Several processes train one task where ``train.devices`` times ``train.num_nodes`` is above 1. On
+one machine the command starts them itself (``pipeline.distributed.launch``); torchrun and
+SLURM's srun start them too. Importing this module imports no torch.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pipeline.errors import RunError
+
+LAUNCHED = "CASSLE_LAUNCHED"  # set for the processes that the command itself started
+
+
+class Launcher(StrEnum):
+    """Who started the processes."""
+
+    nobody = "nobody"
+    command = "this command"
+    torchrun = "torchrun"
+    slurm = "srun"
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those that train a task together.
+
+    Attributes:
+        rank: of this one, from 0; 0 alone writes.
+        local_rank: of this one on its machine.
+        count: of all of them.
+        launcher: who started them.
+    """
+
+    rank: int = 0
+    local_rank: int = 0
+    count: int = 1
+    launcher: Launcher = Launcher.nobody
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and speaks."""
+        return self.rank == 0
+
+
+def these() -> Processes:
+    """Return what the launcher says; one process where there is none.
+
+    Raises:
+        RunError: the launcher's environment says no numbers.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        launcher, names = Launcher.torchrun, ("RANK", "LOCAL_RANK", "WORLD_SIZE")
+    elif LAUNCHED in os.environ:
+        launcher, names = Launcher.command, ("RANK", "LOCAL_RANK", "WORLD_SIZE")
+    elif os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1":
+        launcher, names = Launcher.slurm, ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NUM_TASKS")
+    else:
+        return Processes()
+    rank, local_rank, count = (_number(name, launcher) for name in names)
+    return Processes(rank, local_rank, count, launcher)
+
+
+def _number(name: str, launcher: Launcher) -> int:
+    given = os.environ.get(name, "")
+    if not given.isdecimal():
+        raise RunError(f"{launcher} has set {name} to {given!r}, expected a number; start it anew")
+    return int(given)
+
+
+def require_as_planned(found: Processes, devices: int, num_nodes: int) -> None:
+    """Check that as many processes run as the params say.
+
+    Raises:
+        RunError: others do, or nobody has started those of several machines.
+    """
+    wanted = devices * num_nodes
+    said = f"train.devices × train.num_nodes is {devices} × {num_nodes} = {wanted}"
+    if found.launcher is not Launcher.nobody:
+        if found.count != wanted:
+            raise RunError(
+                f"{found.launcher} runs {found.count} processes, but {said}; start {wanted}, or "
+                "change the params (and run `cassle plan`)"
+            )
+    elif num_nodes > 1:
+        raise RunError(
+            f"{said}, and nobody has started the processes of the other machines; start this "
+            f"command on each with torchrun --nnodes {num_nodes} --nproc-per-node {devices} or "
+            "with srun, or set train.num_nodes: 1"
+        )

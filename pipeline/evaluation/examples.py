@@ -1,0 +1,32 @@
+"""Features of a part's images, with their labels and tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Features of a part's images, task after task.
+
+    Attributes:
+        features: float32 ``(N, F)``.
+        labels: ``(N,)``.
+        tasks: the task that each image belongs to, from 1, ``(N,)``; 1 where all tasks share
+            the images.
+        shared: whether they do.
+    """
+
+    features: Tensor
+    labels: Tensor
+    tasks: Tensor
+    shared: bool
+
+    def of(self, task: int) -> Examples:
+        """Return those of one task."""
+        if self.shared:
+            return self
+        chosen = self.tasks == task
+        return Examples(self.features[chosen], self.labels[chosen], self.tasks[chosen], False)

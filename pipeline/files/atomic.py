@@ -1,0 +1,97 @@
+"""Reading and writing files: whole or not at all, and never taken for what they are not.
+
+What the pipeline reads back is sealed: it carries the SHA-256 of everything else in it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from pipeline import layout
+from pipeline.errors import RunError
+
+_UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}")  # as tempfile names them
+_CACHED = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}")  # as DVC's cache names files
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file beside its place, sync it, then move it there in one step.
+
+    Raises:
+        RunError: the file cannot be written (no space, no permission).
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+        temporary = None
+        sync_folder(path.parent)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder outlast a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """Return what ``write_bytes`` left of files in a folder when it was killed."""
+    return [path for path in sorted(folder.glob(".*")) if _UNFINISHED.fullmatch(path.name)]
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what was left of a file, or of any file of a folder; nobody may be writing it."""
+    for left in unfinished(path if path.is_dir() else path.parent):
+        if path.is_dir() or left.name.startswith(f".{path.name}."):
+            left.unlink(missing_ok=True)
+
+
+def read_content(path: Path) -> bytes:
+    """Return the bytes of what a stage has left: of a file of this project.
+
+    DVC may link its outputs to its cache, wherever that is. Any other link that leads out of the
+    project is not followed, and no pipe or device is opened.
+
+    Raises:
+        OSError: it is missing or cannot be read.
+        ValueError: it is something else, or leads out of the project.
+    """
+    if path.is_symlink():
+        target = Path(os.path.realpath(path))
+        rooms = [Path(os.path.realpath(room)) for room in (Path(), layout.main_checkout())]
+        cached = _CACHED.fullmatch("/".join(target.parts[-2:]))
+        if not cached and not any(target.is_relative_to(room) for room in rooms):
+            raise ValueError(f"it is a link out of the project, to {target}, and was not opened")
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
+    return path.read_bytes()
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a text file as UTF-8 with Unix line ends."""
+    write_bytes(path, content.encode())
+
+
+def write_note(path: Path, content: str) -> None:
+    """Write what is good to know and not needed: it is not synced, and may fail."""
+    with suppress(OSError):
+        path.write_text(content, encoding="utf-8")

@@ -1,0 +1,52 @@
+"""CSV tables, written whole and read back by their SHA-256."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+from pipeline.files.atomic import read_content, write_text
+
+
+def write_csv(
+    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str | int | float]]
+) -> None:
+    """Write rows as CSV; floats keep all their digits."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file with a header."""
+    return _rows(read_content(path))
+
+
+def read_noted_csv(
+    path: Path, sha256: str, error: type[PipelineError], remedy: str
+) -> list[dict[str, str]]:
+    """Return the rows of a CSV file whose SHA-256 was noted when it was written.
+
+    Raises:
+        PipelineError: of the kind ``error``, with ``remedy``: the file is missing or is not
+            that one.
+    """
+    try:
+        content = read_content(path)
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise ValueError("its SHA-256 is not the one that was noted when it was written")
+        return _rows(content)
+    except FileNotFoundError:
+        raise error(f"{path} is missing; {remedy}") from None
+    except (OSError, ValueError, csv.Error) as problem:
+        raise error(f"{path} is damaged or was changed ({problem}); {remedy}") from problem
+
+
+def _rows(content: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode(), newline="")))

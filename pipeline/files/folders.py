@@ -1,0 +1,91 @@
+"""Writing a folder of files: all of them or none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from pipeline.errors import RunError
+from pipeline.files.atomic import sync_folder, write_bytes
+
+UNFINISHED = ".unfinished."  # what the folders begin with that a killed process may leave
+
+
+def require_free(folder: Path, names: Sequence[str], *, replace: bool) -> None:
+    """Check that files can be put into a folder, before the work that makes them.
+
+    Args:
+        folder: need not exist.
+        names: of the files; the first one is in every folder that was written before.
+        replace: accept a folder that is not empty.
+
+    Raises:
+        RunError: it is no folder, is not empty, holds a file that only has one of the
+            names, or nothing can be written there.
+    """
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise RunError(f"{folder} is a file; name a new or an empty folder")
+        found = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+        found = [name for name in found if not name.startswith(UNFINISHED)]
+        if found and not replace:
+            shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+            raise RunError(
+                f"{folder} is not empty (it holds {shown}); name another folder, or add --force "
+                f"to replace {', '.join(names)} there"
+            )
+        foreign = [name for name in names if name in found and names[0] not in found]
+        if foreign:
+            raise RunError(
+                f"{folder / foreign[0]} is not of an earlier export (there is no {names[0]} "
+                "beside it); name another folder"
+            )
+        for name in names:
+            if (folder / name).is_dir():
+                raise RunError(f"{folder / name} is a folder; move it away, or name another one")
+        nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not nearest.is_dir():
+            raise RunError(f"cannot write {folder}: {nearest} is a file")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise RunError(f"cannot write {folder}: no permission to write to {nearest}")
+    except OSError as error:
+        raise RunError(f"cannot write {folder}: {error.strerror or error}") from error
+
+
+def write_folder(folder: Path, contents: Mapping[str, bytes], names: Collection[str]) -> None:
+    """Write files into a folder, which is made if need be.
+
+    They are complete on its disk before the first one takes its place. What a killed process
+    was writing there goes; nobody else may be writing there now.
+
+    Args:
+        folder: where to; files of names that are not in ``names`` stay.
+        contents: the files' bytes by name.
+        names: files that an earlier call may have left: those that ``contents`` lacks go.
+
+    Raises:
+        RunError: a file cannot be written; nothing has changed.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=UNFINISHED) as place:
+            for name, content in contents.items():
+                write_bytes(Path(place) / name, content)
+            for name in contents:
+                (Path(place) / name).replace(folder / name)
+            sync_folder(folder)
+        for name in set(names) - set(contents):
+            (folder / name).unlink(missing_ok=True)
+        missing = []
+    except OSError as error:
+        raise RunError(f"cannot write {folder}: {error.strerror or error}") from error
+    finally:
+        for path in missing:
+            if path.is_dir():
+                path.rmdir()

@@ -1,0 +1,97 @@
+"""JSON files that carry the SHA-256 of everything else in them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+from pipeline.files.atomic import read_content, write_text
+
+JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
+
+
+Json = dict[str, JsonValue]
+
+
+SEAL = "sha256"
+
+
+def dump_json(value: JsonValue) -> str:
+    """Return the one JSON text that the pipeline writes for a value."""
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def write_json(path: Path, value: JsonValue) -> None:
+    """Write a value as JSON."""
+    write_text(path, dump_json(value))
+
+
+def write_sealed(path: Path, value: Json | None) -> None:
+    """Write an object as JSON with its seal; None as ``null``, which needs none."""
+    write_json(path, None if value is None else seal(value))
+
+
+def read_sealed(path: Path, error: type[PipelineError], remedy: str) -> Json | None:
+    """Return the object in a sealed JSON file, or None where it holds ``null``.
+
+    Raises:
+        PipelineError: of the kind ``error``, with ``remedy``: the file is missing, damaged, or
+            not as ``write_sealed`` leaves it.
+    """
+    try:
+        return parse_sealed(read_content(path))
+    except FileNotFoundError:
+        raise error(f"{path} is missing; {remedy}") from None
+    except (OSError, ValueError) as problem:
+        raise error(f"{path} is damaged or was changed ({problem}); {remedy}") from problem
+
+
+def parse_sealed(content: bytes) -> Json | None:
+    """Return the object in the bytes of a sealed JSON file, or None where they say ``null``.
+
+    Raises:
+        ValueError: they are not what ``write_sealed`` writes.
+    """
+    try:
+        value = json.loads(content.decode())
+        held = None if value is None else unseal(value)
+        if content != dump_json(value).encode():
+            raise ValueError("it has bytes that the pipeline does not write")
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return held
+
+
+def seal(value: Json) -> Json:
+    """Return an object with the SHA-256 of what it holds."""
+    return {**value, SEAL: digest(value)}
+
+
+def unseal(value: object) -> Json:
+    """Return a sealed object without its seal.
+
+    Raises:
+        ValueError: it is no object, has no seal, or does not match it.
+    """
+    if not isinstance(value, dict):
+        raise ValueError(f"it holds a {type(value).__name__}, expected an object")
+    held = {key: item for key, item in value.items() if key != SEAL}
+    if SEAL not in value:
+        raise ValueError(f"it has no key '{SEAL}'")
+    if value[SEAL] != digest(held):
+        raise ValueError(f"it does not match its {SEAL}")
+    return held
+
+
+def digest(value: JsonValue) -> str:
+    """Return the SHA-256 of a value's JSON text."""
+    return hashlib.sha256(dump_json(value).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

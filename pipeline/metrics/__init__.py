@@ -1,0 +1,1 @@
+"""Metrics of accuracies and representations."""

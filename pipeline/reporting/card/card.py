@@ -1,0 +1,242 @@
+"""The model card of an exported backbone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import cast
+
+from pipeline.files.sealed_json import Json
+from pipeline.reporting.card import snippets
+from pipeline.reporting.card.state_metrics import Figures
+from pipeline.reporting.tables import HEADLINES, headline, protocol
+from pipeline.reporting.task_names import holdings, remarks, what_tasks_are
+
+
+@dataclass(frozen=True)
+class Card:
+    """All that a card says.
+
+    Attributes:
+        after_task: the last task that the state has learnt; 0 is the random network.
+        at_once: whether all tasks were learnt at once.
+        params: params.yaml as it was planned.
+        dataset: the data set as the plan describes it.
+        splits: what each task holds.
+        backbone: the backbone as the plan describes it.
+        num_features: the size of its features.
+        chain: task, content, plan and split of the state and those before it, backwards.
+        figures: how good it is.
+        revision: the code's git revision.
+        files: size in bytes and SHA-256 of each file beside the card.
+    """
+
+    after_task: int
+    at_once: bool
+    params: Json
+    dataset: Json
+    splits: list[Json]
+    backbone: Json
+    num_features: int
+    chain: list[Json]
+    figures: Figures
+    revision: str
+    files: dict[str, tuple[int, str]]
+
+    @property
+    def last(self) -> int:
+        """The number of the run's last state."""
+        return 1 if self.at_once else len(self.splits)
+
+    @property
+    def shape(self) -> str:
+        """Channels, height and width of an image, as in a tuple."""
+        size = self.dataset["image_size"]
+        return f"{self.dataset['channels']}, {size}, {size}"
+
+    def learnt(self, task: int) -> bool:
+        """Return whether the state has learnt a task."""
+        return task <= self.after_task or (self.at_once and self.after_task > 0)
+
+
+def markdown(card: Card) -> str:
+    """Return the card: YAML front matter, then text."""
+    parts = [
+        _front_matter(card),
+        _title(card),
+        _tasks(card),
+        _figures(card),
+        _use(card),
+        _recipe(card),
+        _origin(card),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
+
+
+def _front_matter(card: Card) -> list[str]:
+    params = card.params
+    recipe = (
+        [cast(str, params["method"]), *_strategies(params)] if card.after_task else ["untrained"]
+    )
+    return [
+        "---",
+        "library_name: pytorch",
+        "pipeline_tag: image-feature-extraction",
+        f"datasets: [{params['dataset']}]",
+        f"tags: [{', '.join(['self-supervised-learning', 'continual-learning', *recipe])}]",
+        "---",
+    ]
+
+
+def _title(card: Card) -> list[str]:
+    params, total = card.params, len(card.splits)
+    name = f"{card.backbone['name']} for {params['dataset']}"
+    if card.after_task == 0:
+        name += ": the random network"
+        how = "It has learnt nothing: others are compared with it."
+    elif card.at_once:
+        name += f", {params['method']}: {total} tasks at once"
+        how = "Trained without labels on all tasks at once."
+    else:
+        name += f", {params['method']} with {params['strategy']}: "
+        name += f"after task {card.after_task} of {total}"
+        how = "Trained without labels on tasks that came one after another."
+    grey = "grey" if card.dataset["channels"] == 1 else "RGB"
+    size = card.dataset["image_size"]
+    return [
+        f"# {name}",
+        "",
+        f"A backbone: {size}×{size} {grey} images in, {card.num_features} features an image out. "
+        f"{how} There is no classifier; train one on the features.",
+    ]
+
+
+def _tasks(card: Card) -> list[str]:
+    lines = [
+        "## What it has learnt from",
+        "",
+        f"`{card.params['dataset']}` ({'all of it' if card.dataset['full'] else 'a subset'}), "
+        f"{card.params['scenario']}-incremental.",
+        "",
+        f"| task | learnt | {what_tasks_are(card.splits)} | training images | test images |",
+        "| ---: | --- | --- | ---: | ---: |",
+    ]
+    for held in holdings(card.splits):
+        learnt = "yes" if card.learnt(held.task) else "no"
+        lines.append(f"| {held.task} | {learnt} | {held.cell} | {held.train} | {held.test} |")
+    for remark in remarks(card.splits):
+        lines += ["", remark]
+    return lines
+
+
+def _figures(card: Card) -> list[str]:
+    figures = card.figures
+    lines = ["## How good it is", ""]
+    if figures.accuracy is None:
+        return [*lines, "Absent: this state was not evaluated when it was exported."]
+    row = figures.accuracy
+    cells = [f"{value:.1f}" for value in [*row, sum(row) / len(row)]]
+    lines += [
+        f"Accuracy on each task's test images in percent: {protocol(card.params)}.",
+        "",
+        "| " + " | ".join(f"task {task}" for task in range(1, len(row) + 1)) + " | mean |",
+        "| ---: |" + " ---: |" * len(row),
+        "| " + " | ".join(cells) + " |",
+        "",
+    ]
+    if figures.metrics is not None:
+        lines += ["| figure of the whole run | value |", "| --- | ---: |"]
+        metrics = figures.metrics
+        return [
+            *lines,
+            *(f"| {title} | {headline(metrics, name)} |" for name, title in HEADLINES.items()),
+        ]
+    if 0 < card.after_task == card.last:
+        return [*lines, "Absent: the figures of the whole run, such as forgetting."]
+    return [*lines, "Figures of the whole run, such as forgetting, belong to its last state."]
+
+
+def _use(card: Card) -> list[str]:
+    spec, features = card.backbone, card.num_features
+    lines = [
+        "## Use it",
+        "",
+        "Run these where the files are. `preprocessing.json` says what the network expects of an "
+        "image: the weights alone do not contain it, an ONNX model does.",
+        "",
+        f"In torch (the names of the weights are those of `{spec['class']}`, which loads them "
+        "strictly as well):",
+        "",
+        "```python",
+        *snippets.torch(spec, card.shape, features).splitlines(),
+        "```",
+        "",
+    ]
+    if "backbone.onnx" not in card.files:
+        return [*lines, "This export has no ONNX file."]
+    return [
+        *lines,
+        "In onnxruntime, from bytes to features:",
+        "",
+        "```python",
+        *snippets.onnx(card.shape, features).splitlines(),
+        "```",
+    ]
+
+
+def _recipe(card: Card) -> list[str]:
+    lines = ["## Recipe", "", *_choices(card.params), ""]
+    if card.after_task == 0:
+        lines += ["None of the training below has happened yet.", ""]
+    elif card.after_task == 1 and not card.at_once:
+        lines += [
+            "Strategies look back, so they begin with task 2: this state is the same for all "
+            "of them.",
+            "",
+        ]
+    lines += ["All params; options of what is not chosen above had no part in it:", ""]
+    return [*lines, "```json", json.dumps(card.params, indent=2, ensure_ascii=False), "```"]
+
+
+def _choices(params: Json) -> list[str]:
+    """Return a line for the method, each strategy and the backbone, with its options."""
+    backbone = cast(Json, params["backbone"])
+    chosen = [
+        ("method", params["method"], params["methods"]),
+        *(("strategy", name, params["strategies"]) for name in _strategies(params)),
+        ("backbone", backbone["name"], backbone),
+    ]
+    lines = []
+    for kind, name, section in chosen:
+        options = cast(Json, cast(Json, section).get(cast(str, name)) or {})
+        shown = ", ".join(f"{key} {json.dumps(value)}" for key, value in options.items())
+        lines.append(f"- {kind}: `{name}`" + (f" ({shown})" if shown else ""))
+    return lines
+
+
+def _strategies(params: Json) -> list[str]:
+    return cast(str, params["strategy"]).split("+")
+
+
+def _origin(card: Card) -> list[str]:
+    fingerprint = cast(Json, card.splits[0]["fingerprint"])
+    lines = [
+        "## Where it comes from",
+        "",
+        f"- code: git revision {card.revision}; MIT licence. The images have terms of their own.",
+        f"- images, SHA-256: training {fingerprint['train']}, test {fingerprint['test']}",
+        f"- state, SHA-256 of its tensors: {card.chain[0]['content']}",
+        "",
+        "Each state was made from the one before it; SHA-256 of its tensors, of the plan (params "
+        "and code) and of the split that made it:",
+        "",
+        "| after task | tensors | plan | split |",
+        "| ---: | --- | --- | --- |",
+    ]
+    for link in card.chain:
+        cells = [str(link.get(name) or "") for name in ("content", "plan", "split")]
+        lines.append(f"| {link['task']} | " + " | ".join(cell[:16] for cell in cells) + " |")
+    lines += ["", "| file | bytes | SHA-256 |", "| --- | ---: | --- |"]
+    for name, (size, checksum) in card.files.items():
+        lines.append(f"| {name} | {size} | {checksum} |")
+    return lines

@@ -1,0 +1,35 @@
+"""A comparison in the terminal."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.reporting.comparing.contrast import Contrast
+from pipeline.reporting.comparing.contrast_tables import legends, text_tables
+
+UNBOUNDED = 10_000
+
+
+def show(contrast: Contrast, console: Console) -> None:
+    """Print the tables, what their cells mean, and the notes."""
+    for table in text_tables(contrast):
+        drawn = Table(title=Text(table.title), title_justify="left", box=box.SIMPLE_HEAD)
+        for index, column in enumerate(table.columns):
+            drawn.add_column(
+                Text(column), justify="left" if index < 2 else "right", overflow="fold"
+            )
+        for row in table.rows:
+            drawn.add_row(*(Text(cell) for cell in row))
+        if not console.is_terminal:
+            # A file or a pipe has no edge to fold the cells at.
+            unbounded = console.options.update(max_width=UNBOUNDED)
+            needed = console.measure(drawn, options=unbounded).maximum
+            console.width = max(console.width, needed, len(table.title))
+        console.print(drawn)
+    for line in legends(contrast):
+        console.print(Text(line, style="dim"))
+    for note in contrast.notes:
+        console.print(Text(f"note: {note}"))

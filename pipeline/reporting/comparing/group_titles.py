@@ -1,0 +1,33 @@
+"""What a table of a comparison is called, and what tells it from the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from pipeline.files.sealed_json import digest
+from pipeline.reporting.comparing.settings import differing, show
+from pipeline.reporting.comparing.sweep import Group
+
+STREAM = ("dataset", "scenario", "num_tasks")
+
+
+def group_titles(groups: Sequence[Group]) -> list[str]:
+    """Return a title for each group: its stream, and the params in which groups differ."""
+    names = [name for name in differing(group.shared for group in groups) if name not in STREAM]
+    titles = []
+    for group in groups:
+        dataset, scenario, tasks = (group.shared.get(name, "?").strip('"') for name in STREAM)
+        parts = [f"{dataset}, {scenario}-incremental, {tasks} tasks"]
+        parts += [show(group.shared, names)] if names else []
+        titles.append("; ".join(parts))
+    # The same params, yet other images or splits: the digests tell them apart.
+    return [
+        f"{title}; {_digests(group)}" if titles.count(title) > 1 else title
+        for title, group in zip(titles, groups, strict=True)
+    ]
+
+
+def _digests(group: Group) -> str:
+    images, splits = digest(group.identity["data"]), cast(str, group.identity["splits"])
+    return f"images {images[:7]}, splits {splits[:7]}"

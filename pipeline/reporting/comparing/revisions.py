@@ -1,0 +1,151 @@
+"""Which revisions hold runs: the workspace, branches, tags and DVC's experiments.
+
+DVC (3.67) keeps an experiment as ``refs/exps/<2>/<rest of the baseline's id>/<name>``; the
+other references under refs/exps are its queue and its own bookkeeping.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import RunError
+from pipeline.runtime.git import commit_of, messages, references
+
+EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]+)/(.+)")
+QUEUED = re.compile(r"dvc-exp:[0-9a-f]+:(?P<baseline>[0-9a-f]+):(?P<name>[^:]*)")
+
+
+@dataclass(frozen=True)
+class Revision:
+    """Where results are.
+
+    Attributes:
+        name: how people know it.
+        commit: None for the workspace.
+    """
+
+    name: str
+    commit: str | None
+
+
+@dataclass(frozen=True)
+class Experiment(Revision):
+    """A DVC experiment.
+
+    Attributes:
+        baseline: the commit it was made from.
+    """
+
+    baseline: str
+
+
+RUNNING = Path(".dvc/tmp/exps/run")
+UNFINISHED = (1, 2)  # DVC's TaskStatus: preparing and running
+WORKSPACE = Revision("workspace", None)
+
+
+def find(name: str) -> Revision:
+    """Return what people mean by a name: ``workspace``, a branch, a tag, an experiment, a commit.
+
+    Raises:
+        RunError: nothing has this name, or experiments of several commits have it.
+    """
+    if name == WORKSPACE.name:
+        return WORKSPACE
+    if references(f"refs/heads/{name}", f"refs/tags/{name}").keys() & {
+        f"refs/heads/{name}",
+        f"refs/tags/{name}",
+    }:
+        return Revision(name, commit_of(name))
+    same = [found for found in _experiments() if found.name == name]
+    head = commit_of("HEAD")
+    chosen = [found for found in same if found.baseline == head] or same
+    if len(chosen) > 1:
+        commits = ", ".join(f"{found.commit} (of {found.baseline[:7]})" for found in chosen)
+        raise RunError(f"'{name}' is the name of {len(chosen)} experiments; say which: {commits}")
+    if chosen:
+        return chosen[0]
+    commit = commit_of(name)
+    if commit is None:
+        raise RunError(
+            f"'{name}' is no git revision, branch or DVC experiment here; "
+            "`dvc exp list` and `git branch` show what there is"
+        )
+    return Revision(name, commit)
+
+
+def experiments(all_commits: bool) -> list[Experiment]:
+    """Return the experiments of the current commit, or of all; names that several have are marked.
+
+    Args:
+        all_commits: whether to look beyond the current commit.
+    """
+    head = commit_of("HEAD")
+    found = [each for each in _experiments() if all_commits or each.baseline == head]
+    names = [each.name for each in found]
+    return [
+        Experiment(f"{each.name} ({each.baseline[:7]})", each.commit, each.baseline)
+        if names.count(each.name) > 1
+        else each
+        for each in found
+    ]
+
+
+def branches() -> list[Revision]:
+    """Return the local branches."""
+    return _listed("refs/heads/")
+
+
+def tags() -> list[Revision]:
+    """Return the tags."""
+    return _listed("refs/tags/")
+
+
+def without_results(all_commits: bool) -> dict[str, list[str]]:
+    """Return the names of experiments without a commit, by what became of them.
+
+    Args:
+        all_commits: whether to look beyond the current commit.
+    """
+    head = commit_of("HEAD")
+    places = {"that failed": "refs/exps/celery/failed", "still queued": "refs/exps/celery/stash"}
+    found = {}
+    for state, reference in places.items():
+        entries = [QUEUED.search(message) for message in messages(reference)]
+        found[state] = [(entry["baseline"], entry["name"]) for entry in reversed(entries) if entry]
+    found["still running, or cut off"] = list(_running())
+    return {
+        state: [name or "without a name" for base, name in each if all_commits or base == head]
+        for state, each in found.items()
+    }
+
+
+def _running() -> Iterator[tuple[str, str]]:
+    """Yield the baseline and the name of what DVC says is running."""
+    for path in sorted(RUNNING.glob("*/*.run")):
+        try:
+            held = json.loads(path.read_text(encoding="utf-8"))
+            if held["status"] in UNFINISHED:
+                yield held["baseline_rev"], held["name"]
+        except (OSError, ValueError, KeyError, TypeError):
+            # Being written, or of another version of DVC: no results either way.
+            continue
+
+
+def _experiments() -> list[Experiment]:
+    found = []
+    for reference, commit in references("refs/exps").items():
+        parts = EXPERIMENT.fullmatch(reference)
+        if parts:
+            found.append(Experiment(parts[3], commit, parts[1] + parts[2]))
+    return found
+
+
+def _listed(prefix: str) -> list[Revision]:
+    return [
+        Revision(name.removeprefix(prefix), commit) for name, commit in references(prefix).items()
+    ]

@@ -1,0 +1,228 @@
+"""The results of a run: what reports/ holds, in the workspace or at a git revision."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from pipeline.errors import RunError
+from pipeline.files.atomic import read_content
+from pipeline.files.sealed_json import SEAL, Json, digest, file_digest, parse_sealed
+from pipeline.layout import REPORTS
+from pipeline.reporting.comparing.revisions import WORKSPACE, Revision, find
+from pipeline.runtime.git import read_objects
+
+if TYPE_CHECKING:
+    from pipeline.reporting.results import Results
+
+FORMAT = 2
+# Before run.json was sealed and knew the tables beside it.
+UNSEALED = 1
+TABLES = (
+    "metrics.json",
+    "cost.json",
+    "accuracy_matrix.csv",
+    "accuracy_over_tasks.csv",
+    "probes.csv",
+    "representations.csv",
+    "losses.csv",
+)
+FILES = ("run.json", *TABLES)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The results of one run.
+
+    Attributes:
+        name: how people know it: branch, tag, experiment, or "workspace".
+        revision: the commit; None for the workspace.
+        params: all params, as they were planned.
+        metrics: figures by name; numbers are finite, None where a figure is undefined.
+        matrix: accuracies in percent, row 0 the random network; see
+            ``pipeline.metrics.accuracy_matrix``.
+        cost: what it took; None where it is not known.
+        identity: digests of the images and of the splits.
+    """
+
+    name: str
+    revision: str | None
+    params: Json
+    metrics: Json
+    matrix: list[list[float]]
+    cost: Json | None
+    identity: Json
+
+
+class NoResultsError(RunError):
+    """A revision holds no results of this pipeline."""
+
+
+def run_json(results: Results) -> Json:
+    """Return reports/run.json: what has to be known to put runs side by side.
+
+    The tables beside it have to be there: it holds the SHA-256 of each.
+    """
+    return {
+        "format": FORMAT,
+        "params": results.params,
+        "data": results.splits[0]["fingerprint"],
+        "splits": digest([digest(split) for split in results.splits]),
+        "files": {name: file_digest(REPORTS / name) for name in TABLES},
+    }
+
+
+def read_run(revision: str | None) -> Run:
+    """Return the results of a run.
+
+    Args:
+        revision: a branch, a tag, the name of a DVC experiment or a commit; None for the
+            workspace.
+
+    Raises:
+        RunError: there is no such revision, no results there, or they are damaged or of another
+            version of the pipeline.
+    """
+    found = read_runs([WORKSPACE if revision is None else find(revision)])[0]
+    if isinstance(found, RunError):
+        raise found
+    return found
+
+
+def read_runs(revisions: Sequence[Revision]) -> list[Run | RunError]:
+    """Return the results of each revision, or why there are none."""
+    committed = [found for found in revisions if found.commit is not None]
+    names = [f"{found.commit}:./{REPORTS / file}" for found in committed for file in FILES]
+    contents = iter(read_objects(names) if names else [])
+    found: list[Run | RunError] = []
+    for revision in revisions:
+        if revision.commit is None:
+            texts = {file: _workspace_file(file) for file in FILES}
+        else:
+            texts = {file: next(contents) for file in FILES}
+        try:
+            found.append(_run(revision, texts))
+        except RunError as error:
+            found.append(error)
+    return found
+
+
+def _workspace_file(name: str) -> bytes | None:
+    path = REPORTS / name
+    try:
+        return read_content(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+
+
+def _run(revision: Revision, contents: dict[str, bytes | None]) -> Run:
+    name = revision.name
+    if contents["run.json"] is None:
+        if contents["metrics.json"] is None:
+            raise NoResultsError(
+                f"no {REPORTS}/metrics.json in {name}; run `dvc repro` there and commit reports/"
+            )
+        raise RunError(
+            f"no {REPORTS}/run.json in {name}, whose results an older version made; run "
+            "`dvc repro` there"
+        )
+    try:
+        held = _checked(contents)
+        params, data, splits = held.get("params"), held.get("data"), held.get("splits")
+        if not (isinstance(params, dict) and isinstance(data, dict) and isinstance(splits, str)):
+            raise ValueError("run.json lacks params, data or splits")
+        for key, kind in {"method": str, "strategy": str, "seed": int}.items():
+            if not isinstance(params.get(key), kind):
+                raise ValueError(f"the param {key} in run.json is {params.get(key)}")
+        return Run(
+            name=name,
+            revision=revision.commit,
+            params=params,
+            metrics=_figures(contents, "metrics.json"),
+            matrix=_matrix(contents["accuracy_matrix.csv"]),
+            cost=None if contents["cost.json"] is None else _figures(contents, "cost.json"),
+            identity={"data": data, "splits": splits},
+        )
+    except (ValueError, KeyError, OverflowError, csv.Error) as error:
+        raise RunError(
+            f"{name}: {REPORTS}/ cannot be read ({error}); run `dvc repro` there"
+        ) from error
+
+
+def _checked(contents: dict[str, bytes | None]) -> Json:
+    """Return what run.json holds, once it and the tables are as they were written."""
+    held = _object(contents, "run.json")
+    if held.get("format") == UNSEALED and not {"files", SEAL} & held.keys():
+        return held
+    if held.get("format") != FORMAT:
+        raise ValueError(f"run.json has format {held.get('format')}, expected {FORMAT}")
+    try:
+        sealed = parse_sealed(contents["run.json"] or b"")
+    except ValueError as error:
+        raise ValueError(f"run.json is damaged or was changed: {error}") from error
+    assert sealed is not None, "an object was read"
+    found = {
+        name: hashlib.sha256(content).hexdigest()
+        for name, content in contents.items()
+        if content is not None and name in TABLES
+    }
+    noted = sealed.get("files")
+    if not isinstance(noted, dict):
+        raise ValueError("run.json lacks the files beside it")
+    for name in TABLES:
+        if found.get(name) != noted.get(name):
+            raise ValueError(f"{name} is damaged, or was changed after run.json was written")
+    return sealed
+
+
+def _object(contents: dict[str, bytes | None], file: str) -> Json:
+    content = contents[file]
+    if content is None:
+        raise ValueError(f"{file} is missing")
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{file} holds a {type(value).__name__}, expected an object")
+    return value
+
+
+def _figures(contents: dict[str, bytes | None], file: str) -> Json:
+    values = _object(contents, file)
+    for key, value in values.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (value is None or isinstance(value, str) or number):
+            raise ValueError(f"{key} in {file} is a {type(value).__name__}, expected a number")
+        if number and not math.isfinite(cast(float, value)):
+            raise ValueError(f"{key} in {file} is {value}, expected a finite number")
+    return values
+
+
+def _matrix(content: bytes | None) -> list[list[float]]:
+    if content is None:
+        raise ValueError("accuracy_matrix.csv is missing")
+    cells: dict[tuple[int, int], float] = {}
+    for row in csv.DictReader(io.StringIO(content.decode())):
+        try:
+            value = float(row["accuracy"])
+            cells[int(row["after_task"]), int(row["task"])] = value
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(f"accuracy_matrix.csv has the row {row}") from None
+        if not math.isfinite(value):
+            raise ValueError(f"accuracy_matrix.csv holds {value}")
+    tasks = max((task for _, task in cells), default=0)
+    rows = sorted({after for after, _ in cells})
+    wanted = {(after, task) for after in rows for task in range(1, tasks + 1)}
+    # Tasks that were learnt at once have no rows in between.
+    if cells.keys() != wanted or rows not in ([0, tasks], list(range(tasks + 1))):
+        raise ValueError(f"accuracy_matrix.csv is no matrix: {len(cells)} accuracies")
+    return [[cells[after, task] for task in range(1, tasks + 1)] for after in rows]

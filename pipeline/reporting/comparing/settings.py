@@ -1,0 +1,131 @@
+"""What a run was made with, as far as it can shape its figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import cast
+
+from pipeline.config.registry.component import Component
+from pipeline.config.registry.datasets import DATASETS
+from pipeline.config.registry.methods import METHODS
+from pipeline.config.registry.strategies import STRATEGIES
+from pipeline.files.sealed_json import Json, JsonValue
+
+# What compare sets side by side, and where the images are (their digest says which they are).
+NOT_SETTINGS = frozenset({"method", "strategy", "seed", "data.root", "data.store", "data.workers"})
+NOT_SETTINGS |= {"train.devices", "train.num_nodes"}
+# What only a data set of image files has.
+OF_FILES = frozenset(
+    {"image_size", "resize", "on_bad_image", "holdout", "class_list", "labelled_root"}
+)
+
+Values = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Params by their dotted names, their values as JSON.
+
+    Options of methods, strategies, backbones, optimisers and probes that the run does not
+    use are left out.
+
+    Attributes:
+        shared: what runs of other methods and strategies have too.
+        method: the options of the run's method.
+        strategy: the options of the run's strategy, or of all that it composes.
+    """
+
+    shared: Values
+    method: Values
+    strategy: Values
+
+
+def settings(params: Json) -> Settings:
+    """Return the settings among a run's params."""
+    method = cast(str, params["method"])
+    strategies = cast(str, params["strategy"]).split("+")
+    of_method, of_strategy = _taken([method], METHODS), _taken(strategies, STRATEGIES)
+    unused = _taken(METHODS, METHODS) | _taken(STRATEGIES, STRATEGIES)
+    shared: Json = {
+        key: value for key, value in params.items() if key not in unused | {"methods", "strategies"}
+    }
+    shared["backbone"] = _only_chosen(shared.get("backbone"), "name")
+    shared["evaluation"] = _only_chosen(shared.get("evaluation"), "headline")
+    dataset = DATASETS.get(cast(str, params.get("dataset")))
+    data = shared.get("data")
+    if isinstance(data, dict) and dataset is not None and not dataset.files:
+        shared["data"] = {key: value for key, value in data.items() if key not in OF_FILES}
+    shared["train"] = _without_other_optimisers(shared.get("train"))
+    return Settings(
+        {key: text for key, text in _flat(shared, "") if key not in NOT_SETTINGS},
+        dict(_options(params, "methods", [method], of_method)),
+        dict(_options(params, "strategies", strategies, of_strategy)),
+    )
+
+
+def differing(settings: Iterable[Values]) -> list[str]:
+    """Return the names of the params that are not the same in all settings, sorted."""
+    given = list(settings)
+    names = {name for values in given for name in values}
+    return sorted(name for name in names if len({values.get(name) for values in given}) > 1)
+
+
+def show(values: Values, names: Iterable[str]) -> str:
+    """Return ``name=value`` for each of the names, as people write params."""
+    return ", ".join(
+        f"{name}={values[name].strip(chr(34)) if name in values else 'not set'}" for name in names
+    )
+
+
+def _taken(names: Iterable[str], components: Mapping[str, Component]) -> set[str]:
+    """Return the params from the top of params.yaml that some components take."""
+    # One that is unknown here, of a newer version, might take any.
+    unknown = any(name not in components for name in names)
+    entries = components.values() if unknown else [components[name] for name in names]
+    return set(chain.from_iterable(entry.top_level for entry in entries))
+
+
+def _options(
+    params: Json, section: str, names: list[str], top_level: set[str]
+) -> Iterable[tuple[str, str]]:
+    held = params.get(section)
+    for name in names:
+        value = held.get(name) if isinstance(held, dict) else None
+        if value is not None:
+            yield from _flat(value, name)
+    yield from ((key, _text(params[key])) for key in sorted(top_level) if key in params)
+
+
+def _only_chosen(section: JsonValue, choice: str) -> JsonValue:
+    """Return a section with the options of what it chooses alone."""
+    if not isinstance(section, dict):
+        return section
+    chosen = section.get(choice)
+    # Which other probes were asked too changes no figure of the headline's.
+    return {
+        key: value
+        for key, value in section.items()
+        if key != "probes" and (not isinstance(value, dict) or key == chosen)
+    }
+
+
+def _without_other_optimisers(train: JsonValue) -> JsonValue:
+    if not isinstance(train, dict):
+        return train
+    chosen = train.get("optimizer")
+    return {key: v for key, v in train.items() if not isinstance(v, dict) or key == chosen}
+
+
+def _flat(value: JsonValue, name: str) -> Iterable[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{name}.{key}" if name else key)
+    elif value is not None:
+        yield name, _text(value)
+
+
+def _text(value: JsonValue) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)

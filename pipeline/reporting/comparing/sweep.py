@@ -1,0 +1,137 @@
+"""Runs that differ in nothing but the seed, put together; all others kept apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from pipeline.config.registry.methods import METHODS
+from pipeline.config.registry.strategies import STRATEGIES
+from pipeline.errors import RunError
+from pipeline.files.sealed_json import Json, dump_json
+from pipeline.reporting.comparing.runs import Run
+from pipeline.reporting.comparing.settings import Settings, Values, settings
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The runs of one method, one strategy and one choice of their options.
+
+    Attributes:
+        method: name.
+        strategy: name, or names joined with "+".
+        settings: what all of the runs were made with.
+        runs: by seed, rising.
+    """
+
+    method: str
+    strategy: str
+    settings: Settings
+    runs: dict[int, Run]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells that can stand side by side: the same images, splits and shared params.
+
+    Attributes:
+        shared: the params that methods and strategies share.
+        identity: digests of the images and of the splits.
+        cells: in the order of the registry.
+    """
+
+    shared: Values
+    identity: Json
+    cells: list[Cell]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All runs in their places.
+
+    Attributes:
+        groups: the one with most runs first.
+        copies: the names of each run that was there more than once, and is counted once.
+    """
+
+    groups: list[Group]
+    copies: list[list[str]]
+
+
+def gather(runs: Sequence[Run]) -> Sweep:
+    """Put runs in their places.
+
+    Raises:
+        RunError: runs have the same params and seed, but other figures.
+    """
+    same: dict[str, list[Run]] = {}
+    for run in runs:
+        same.setdefault(_key(run, with_seed=True), []).append(run)
+    _require_agreement(same.values())
+    # One that knows more figures, of a later version, stands for its copies.
+    kept = [max(copies, key=lambda run: len(run.metrics)) for copies in same.values()]
+    together: dict[str, list[Run]] = {}
+    for run in sorted(kept, key=lambda run: cast(int, run.params["seed"])):
+        together.setdefault(_key(run, with_seed=False), []).append(run)
+    beside: dict[str, Group] = {}
+    for members in together.values():
+        first = members[0]
+        used = settings(first.params)
+        key = dump_json([used.shared, first.identity])
+        group = beside.setdefault(key, Group(used.shared, first.identity, []))
+        names = cast(str, first.params["method"]), cast(str, first.params["strategy"])
+        by_seed = {cast(int, run.params["seed"]): run for run in members}
+        group.cells.append(Cell(*names, used, by_seed))
+    for group in beside.values():
+        group.cells.sort(key=_place)
+    return Sweep(
+        sorted(beside.values(), key=lambda group: -sum(len(cell.runs) for cell in group.cells)),
+        [[run.name for run in copies] for copies in same.values() if len(copies) > 1],
+    )
+
+
+def _key(run: Run, with_seed: bool) -> str:
+    used = settings(run.params)
+    named = [run.params["method"], run.params["strategy"]]
+    seed = run.params["seed"] if with_seed else None
+    return dump_json([*named, used.shared, used.method, used.strategy, run.identity, seed])
+
+
+def _require_agreement(copies: Iterable[list[Run]]) -> None:
+    problems = []
+    for first, *others in copies:
+        for other in others:
+            found = _disagreement(first, other)
+            if found:
+                params = first.params
+                problems.append(
+                    f"{first.name} and {other.name} are the same run ({params['method']}, "
+                    f"{params['strategy']}, seed {params['seed']}) with other figures: {found}"
+                )
+    if problems:
+        problems.append(
+            "they were made by other code or on another machine, and no mean of them means "
+            "anything; leave one out: --no-workspace, or name the runs to compare"
+        )
+        raise RunError("\n".join(problems))
+
+
+def _disagreement(first: Run, other: Run) -> str:
+    """Return which figure differs; none is an empty text."""
+    for name in sorted(first.metrics.keys() & other.metrics.keys()):
+        if first.metrics[name] != other.metrics[name]:
+            return f"{name} {first.metrics[name]} and {other.metrics[name]}"
+    return "" if first.matrix == other.matrix else "the accuracy matrix"
+
+
+def _place(cell: Cell) -> tuple[int, str, int, str, str]:
+    methods, strategies = list(METHODS), list(STRATEGIES)
+    first = cell.strategy.split("+")[0]
+    return (
+        methods.index(cell.method) if cell.method in methods else len(methods),
+        dump_json(cell.settings.method),
+        strategies.index(first) if first in strategies else len(strategies),
+        cell.strategy,
+        dump_json(cell.settings.strategy),
+    )

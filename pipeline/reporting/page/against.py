@@ -1,0 +1,44 @@
+"""Whether another run can stand beside this one, and what differs between them."""
+
+from __future__ import annotations
+
+from pipeline.errors import RunError
+from pipeline.files.sealed_json import Json
+from pipeline.reporting.comparing.runs import Run
+from pipeline.reporting.results import Results
+
+# What decides which images a task holds, together with the images themselves.
+SPLIT_PARAMS = ("dataset", "scenario", "num_tasks", "split_seed")
+
+
+def require_same_tasks(results: Results, other: Run) -> None:
+    """Check that a task is the same images in both runs.
+
+    Raises:
+        RunError: it is not, so that accuracies on a task cannot be compared.
+    """
+    for name in SPLIT_PARAMS:
+        ours, theirs = results.params.get(name), other.params.get(name)
+        if ours != theirs:
+            raise RunError(
+                f"'{other.name}' cannot stand beside this run: its {name} is {theirs}, here it "
+                f"is {ours}; choose a run with the same tasks"
+            )
+    if other.identity.get("data") != results.splits[0]["fingerprint"]:
+        raise RunError(
+            f"'{other.name}' cannot stand beside this run: it was made of other images; "
+            "choose a run on the same data"
+        )
+
+
+def different_params(ours: Json, theirs: Json, prefix: str = "") -> list[tuple[str, str, str]]:
+    """Return the dotted names of params that differ, with both values as text."""
+    rows: list[tuple[str, str, str]] = []
+    for name in dict.fromkeys([*ours, *theirs]):
+        a, b = ours.get(name), theirs.get(name)
+        if isinstance(a, dict) and isinstance(b, dict):
+            rows += different_params(a, b, f"{prefix}{name}.")
+        elif a != b or (name in ours) != (name in theirs):
+            shown = [str(side[name]) if name in side else "not set" for side in (ours, theirs)]
+            rows.append((f"{prefix}{name}", shown[0], shown[1]))
+    return rows

@@ -1,0 +1,101 @@
+"""Each task at the end as horizontal bars, which fit a phone whatever the number of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from pipeline.reporting.comparing.runs import Run
+from pipeline.reporting.page.svg import CHARACTER, Drawing, Scale
+from pipeline.reporting.results import Results
+from pipeline.reporting.task_names import holdings
+
+WIDTH = 440
+BAR, GAP = 14, 3
+HEADING, BETWEEN = 22, 16
+AXIS = 26
+VALUES = 104  # room for the figures beside the bars
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of each task.
+
+    Attributes:
+        name: what it is, for the legend.
+        colour: as CSS has it.
+        values: percent, one a task.
+    """
+
+    name: str
+    colour: str
+    values: Sequence[float]
+
+
+def bars_of(results: Results, against: Run | None) -> list[Bar]:
+    """Return this run's bars beside another run's, or beside the random network's and the best."""
+    last = results.matrix[-1]
+    this = str(results.params["strategy"])
+    if against is not None:
+        return [
+            Bar(f"this run ({this})", "var(--this)", last),
+            Bar(against.name, "var(--other)", against.matrix[-1]),
+            Bar("random network", "var(--faint)", results.matrix[0]),
+        ]
+    shown = [
+        Bar("after all tasks", "var(--this)", last),
+        Bar("random network", "var(--faint)", results.matrix[0]),
+    ]
+    if len(results.matrix) > 2:
+        best = [max(row[task] for row in results.matrix[1:]) for task in range(results.num_tasks)]
+        shown.insert(1, Bar("best after any task", "var(--best)", best))
+    return shown
+
+
+def bar_chart(results: Results, bars: Sequence[Bar], difference: bool) -> Markup:
+    """Draw the bars task by task, from 0 to 100 percent.
+
+    Args:
+        results: for the tasks' names.
+        bars: the first is the one that counts.
+        difference: whether to write how much the first is above the second.
+    """
+    block = HEADING + len(bars) * (BAR + GAP) + BETWEEN
+    headings = results.tested_on
+    height = len(headings) * block + AXIS
+    described = "; ".join(
+        f"{heading}: " + ", ".join(f"{bar.name} {bar.values[task]:.1f} %" for bar in bars)
+        for task, heading in enumerate(headings)
+    )
+    drawing = Drawing("bars", WIDTH, height, "Accuracy on each task at the end", f"{described}.")
+    x = Scale(0, 100, 0, WIDTH - VALUES)
+    bottom = height - AXIS
+    for mark in (0, 25, 50, 75, 100):
+        drawing.add("line", "grid", x1=x(mark), y1=0, x2=x(mark), y2=bottom)
+        text = f"{mark} %" if mark == 100 else str(mark)
+        drawing.add("text", "muted" if mark == 0 else "middle muted", text, x=x(mark), y=height - 8)
+    held = holdings(results.splits)
+    for task, heading in enumerate(headings):
+        top = task * block
+        names = held[task].name if len(headings) == len(held) else ""
+        start = (len(heading) + 1.25) * CHARACTER
+        room = int((WIDTH - start) / CHARACTER)
+        shown = names if len(names) <= room else f"{names[: room - 1]}…"
+        drawing.add("text", "bold backed", heading, x=0, y=top + 15)
+        drawing.add("text", "muted backed", shown, hint=names, x=start, y=top + 15)
+        for index, bar in enumerate(bars):
+            above = top + HEADING + index * (BAR + GAP)
+            value = bar.values[task]
+            hint = f"{heading}, {bar.name}: {value:.1f} %"
+            width = x(value)
+            drawing.add(
+                "rect", "bar", hint=hint, colour=bar.colour, x=0, y=above, width=width, height=BAR
+            )
+            text = f"{value:.1f}"
+            if difference and index == 0:
+                text += f" ({value - bars[1].values[task]:+.1f})"
+            weight = "bold" if index == 0 else ""
+            drawing.add("text", weight, text, x=x(value) + 6, y=above + BAR - 3)
+    return drawing.markup()

@@ -1,0 +1,147 @@
+"""The curves of the page: over the tasks, and over the epochs of all tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from markupsafe import Markup
+
+from pipeline.artifacts.split import shared_test
+from pipeline.metrics.accuracy_matrix import Matrix, forgetting
+from pipeline.reporting.comparing.runs import Run
+from pipeline.reporting.page.line_chart import Chart, Line, line_chart
+from pipeline.reporting.page.svg import SERIES, colour, ticks
+from pipeline.reporting.plots import NOT_LOSSES
+from pipeline.reporting.results import Results
+
+THIS_RUN, OTHER_RUN, MEAN = "var(--this)", "var(--other)", "var(--text)"
+
+
+def accuracy_curves(results: Results, against: Run | None) -> Markup:
+    """Draw the mean accuracy after each task and each task's own."""
+    tasks = results.num_tasks
+    many = tasks > SERIES
+    lines = []
+    # Where all tasks share a test set, their own accuracies are the mean.
+    for task in range(tasks) if len(results.tested_on) == tasks else ():
+        points = [(float(after), row[task]) for after, row in enumerate(results.matrix)]
+        name = "" if many else f"task {task + 1}"
+        lines.append(Line(name, points, "var(--faint)" if many else colour(task, tasks), "thin"))
+    if against is not None and len(against.matrix) == len(results.matrix):
+        lines.append(Line(_short(against.name), _means(against.matrix), MEAN, "dashed", True))
+    means = _means(results.matrix)
+    lines.append(Line("mean", means, MEAN, "strong", dots=True))
+    chart = Chart(
+        name="accuracy",
+        title="Accuracy over the tasks",
+        description=f"The mean accuracy of all tasks goes from {means[0][1]:.1f} % with the random "
+        f"network to {means[-1][1]:.1f} % at the end. All values are in the matrix above.",
+        x_label="tasks learnt (0: random network)",
+        y_label="accuracy (%)",
+        x_ticks=_steps(0, len(means) - 1, ["0", "all"] if results.at_once else None),
+    )
+    return line_chart(chart, lines)
+
+
+def forgetting_curve(results: Results, against: Run | None) -> Markup | None:
+    """Draw F as it was after each task; None where it is undefined."""
+    points = _forgetting(results.matrix)
+    if not points or shared_test(results.splits):
+        return None
+    lines = [Line("F", points, THIS_RUN, "strong", dots=True)]
+    other = _forgetting(against.matrix) if against is not None else []
+    if against is not None and other:
+        lines.insert(0, Line(_short(against.name), other, OTHER_RUN, "dashed", True))
+    said = ", ".join(f"{value:.1f} after task {int(after)}" for after, value in points)
+    chart = Chart(
+        name="forgetting",
+        title="Forgetting over the tasks",
+        description=f"Forgetting in percentage points: {said}.",
+        x_label="tasks learnt",
+        y_label="forgetting (points)",
+        x_ticks=_steps(2, results.num_tasks),
+        from_zero=True,
+    )
+    return line_chart(chart, lines)
+
+
+def loss_curves(results: Results) -> Markup:
+    """Draw each loss term over the epochs of all tasks."""
+    rows = results.epochs
+    names = list(dict.fromkeys(name for row in rows for name in row if name not in NOT_LOSSES))
+    lines = []
+    for index, name in enumerate(names):
+        points = _column(rows, name)
+        lines.append(Line(name, points, colour(index % SERIES, SERIES)))
+    last = ", ".join(
+        f"{name} {value:.2f}" for name in names if (value := _number(rows[-1], name)) == value
+    )
+    chart = _epochs("losses", "Loss terms", f"In the last epoch: {last}.", "loss", results)
+    return line_chart(chart, lines)
+
+
+def column_curve(results: Results, column: str, title: str, unit: str) -> Markup | None:
+    """Draw one logged column over the epochs, from 0; None for logs without it."""
+    points = _column(results.epochs, column)
+    values = [value for _, value in points if value == value]
+    if not values:
+        return None
+    said = f"From {values[0]:.3g} in the first epoch to {values[-1]:.3g} in the last."
+    chart = _epochs(column, title, said, unit, results, from_zero=True)
+    return line_chart(chart, [Line("", points, THIS_RUN)])
+
+
+def _means(matrix: Matrix) -> list[tuple[float, float]]:
+    return [(float(after), sum(row) / len(row)) for after, row in enumerate(matrix)]
+
+
+def _forgetting(matrix: Matrix) -> list[tuple[float, float]]:
+    """Return F of the stream cut after each task from 2 on; nothing if learnt at once."""
+    tasks = len(matrix[0])
+    if len(matrix) != tasks + 1:
+        return []
+    cut = {after: [row[:after] for row in matrix[: after + 1]] for after in range(2, tasks + 1)}
+    found = [(float(after), forgetting(part)) for after, part in cut.items()]
+    return [(after, value) for after, value in found if value is not None]
+
+
+def _epochs(
+    name: str, title: str, description: str, unit: str, results: Results, from_zero: bool = False
+) -> Chart:
+    rows = results.epochs
+    begins = [float(count) for count, row in enumerate(rows, start=1) if row["epoch"] == "1"]
+    names = ["all tasks"] if results.at_once else [f"task {n + 1}" for n in range(len(begins))]
+    close = any(after - before < len(rows) / 7 for before, after in pairwise(begins))
+    if close:
+        names = [text.removeprefix("task ") for text in names]
+    marked = [value for value in ticks(0, len(rows)) if value <= len(rows) and value % 1 == 0]
+    return Chart(
+        name=name,
+        title=title,
+        description=description,
+        x_label="epochs, all tasks in a row" + (" (numbers: tasks)" if close else ""),
+        y_label=unit,
+        x_ticks=[(value, f"{value:.0f}") for value in marked],
+        marks=list(zip(begins, names, strict=True)),
+        from_zero=from_zero,
+    )
+
+
+def _column(rows: Sequence[dict[str, str]], name: str) -> list[tuple[float, float]]:
+    return [(float(count), _number(row, name)) for count, row in enumerate(rows, start=1)]
+
+
+def _number(row: dict[str, str], name: str) -> float:
+    return float(row[name]) if row.get(name) else float("nan")
+
+
+def _steps(first: int, last: int, names: list[str] | None = None) -> list[tuple[float, str]]:
+    every = 1 + (last - first) // 12
+    steps = range(first, last + 1)
+    shown = names or [str(step) for step in steps]
+    return [(float(n), text) for n, text in zip(steps, shown, strict=True) if n % every == 0]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 12 else f"{name[:11]}…"

@@ -1,0 +1,81 @@
+"""The headline figures as the page shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from pipeline.files.sealed_json import Json
+from pipeline.reporting.comparing.runs import Run
+from pipeline.reporting.results import Results
+
+# Name in metrics.json: title, unit, decimals, what it means.
+MEANINGS = {
+    "average_accuracy": ("Average accuracy A", "%", 1, "all tasks, at the end; more is better"),
+    "forgetting": ("Forgetting F", "points", 1, "lost since each task's best; less is better"),
+    "forward_transfer": (
+        "Forward transfer FT",
+        "points",
+        1,
+        "above the random network before a task is learnt; more is better",
+    ),
+    "plasticity": (
+        "Plasticity",
+        "points",
+        1,
+        "above the random network once a task is learnt; more is better",
+    ),
+    "stability": ("Stability", "%", 1, "kept of each task's best; 100 is nothing lost"),
+    "cka": (
+        "Similarity (CKA)",
+        "",
+        2,
+        "of features before and after a task, on earlier tasks; 1 is unchanged",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure.
+
+    Attributes:
+        title: its name and symbol.
+        value: as text; empty where it is undefined.
+        unit: of the value.
+        meaning: what it measures, and which way is better.
+        other: the other run's value as text; None without one.
+    """
+
+    title: str
+    value: str
+    unit: str
+    meaning: str
+    other: str | None
+
+
+def figures(results: Results, against: Run | None) -> list[Figure]:
+    """Return the figures that the results have, in the order of ``MEANINGS``."""
+    metrics = results.metrics()
+    return [
+        Figure(
+            title,
+            _said(metrics, name, decimals),
+            unit,
+            meaning,
+            None if against is None else _other(against.metrics, name, decimals),
+        )
+        for name, (title, unit, decimals, meaning) in MEANINGS.items()
+        if name in metrics
+    ]
+
+
+def _other(metrics: Json, name: str, decimals: int) -> str:
+    if name not in metrics:
+        return "not known"
+    return _said(metrics, name, decimals) or "undefined"
+
+
+def _said(metrics: Json, name: str, decimals: int) -> str:
+    value = cast(float | None, metrics.get(name))
+    return "" if value is None else f"{value:.{decimals}f}"

@@ -1,0 +1,183 @@
+"""reports/report.html: one page that needs no network and no script."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import jinja2
+from markupsafe import Markup
+
+from pipeline.artifacts.features import Features
+from pipeline.artifacts.split import shared_test
+from pipeline.files.sealed_json import Json, JsonValue
+from pipeline.reporting import probe_tables as evaluation_tables
+from pipeline.reporting.comparing.runs import Run
+from pipeline.reporting.page import bars, curves, feature_map
+from pipeline.reporting.page.against import different_params
+from pipeline.reporting.page.headline import figures
+from pipeline.reporting.page.svg import colour
+from pipeline.reporting.results import Results
+from pipeline.reporting.tables import protocol
+from pipeline.reporting.task_names import holdings, remarks, what_tasks_are
+
+TEMPLATES = Path(__file__).parent / "templates"
+SWEPT = ("dataset", "scenario", "num_tasks", "method", "strategy", "distill_weight", "seed")
+EPOCH_CURVES = (
+    (
+        "projection_rank",
+        "Effective rank of the projections",
+        "effective rank",
+        "RankMe of the last batch of each epoch; it falls when the projections collapse.",
+    ),
+    (
+        "projection_std",
+        "Spread of the projections",
+        "spread (1: even, 0: collapse)",
+        "Standard deviation of the unit vectors' dimensions, times √D, in the last batch of "
+        "each epoch.",
+    ),
+    (
+        "learning_rate",
+        "Learning rate",
+        "learning rate",
+        "At the end of each epoch; the schedule starts anew with each task.",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What the page shows beside the results.
+
+    Attributes:
+        revision: the code's git revision.
+        class_names: of the data set, by label.
+        state_bytes: the size of each state's file, the random network's first; None where
+            it is not here.
+        view_strips: one PNG a task; None where they were not drawn.
+        features: those of the last state; None where they were not kept.
+        against: a run to set beside this one.
+    """
+
+    revision: str
+    class_names: Sequence[str]
+    state_bytes: Sequence[int | None]
+    view_strips: Sequence[bytes] | None = None
+    features: Features | None = None
+    against: Run | None = None
+
+
+def render(results: Results, extras: Extras) -> str:
+    """Return the page; the same results give the same text."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    against, params = extras.against, results.params
+    shown_bars = bars.bars_of(results, against)
+    return environment.get_template("page.html").render(
+        params=params,
+        swept=[name for name in SWEPT if name in params],
+        all_params=flat(params),
+        protocol=protocol(params),
+        results=results,
+        holdings=holdings(results.splits),
+        what_tasks_are=what_tasks_are(results.splits),
+        remarks=remarks(results.splits),
+        figures=figures(results, against),
+        against=against,
+        different=different_params(params, against.params) if against else [],
+        shares=_shares(results.shown),
+        accuracy_curves=curves.accuracy_curves(results, against),
+        forgetting_curve=curves.forgetting_curve(results, against),
+        bars=shown_bars,
+        bar_chart=bars.bar_chart(results, shown_bars, difference=against is not None),
+        probes={
+            "about": evaluation_tables.about_probes(results),
+            "columns": evaluation_tables.probe_columns(results),
+            "rows": evaluation_tables.probe_rows(results),
+        },
+        inside={
+            "about": evaluation_tables.ABOUT_REPRESENTATIONS,
+            "rows": evaluation_tables.representation_rows(results),
+        },
+        loss_curves=curves.loss_curves(results),
+        epoch_curves=_epoch_curves(results),
+        view_strips=_data_uris(extras.view_strips),
+        maps=_maps(extras.features, results, extras.class_names),
+        state_bytes=extras.state_bytes,
+        cost=results.cost(),
+        fingerprint=results.splits[0]["fingerprint"],
+        revision=extras.revision,
+    )
+
+
+def flat(values: Json, prefix: str = "") -> list[tuple[str, str]]:
+    """Return nested params as dotted names and their values as text."""
+    rows: list[tuple[str, str]] = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            rows += flat(cast(Json, value), f"{prefix}{name}.")
+        else:
+            rows.append((f"{prefix}{name}", _text(value)))
+    return rows
+
+
+def _text(value: JsonValue) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)
+
+
+def _shares(matrix: Sequence[Sequence[float]]) -> list[list[int]]:
+    """Return how far each value is between the lowest and the highest, in percent."""
+    values = [value for row in matrix for value in row]
+    low, span = min(values), (max(values) - min(values)) or 1.0
+    return [[round(100 * (value - low) / span) for value in row] for row in matrix]
+
+
+def _epoch_curves(results: Results) -> list[tuple[str, Markup, str]]:
+    """Return the title, the chart and the caption of each column that the logs have."""
+    drawn = [
+        (title, curves.column_curve(results, column, title, unit), caption)
+        for column, title, unit, caption in EPOCH_CURVES
+    ]
+    return [(title, chart, caption) for title, chart, caption in drawn if chart is not None]
+
+
+def _data_uris(strips: Sequence[bytes] | None) -> list[str]:
+    return [f"data:image/png;base64,{base64.b64encode(strip).decode()}" for strip in strips or ()]
+
+
+def _maps(
+    features: Features | None, results: Results, class_names: Sequence[str]
+) -> list[dict[str, object]]:
+    """Return the maps by task, if each image has one, and by class, with their legends."""
+    if features is None or len(features.features) == 0:
+        return []
+    points, shares = feature_map.principal_plane(features.features)
+    task_names = [f"task {task}" for task in range(1, results.num_tasks + 1)]
+    maps: list[dict[str, object]] = []
+    for what, groups, names in (
+        ("task", features.tasks - 1, task_names),
+        ("class", features.labels, list(class_names)),
+    ):
+        if what == "task" and shared_test(results.splits):
+            continue
+        described = (
+            f"The test images' features on their two main directions, coloured by {what}. "
+            f"The directions hold {shares[0]:.0f} % and {shares[1]:.0f} % of the variance."
+        )
+        chart = feature_map.scatter(
+            f"map-{what}", f"Features by {what}", described, points, groups, names
+        )
+        legend = [(name, colour(index, len(names))) for index, name in enumerate(names)]
+        maps.append({"what": what, "chart": chart, "legend": legend, "shares": shares})
+    return maps

@@ -1,0 +1,96 @@
+"""Tables of what the other probes say, and of what changed inside the network."""
+
+from __future__ import annotations
+
+from pipeline.metrics.accuracy_matrix import average_accuracy, forgetting, forward_transfer
+from pipeline.reporting.results import Results
+
+BY_CLASS = (
+    "A, F and FT over all classes, percent; the last column: A where each image is told apart "
+    "from the classes of its own task only."
+)
+BY_DOMAIN = (
+    "A, F and FT of one classifier for all domains, percent; the last column: A of one "
+    "classifier a domain, which learnt from that domain's training images alone."
+)
+ABOUT_REPRESENTATIONS = (
+    "Of the features of each task's test images: the effective rank (RankMe), and after the "
+    "stroke the linear CKA with the state before (1: the same but for rotation and scale)."
+)
+
+
+def by_domain(results: Results) -> bool:
+    """Return whether tasks are domains."""
+    return "domain" in results.splits[0]
+
+
+def about_probes(results: Results) -> str:
+    """Say what the columns of the probes' table are."""
+    return BY_DOMAIN if by_domain(results) else BY_CLASS
+
+
+def probe_columns(results: Results) -> tuple[str, ...]:
+    """Return the headings of the probes' table."""
+    return ("A", "F", "FT", "A, domain-aware" if by_domain(results) else "A, task-aware")
+
+
+def probe_rows(results: Results) -> list[tuple[str, list[str]]]:
+    """Return each probe's name and its figures in the order of ``probe_columns``."""
+    rows = []
+    for name, probed in results.probes.items():
+        matrix = probed.task_agnostic
+        figures: list[float | None] = [average_accuracy(matrix)]
+        figures += [results.by_task(figure, matrix) for figure in (forgetting, forward_transfer)]
+        figures.append(average_accuracy(probed.task_aware))
+        rows.append((name, [number(value, 1) for value in figures]))
+    return rows
+
+
+def representation_rows(results: Results) -> list[tuple[str, list[str]]]:
+    """Return each state's name, and rank and CKA for each column."""
+    rows = []
+    for after, ranks in enumerate(results.ranks):
+        cells = [number(rank, 1) for rank in ranks[: len(results.tested_on)]]
+        if after:
+            change = results.changes[after - 1].tasks
+            cells = [
+                f"{a} / {number(b, 2)}" for a, b in zip(cells, change[: len(cells)], strict=True)
+            ]
+        rows.append((results.row_name(after), cells))
+    return rows
+
+
+def probes(results: Results) -> list[str]:
+    """Return a table with one probe a row."""
+    lines = [
+        "## What each probe says",
+        "",
+        about_probes(results),
+        "",
+        f"| probe | {' | '.join(probe_columns(results))} |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for name, cells in probe_rows(results):
+        title = f"**{name}** (headline)" if name == results.headline else name
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def representations(results: Results) -> list[str]:
+    """Return a table of ranks and CKA, one state a row."""
+    lines = [
+        "## What changed inside the network",
+        "",
+        ABOUT_REPRESENTATIONS,
+        "",
+        "| | " + " | ".join(results.tested_on) + " |",
+        "| --- |" + " ---: |" * len(results.tested_on),
+    ]
+    for name, cells in representation_rows(results):
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def number(value: float | None, digits: int) -> str:
+    """Return a figure as people read it; a stroke where it is undefined."""
+    return "–" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,96 @@
+"""What each task holds, in words: for the report, the model card and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from pipeline.artifacts.split import class_names, shared_test
+from pipeline.files.sealed_json import Json
+
+SHARED_TEST = (
+    "Each task is tested on the whole test set. There is no accuracy on one task alone, so "
+    "forgetting, forward transfer, plasticity and stability are undefined; the average accuracy "
+    "after each task is in accuracy_over_tasks.csv."
+)
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A task.
+
+    Attributes:
+        task: its number.
+        name: its classes, its domain, or that it is a random part.
+        train: the number of training images.
+        test: the number of test images.
+    """
+
+    task: int
+    name: str
+    train: int
+    test: int
+
+    @property
+    def cell(self) -> str:
+        """The name in a Markdown table."""
+        return self.name.replace("|", "\\|")
+
+
+def what_tasks_are(splits: Sequence[Json]) -> str:
+    """Return the heading of the tasks' names."""
+    return {"class": "classes", "data": "images", "domain": "domain"}[
+        cast(str, splits[0]["scenario"])
+    ]
+
+
+def holdings(splits: Sequence[Json]) -> list[Holding]:
+    """Return what each task holds."""
+    return [
+        Holding(
+            cast(int, split["task"]),
+            _name(split),
+            len(cast(list[int], split["train"])),
+            len(cast(list[int], split["test"])),
+        )
+        for split in splits
+    ]
+
+
+def _name(split: Json) -> str:
+    if "domain" in split:
+        return cast(str, split["domain"])
+    if split["scenario"] == "data":
+        return "a random part"
+    return ", ".join(cast(list[str], split["class_names"]))
+
+
+def remarks(splits: Sequence[Json]) -> list[str]:
+    """Return what else there is to say of the tasks, a sentence or two each."""
+    said = []
+    names = [] if splits[0]["scenario"] == "class" else class_names(splits)
+    if splits[0]["scenario"] == "class":
+        sizes = sorted({len(cast(list[int], split["classes"])) for split in splits})
+        if len(sizes) > 1:
+            counts = " or ".join(str(size) for size in sizes)
+            said.append(f"The classes do not divide evenly: tasks hold {counts} classes.")
+    elif names:
+        said.append(f"Every task holds all {len(names)} classes: {', '.join(names)}.")
+    else:
+        said.append("The images have no labels.")
+    if shared_test(splits):
+        sizes = sorted({holding.train for holding in holdings(splits)})
+        if len(sizes) > 1:
+            counts = " or ".join(str(size) for size in sizes)
+            said.append(f"The images do not divide evenly: tasks hold {counts} training images.")
+        said.append(SHARED_TEST)
+    if "note" in splits[0]:
+        said.append(cast(str, splits[0]["note"]))
+    if "skipped" in splits[0]:
+        skipped = cast(Json, splits[0]["skipped"])
+        said.append(
+            f"Left out of the whole data set, as they cannot be read: {skipped['train']} training "
+            f"and {skipped['test']} test images."
+        )
+    return said

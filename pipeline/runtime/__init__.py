@@ -1,0 +1,1 @@
+"""The machine: devices, signals, locks, git and DVC's process."""

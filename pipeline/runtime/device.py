@@ -1,0 +1,86 @@
+"""Where a stage runs, and in which precision."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal
+
+from pipeline.errors import RunError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Precision = Literal["32-true", "bf16-mixed"]
+
+
+class Device(StrEnum):
+    """The values of ``--device``."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+def choose_device(wanted: Device) -> Device:
+    """Return ``cpu``, ``cuda`` or ``mps``; ``auto`` takes a GPU if there is one.
+
+    Raises:
+        RunError: the device that was asked for is not there.
+    """
+    import torch
+
+    there = {Device.cpu}
+    if torch.cuda.is_available():
+        there.add(Device.cuda)
+    if torch.backends.mps.is_available():
+        there.add(Device.mps)
+    if wanted is Device.auto:
+        return next(d for d in (Device.cuda, Device.mps, Device.cpu) if d in there)
+    if wanted not in there:
+        raise RunError(
+            f"--device {wanted} is not available here; use --device "
+            f"{' or '.join(sorted(there))}, or leave it out"
+        )
+    return wanted
+
+
+def require_devices(device: Device, count: int) -> None:
+    """Check that a device is there so often; a CPU always is.
+
+    Raises:
+        RunError: it is not.
+    """
+    import torch
+
+    if device is Device.mps and count > 1:
+        raise RunError(f"train.devices is {count}, but mps is one device; set it to 1")
+    if device is Device.cuda and torch.cuda.device_count() < count:
+        raise RunError(
+            f"train.devices is {count}, but there are {torch.cuda.device_count()} GPUs here; set "
+            "it to that (with train.sync_batchnorm: true the result is the same within rounding), "
+            "or use --device cpu"
+        )
+
+
+def in_double(tensor: Tensor) -> Tensor:
+    """Return a tensor in float64; on the CPU where its device has none."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
+
+
+def choose_precision(wanted: str, device: Device) -> Precision:
+    """Return Lightning's name of the precision; ``auto`` is bf16 mixed on CUDA."""
+    if wanted == "auto":
+        return "bf16-mixed" if device is Device.cuda else "32-true"
+    assert wanted in ("32-true", "bf16-mixed"), f"train.precision {wanted} passed validation"
+    return "bf16-mixed" if wanted == "bf16-mixed" else "32-true"
+
+
+def rounding(device: Device) -> dict[str, str | int]:
+    """Return what decides, beside the code, how sums on the CPU are rounded; nothing of others."""
+    import torch
+
+    if device is not Device.cpu:
+        return {}
+    capability = torch.backends.cpu.get_cpu_capability()
+    return {"instructions": capability, "threads": torch.get_num_threads()}

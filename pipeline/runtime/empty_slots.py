@@ -1,0 +1,48 @@
+"""Slots above num_tasks: their stages write ``null`` and end.
+
+DVC runs each of them once, in a process of its own, so that process imports next to nothing:
+not even the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline import layout
+from pipeline.errors import RunError
+from pipeline.files.sealed_json import write_sealed
+
+EMPTY = b"null\n"
+
+
+def ends_here(arguments: Sequence[str]) -> bool:
+    """Write the outputs of an empty slot; return whether a command line is of one.
+
+    Where it cannot be done, the command line has to find out why and say so.
+
+    Args:
+        arguments: of ``python -m pipeline``, without its name.
+    """
+    match arguments:
+        case ["train" | "evaluate" as stage, number, "--planned"] if number.isdecimal():
+            try:
+                return write_if_empty(stage, int(number))
+            except RunError:
+                return False
+    return False
+
+
+def write_if_empty(stage: str, task: int) -> bool:
+    """Write ``null`` to the outputs of a slot above num_tasks; return whether it is one.
+
+    Raises:
+        RunError: an output cannot be written.
+    """
+    try:
+        if layout.plan(f"{stage}_{task}").read_bytes() != EMPTY:
+            return False
+    except OSError:
+        return False
+    for path in layout.outputs(stage, task):
+        write_sealed(path, None)
+    return True

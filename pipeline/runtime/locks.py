@@ -1,0 +1,66 @@
+"""One process at a time writes a stage's outputs.
+
+The lock is the operating system's (flock): it is free as soon as its process is gone, however
+that ended. Beside it lies who holds it, for the message. Locks are in the folder that the
+stage runs in, so a queued experiment, which runs in a copy, has its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pipeline import layout
+from pipeline.errors import RunError
+from pipeline.files.atomic import remove_unfinished, write_note
+
+PATIENCE = 10.0  # seconds: a process that is being stopped needs some to save
+
+
+@contextmanager
+def hold_stage(name: str, outputs: Sequence[Path]) -> Iterator[None]:
+    """Hold a stage's lock, and clear away what a killed process was writing.
+
+    Args:
+        name: of the stage, e.g. ``train_2``.
+        outputs: the files it writes.
+
+    Raises:
+        RunError: another process holds it and does not end within ``PATIENCE`` seconds.
+    """
+    place = layout.LOCKS / f"{name}.lock"
+    holder = place.with_suffix(".holder")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(place, timeout=PATIENCE)
+        lock.acquire()
+    except Timeout:
+        raise RunError(
+            f"{name} is being run by {_read(holder)}; wait until it ends, or stop it, and run "
+            "this again"
+        ) from None
+    except OSError as error:
+        raise RunError(f"cannot lock {place}: {error.strerror or error}") from error
+    try:
+        for path in outputs:
+            remove_unfinished(path)
+        program = Path(sys.argv[0]).name.replace("__main__.py", "cassle")
+        command = " ".join([program, *sys.argv[1:]])
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        write_note(holder, f"process {os.getpid()} ({command}) since {since}\n")
+        yield
+    finally:
+        lock.release()
+
+
+def _read(holder: Path) -> str:
+    try:
+        return holder.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return "another process"

@@ -1,0 +1,98 @@
+"""What a stage's process has made ahead for stages after it.
+
+DVC gives every evaluation, and the sheet of views, a process of its own, and most of such a
+process's time goes into importing torch. So the first of them that DVC runs makes what the others
+will be asked for too, and puts it aside (``pipeline.stages.evaluate_ahead``). Their processes find
+it here: those start without torch and without the command line, and end at once.
+
+What is put aside is named by a digest of all that it was made from: where anything is not as it
+was, the stage's own process does the work. So it may lie there until the next ``dvc repro``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import cast
+
+from pipeline import layout
+from pipeline.errors import PipelineError, RunError
+from pipeline.files.atomic import write_bytes
+from pipeline.files.sealed_json import Json, digest, file_digest, read_sealed, write_sealed
+from pipeline.runtime.locks import hold_stage
+
+MANIFEST = "manifest.json"
+# What decides how sums are rounded, as far as one can tell without torch.
+ROUNDING = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+
+
+def place(stage: str, task: int) -> Path:
+    """Return the folder of what is made ahead for a stage, as its inputs are now.
+
+    Raises:
+        OSError: one of them is missing.
+    """
+    made_from: Json = {
+        "inputs": [file_digest(path) for path in layout.inputs(stage, task)],
+        "environment": {name: os.environ.get(name) for name in ROUNDING},
+        "cores": os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count(),
+        "torch": version("torch"),
+    }
+    return layout.AHEAD / f"{stage}_{task}-{digest(made_from)[:12]}"
+
+
+def put(folder: Path, said: Sequence[str]) -> None:
+    """Seal what lies in a folder, each file under the name of its output.
+
+    Args:
+        folder: that ``place`` has named.
+        said: what the stage would have said.
+    """
+    held: Json = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
+    write_sealed(folder / MANIFEST, {"held": held, "said": list(said)})
+
+
+def ends_here(arguments: Sequence[str]) -> bool:
+    """Write the outputs of a stage from what was made ahead; return whether that was possible.
+
+    Args:
+        arguments: of ``python -m pipeline``, without its name.
+    """
+    match arguments:
+        case ["evaluate" as stage, number, "--planned"] if number.isdecimal():
+            return take(stage, int(number))
+        case ["views" as stage, "--planned"]:
+            return take(stage, 0)
+    return False
+
+
+def take(stage: str, task: int) -> bool:
+    """Write a stage's outputs from what was made ahead; return whether there was such a thing."""
+    if not layout.AHEAD.is_dir():
+        return False
+    try:
+        folder = place(stage, task)
+        if not (folder / MANIFEST).is_file():
+            return False
+        manifest = read_sealed(folder / MANIFEST, RunError, "the stage does its own work") or {}
+        held = cast(Mapping[str, str], manifest["held"])
+        outputs = layout.outputs(stage, task)
+        contents = [(folder / path.name).read_bytes() for path in outputs]
+        for path, content in zip(outputs, contents, strict=True):
+            if hashlib.sha256(content).hexdigest() != held[path.name]:
+                return False
+        name = stage if stage == "views" else f"{stage}_{task}"
+        with hold_stage(name, outputs):
+            for path, content in zip(outputs, contents, strict=True):
+                write_bytes(path, content)
+    except (OSError, KeyError, PipelineError):
+        return False
+    shutil.rmtree(folder, ignore_errors=True)
+    for line in cast(Sequence[str], manifest["said"]):
+        print(line, file=sys.stderr, flush=True)
+    return True

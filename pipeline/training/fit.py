@@ -1,0 +1,144 @@
+"""Run the Lightning Trainer on one task."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import pytorch_lightning as pl
+import torch
+import torch.utils.deterministic
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from pytorch_lightning.profilers import PassThroughProfiler
+from pytorch_lightning.strategies import DDPStrategy
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from pipeline.distributed.group import Group
+from pipeline.runtime.device import Device, Precision
+from pipeline.runtime.signals import StopRequest
+from pipeline.training.callbacks.checkpoint import Checkpointing
+from pipeline.training.callbacks.progress import TaskProgress
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.learner import Learner
+
+# Lightning greets every run with the hardware it found and a tip.
+logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+
+
+class NoProfiler(PassThroughProfiler):
+    """Measure nothing, without a generator for each of the fifty measurements of a step."""
+
+    nothing = nullcontext()
+
+    def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
+        """Return what does nothing at either end."""
+        return self.nothing
+
+
+def ask_driver_for_gpus(device: Device) -> None:
+    """Spare the steps of a process on the CPU a search for GPUs, which Adam makes in each.
+
+    Lightning has torch search through NVML, whose library is then looked for anew each time:
+    needed where a process that uses a GPU is to be forked. Asking CUDA takes a twentieth of that.
+    """
+    if device is Device.cpu:
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+
+
+def make_deterministic(device: Device) -> None:
+    """Make looking back and training give the same bytes each time."""
+    # cuBLAS is deterministic only with a workspace of its own.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=device is not Device.cpu)
+    # It would fill all new memory with NaN, a sixth of a step, to show what reads it unwritten.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def fit(
+    learner: Learner,
+    loader: DataLoader[Tensor],
+    device: Device,
+    precision: Precision,
+    checkpoint: Checkpoint,
+    seconds_before: float,
+    group: Group,
+    num_nodes: int,
+    observers: Sequence[pl.Callback] = (),
+) -> float:
+    """Run the Lightning Trainer to the end of the task; return the seconds that took.
+
+    For Lightning the task is one epoch: its batches come from the first step that is left to
+    the last, and the learner counts epochs. So training goes on at any step, and nothing of
+    Lightning's own progress has to be saved.
+
+    Args:
+        learner: new, or restored.
+        loader: the batches that are left; none where only the outputs were not written.
+        device: where to run.
+        precision: Lightning's name of it.
+        checkpoint: where training is saved.
+        seconds_before: what earlier processes took.
+        group: the processes that train together.
+        num_nodes: the machines they are on.
+        observers: are told what happens, before the others.
+
+    Raises:
+        InterruptedRunError: Ctrl-C or SIGTERM; training is saved.
+        RunError: a loss or the projections are not finite.
+    """
+    ask_driver_for_gpus(device)
+    processes = group.processes
+    stop = StopRequest(speaks=processes.first)
+    checkpointing = Checkpointing(checkpoint, group, stop, seconds_before)
+    callbacks: list[pl.Callback] = [checkpointing]
+    if processes.first:
+        callbacks.append(TaskProgress(learner.optimisation.epochs))
+    with warnings.catch_warnings():
+        # Images live in memory: worker processes would only copy them.
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*GPU available but not used.*")
+        # The frozen network is in eval mode on purpose.
+        warnings.filterwarnings("ignore", ".*module\\(s\\) in eval mode at the start.*")
+        # torch 2.11 knows no other word for it.
+        warnings.filterwarnings("ignore", ".*`broadcast_buffers` is deprecated.*")
+        # A 1×1 kernel's strides have two spellings.
+        warnings.filterwarnings("ignore", ".*Grad strides do not match bucket view strides.*")
+        # Lightning's own use of torch, which its user cannot mend.
+        warnings.filterwarnings("ignore", ".*LeafSpec.*is deprecated.*")
+        trainer = pl.Trainer(
+            max_epochs=1,
+            accelerator="gpu" if device is Device.cuda else str(device),
+            devices=processes.count // num_nodes,
+            num_nodes=num_nodes,
+            strategy=_data_parallel() if processes.count > 1 else "auto",
+            accumulate_grad_batches=learner.parts,
+            # The batches of the loader are each process's own.
+            use_distributed_sampler=False,
+            precision=precision,
+            # Without it Lightning switches off what make_deterministic switched on.
+            deterministic=True if device is Device.cpu else "warn",
+            callbacks=[*observers, *callbacks],
+            profiler=NoProfiler(),
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        with stop.listening():
+            if len(loader):
+                trainer.fit(learner, loader)
+            # In the last step: the stage stops here, not dvc with the one after it.
+            checkpointing.stop_if_asked(learner)
+    return checkpointing.seconds()
+
+
+def _data_parallel() -> DDPStrategy:
+    """Return DDP among processes that have met already.
+
+    Buffers are the same everywhere, so none is sent around.
+    """
+    return DDPStrategy(cluster_environment=LightningEnvironment(), broadcast_buffers=False)

@@ -1,0 +1,52 @@
+"""Go on with a training where an earlier process left it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+from pipeline import layout
+from pipeline.distributed.group import Group
+from pipeline.errors import RunError
+from pipeline.training.checkpoint import Checkpoint, hold
+from pipeline.training.learner import Learner
+
+
+@contextmanager
+def hold_checkpoint(group: Group, task: int, fingerprint: str, plan: str) -> Iterator[Checkpoint]:
+    """Let the first process hold a checkpoint, which all of them read."""
+    if group.processes.first:
+        with hold(task, fingerprint, plan) as checkpoint:
+            group.of_first(str(checkpoint.path.parent))
+            yield checkpoint
+    else:
+        yield Checkpoint(Path(group.of_first("")), task, fingerprint, plan)
+
+
+def resume(learner: Learner, checkpoint: Checkpoint, group: Group) -> float:
+    """Bring a learner to where the checkpoint is, if there is one; return the seconds so far.
+
+    Raises:
+        RunError: the processes have not read the same.
+    """
+    seconds = 0.0
+    with group.all_or_none():
+        snapshot = checkpoint.load()
+        if snapshot is not None:
+            learner.restore(snapshot)
+            seconds = cast(float, snapshot.record["seconds"])
+    at = learner.position
+    last, first = group.greatest(at.step, -at.step)
+    if last != -first:
+        error = RunError(
+            f"some processes go on after step {-first} and some after {last}; put "
+            f"{layout.CHECKPOINTS} where all machines see the same files"
+        )
+        raise group.once(error)
+    if snapshot is not None and group.processes.first:
+        done = f"task {learner.task} goes on after step {at.step} of {at.total_steps}"
+        print(done, file=sys.stderr, flush=True)
+    return seconds

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.commands import cost
+from pipeline.config import presets
+from pipeline.config.read import parse_params
+from pipeline.config.resolve import resolve
+from pipeline.errors import ParamsError
+from pipeline.files.sealed_json import Json
+from pipeline.layout import PARAMS
+from tests.support.project import ROOT, Project
+
+CIFAR_FORWARD = 2 * 0.5556e9  # ResNet-18 with the 3×3 stem, on 32 pixels; published
+
+
+def plan(name: str, **changes: str) -> dict[str, Json | None]:
+    merged, _ = presets.merge(
+        (ROOT / PARAMS).read_text(), (ROOT / f"presets/{name}.yaml").read_text()
+    )
+    for old, new in changes.items():
+        assert merged.count(f"{old}: ") == 1
+        merged = merged.replace(f"{old}: ", f"{old}: {new} # ")
+    return resolve(parse_params(merged, name))
+
+
+@pytest.fixture(scope="module")
+def simclr() -> cost.Cost:
+    return cost.count("simclr", plan("cifar100_simclr"), {})
+
+
+def test_steps_are_those_of_the_published_data_set(simclr: cost.Cost) -> None:
+    assert simclr.steps == [10_000 // 256 * 500] * 5
+
+
+def test_a_step_is_three_passes_of_two_views_and_distillation_one_more(simclr: cost.Cost) -> None:
+    views = 256 * 2 * CIFAR_FORWARD
+    assert simclr.operations[0] == pytest.approx(3 * views, rel=0.01)
+    assert simclr.operations[1] == pytest.approx(4 * views, rel=0.01)
+    assert len(set(simclr.operations[1:])) == 1
+
+
+def test_a_momentum_network_is_one_pass_more(simclr: cost.Cost) -> None:
+    byol = cost.count("byol", plan("cifar100_byol"), {})
+    views = 256 * 2 * CIFAR_FORWARD
+    assert byol.operations[0] - simclr.operations[0] == pytest.approx(views, rel=0.05)
+
+
+def test_hours_are_steps_times_operations_at_the_rate() -> None:
+    found = cost.Cost([100, 50], [2e12, 4e12])
+    assert found.total == 400e12
+    assert found.hours(10) == pytest.approx(40 / 3600)
+    assert found.hours(20) == found.hours(10) / 2
+
+
+def test_a_step_is_counted_once_for_all_recipes_that_share_it() -> None:
+    known: dict[str, float] = {}
+    by_class = cost.count("class", plan("cifar100_simclr"), known)
+    assert len(known) == 2
+    assert cost.count("data", plan("cifar100_data_simclr"), known) == by_class
+    assert len(known) == 2
+
+
+def test_the_domains_sizes_are_their_own() -> None:
+    slots = plan("domainnet_simclr")
+    prepare = slots["prepare"]
+    assert prepare is not None
+    assert cost._sizes("domainnet", prepare) == list(cost.DOMAINNET.values())
+    assert sum(cost.DOMAINNET.values()) == 409_832
+
+
+def test_images_that_are_not_known_are_one_clear_error() -> None:
+    with pytest.raises(ParamsError, match=r"dataset: image_folder, scenario: class\) cannot be"):
+        cost.count("mine", plan("cifar100_simclr", dataset="image_folder"), {})
+
+
+def test_the_command_prints_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path, monkeypatch, capsys)
+    (tmp_path / "presets").mkdir()
+    for name in ("cifar100_simclr", "cifar100_vicreg"):
+        (tmp_path / f"presets/{name}.yaml").write_text((ROOT / f"presets/{name}.yaml").read_text())
+    before = PARAMS.read_bytes()
+    lines = project.must("preset", "cost", "--rate", "40").splitlines()
+    assert "hours at 40 TFLOP/s" in lines[0]
+    assert [line.split(" | ")[0] for line in lines[2:]] == [
+        "| cifar100_simclr",
+        "| cifar100_vicreg",
+    ]
+    assert len(project.must("preset", "cost", "cifar100_vicreg").splitlines()) == 3
+    assert PARAMS.read_bytes() == before
+    code, _, err = project.cassle("preset", "cost", "cifar100_vicrag")
+    assert code == 2
+    assert "did you mean 'cifar100_vicreg'" in err

@@ -1,0 +1,401 @@
+"""Exported backbones give the pipeline's own features, and their cards say what is true."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pipeline import layout
+from pipeline.artifacts.portable import Portable, to_onnx, to_safetensors
+from pipeline.building.backbone import build_backbone
+from pipeline.building.components import load_class
+from pipeline.commands.export import FILES, preprocessing
+from pipeline.config.registry.backbones import BACKBONES
+from pipeline.data.augmentation.augment import Augment
+from pipeline.errors import RunError
+from pipeline.evaluation.features import extract
+from pipeline.files import folders
+from pipeline.files.atomic import write_bytes
+from pipeline.files.sealed_json import Json, write_json
+from pipeline.models.backbone import Backbone
+from pipeline.reporting.card import snippets
+from tests.support.project import ROOT, Project
+
+SIZE = 20
+TOLERANCE = 1e-4
+# Backbone, channels, stem; every backbone, every stem, grey and RGB.
+CASES = [
+    ("small_resnet", 1, "conv3_stride2"),
+    ("small_resnet", 3, "conv7_maxpool"),
+    ("resnet18", 3, "conv3"),
+    ("resnet50", 1, "conv7_maxpool"),
+]
+STATISTICS = {
+    1: ([0.286], [0.353]),
+    3: ([0.49, 0.48, 0.45], [0.25, 0.24, 0.26]),
+}
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Project:
+    return Project(tmp_path, monkeypatch, capsys)
+
+
+def bytes_of_images(count: int, channels: int, size: int = SIZE) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(count)
+    return torch.randint(
+        0, 256, (count, channels, size, size), dtype=torch.uint8, generator=generator
+    )
+
+
+def spec_of(name: str, channels: int, stem: str) -> Json:
+    options: Json = {"widths": [4, 8, 6], "blocks": 2} if name == "small_resnet" else {}
+    path = BACKBONES[name].path
+    return {"name": name, "class": path, "channels": channels, "stem": stem, "options": options}
+
+
+def trained(spec: Json, normalise: Augment) -> Backbone:
+    """A backbone of random weights whose BatchNorm has seen images."""
+    torch.manual_seed(0)
+    backbone = build_backbone(spec).train()
+    with torch.no_grad():
+        for _ in range(4):
+            backbone(normalise.normalise(bytes_of_images(16, cast(int, spec["channels"]))))
+    return backbone
+
+
+def run_code(code: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """Run a card's code where this package cannot be imported; return its names."""
+    names: dict[str, object] = {}
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "pipeline", None)
+        exec(compile(code, "card", "exec"), names)
+    return names
+
+
+def blocks(card: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
+
+
+def assert_same_features(
+    backbone: Backbone, augment: Augment, names: dict[str, object], size: int
+) -> None:
+    session = onnxruntime.InferenceSession("backbone.onnx", providers=["CPUExecutionProvider"])
+    for count in (1, 7):
+        images = bytes_of_images(count, len(augment.mean), size)
+        expected = extract(backbone, images, augment.normalise)
+        assert expected.shape == (count, backbone.num_features)
+        assert expected.std() > 100 * TOLERANCE
+        features = names["features"](images)  # type: ignore[operator]
+        assert (features - expected).abs().max() < TOLERANCE
+        (of_onnx,) = session.run(["features"], {"images": images.numpy()})
+        assert of_onnx.dtype == np.float32
+        assert np.abs(of_onnx - expected.numpy()).max() < TOLERANCE
+
+
+def test_the_cases_below_are_all_backbones_in_grey_and_in_colour() -> None:
+    assert {name for name, _, _ in CASES} == set(BACKBONES)
+    assert {channels for _, channels, _ in CASES} == {1, 3}
+    assert {stem for _, _, stem in CASES} == {"conv3", "conv3_stride2", "conv7_maxpool"}
+
+
+@pytest.mark.parametrize(("name", "channels", "stem"), CASES)
+def test_plain_torch_and_onnxruntime_give_the_pipelines_own_features(
+    name: str, channels: int, stem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mean, std = STATISTICS[channels]
+    augment = Augment((), SIZE, mean, std)
+    spec = spec_of(name, channels, stem)
+    backbone = trained(spec, augment)
+    write_bytes(Path("backbone.safetensors"), to_safetensors(backbone, {}))
+    content = to_onnx(Portable(backbone, mean, std), (channels, SIZE, SIZE), {})
+    write_bytes(Path("backbone.onnx"), content)
+    dataset: Json = {"channels": channels, "image_size": SIZE, "mean": mean, "std": std}
+    write_json(Path("preprocessing.json"), preprocessing(dataset, ["backbone.onnx"]))
+    shape = f"{channels}, {SIZE}, {SIZE}"
+    names = run_code(snippets.torch(spec, shape, backbone.num_features), monkeypatch)
+    assert_same_features(backbone, augment, names, SIZE)
+
+
+def test_a_backbone_that_the_card_cannot_take_apart_loads_with_this_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = spec_of("small_resnet", 1, "conv3") | {"name": "of another name"}
+    augment = Augment((), SIZE, *STATISTICS[1])
+    backbone = trained(spec, augment)
+    write_bytes(Path("backbone.safetensors"), to_safetensors(backbone, {}))
+    write_json(Path("preprocessing.json"), {"mean": [0.286], "std": [0.353]})
+    code = snippets.torch(spec, f"1, {SIZE}, {SIZE}", 6)
+    assert "from pipeline.models.small_resnet import SmallResNet" in code
+    names: dict[str, object] = {}
+    exec(compile(code, "card", "exec"), names)
+    images = bytes_of_images(3, 1)
+    features = names["features"](images)  # type: ignore[operator]
+    assert torch.allclose(features, extract(backbone, images, augment.normalise), atol=TOLERANCE)
+
+
+def test_an_export_of_the_last_state_is_whole_and_its_card_true(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.run_all(3)
+    before = project.files()
+    project.must("export", "--output", "out/last")
+    after = project.files()
+    assert {name: after[name] for name in before} == before
+    assert set(after) - set(before) == {f"out/last/{name}" for name in FILES}
+
+    tensors = load_file(layout.state(3))
+    weights = load_file("out/last/backbone.safetensors")
+    assert {f"method.backbone.{name}" for name in weights} == {
+        name for name in tensors if name.startswith("method.backbone.")
+    }
+    slot = json.loads(layout.plan("evaluate_3").read_text())
+    backbone = build_backbone(slot["backbone"])
+    backbone.load_state_dict(weights, strict=True)
+    for name, value in weights.items():
+        assert torch.equal(value, tensors[f"method.backbone.{name}"])
+
+    card = Path("out/last/README.md").read_text()
+    row = json.loads(layout.evaluation(3).read_text())["accuracy"]
+    cells = [row[str(task)] for task in (1, 2, 3)]
+    shown = [f"{value:.1f}" for value in [*cells, sum(cells) / 3]]
+    assert f"| {' | '.join(shown)} |" in card
+    metrics = json.loads(Path("reports/metrics.json").read_text())
+    assert f"| average accuracy A | {metrics['average_accuracy']:.1f} |" in card
+    assert f"| forgetting F | {metrics['forgetting']:.1f} |" in card
+    assert "Absent" not in card
+    assert '"distill_weight": 1.0' in card
+    for task in range(4):
+        assert f"| {task} | {json.loads(header(task))['content'][:16]} |" in card
+    for name in ("backbone.safetensors", "backbone.onnx", "preprocessing.json"):
+        assert f"{name} | {Path('out/last', name).stat().st_size} |" in card
+        assert after[f"out/last/{name}"] in card
+    fingerprint = json.loads(layout.split(1).read_text())["fingerprint"]
+    assert fingerprint["train"] in card
+    assert fingerprint["test"] in card
+
+    monkeypatch.chdir("out/last")
+    in_torch, in_onnx = blocks(card)
+    names = run_code(in_torch, monkeypatch)
+    assert cast(np.ndarray, run_code(in_onnx, monkeypatch)["features"]).shape == (2, 8)
+    augment = Augment((), 28, slot["dataset"]["mean"], slot["dataset"]["std"])
+    assert_same_features(backbone, augment, names, 28)
+    assert str(ROOT).encode() not in Path("backbone.onnx").read_bytes()
+
+
+def header(task: int) -> str:
+    from safetensors import safe_open
+
+    with safe_open(layout.state(task), framework="numpy") as file:
+        return cast(str, file.metadata()["cassle"])
+
+
+def test_the_same_state_gives_the_same_bytes(project: Project) -> None:
+    project.train_through(0)
+    project.must("export", "0", "--output", "one")
+    project.must("export", "0", "--output", "two")
+    files = project.files()
+    for name in FILES:
+        assert files[f"one/{name}"] == files[f"two/{name}"], name
+
+
+def test_a_state_along_the_way_says_what_it_has_not_learnt(project: Project) -> None:
+    project.train_through(1)
+    project.must("evaluate", "1")
+    project.must("export", "1", "--output", "out", "--no-onnx")
+    card = Path("out/README.md").read_text()
+    assert "after task 1 of 3" in card
+    assert "| 1 | yes |" in card
+    assert "| 2 | no |" in card
+    row = json.loads(layout.evaluation(1).read_text())["accuracy"]
+    assert f"| {row['1']:.1f} | {row['2']:.1f} | {row['3']:.1f} |" in card
+    assert "belong to its last state" in card
+    assert "this state is the same for all of them" in card
+
+
+def test_the_random_network_makes_no_claim(project: Project) -> None:
+    project.train_through(0)
+    project.must("export", "0", "--output", "out", "--no-onnx")
+    card = Path("out/README.md").read_text()
+    assert "the random network" in card
+    assert "| 1 | no |" in card
+    assert "tags: [self-supervised-learning, continual-learning, untrained]" in card
+
+
+def test_all_tasks_at_once_are_all_learnt(project: Project) -> None:
+    project.edit({"strategy: cassle": "strategy: offline"})
+    project.train_through(1)
+    project.must("export", "--output", "out", "--no-onnx")
+    card = Path("out/README.md").read_text()
+    assert "3 tasks at once" in card
+    assert "| 3 | yes |" in card
+
+
+def test_figures_of_another_plan_are_absent(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    project.train_through(3)
+    for task in range(4):
+        project.must("evaluate", str(task))
+    project.edit({"milestones: [2]": "milestones: [1]"})
+    project.must("plan")
+    project.must("export", "--output", "none", "--no-onnx")
+    assert "Absent: this state was not evaluated" in Path("none/README.md").read_text()
+    assert "task_3.json is of another plan (params or code changed)" in caplog.text
+    project.must("evaluate", "3")
+    project.must("export", "--output", "some", "--no-onnx")
+    card = Path("some/README.md").read_text()
+    assert "Absent: the figures of the whole run" in card
+    assert "average accuracy A" not in card
+
+
+def test_a_chain_ends_where_the_states_do(project: Project) -> None:
+    project.train_through(2)
+    parent = json.loads(header(2))["parent"]
+    layout.state(1).unlink()
+    project.must("export", "2", "--output", "out", "--no-onnx")
+    lines = Path("out/README.md").read_text().splitlines()
+    assert f"| 1 | {parent[:16]} |  |  |" in lines
+    assert not [line for line in lines if line.startswith("| 0 |")]
+
+
+def test_without_onnx_the_card_and_the_preprocessing_name_none(project: Project) -> None:
+    project.train_through(0)
+    project.must("export", "0", "--output", "out")
+    assert json.loads(Path("out/preprocessing.json").read_text()) == {
+        "already_inside": ["backbone.onnx"],
+        "channels": 1,
+        "colours": "grey",
+        "dtype": "uint8",
+        "formula": "(pixels * scale - mean) / std",
+        "image_size": 28,
+        "layout": "NCHW",
+        "mean": [0.286],
+        "range": [0, 255],
+        "scale": 1 / 255,
+        "std": [0.353],
+    }
+    Path("out/mine.txt").write_text("mine")
+    project.must("export", "0", "--output", "out", "--no-onnx", "--force")
+    assert {path.name for path in Path("out").iterdir()} == {*FILES, "mine.txt"} - {"backbone.onnx"}
+    assert "This export has no ONNX file." in Path("out/README.md").read_text()
+    assert json.loads(Path("out/preprocessing.json").read_text())["already_inside"] == []
+
+
+def refuses(project: Project, *arguments: str) -> str:
+    """Run an export that must fail cleanly; return its message."""
+    before = project.files()
+    folders_before = sorted(path for path in project.root.rglob("*") if path.is_dir())
+    code, _, err = project.cassle("export", *arguments)
+    assert code == 2, err
+    assert "Traceback" not in err
+    assert project.files() == before
+    assert sorted(path for path in project.root.rglob("*") if path.is_dir()) == folders_before
+    lines = err.strip().splitlines()
+    assert len(lines) == 1, err
+    return lines[0].removeprefix("error: ")
+
+
+def test_what_cannot_be_exported_is_refused_in_one_line(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "run `cassle plan` first" in refuses(project, "--output", "out")
+    project.train_through(0)
+    missing = refuses(project, "--output", "out")
+    assert "task_3.safetensors is missing; run `cassle train 3` first" in missing
+    above = refuses(project, "4", "--output", "out")
+    assert above == "there is no state 4 in the plan; name one from 0 to 3"
+    Path("file").write_text("")
+    assert "file is a file; name a new or an empty folder" in refuses(
+        project, "0", "--output", "file"
+    )
+    assert "file is a file" in refuses(project, "0", "--output", "file/below")
+    Path("full").mkdir()
+    Path("full/notes.txt").write_text("")
+    in_use = refuses(project, "0", "--output", "full")
+    assert "full is not empty (it holds notes.txt); name another folder, or add --force" in in_use
+    Path("full/README.md").write_text("the project's own")
+    own = refuses(project, "0", "--output", "full", "--force")
+    assert "full/README.md is not of an earlier export" in own
+    Path("full/README.md").unlink()
+    Path("full/backbone.safetensors").mkdir()
+    assert "backbone.safetensors is a folder" in refuses(
+        project, "0", "--output", "full", "--force"
+    )
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "onnxscript", None)
+        packages = refuses(project, "0", "--output", "out")
+    assert "needs onnxscript, not installed here" in packages
+    assert "pip install 'cassle-pipeline[export]'" in packages
+    with monkeypatch.context() as patch:
+        patch.setattr(folders.os, "access", lambda path, mode: not mode & os.W_OK)
+        assert "no permission to write" in refuses(project, "0", "--output", "out")
+    project.edit({"distill_weight: 1.0": "distill_weight: 0.5"})
+    assert "is not what the params and the code say now" in refuses(project, "--output", "out")
+
+
+def test_a_state_of_other_params_is_refused(project: Project) -> None:
+    project.train_through(1)
+    project.edit({"crop_scale: [0.2": "crop_scale: [0.3"})
+    project.must("plan")
+    assert "has another set of params than the plan: got" in refuses(
+        project, "1", "--output", "out"
+    )
+
+
+def test_what_a_killed_export_left_is_in_nobodys_way(project: Project) -> None:
+    project.train_through(0)
+    left = Path("out/.unfinished.abcd1234")
+    left.mkdir(parents=True)
+    (left / "README.md").write_bytes(b"half")
+    project.must("export", "0", "--output", "out", "--no-onnx")
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "README.md",
+        "backbone.safetensors",
+        "preprocessing.json",
+    ]
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        if path.name == "b":
+            raise RunError(f"cannot write {path}: no space")
+        write_bytes(path, content)
+
+    kept = tmp_path / "kept"
+    folders.write_folder(kept, {"a": b"1"}, "ab")
+    monkeypatch.setattr(folders, "write_bytes", full)
+    for folder in (kept, tmp_path / "new" / "below"):
+        with pytest.raises(RunError, match="no space"):
+            folders.write_folder(folder, {"a": b"2", "b": b"2"}, "ab")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == {"a": b"1"}
+
+
+def test_bad_input_is_refused_without_torch() -> None:
+    code = "import sys, pipeline.commands.export; print(*sorted(sys.modules))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    heavy = {"torch", "matplotlib", "onnx", "onnxscript", "safetensors"}
+    assert not heavy & set(result.stdout.split())
+
+
+@pytest.mark.parametrize("name", sorted(BACKBONES))
+def test_every_backbone_is_a_class_of_its_registry_entry(name: str) -> None:
+    assert issubclass(load_class(BACKBONES[name].path), Backbone)

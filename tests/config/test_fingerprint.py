@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import fingerprint
+from pipeline.config.fingerprint import closure, code_fingerprint
+from pipeline.config.registry.methods import METHODS
+from pipeline.config.registry.probes import PROBES
+from pipeline.config.registry.strategies import STRATEGIES
+
+CASSLE = "pipeline.strategies.cassle"
+SIMCLR = "pipeline.methods.simclr"
+STAGES = ("init", "prepare", "train", "evaluate", "report")
+
+
+def forget() -> None:
+    fingerprint._parse.cache_clear()
+    fingerprint.code_text.cache_clear()
+    fingerprint.imported_modules.cache_clear()
+    fingerprint._source.cache_clear()
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the package to edit, which the fingerprints are taken of."""
+    shutil.copytree(
+        fingerprint.ROOT / "pipeline",
+        tmp_path / "pipeline",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
+    forget()
+    yield tmp_path / "pipeline"
+    forget()
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) >= 1, f"{path.name} no longer holds {old!r}"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    forget()
+
+
+def of_stages() -> dict[str, str]:
+    return {name: code_fingerprint(f"pipeline.stages.{name}") for name in STAGES}
+
+
+SAMPLE = '''"""A module."""
+
+import math
+
+
+class Circle:
+    """A circle."""
+
+    def area(self, radius: float) -> float:
+        """Return the area."""
+        square = radius**2
+        return math.pi * square
+'''
+
+
+def add(path: Path, code: str = "EXTRA = 1\n") -> None:
+    path.write_text(path.read_text(encoding="utf-8") + code, encoding="utf-8")
+    forget()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("        square =", "        # A comment.\n        square ="),
+        ("radius**2\n", "radius**2  # a comment\n"),
+        ("        return", "\n\n        return"),
+        ('"""A module."""', '"""Another\n\nmodule.\n"""'),
+        ('"""A circle."""', '"""Round."""'),
+        ('"""Return the area."""', '"""Return\n\n        it.\n        """'),
+    ],
+    ids=["comment", "comment behind code", "blank lines", "of module", "of class", "of function"],
+)
+def test_comments_docstrings_and_blank_lines_do_not_count(
+    old: str, new: str, package: Path
+) -> None:
+    path = package / "training" / "optim.py"
+    path.write_text(SAMPLE)
+    before = code_fingerprint("pipeline.training.optim")
+    edit(path, old, new)
+    assert code_fingerprint("pipeline.training.optim") == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("radius**2", "radius**3"),
+        ("radius: float", "radius: float = 1.0"),
+        ("math.pi * square", "square"),
+        ("import math", "import cmath as math"),
+    ],
+)
+def test_code_counts(old: str, new: str, package: Path) -> None:
+    path = package / "training" / "optim.py"
+    path.write_text(SAMPLE)
+    before = code_fingerprint("pipeline.training.optim")
+    edit(path, old, new)
+    assert code_fingerprint("pipeline.training.optim") != before
+
+
+def test_a_comment_in_a_strategy_changes_nothing_and_code_does(package: Path) -> None:
+    path = package / "strategies" / "cassle.py"
+    before = code_fingerprint(CASSLE)
+    add(path, "\n\n# A comment.\n")
+    assert code_fingerprint(CASSLE) == before
+    add(path)
+    assert code_fingerprint(CASSLE) != before
+
+
+def test_indentation_counts(package: Path) -> None:
+    path = package / "training" / "optim.py"
+    path.write_text("def f(x):\n    if x:\n        x = 1\n    x = 2\n")
+    before = code_fingerprint("pipeline.training.optim")
+    edit(path, "    x = 2", "        x = 2")
+    assert code_fingerprint("pipeline.training.optim") != before
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        ('TEXT = """a\n\nb"""\n', "\n\n", "\n\n\n"),
+        ('TEXT = """a \nb"""\n', "a ", "a"),
+        ("def f(x: int = 1) -> None: ...\n", "= 1", "= 2"),
+        ('class Broken(ValueError): """Said."""\n', "ValueError", "TypeError"),
+    ],
+    ids=["blank line in a string", "space in a string", "stub on one line", "class on one line"],
+)
+def test_code_counts_where_it_looks_like_layout(
+    text: str, old: str, new: str, package: Path
+) -> None:
+    path = package / "training" / "optim.py"
+    path.write_text(text)
+    forget()
+    before = code_fingerprint("pipeline.training.optim")
+    edit(path, old, new)
+    assert code_fingerprint("pipeline.training.optim") != before
+
+
+def test_a_hash_in_a_string_is_no_comment(package: Path) -> None:
+    path = package / "training" / "optim.py"
+    path.write_text('COLOUR = "#aaaaaa"\n')
+    before = code_fingerprint("pipeline.training.optim")
+    edit(path, "#aaaaaa", "#bbbbbb")
+    assert code_fingerprint("pipeline.training.optim") != before
+
+
+def test_what_is_imported_counts_directly_or_not(package: Path) -> None:
+    before = code_fingerprint(CASSLE), code_fingerprint("pipeline.stages.init")
+    add(package / "models" / "heads.py")
+    assert code_fingerprint(CASSLE) != before[0]
+    assert code_fingerprint("pipeline.stages.init") == before[1]
+    add(package / "files" / "atomic.py")
+    assert code_fingerprint("pipeline.stages.init") != before[1]
+
+
+def test_another_method_changes_no_stage(package: Path) -> None:
+    before = of_stages()
+    (package / "methods" / "other.py").write_text("from pipeline.methods.base import Method\n")
+    forget()
+    assert of_stages() == before
+
+
+@pytest.mark.parametrize("name", ["registry/component.py", "registry/methods.py", "params.py"])
+def test_a_line_in_the_registry_or_the_schema_retrains_nothing(name: str, package: Path) -> None:
+    before = of_stages()
+    add(package / "config" / name)
+    assert of_stages() == before
+
+
+def test_a_strategy_counts_for_itself_alone(package: Path) -> None:
+    names = (CASSLE, SIMCLR, "pipeline.strategies.base")
+    before = [code_fingerprint(name) for name in names]
+    stages = of_stages()
+    add(package / "strategies" / "cassle.py")
+    after = [code_fingerprint(name) for name in names]
+    assert [now == was for now, was in zip(after, before, strict=True)] == [False, True, True]
+    assert of_stages() == stages
+
+
+@pytest.mark.parametrize("name", ["errors.py", "progress.py", "cli.py"])
+def test_what_is_only_shown_changes_nothing(name: str, package: Path) -> None:
+    before = of_stages()
+    add(package / "config" / name)
+    assert of_stages() == before
+
+
+def test_the_order_and_number_of_mentions_do_not_matter() -> None:
+    assert code_fingerprint(CASSLE, SIMCLR) == code_fingerprint(SIMCLR, CASSLE, SIMCLR)
+    assert code_fingerprint(CASSLE, SIMCLR) != code_fingerprint(SIMCLR)
+
+
+def test_training_uses_the_learner_but_no_strategy_no_method_and_no_schema() -> None:
+    found = set(closure(["pipeline.stages.train_task"]))
+    assert {"pipeline", "pipeline.training.learner", "pipeline.stages.train_task"} <= found
+    assert {
+        "pipeline.data.augmentation.image_ops",
+        "pipeline.strategies.base",
+        "pipeline.artifacts.state",
+    } <= found
+    assert not found & {
+        "pipeline.config.params",
+        "pipeline.config.registry.component",
+        "pipeline.stages.plan",
+    }
+    chosen = {entry.module for entry in (METHODS | STRATEGIES).values()}
+    assert found & chosen == {"pipeline.strategies.base"}
+
+
+def test_evaluation_uses_neither_learner_nor_method() -> None:
+    found = closure(["pipeline.stages.evaluate"])
+    assert "pipeline.evaluation.features" in found
+    # The plan adds the probes that are chosen.
+    assert not {entry.module for entry in PROBES.values()} & set(found)
+    assert not [name for name in found if name.startswith(("pipeline.meth", "pipeline.strat"))]
+    assert "pipeline.training.learner" not in found
+
+
+def test_a_closure_is_sorted_and_holds_the_packages_and_no_other_names() -> None:
+    found = closure([CASSLE])
+    assert found == sorted(set(found))
+    assert {"pipeline", "pipeline.strategies", "pipeline.methods", "pipeline.models"} <= set(found)
+    for name in found:
+        path = fingerprint.ROOT.joinpath(*name.split("."))
+        assert path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+    assert closure(["pipeline.nothing"]) == []

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from pipeline.building.components import load_class
+from pipeline.config import presets
+from pipeline.config.read import load_params, parse_params
+from pipeline.config.registry.backbones import BACKBONES
+from pipeline.config.registry.methods import METHODS
+from pipeline.config.registry.strategies import STRATEGIES
+from pipeline.config.resolve import options, resolve
+from pipeline.data.augmentation.augment import Augment
+from pipeline.data.augmentation.recipe import ViewAugment
+from pipeline.errors import ParamsError
+from pipeline.layout import PARAMS
+from pipeline.methods.base import Position
+from pipeline.strategies.base import Step
+from pipeline.training.optim import LarsOptions, Optimisation, build_optimizer
+from tests.support.networks import task_start
+from tests.support.project import ROOT, Project
+
+NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
+RECIPES = [
+    f"{dataset}_{method}"
+    for dataset in ("cifar100", "cifar100_data", "imagenet100", "imagenet100_data", "domainnet")
+    for method in METHODS
+    if method != "simsiam"
+]
+
+
+@pytest.fixture
+def params_text() -> str:
+    return (ROOT / PARAMS).read_text()
+
+
+def read(name: str) -> str:
+    return (ROOT / "presets" / f"{name}.yaml").read_text()
+
+
+def test_there_is_a_recipe_for_each_published_method_and_data_set() -> None:
+    assert sorted(RECIPES) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_over_the_shipped_params_is_valid_and_all_it_says(
+    name: str, params_text: str
+) -> None:
+    merged, changes = presets.merge(params_text, read(name))
+    params = parse_params(merged, name).model_dump()
+    assert changes
+
+    def same(wanted: dict[str, object], found: dict[str, object]) -> None:
+        for key, value in wanted.items():
+            if isinstance(value, dict):
+                inner = found[key]
+                assert isinstance(inner, dict)
+                same(value, inner)
+            else:
+                assert found[key] == value, key
+
+    same(YAML(typ="safe").load(read(name)), params)
+    # Comments and all that the preset does not name are as they were.
+    assert merged.count("#") == params_text.count("#")
+    assert presets.merge(merged, read(name)) == (merged, [])
+
+
+@pytest.fixture(scope="module")
+def mixed() -> str:
+    """Params over which each preset was laid in turn."""
+    text = (ROOT / PARAMS).read_text().replace("class_order: null", "class_order: [Bag, Coat]")
+    for name in NAMES:
+        text, _ = presets.merge(text, read(name))
+    return text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_of_the_presets_used_before_nothing_takes_effect(
+    name: str, mixed: str, params_text: str
+) -> None:
+    after, alone = (
+        parse_params(presets.merge(text, read(name))[0], name) for text in (mixed, params_text)
+    )
+    # The report shows all params, also those that nothing uses.
+    plans = [{**resolve(params), "report": None} for params in (after, alone)]
+    assert plans[0] == plans[1]
+    assert after.train == alone.train
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_trains_two_steps(name: str, params_text: str) -> None:
+    """The recipe's own network, objective, distillation, views and optimiser; few images."""
+    merged, _ = presets.merge(params_text, read(name))
+    params = parse_params(merged, name)
+    slot = resolve(params)["train_2"]
+    assert slot is not None
+    size = 32 if name.startswith("cifar") else 64
+    torch.manual_seed(0)
+    backbone_class = load_class(BACKBONES[params.backbone.name].path)  # type: ignore[attr-defined]
+    backbone = backbone_class(3, params.backbone.stem)  # type: ignore[attr-defined]
+    method = load_class(METHODS[params.method].path)(
+        backbone, **options(params, "method", params.method)
+    )
+    strategy = load_class(STRATEGIES[params.strategy].path)(
+        **options(params, "strategy", params.strategy)
+    )
+    strategy.begin_task(task_start(method))
+    recipes = []
+    for view in slot["views"]:  # type: ignore[union-attr]
+        recipes.append(ViewAugment(**(view | {"crop_scale": tuple(view["crop_scale"])})))  # type: ignore[operator, index, arg-type, call-overload]
+    augment = Augment(recipes, size, [0.5] * 3, [0.25] * 3)
+    given = params.train.model_dump()
+    lars = LarsOptions(**given["lars"]) if given["optimizer"] == "lars" else None
+    rates = {field.name for field in fields(Optimisation)} - {"lars"}
+    given = {name: value for name, value in given.items() if name in rates}
+    optimizer = build_optimizer([method, strategy], Optimisation(**given, lars=lars))
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (4, 3, size, size), dtype=torch.uint8, generator=generator)
+    before = {key: value.clone() for key, value in method.named_parameters()}
+    method.train()
+    strategy.train()
+    for number in range(2):
+        at = Position(number, 1, given["epochs"])
+        views = augment(images, generator)
+        encoded = method.encode(views)
+        step = Step(method, views, encoded, at)
+        loss = method.loss(views, encoded) + strategy.terms(step)["distill"]
+        assert loss.isfinite()
+        optimizer.zero_grad()
+        loss.backward()
+        method.after_backward(at)
+        optimizer.step()
+        method.after_step(Position(number + 1, 1, given["epochs"]))
+    assert all(value.isfinite().all() for value in method.state_dict().values())
+    frozen = {"prototypes.weight"} if params.method == "swav" else set()
+    unmoved = {key for key, value in method.named_parameters() if torch.equal(value, before[key])}
+    assert unmoved == frozen
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Project:
+    project = Project(tmp_path, monkeypatch, capsys)
+    (tmp_path / "presets").mkdir()
+    for name in NAMES:
+        (tmp_path / f"presets/{name}.yaml").write_text(read(name))
+    return project
+
+
+def test_presets_are_listed_shown_and_used(project: Project) -> None:
+    listed = project.must("preset", "list").splitlines()
+    assert [line.split()[0] for line in listed] == NAMES
+    assert "SwAV with CaSSLe on CIFAR-100" in "\n".join(listed)
+    assert project.must("preset", "show", "cifar100_byol") == read("cifar100_byol")
+    said = project.must("preset", "use", "cifar100_byol")
+    assert "dataset: fashion_mnist -> cifar100" in said
+    assert "augment.solarize: 0.0 -> [0.0, 0.2]" in said
+    params = load_params(PARAMS)
+    assert (params.method, params.train.learning_rate) == ("byol", 1.0)
+    assert project.must("preset", "use", "cifar100_byol") == "params.yaml is as it was\n"
+
+
+def test_an_unknown_preset_is_one_clear_error_and_changes_nothing(project: Project) -> None:
+    before = PARAMS.read_bytes()
+    code, _, err = project.cassle("preset", "use", "cifar100_biol")
+    assert code == 2
+    assert err.startswith("error: preset: 'cifar100_biol' is unknown; did you mean 'cifar100_byol'")
+    assert PARAMS.read_bytes() == before
+
+
+def test_a_preset_that_does_not_fit_changes_nothing(project: Project) -> None:
+    Path("presets/wrong.yaml").write_text("# Wrong\ntrain:\n  epochs: 1\n  warmup_epochs: 5\n")
+    before = PARAMS.read_bytes()
+    code, _, err = project.cassle("preset", "use", "wrong")
+    assert code == 2
+    assert "params.yaml with preset wrong: train.warmup_epochs must be below epochs" in err
+    assert PARAMS.read_bytes() == before
+
+
+def test_without_the_folder_the_error_says_where_to_go(project: Project) -> None:
+    for path in Path("presets").iterdir():
+        path.unlink()
+    with pytest.raises(ParamsError, match="run this in the project's root"):
+        presets.text("cifar100_byol")

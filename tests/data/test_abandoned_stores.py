@@ -1,0 +1,104 @@
+"""A store of images that a killed process was writing goes, and one being written stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline import layout
+from pipeline.data.image_files import store_writer
+from pipeline.data.image_files.content import content_digest
+from pipeline.data.image_files.store import Files
+from pipeline.data.image_files.store_writer import bad_images, place_of
+from pipeline.files.atomic import unfinished
+from tests.support.image_files import tree
+from tests.support.project import ROOT, Project
+
+# Decoding stops in the middle, as if there were many images left.
+WRITER = """
+import sys, time
+from pathlib import Path
+from pipeline.data import store_writer
+from pipeline.data.store import Files
+root, place = map(Path, sys.argv[1:])
+def decode(path, size):
+    print("decoding", flush=True)
+    time.sleep(60)
+store_writer.read_square = decode
+paths = sorted(path.name for path in root.iterdir())
+store_writer.bad_images(Files(root, paths, 16), place, 1, keep=True)
+"""
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Project:
+    return Project(tmp_path, monkeypatch, capsys)
+
+
+def test_a_killed_writers_store_is_listed_and_removed_and_a_living_ones_stays(
+    project: Project, tmp_path: Path
+) -> None:
+    root = tree(tmp_path / "images", {".": 3}, ".png")
+    files = Files(root, sorted(path.name for path in root.iterdir()), 16)
+    place = place_of(layout.STORES, "f" * 64, 16)
+    command = [sys.executable, "-c", WRITER, str(root), str(project.root / place)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"decoding\n"
+            (left,) = unfinished(layout.STORES)
+            os.utime(left, (0, 0))
+            assert project.must("clean", "--all", "--yes") == "nothing to remove\n"
+            assert left.exists()
+        finally:
+            process.send_signal(signal.SIGKILL)
+    out = project.must("clean", "--yes")
+    assert f"{left}  0.0 MB  an unfinished store of images" in out
+    assert not left.exists()
+
+    os.utime(_copy(left), (0, 0))
+    young = _copy(left.with_name(f"{left.name[:-8]}abcd1234"))
+    os.utime(young, (time.time() + 60, time.time() + 60))
+    assert bad_images(files, place, 1, keep=True) == {}
+    assert unfinished(layout.STORES) == [young], "the next writer has removed the old one"
+
+
+def _copy(path: Path) -> Path:
+    path.write_bytes(b"half")
+    return path
+
+
+def test_a_damaged_digest_of_the_images_is_computed_again(tmp_path: Path) -> None:
+    root, scratch = tree(tmp_path / "images", {".": 3}, ".png"), tmp_path / "scratch"
+    paths = sorted(path.name for path in root.iterdir())
+    digest = content_digest(root, paths, scratch, 1)
+    (kept,) = scratch.iterdir()
+    whole = kept.read_bytes()
+    for damaged in (whole.replace(digest[:9].encode(), b"123456789"), b"\xff", b"null\n"):
+        kept.write_bytes(damaged)
+        assert content_digest(root, paths, scratch, 1) == digest
+        assert kept.read_bytes() == whole
+
+
+def test_a_damaged_note_of_bad_images_is_made_again(tmp_path: Path) -> None:
+    root = tree(tmp_path / "images", {".": 3}, ".png")
+    (root / "a.png").write_bytes(b"no image")
+    files = Files(root, sorted(path.name for path in root.iterdir()), 16)
+    place = place_of(tmp_path / "scratch", "f" * 64, 16)
+    found = bad_images(files, place, 1, keep=True)
+    assert list(found) == [0]
+    note = place.with_suffix(".json")
+    whole = note.read_bytes()
+    for damaged in (whole.replace(b'"0"', b'"1"'), b"", b"null\n", b"[]\n"):
+        note.write_bytes(damaged)
+        assert bad_images(files, place, 1, keep=True) == found
+        assert note.read_bytes() == whole
+    assert store_writer._known(place, 5) is None

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline.data.augmentation.augment import Augment
+from pipeline.data.augmentation.recipe import ViewAugment
+from pipeline.data.datasets.file_source import FileSource
+from pipeline.data.datasets.image_folder import ImageFolder
+from pipeline.data.stream.scenarios import Cut, divide
+from pipeline.errors import DataError
+from tests.support.image_files import embedded, file_options, reading, save, tree
+
+
+def source(root: Path, store: str = "cache", **options: object) -> FileSource:
+    return ImageFolder(root, file_options(**options), reading(root.parent / "scratch", store))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "images"
+
+
+def paths(folder: FileSource, part: str) -> list[str]:
+    return folder._part(part).paths  # type: ignore[arg-type]
+
+
+def test_class_folders_with_a_test_part(root: Path) -> None:
+    tree(root, {"train/cat": 3, "train/dog": 2, "test/dog": 1, "test/cat": 1})
+    found = source(root)
+    assert found.class_names() == ["cat", "dog"]
+    assert found.labels("train").tolist() == [0, 0, 0, 1, 1]
+    assert found.labels("test").tolist() == [0, 1]
+    assert found.images("train")[np.array([4, 0])].shape == (2, 3, 16, 16)
+    assert found.domain_names() == []
+
+
+def test_a_folder_named_val_is_a_test_part_unless_there_is_one_named_test(root: Path) -> None:
+    tree(root, {"train/a": 2, "train/b": 2, "val/a": 1, "val/b": 1})
+    assert all(path.startswith("val/") for path in paths(source(root), "test"))
+    tree(root, {"test/a": 1, "test/b": 1})
+    assert all(path.startswith("test/") for path in paths(source(root), "test"))
+
+
+def test_without_a_test_part_a_share_of_each_class_is_held_out_the_same_each_time(
+    root: Path,
+) -> None:
+    tree(root, {"a": 12, "b": 8, "c": 2})
+    found = source(root)
+    assert np.bincount(found.labels("test")).tolist() == [3, 2, 1]
+    assert not set(paths(found, "train")) & set(paths(found, "test"))
+    before = set(paths(found, "test"))
+    assert set(paths(source(root), "test")) == before
+    save(root / "a" / "another.png", embedded(1)[0])
+    after = set(paths(source(root), "test"))
+    assert len(after ^ before) <= 2
+
+
+def test_domains_hold_classes(root: Path) -> None:
+    tree(root, {"sketch/cat": 4, "sketch/dog": 4, "photo/cat": 4, "photo/dog": 8})
+    found = source(root)
+    assert found.domain_names() == ["photo", "sketch"]
+    assert found.class_names() == ["cat", "dog"]
+    tasks = divide("domain", found, Cut(2, 0))
+    assert [(task.domain, len(task.images["train"])) for task in tasks] == [
+        ("photo", 9),
+        ("sketch", 6),
+    ]
+    turned = source(root, domains=["sketch", "photo"])
+    assert [task.domain for task in divide("domain", turned, Cut(2, 0))] == ["sketch", "photo"]
+    assert len(source(root, domains=["sketch"]).labels("train")) == 6
+    with pytest.raises(
+        DataError, match=r"data\.domains: .* has no domain clipart; it has photo, sketch"
+    ):
+        source(root, domains=["clipart"]).labels("train")
+
+
+def test_images_without_folders_have_no_labels_and_can_be_cut_at_random(root: Path) -> None:
+    tree(root, {".": 10})
+    found = source(root)
+    assert found.class_names() == []
+    assert found.labels("train").tolist() == [-1] * 8
+    tasks = divide("data", found, Cut(2, 0))
+    assert [(len(t.images["train"]), t.classes) for t in tasks] == [(4, []), (4, [])]
+    with pytest.raises(DataError, match=r"scenario: class needs labels.*set scenario: data"):
+        divide("class", found, Cut(2, 0))
+
+
+def test_grey_opaque_deep_and_turned_images_become_rgb_of_8_bits(root: Path) -> None:
+    grey = embedded(1)[0]
+    deep = Image.fromarray(grey.astype(np.uint16) * 257)
+    for kind in ("x", "y"):
+        for name, mode in (
+            ("a_grey.png", "L"),
+            ("b_rgba.png", "RGBA"),
+            ("c_palette.png", "P"),
+            ("d_rgb.png", "RGB"),
+        ):
+            save(root / "train" / kind / name, grey, mode)
+        deep.save(root / "train" / kind / "e_deep.png")
+        save(root / "test" / kind / "a.png", grey)
+    turned = Image.fromarray(np.rot90(grey))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned.save(root / "train" / "x" / "f_turned.png", exif=exif)
+    images = source(root, resize=28).images("train")[np.arange(6)]
+    assert images.shape == (6, 3, 28, 28)
+    for number in range(6):
+        assert np.abs(images[number].astype(int) - grey).max() <= 1, number
+
+
+def test_the_central_square_is_resized_without_aliasing(root: Path) -> None:
+    wide = np.zeros((40, 100), np.uint8)
+    wide[:, 30:70] = np.indices((40, 40)).sum(0) % 2 * 200
+    for part in ("train", "test"):
+        for kind in ("a", "b"):
+            save(root / part / kind / "1.png", wide)
+    image = source(root).images("train")[np.array([0])]
+    assert image.shape == (1, 3, 16, 16)
+    assert image.min() > 60  # the black sides are cut off
+    assert image.max() < 140  # and the checkerboard is averaged
+
+
+@pytest.mark.parametrize("size", [32, 64, 96, 224])
+def test_files_become_views_of_the_usual_sizes(root: Path, size: int) -> None:
+    tree(root, {"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1})
+    kept = source(root, resize=size * 8 // 7).images("train")[np.arange(4)]
+    images = torch.from_numpy(kept)
+    view = ViewAugment((0.2, 1.0), 0.5, 0.8, 0.4, 0.4, 0.2, 0.1, 0.2, 0.5, 0.1)
+    augment = Augment([view, view], size, [0.5] * 3, [0.25] * 3)
+    views = augment(images, torch.Generator().manual_seed(0))
+    assert [made.shape for made in (*views, augment.normalise(images))] == [(4, 3, size, size)] * 3
+    assert all(made.isfinite().all() for made in views)
+
+
+def test_paths_with_blanks_and_letters_of_all_kinds_work(root: Path) -> None:
+    tree(root / "meine Bilder – 猫", {"Käfer süß": 4, "два слова": 4})
+    found = source(root / "meine Bilder – 猫")
+    assert list(found.class_names()) == ["Käfer süß", "два слова"]
+    assert len(found.images("train")[np.arange(6)]) == 6
+    assert len(divide("class", found, Cut(2, 0))) == 2
+
+
+def test_linked_folders_are_followed(root: Path) -> None:
+    tree(root.parent / "elsewhere", {"cat": 4})
+    tree(root, {"dog": 4})
+    (root / "cat").symlink_to(root.parent / "elsewhere" / "cat")
+    assert len(source(root).labels("train")) == 6
+
+
+@pytest.mark.parametrize("where", ["loop", "cat/loop", "train/loop"])
+def test_a_link_that_leads_back_is_one_clear_error(root: Path, where: str) -> None:
+    tree(root, {"cat": 4, "dog": 4} if "train" not in where else {"train/cat": 4, "train/dog": 4})
+    (root / where).symlink_to(root)
+    with pytest.raises(
+        DataError, match="loop is a symbolic link that leads back to a folder that holds it"
+    ):
+        source(root).labels("train")
+
+
+def test_a_link_to_itself_is_one_clear_error(root: Path) -> None:
+    tree(root, {"cat": 4, "dog": 4})
+    (root / "loop").symlink_to(root / "loop")
+    with pytest.raises(DataError, match=r"loop.*cannot be read"):
+        source(root).labels("train")
+
+
+@pytest.mark.parametrize(
+    ("counts", "problem"),
+    [
+        ({"train/a": 2, "train/b": 0, "test/a": 1}, "b is a class folder without a JPEG or PNG image"),
+        ({"train/a": 2, "test/a": 1}, "has one class alone, 'a': nothing to tell apart"),
+        ({"train/a": 2, "train/b": 2, "test/a": 1}, "the test part has no image of 1 of 2 classes: b"),
+        ({"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1, "test/c": 1}, "the test part has classes that the training part has not: c"),
+        ({"p/a": 4, "p/b": 4, "q/a": 4}, "the domain 'q' has no class folder b"),
+        ({"p/a": 4, "p/b": 4, "q": 4}, "'p' holds folders, as a domain, and 'q' does not"),
+        ({".": 1, "a": 2}, "beside folders"),
+        ({"a": 1, "b": 4}, "a has one image alone"),
+        ({"train": 0, "test": 0}, "holds no JPEG or PNG image to train on"),
+    ],
+    ids=["empty class", "one class", "not in test", "only in test", "domain lacks class", "mixed levels", "beside", "single image", "nothing"],
+)  # fmt: skip
+def test_a_folder_that_cannot_be_is_one_clear_error(
+    root: Path, counts: dict[str, int], problem: str
+) -> None:
+    tree(root, counts)
+    with pytest.raises(DataError, match=problem):
+        divide("class", source(root), Cut(1, 0))
+
+
+def test_a_missing_folder_is_named(root: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"the folder '.*images' is missing; it should hold class folders"
+    ):
+        source(root).labels("train")
+
+
+@pytest.mark.parametrize("store", ["cache", "stream"])
+def test_images_of_a_pixel_and_texts_are_listed_or_left_out_and_counted(
+    root: Path, store: str
+) -> None:
+    tree(root, {"train/a": 4, "train/b": 4, "test/a": 1, "test/b": 1})
+    (root / "train/a/text.jpg").write_text("no image at all")
+    save(root / "train/b/dot.png", np.zeros((1, 1), np.uint8))
+    cut = (root / "train/a/train_a_0.jpg").read_bytes()
+    (root / "train/b/half.jpg").write_bytes(cut[: len(cut) // 2])
+    with pytest.raises(DataError) as error:
+        divide("class", source(root, store), Cut(2, 0))
+    said = str(error.value)
+    assert "3 of 11 images of the train part cannot be used" in said
+    assert "train/a/text.jpg (no JPEG or PNG image)" in said
+    assert "train/b/dot.png (of 1×1 pixels, 4 or more are needed)" in said
+    assert "train/b/half.jpg (damaged or unreadable" in said
+    assert "set data.on_bad_image: skip" in said
+    skipping = source(root, store, on_bad_image="skip")
+    tasks = divide("class", skipping, Cut(2, 0))
+    assert sum(len(task.images["train"]) for task in tasks) == 8
+    assert len(skipping.bad("train")) == 3
+    held = {
+        path for task in tasks for path in np.array(paths(skipping, "train"))[task.images["train"]]
+    }
+    assert not held & {"train/a/text.jpg", "train/b/dot.png", "train/b/half.jpg"}
+
+
+def test_a_link_to_a_file_that_is_gone_is_listed_or_left_out(root: Path) -> None:
+    tree(root, {"train/a": 4, "train/b": 4, "test/a": 1, "test/b": 1})
+    (root / "train/a/gone.jpg").symlink_to(root / "nowhere.jpg")
+    with pytest.raises(DataError, match=r"1 of 9 .*: train/a/gone\.jpg \(.*No such file"):
+        divide("class", source(root), Cut(2, 0))
+    skipping = source(root, on_bad_image="skip")
+    assert sum(len(t.images["train"]) for t in divide("class", skipping, Cut(2, 0))) == 8
+    before = skipping.fingerprint("train")
+    save(root / "nowhere.jpg", embedded(1)[0])
+    found = source(root, on_bad_image="skip")
+    assert found.fingerprint("train") != before
+    assert sum(len(t.images["train"]) for t in divide("class", found, Cut(2, 0))) == 9
+
+
+def test_the_first_ten_bad_images_are_named_and_the_others_counted(root: Path) -> None:
+    tree(root, {"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1})
+    for number in range(14):
+        (root / f"train/a/{number:02}.jpg").write_text("x")
+    with pytest.raises(DataError) as error:
+        divide("class", source(root), Cut(2, 0))
+    assert "train/a/09.jpg" in str(error.value)
+    assert "train/a/10.jpg" not in str(error.value)
+    assert "and 4 more" in str(error.value)
+
+
+def test_the_fingerprint_moves_with_names_bytes_and_labels_alone(root: Path) -> None:
+    tree(root, {"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1})
+    before = source(root).fingerprint("train")
+    copied = Path(shutil.copytree(root, root.parent / "elsewhere"))
+    assert source(copied).fingerprint("train") == before
+    image = copied / "train/a/train_a_0.jpg"
+    content = bytearray(image.read_bytes())
+    content[-10] ^= 1
+    image.write_bytes(content)
+    assert source(copied).fingerprint("train") != before
+    assert source(copied).fingerprint("test") == source(root).fingerprint("test")
+    (root / "train/a/train_a_0.jpg").rename(root / "train/b/train_a_0.jpg")
+    assert source(root).fingerprint("train") != before

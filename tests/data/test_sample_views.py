@@ -1,0 +1,143 @@
+"""The sheet of views: what is on it, and when it is drawn anew."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline import layout
+from pipeline.artifacts.view_sheet import read_view_strips, sheet_png
+from pipeline.data.augmentation.augment import Augment
+from pipeline.data.augmentation.recipe import ViewAugment
+from pipeline.data.augmentation.sample_views import GAP, IMAGES, LARGEST, per_task, task_strip
+from pipeline.errors import RunError
+from pipeline.files.sealed_json import digest, read_sealed
+from tests.support.project import Project
+
+PLAIN = ViewAugment((1.0, 1.0), 0, 0, 0, 0, 0, 0, 0, 0, 0)
+FLIPPED = ViewAugment((1.0, 1.0), 1, 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Project:
+    return Project(tmp_path, monkeypatch, capsys)
+
+
+def draw_images(count: int, channels: int = 1, size: int = 12) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    shape = (count, channels, size, size)
+    return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+
+
+def make_strip(images: torch.Tensor, *recipes: ViewAugment, seed: int = 0) -> np.ndarray:
+    channels, size = images.shape[1], images.shape[-1]
+    augment = Augment(recipes, size, [0.3] * channels, [0.4] * channels)
+    return task_strip(augment, images, torch.Generator().manual_seed(seed))
+
+
+def cell(strip: np.ndarray, row: int, column: int, size: int) -> np.ndarray:
+    step = size + GAP
+    return strip[row * step : row * step + size, column * step : column * step + size]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_stand_above_their_views_which_are_normalised_back(channels: int) -> None:
+    images = draw_images(4, channels)
+    strip = make_strip(images, PLAIN, FLIPPED)
+    assert strip.dtype == np.uint8
+    assert strip.shape == (3 * (12 + GAP), 4 * (12 + GAP), 4)
+    for column, image in enumerate(images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()):
+        assert (cell(strip, 0, column, 12)[..., :3] == image).all()
+        assert (cell(strip, 1, column, 12)[..., :3] == image).all()
+        assert (cell(strip, 2, column, 12)[..., :3] == image[:, ::-1]).all()
+
+
+def test_gaps_are_transparent_and_images_are_not() -> None:
+    strip = make_strip(draw_images(2), PLAIN, PLAIN)
+    assert (cell(strip, 2, 1, 12)[..., 3] == 255).all()
+    assert (strip[12 : 12 + GAP, :, 3] == 0).all()
+    assert (strip[:, 12 : 12 + GAP, 3] == 0).all()
+
+
+def test_the_generator_alone_decides_on_the_views() -> None:
+    images = draw_images(3)
+    recipe = ViewAugment((0.2, 1.0), 0.5, 0.8, 0.4, 0.4, 0, 0, 0, 0.5, 0.5)
+    first = make_strip(images, recipe, recipe)
+    assert (make_strip(images, recipe, recipe) == first).all()
+    assert (make_strip(images, recipe, recipe, seed=1) != first).any()
+    assert (cell(first, 1, 0, 12) != cell(first, 2, 0, 12)).any()
+
+
+def test_large_images_are_shrunk_and_the_sheet_does_not_grow_with_the_tasks() -> None:
+    strip = make_strip(draw_images(1, 3, 3 * LARGEST), PLAIN, PLAIN)
+    assert strip.shape[:2] == (3 * (LARGEST + GAP), LARGEST + GAP)
+    assert per_task(1) == per_task(5) == 8
+    assert all(tasks * per_task(tasks) <= IMAGES for tasks in range(1, layout.MAX_TASKS + 1))
+
+
+def test_a_sheet_is_cut_into_the_strips_that_it_was_made_of(tmp_path: Path) -> None:
+    strips = [make_strip(draw_images(2), PLAIN, PLAIN, seed=seed) for seed in range(3)]
+    path = tmp_path / "views.png"
+    path.write_bytes(sheet_png(strips, json.dumps({"plan": "p"})))
+    found = read_view_strips(path, 3, "p")
+    assert found is not None
+    for png, strip in zip(found, strips, strict=True):
+        assert (np.asarray(Image.open(io.BytesIO(png))) == strip).all()
+    with pytest.raises(RunError, match=r"of another plan .*; run `cassle views` first"):
+        read_view_strips(path, 3, "q")
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(RunError, match="is no image or is damaged"):
+        read_view_strips(path, 3, "p")
+    assert read_view_strips(tmp_path / "none.png", 3, "p") is None
+
+
+def test_the_stage_draws_every_task_the_same_each_time(project: Project) -> None:
+    project.must("plan")
+    project.must("prepare")
+    project.must("views")
+    first = layout.VIEWS.read_bytes()
+    slot = read_sealed(layout.plan("views"), RunError, "")
+    strips = read_view_strips(layout.VIEWS, 3, digest(slot))
+    assert strips is not None
+    assert len(set(strips)) == 3
+    layout.VIEWS.unlink()
+    project.edit({"\nseed: 0": "\nseed: 1"})
+    project.must("plan")
+    project.must("views")
+    assert layout.VIEWS.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("change", "anew"),
+    [
+        ({"flip: 0.5": "flip: 0.0"}, True),
+        ({"num_tasks: 3": "num_tasks: 2"}, True),
+        ({"\nseed: 0": "\nseed: 1"}, False),
+        ({"strategy: cassle": "strategy: finetune"}, False),
+        ({"method: simclr": "method: byol"}, False),
+        ({"distill_weight: 1.0": "distill_weight: 0.5"}, False),
+    ],
+)
+def test_views_are_drawn_anew_only_for_other_views(
+    project: Project, change: dict[str, str], anew: bool
+) -> None:
+    project.must("plan")
+    before = layout.plan("views").read_text()
+    project.edit(change)
+    project.must("plan")
+    assert (layout.plan("views").read_text() != before) == anew
+
+
+def test_the_stage_says_what_is_missing(project: Project) -> None:
+    project.must("plan")
+    code, _, err = project.cassle("views", "--planned")
+    assert code == 2
+    assert "run `cassle prepare` first" in err

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import pytest
+
+from pipeline.metrics.accuracy_matrix import (
+    average_accuracy,
+    forgetting,
+    forward_transfer,
+    plasticity,
+    stability,
+)
+
+# Rows: the random network, then after tasks 1, 2 and 3. Columns: tasks 1, 2 and 3.
+MATRIX = [
+    [20.0, 30.0, 10.0],
+    [80.0, 40.0, 20.0],
+    [70.0, 90.0, 35.0],
+    [60.0, 85.0, 95.0],
+]
+
+
+def test_average_accuracy_is_the_mean_of_the_last_row() -> None:
+    assert average_accuracy(MATRIX) == pytest.approx((60 + 85 + 95) / 3)
+
+
+def test_forgetting_is_the_mean_fall_from_the_best_accuracy() -> None:
+    # Task 1: best 80, at the end 60. Task 2: best 90, at the end 85. Task 3 does not count.
+    assert forgetting(MATRIX) == pytest.approx(((80 - 60) + (90 - 85)) / 2)
+
+
+def test_forward_transfer_is_the_mean_gain_over_the_random_network() -> None:
+    # Task 2 after task 1: 40 against 30. Task 3 after task 2: 35 against 10.
+    assert forward_transfer(MATRIX) == pytest.approx(((40 - 30) + (35 - 10)) / 2)
+
+
+def test_forgetting_counts_a_best_accuracy_from_before_the_task() -> None:
+    matrix = [
+        [0.0, 0.0, 0.0],
+        [50.0, 88.0, 0.0],
+        [50.0, 70.0, 0.0],
+        [50.0, 66.0, 0.0],
+    ]
+    # Task 2 was best, 88, after task 1.
+    assert forgetting(matrix) == pytest.approx(((50 - 50) + (88 - 66)) / 2)
+
+
+def test_forgetting_does_not_count_the_random_network() -> None:
+    matrix = [
+        [99.0, 99.0, 99.0],
+        [50.0, 10.0, 10.0],
+        [40.0, 60.0, 10.0],
+        [30.0, 40.0, 70.0],
+    ]
+    assert forgetting(matrix) == pytest.approx(((50 - 30) + (60 - 40)) / 2)
+
+
+def test_a_network_that_only_improves_forgets_nothing() -> None:
+    matrix = [[0.0, 0.0], [50.0, 20.0], [60.0, 70.0]]
+    assert forgetting(matrix) == 0
+
+
+def test_forward_transfer_can_be_negative() -> None:
+    matrix = [[10.0, 40.0], [50.0, 25.0], [60.0, 70.0]]
+    assert forward_transfer(matrix) == pytest.approx(25 - 40)
+
+
+def test_plasticity_is_the_mean_gain_of_a_task_when_it_is_learnt() -> None:
+    assert plasticity(MATRIX) == pytest.approx(((80 - 20) + (90 - 30) + (95 - 10)) / 3)
+
+
+def test_stability_is_the_mean_share_kept_of_the_best() -> None:
+    # Task 1: 60 of 80. Task 2: 85 of 90. Task 3 has had no time to be forgotten.
+    assert stability(MATRIX) == pytest.approx(100 * (60 / 80 + 85 / 90) / 2)
+
+
+def test_stability_counts_a_best_accuracy_from_before_the_task_but_not_the_random_network() -> None:
+    matrix = [[99.0, 99.0, 99.0], [50.0, 80.0, 0.0], [50.0, 70.0, 0.0], [50.0, 40.0, 0.0]]
+    assert stability(matrix) == pytest.approx(100 * (50 / 50 + 40 / 80) / 2)
+
+
+def test_a_network_that_only_improves_keeps_everything() -> None:
+    assert stability([[0.0, 0.0], [50.0, 20.0], [60.0, 70.0]]) == 100
+
+
+def test_where_nothing_was_learnt_nothing_can_be_kept() -> None:
+    assert stability([[50.0, 0.0], [0.0, 20.0], [0.0, 70.0]]) is None
+
+
+def test_tasks_learnt_at_once_have_neither_plasticity_nor_stability() -> None:
+    matrix = [[10.0, 20.0], [80.0, 90.0]]
+    assert average_accuracy(matrix) == 85
+    for metric in (forgetting, forward_transfer, plasticity, stability):
+        assert metric(matrix) is None
+
+
+def test_one_task_has_no_forgetting_and_no_transfer() -> None:
+    matrix = [[10.0], [90.0]]
+    assert plasticity(matrix) == 80
+    assert stability(matrix) is None
+    assert average_accuracy(matrix) == 90
+    assert forgetting(matrix) is None
+    assert forward_transfer(matrix) is None
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        [],
+        [[]],
+        [[1.0]],
+        [[1.0, 2.0]],
+        [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]],
+        [[1.0, 2.0], [1.0, 2.0], [1.0]],
+        [[1.0], [1.0], [1.0]],
+    ],
+)
+def test_a_matrix_of_another_shape_is_refused(matrix: list[list[float]]) -> None:
+    for metric in (average_accuracy, forgetting, forward_transfer, plasticity, stability):
+        with pytest.raises(ValueError, match=r"expected T \+ 1 rows \(or 2\) of T accuracies"):
+            metric(matrix)
+
+
+def test_tasks_learnt_at_once_have_an_average_and_nothing_to_forget() -> None:
+    matrix = [[10.0, 20.0, 30.0], [70.0, 80.0, 96.0]]
+    assert average_accuracy(matrix) == 82.0
+    assert forgetting(matrix) is None
+    assert forward_transfer(matrix) is None

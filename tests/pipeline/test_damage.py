@@ -1,0 +1,148 @@
+"""Every flipped bit and every truncation is noticed by what reads the file."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import layout
+from pipeline.artifacts.plan import part, read_slot, require_slot
+from pipeline.artifacts.split import read_split, read_splits
+from pipeline.artifacts.state import load_state
+from pipeline.artifacts.view_sheet import read_view_strips
+from pipeline.config.read import load_params
+from pipeline.data.datasets.fashion_mnist import FashionMNIST
+from pipeline.errors import DataError, PipelineError
+from pipeline.files.sealed_json import digest
+from pipeline.reporting.comparing.runs import TABLES, read_run
+from pipeline.reporting.results import read_results
+from pipeline.stages.plan import require_current
+from tests.support.project import Project, make_data
+
+FLIPS = 24
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A run of two tasks, made once."""
+    root = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        project = Project(root, patch, NoCapture())  # type: ignore[arg-type]
+        project.edit({"num_tasks: 3": "num_tasks: 2", "[linear, solver, knn, nearest_mean, few_labels]": "[linear]"})  # fmt: skip
+        project.train_through(0)
+        project.must("views")
+        project.run_all(2)
+        project.must("train", "9", "--planned")
+    yield root
+
+
+class NoCapture:
+    """What a module's fixture has in place of capsys."""
+
+    def readouterr(self) -> tuple[str, str]:
+        return "", ""
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that run to damage, as the working folder."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def read_report() -> object:
+    slot = require_slot("report")
+    return read_results(part(slot, "params"), slot["evaluations"])  # type: ignore[arg-type]
+
+
+def read_views() -> object:
+    return read_view_strips(layout.VIEWS, 2, digest(require_slot("views")))
+
+
+READERS: dict[Path, Callable[[], object]] = {
+    layout.state(0): lambda: load_state(layout.state(0), {"task": 0}, ""),
+    layout.state(2): lambda: load_state(layout.state(2), {"task": 2}, ""),
+    layout.features(1): read_report,
+    layout.split(1): lambda: read_split(1),
+    layout.SPLIT_INDEX: lambda: read_splits(2),
+    layout.SPLIT_ORIGIN: lambda: require_current(load_params(layout.PARAMS), "views"),
+    layout.evaluation(2): read_report,
+    layout.log(2): read_report,
+    layout.timing(2): read_report,
+    layout.plan("train_2"): lambda: read_slot("train_2"),
+    layout.plan("train_9"): lambda: read_slot("train_9"),
+    layout.VIEWS: read_views,
+    **{layout.REPORTS / name: lambda: read_run(None) for name in ("run.json", *TABLES)},
+}
+
+
+def damages(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Single bits flipped from the first byte to the last, and ends cut off."""
+    random = np.random.default_rng(0)
+    size = len(content)
+    anywhere = random.integers(0, size, FLIPS).tolist()
+    header = 8 + int.from_bytes(content[:8], "little")
+    around = [header - 1, header, header + 1] if header < size else []
+    flips = [
+        (position, int(random.integers(0, 8)))
+        for position in dict.fromkeys(
+            [*range(min(8, size)), *anywhere, *around, size - 2, size - 1]
+        )
+    ]
+    if content == b"null\n":
+        flips = [(position, bit) for position in range(size) for bit in range(8)]
+    for position, bit in flips:
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << bit
+        yield f"bit {bit} of byte {position} of {size} flipped", bytes(damaged)
+    for length in dict.fromkeys([0, 1, 7, 8, header, size // 2, size - 2, size - 1]):
+        if length < size:
+            yield f"cut to {length} of {size} bytes", content[:length]
+    yield "a byte added", content + b" "
+
+
+@pytest.mark.parametrize("path", READERS, ids=str)
+def test_every_damage_is_noticed_where_the_file_is_read(path: Path, run: Path) -> None:
+    content = path.read_bytes()
+    READERS[path]()
+    cases = 0
+    for what, damaged in damages(content):
+        path.write_bytes(damaged)
+        cases += 1
+        try:
+            READERS[path]()
+        except PipelineError as error:
+            assert str(path) in str(error) or path.name in str(error), what
+            assert "\n" not in str(error), what
+        else:
+            pytest.fail(f"{path}: {what}, and nothing was said")
+    assert cases >= 30
+    path.write_bytes(content)
+    READERS[path]()
+
+
+@pytest.mark.parametrize("name", ["SHA256SUMS", "train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"])  # fmt: skip
+def test_every_damage_to_the_embedded_images_is_noticed_or_changes_none(
+    name: str, tmp_path: Path
+) -> None:
+    root = tmp_path / "fashion_mnist"
+    make_data(root)
+    sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in root.iterdir()}
+    (root / "SHA256SUMS").write_text("".join(f"{sums[key]}  {key}\n" for key in sorted(sums)))
+    path = root / name
+    content, whole = path.read_bytes(), FashionMNIST(root, False)
+    expected = whole.fingerprint("train"), whole.fingerprint("test")
+    for what, damaged in damages(content):
+        path.write_bytes(damaged)
+        source = FashionMNIST(root, False)
+        try:
+            assert (source.fingerprint("train"), source.fingerprint("test")) == expected, what
+        except DataError:
+            continue
+        assert name == "SHA256SUMS", what

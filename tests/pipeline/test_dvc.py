@@ -1,0 +1,136 @@
+"""The chain under DVC: what runs, what comes from the cache, what stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline import layout
+from tests.support.dvc_repository import copy_code
+from tests.support.project import ROOT, Project
+
+RAN = re.compile(r"Running stage '([^']+)'")
+DVC_YAML = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+
+
+class Repository:
+    """A git and DVC repository with the project's own code and a few images."""
+
+    def __init__(self, project: Project) -> None:
+        self.root = project.root
+        copy_code(self.root)
+        project.edit({"num_tasks: 3": "num_tasks: 2"})
+        self.environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "OMP_NUM_THREADS": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        self.run("git", "init", "--quiet")
+        self.commit()
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run(
+            command, cwd=self.root, env=self.environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def commit(self) -> None:
+        self.run("git", "add", "--all")
+        self.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "Change")
+
+    def stages(self, *command: str) -> set[str]:
+        """Run a DVC command; return the stages that ran, not those from the cache."""
+        return set(RAN.findall(self.run("dvc", *command)))
+
+
+@pytest.fixture
+def repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Repository:
+    return Repository(Project(tmp_path, monkeypatch, capsys))
+
+
+def test_dvc_yaml_has_one_slot_for_each_possible_task() -> None:
+    stages = DVC_YAML["stages"]
+    tasks = range(2, layout.MAX_TASKS + 1)
+    assert stages["train"]["foreach"] == {str(task): str(task - 1) for task in tasks}
+    assert stages["evaluate"]["foreach"] == [str(t) for t in range(layout.MAX_TASKS + 1)]
+    wanted = {str(layout.timing(t)) for t in range(1, layout.MAX_TASKS + 1)}
+    wanted |= {str(layout.evaluation(t)) for t in range(layout.MAX_TASKS + 1)}
+    assert wanted <= set(stages["report"]["deps"])
+
+
+def test_a_change_reruns_what_uses_it_and_nothing_else(repository: Repository) -> None:
+    ran = repository.stages("repro")
+    assert {"plan", "prepare", "init", "train_first", "train@2", "evaluate@0", "report"} <= ran
+    repository.commit()
+    assert repository.stages("repro") == set()
+    states = {p.name: p.read_bytes() for p in (repository.root / layout.STATES).iterdir()}
+
+    changed = repository.stages("exp", "run", "-S", "distill_weight=0.5")
+    # Slot 3 is empty: it follows the last state, and ends at once.
+    assert changed == {"plan", "train@2", "train@3", "evaluate@2", "report"}
+    assert "distill_weight" in repository.run("dvc", "params", "diff")
+    assert "average_accuracy" in repository.run("dvc", "metrics", "diff")
+
+    back = repository.stages("exp", "run", "-S", "distill_weight=1.0")
+    assert back == {"plan", "report"}
+    assert {p.name: p.read_bytes() for p in (repository.root / layout.STATES).iterdir()} == states
+
+    evaluated = repository.stages("exp", "run", "-S", "evaluation.knn.k=5")
+    assert evaluated == {"plan", "evaluate@0", "evaluate@1", "evaluate@2", "report"}
+    repository.commit()
+
+    (repository.root / "pipeline/methods/another.py").write_text('"""Another."""\nX = 1\n')
+    assert repository.stages("repro") == {"plan"}
+    with (repository.root / "pipeline/reporting/tables.py").open("a") as file:
+        file.write("\nX = 1\n")
+    assert repository.stages("repro") == {"plan", "report"}
+    with (repository.root / "pipeline/training/learner.py").open("a") as file:
+        file.write("\n# A comment.\n")
+    assert repository.stages("repro") == {"plan"}
+
+    shown = json.loads(repository.run("dvc", "metrics", "show", "--json"))
+    metrics = shown[""]["data"]["reports/metrics.json"]["data"]
+    figures = {"average_accuracy", "forgetting", "forward_transfer", "plasticity", "stability"}
+    assert set(metrics) == figures | {"cka", "headline"}
+    for command in (("show",), ("diff", "HEAD")):
+        assert "index.html" in repository.run("dvc", "plots", *command, "-o", "drawn")
+        page = (repository.root / "drawn/index.html").read_text()
+        # The matrix as a heatmap where there is a network, as an image where there is none.
+        assert '"percent"' in page
+        assert page.count("var spec =") == len(DVC_YAML["plots"])
+        assert "offline, look at the images below" in page
+        for name in ("accuracy_matrix", "accuracy_over_tasks", "losses", "projections"):
+            assert (repository.root / f"drawn/static/workspace_reports_{name}.png").is_file()
+            assert f"static/workspace_reports_{name}.png" in page
+    shown = repository.run(
+        "dvc", "exp", "show", "-A", "--csv", "--only-changed", "--drop", "data/|pipeline"
+    )
+    header = shown.splitlines()[0].split(",")
+    assert {"average_accuracy", "distill_weight", "evaluation.knn.k"} <= set(header)
+    assert len(header) <= 20, header
+
+
+def test_bad_params_stop_the_chain_and_leave_the_results(repository: Repository) -> None:
+    params = repository.root / "params.yaml"
+    good = params.read_text()
+    repository.run("dvc", "repro", "plan")
+    plan = {p.name: p.read_bytes() for p in (repository.root / layout.PLAN).iterdir()}
+    params.write_text(good.replace("method: simclr", "method: simcrl"))
+    done = subprocess.run(
+        ["dvc", "repro"], cwd=repository.root, env=repository.environment,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "'simcrl' is unknown; did you mean 'simclr'?" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {p.name: p.read_bytes() for p in (repository.root / layout.PLAN).iterdir()} == plan

@@ -1,0 +1,104 @@
+"""What stages leave is read where it lies, and nothing that lies elsewhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline import layout
+from pipeline.files.atomic import read_content
+from tests.support.project import Project
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Project:
+    return Project(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("elsewhere")
+
+
+def link_out(path: Path, elsewhere: Path) -> None:
+    """Move a file out of the project, and leave a link to it."""
+    shutil.move(path, elsewhere / "file")
+    path.symlink_to(elsewhere / "file")
+
+
+def pipe(path: Path, elsewhere: Path) -> None:
+    """Put a pipe, which would be read for ever, in a file's place."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def linked_pipe(path: Path, elsewhere: Path) -> None:
+    path.unlink()
+    os.mkfifo(path.with_name("pipe"))
+    path.symlink_to("pipe")
+
+
+def loop(path: Path, elsewhere: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (link_out, "it is a link out of the project, to "),
+        (pipe, "it is no file"),
+        (linked_pipe, "it is no file"),
+        (loop, "Too many levels of symbolic links"),
+    ],
+)
+@pytest.mark.parametrize("path", [layout.state(0), layout.split(1)], ids=str)
+def test_what_is_no_file_of_the_project_is_not_opened(
+    path: Path, spoil: Callable[[Path, Path], None], said: str, project: Project, elsewhere: Path
+) -> None:
+    project.train_through(0)
+    spoil(path, elsewhere)
+    code, _, err = project.cassle("train", "1")
+    assert code == 2
+    assert f"error: {path} is damaged or was" in err
+    assert said in err
+    assert "run `cassle " in err
+    assert len(err.splitlines()) == 1
+    assert not layout.state(1).exists()
+
+
+def test_links_into_the_project_and_into_a_cache_of_dvc_are_followed(
+    project: Project, elsewhere: Path
+) -> None:
+    cached = elsewhere / "files/md5/ab" / ("0" * 30)
+    cached.parent.mkdir(parents=True)
+    for target in (project.root / "real", cached):
+        target.write_bytes(b"content")
+        link = project.root / "link"
+        link.symlink_to(target)
+        assert read_content(link) == b"content"
+        link.unlink()
+
+
+def test_a_queued_experiment_reads_links_into_the_main_checkout(
+    project: Project, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (elsewhere / "file").write_bytes(b"content")
+    (project.root / "link").symlink_to(elsewhere / "file")
+    with pytest.raises(ValueError, match="out of the project"):
+        read_content(Path("link"))
+    monkeypatch.setenv("DVC_ROOT", str(elsewhere))
+    assert read_content(Path("link")) == b"content"
+
+
+def test_a_link_to_nothing_is_a_missing_file(project: Project, elsewhere: Path) -> None:
+    link = project.root / "link"
+    link.symlink_to("nothing")
+    with pytest.raises(FileNotFoundError):
+        read_content(link)

@@ -1,0 +1,307 @@
+"""The chain of stages on a few images, through the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import cast
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from pipeline import layout
+from pipeline.data.augmentation.augment import Augment
+from pipeline.errors import DataError
+from pipeline.files.csv_tables import read_csv
+from pipeline.files.sealed_json import read_sealed, write_sealed
+from pipeline.methods.base import Position, Views
+from pipeline.metrics.accuracy_matrix import (
+    average_accuracy,
+    forgetting,
+    forward_transfer,
+    plasticity,
+    stability,
+)
+from pipeline.reporting.comparing.runs import read_run
+from tests.support.project import Project
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Project:
+    return Project(tmp_path, monkeypatch, capsys)
+
+
+def states(project: Project, tasks: int) -> list[bytes]:
+    return [(project.root / layout.state(task)).read_bytes() for task in range(tasks + 1)]
+
+
+def backbones(project: Project, tasks: int) -> list[dict[str, torch.Tensor]]:
+    return [
+        {k: v for k, v in load_file(layout.state(t)).items() if k.startswith("method.backbone.")}
+        for t in range(tasks + 1)
+    ]
+
+
+def test_the_stages_end_in_metrics_tables_and_plots(project: Project) -> None:
+    project.run_all(3)
+    rows = read_csv(Path("reports/accuracy_matrix.csv"))
+    matrix = [[0.0] * 3 for _ in range(4)]
+    for row in rows:
+        matrix[int(row["after_task"])][int(row["task"]) - 1] = float(row["accuracy"])
+    assert len(rows) == 12
+    assert all(0 <= value <= 100 for row in matrix for value in row)
+    metrics = json.loads(Path("reports/metrics.json").read_text())
+    assert metrics == {
+        "average_accuracy": pytest.approx(average_accuracy(matrix), abs=1e-4),
+        "forgetting": pytest.approx(forgetting(matrix), abs=1e-4),
+        "forward_transfer": pytest.approx(forward_transfer(matrix), abs=1e-4),
+        "plasticity": pytest.approx(plasticity(matrix), abs=1e-4),
+        "stability": pytest.approx(stability(matrix), abs=1e-4),
+        "cka": pytest.approx(0.5, abs=0.5),
+        "headline": "linear",
+    }
+    run = read_run(None)
+    assert (run.name, run.revision, run.matrix, run.metrics) == ("workspace", None, matrix, metrics)
+    assert run.params == json.loads(layout.plan("report").read_text())["params"]
+    assert set(run.identity) == {"data", "splits"}
+    report = Path("reports/report.md").read_text()
+    assert "tasks hold 3 or 4 classes" in report
+    assert '"distill_weight": 1.0' in report
+    losses = read_csv(Path("reports/losses.csv"))
+    assert [row["task"] for row in losses] == ["1", "1", "2", "2", "3", "3"]
+    assert losses[0]["distill"] == ""
+    assert float(losses[-1]["loss"]) == pytest.approx(
+        float(losses[-1]["ssl"]) + float(losses[-1]["distill"]), rel=1e-5
+    )
+    for name in ("accuracy_matrix", "accuracy_over_tasks", "losses", "projections"):
+        assert Path(f"reports/{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_the_same_splits(
+    project: Project,
+) -> None:
+    project.run_all(3)
+    first, metrics = states(project, 3), Path("reports/metrics.json").read_bytes()
+    splits = [layout.split(task).read_bytes() for task in (1, 2, 3)]
+    identity = read_run(None).identity
+    project.run_all(3)
+    assert states(project, 3) == first
+    assert Path("reports/metrics.json").read_bytes() == metrics
+    project.edit({"\nseed: 0": "\nseed: 1"})
+    project.run_all(3)
+    assert all(a != b for a, b in zip(states(project, 3), first, strict=True))
+    assert [layout.split(task).read_bytes() for task in (1, 2, 3)] == splits
+    assert read_run(None).identity == identity
+
+
+def test_another_split_seed_moves_the_classes(project: Project) -> None:
+    project.train_through(0)
+    before = layout.split(1).read_bytes()
+    project.edit({"split_seed: 0": "split_seed: 1"})
+    project.train_through(0)
+    assert layout.split(1).read_bytes() != before
+
+
+def test_distill_weight_zero_is_finetune_bit_for_bit(project: Project) -> None:
+    project.edit({"strategy: cassle": "strategy: finetune"})
+    project.train_through(3)
+    finetuned = backbones(project, 3)
+    project.edit(
+        {"strategy: finetune": "strategy: cassle", "distill_weight: 1.0": "distill_weight: 0"}
+    )
+    project.train_through(3)
+    for ours, theirs in zip(backbones(project, 3), finetuned, strict=True):
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_task_1_is_the_same_for_every_strategy_and_later_tasks_are_not(project: Project) -> None:
+    project.train_through(2)
+    with_cassle = states(project, 2)
+    project.edit({"strategy: cassle": "strategy: finetune"})
+    project.train_through(2)
+    with_finetune = states(project, 2)
+    assert with_cassle[:2] == with_finetune[:2]
+    assert with_cassle[2] != with_finetune[2]
+
+
+def test_the_predictor_crosses_the_task_boundary(project: Project) -> None:
+    project.train_through(2)
+    carried = [name for name in load_file(layout.state(2)) if name.startswith("strategy.")]
+    assert carried
+    project.edit({"carry_predictor: true": "carry_predictor: false"})
+    project.train_through(2)
+    assert not [name for name in load_file(layout.state(2)) if name.startswith("strategy.")]
+
+
+def test_evaluation_leaves_the_state_as_it_was(project: Project) -> None:
+    project.train_through(1)
+    before = project.files()
+    project.must("evaluate", "1")
+    after = project.files()
+    assert {name: after[name] for name in before} == before
+
+
+def test_one_task_has_no_forgetting_and_no_forward_transfer(project: Project) -> None:
+    project.edit({"num_tasks: 3": "num_tasks: 1"})
+    project.run_all(1)
+    metrics = json.loads(Path("reports/metrics.json").read_text())
+    assert metrics["forgetting"] is None
+    assert metrics["forward_transfer"] is None
+    assert metrics["stability"] is None
+    assert metrics["cka"] is None
+    assert metrics["plasticity"] is not None
+    assert metrics["average_accuracy"] > 0
+
+
+def test_as_many_tasks_as_classes(project: Project) -> None:
+    project.edit(
+        {
+            "num_tasks: 3": "num_tasks: 10",
+            r"(train:[^\n]*\n  epochs:) \d+": r"\1 1",
+            "warmup_epochs: 1": "warmup_epochs: 0",
+        }
+    )
+    project.run_all(10)
+    assert len(read_csv(Path("reports/accuracy_matrix.csv"))) == 110
+
+
+def test_empty_slots_write_null_and_leave_torch_alone(project: Project) -> None:
+    project.must("plan")
+    project.must("train", "9", "--planned")
+    project.must("evaluate", "9", "--planned")
+    for path in (layout.state(9), layout.log(9), layout.timing(9), layout.evaluation(9),
+                 layout.features(9)):  # fmt: skip
+        assert path.read_text() == "null\n"
+
+
+def test_bf16_on_the_cpu_trains_with_finite_losses(project: Project) -> None:
+    project.edit({"precision: auto": "precision: bf16-mixed"})
+    project.train_through(2)
+    assert json.loads(layout.timing(2).read_text())["precision"] == "bf16-mixed"
+    assert all(float(row["loss"]) < 100 for row in read_csv(layout.log(2)))
+
+
+def test_resnet18_trains_too(project: Project) -> None:
+    project.edit({"name: small_resnet": "name: resnet18", "num_tasks: 3": "num_tasks: 10"})
+    project.train_through(1)
+    assert load_file(layout.state(1))["method.projector.0.weight"].shape == (16, 512)
+
+
+def test_planning_twice_writes_nothing_new(project: Project) -> None:
+    project.must("plan")
+    written = {path: path.stat().st_mtime_ns for path in layout.PLAN.iterdir()}
+    project.must("plan")
+    assert {path: path.stat().st_mtime_ns for path in layout.PLAN.iterdir()} == written
+
+
+@pytest.mark.parametrize(
+    ("change", "touched"),
+    [
+        ({"distill_weight: 1.0": "distill_weight: 0.5"}, {"train_2", "train_3", "evaluate_2", "evaluate_3"}),
+        ({"learning_rate: 0.1\n": "learning_rate: 0.2\n"}, {f"evaluate_{t}" for t in range(4)}),
+        ({"num_tasks: 3": "num_tasks: 4"}, {"prepare", "views", "train_4", *(f"evaluate_{t}" for t in range(5))}),
+        ({"k: 20": "k: 5"}, {f"evaluate_{t}" for t in range(4)}),
+        ({"headline: linear": "headline: knn"}, {f"evaluate_{t}" for t in range(4)}),
+        ({"split_seed: 0": "split_seed: 7"}, {"prepare"}),
+    ],
+)  # fmt: skip
+def test_a_param_touches_only_the_slots_that_use_it(
+    project: Project, change: dict[str, str], touched: set[str]
+) -> None:
+    project.must("plan")
+    before = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
+    project.edit(change)
+    project.must("plan")
+    after = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
+    assert {name for name in before if before[name] != after[name]} == touched | {"report"}
+
+
+def test_the_options_of_a_probe_that_is_not_chosen_touch_nothing(project: Project) -> None:
+    project.edit({", knn, nearest_mean": ", nearest_mean"})
+    project.must("plan")
+    before = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
+    project.edit({"k: 20": "k: 5"})
+    project.must("plan")
+    after = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
+    assert {name for name in before if before[name] != after[name]} == {"report"}
+
+
+def test_distill_weight_touches_nothing_under_finetune(project: Project) -> None:
+    project.edit({"strategy: cassle": "strategy: finetune"})
+    project.must("plan")
+    before = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
+    project.edit({"distill_weight: 1.0": "distill_weight: 0.5"})
+    project.must("plan")
+    after = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
+    assert {name for name in before if before[name] != after[name]} == {"report"}
+
+
+def test_the_learner_calls_every_hook_of_both_contracts(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.methods.simclr import SimCLR
+    from pipeline.strategies.base import Step
+    from pipeline.strategies.cassle import Cassle
+
+    calls: list[Position] = []
+    done: list[Position] = []
+    before: list[Position] = []
+    mixed: list[Position] = []
+
+    def mix(self: Cassle, views: Views, at: Position) -> Views:
+        mixed.append(at)
+        return views
+
+    def terms(self: Cassle, step: Step) -> dict[str, Tensor]:
+        calls.append(step.at)
+        return {}
+
+    monkeypatch.setattr(Cassle, "mix", mix)
+    monkeypatch.setattr(Cassle, "terms", terms)
+    monkeypatch.setattr(SimCLR, "after_backward", lambda self, at: before.append(at))
+    monkeypatch.setattr(SimCLR, "after_step", lambda self, at: done.append(at))
+    project.train_through(2)
+    steps = json.loads(layout.timing(2).read_text())["steps"]
+    each = steps // 2
+    assert mixed == calls == [Position(number, each, steps) for number in range(steps)]
+    assert before[-steps:] == mixed
+    assert done[-steps:] == [Position(number + 1, each, steps) for number in range(steps)]
+    assert [at.progress for at in done[-steps:]][-1] == 1
+    assert [at.epoch for at in before[-steps:]] == [number // each for number in range(steps)]
+
+
+def test_a_state_that_learnt_another_task_order_is_refused(project: Project) -> None:
+    project.train_through(2)
+    split = read_sealed(layout.split(1), DataError, "")
+    assert split is not None
+    images = cast(list[int], split["train"])
+    # The splits of the last two tasks are as they were.
+    write_sealed(layout.split(1), split | {"train": images[:-1]})
+    for command in ("evaluate", "2"), ("train", "3"):
+        code, _, err = project.cassle(*command)
+        assert code == 2
+        assert "task_2.safetensors has another task_order than the plan: got [" in err
+    write_sealed(layout.split(1), split)
+    project.must("evaluate", "2")
+    # In a queued experiment it may not be there.
+    layout.split(1).unlink()
+    project.must("train", "3")
+
+
+def test_a_loss_that_is_not_finite_ends_the_task_and_saves_nothing(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.train_through(1)
+    before = project.files()
+    make = Augment.make
+    monkeypatch.setattr(
+        Augment, "make", lambda self, x, d: tuple(v * float("nan") for v in make(self, x, d))
+    )
+    code, _, err = project.cassle("train", "2")
+    assert code == 2
+    assert "epoch 1: the loss term 'loss' is nan" in err
+    assert project.files() == before

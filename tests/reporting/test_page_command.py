@@ -1,0 +1,144 @@
+"""``cassle report``: the page from a finished run, alone and beside another."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import webbrowser
+from pathlib import Path
+
+import pytest
+
+from pipeline import layout
+from pipeline.errors import RunError
+from pipeline.files.sealed_json import read_sealed, write_sealed
+from tests.support.project import Project
+
+PAGE, COMPARISON = Path("reports/report.html"), Path("reports/against.html")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first test leaves its results for the others."""
+    return tmp_path_factory.mktemp("finished")
+
+
+@pytest.fixture
+def project(
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Project:
+    project = Project(tmp_path, monkeypatch, capsys)
+    project.edit({"num_tasks: 3": "num_tasks: 2"})
+    if not any(finished.iterdir()):
+        project.run_all(2)
+        project.must("views")
+        for folder in ("data", "reports"):
+            shutil.copytree(folder, finished / folder)
+    shutil.copytree(finished, ".", dirs_exist_ok=True)
+    return project
+
+
+def git(*arguments: str) -> None:
+    identity = ("-c", "user.name=t", "-c", "user.email=t@t")
+    subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+
+def commit_run(**changes: object) -> None:
+    """Commit the results as a run that others can read."""
+    split = json.loads(layout.split(1).read_text())
+    slot = json.loads(layout.plan("report").read_text())
+    run = {"format": 1, "params": slot["params"], "data": split["fingerprint"], "splits": "s"}
+    Path("reports/run.json").write_text(json.dumps(run | changes))
+    git("init", "--quiet", "--initial-branch=main")
+    git("add", "reports")
+    git("commit", "-qm", "Run")
+
+
+def test_the_report_writes_the_page_and_opens_it_when_asked(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)
+    project.must("report")
+    first = PAGE.read_bytes()
+    assert first.count(b"<img") == 2
+    assert opened == []
+    project.must("report", "--open")
+    assert opened == [PAGE.resolve().as_uri()]
+    assert PAGE.read_bytes() == first
+    assert not COMPARISON.exists()
+
+
+def test_without_a_browser_the_report_says_where_the_page_is(
+    project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(webbrowser, "open", lambda url: False)
+    project.must("report", "--open")
+    assert f"no browser could be opened; the page is {PAGE.resolve()}" in caplog.text
+
+
+def test_another_run_goes_on_a_page_of_its_own(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)
+    slot = json.loads(layout.plan("report").read_text())
+    commit_run(params=slot["params"] | {"strategy": "finetune"})
+    project.must("report")
+    before = PAGE.read_bytes()
+    for name in ("main", "HEAD"):
+        project.must("report", "--against", name, "--open")
+        assert PAGE.read_bytes() == before
+        assert f"this run is above {name}".encode() in COMPARISON.read_bytes()
+    assert opened == [COMPARISON.resolve().as_uri()] * 2
+
+
+def test_a_dvc_experiment_is_known_by_its_name(project: Project) -> None:
+    commit_run()
+    git("update-ref", "refs/exps/ab/cdef/tall-hat", "HEAD")
+    project.must("report", "--against", "tall-hat")
+    assert b"Both runs have the same params" in COMPARISON.read_bytes()
+
+
+def test_a_run_that_cannot_stand_beside_this_one_is_refused(project: Project) -> None:
+    commit_run(data={"train": "0", "test": "0"})
+    git("tag", "other-images")
+    slot = json.loads(layout.plan("report").read_text())
+    commit_run(params=slot["params"] | {"split_seed": 7})
+    git("tag", "other-tasks")
+    commit_run(format=0)
+    git("tag", "old")
+    git("rm", "-q", "--cached", "reports/run.json")
+    git("commit", "-qm", "No run")
+    git("tag", "no-run")
+    for name, said in {
+        "other-images": "it was made of other images",
+        "other-tasks": "its split_seed is 7, here it is 0",
+        "old": "run.json has format 0, expected 2",
+        "no-run": "no reports/run.json in no-run",
+        "nothing": "'nothing' is no git revision, branch or DVC experiment here",
+        "--all": "'--all' is no git revision",
+    }.items():
+        code, _, err = project.cassle("report", f"--against={name}")
+        assert code == 2
+        assert said in err
+        assert not COMPARISON.exists()
+
+
+def test_views_of_another_plan_are_refused(project: Project) -> None:
+    slot = read_sealed(layout.plan("report"), RunError, "")
+    assert slot is not None
+    write_sealed(layout.plan("report"), slot | {"views": "0"})
+    code, _, err = project.cassle("report", "--planned")
+    assert code == 2
+    assert "data/views.png is of another plan" in err
+
+
+def test_the_plan_knows_the_template(project: Project) -> None:
+    templates = json.loads(layout.plan("report").read_text())["templates"]
+    assert set(templates) == {"page.html", "page.css"}
+    assert all(len(value) == 64 for value in templates.values())

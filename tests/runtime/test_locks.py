@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pipeline import layout
+from pipeline.commands.export import lock_name
+from pipeline.errors import RunError
+from pipeline.runtime import locks
+from pipeline.runtime.locks import hold_stage
+from tests.support.project import ROOT, Project
+
+HOLDER = """
+import sys
+sys.path.insert(0, {root!r})
+sys.argv = ["cassle", "train", "2"]
+from pathlib import Path
+from pipeline.locks import hold_stage
+with hold_stage({stage!r}, [Path("data/states/task_2.safetensors")]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def another_process(stage: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds a stage's lock here, until its input ends."""
+    code = HOLDER.format(root=str(ROOT), stage=stage)
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        if process.poll() is None:
+            process.kill()
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Project:
+    return Project(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "PATIENCE", 0.2)
+
+
+@pytest.mark.usefixtures("no_patience")
+def test_who_comes_second_is_told_who_runs_the_stage(project: Project) -> None:
+    project.must("plan")
+    with another_process("prepare") as process:
+        code, _, err = project.cassle("prepare")
+        assert code == 2
+        assert err.startswith(
+            f"error: prepare is being run by process {process.pid} (cassle train 2)"
+        )
+        assert err.endswith("wait until it ends, or stop it, and run this again\n")
+        assert not layout.SPLITS.exists()
+        # Another stage has another lock.
+        project.must("init")
+    project.must("prepare")
+
+
+def test_who_comes_second_runs_when_the_first_has_ended_in_time(project: Project) -> None:
+    project.must("plan")
+    with another_process("prepare") as process:
+        assert process.stdin is not None
+        process.stdin.close()
+        project.must("prepare")
+
+
+@pytest.mark.usefixtures("no_patience")
+def test_the_lock_of_a_killed_process_is_free(project: Project) -> None:
+    project.must("plan")
+    with another_process("prepare") as process:
+        process.kill()
+        process.wait()
+        project.must("prepare")
+
+
+@pytest.mark.usefixtures("no_patience")
+def test_a_lock_is_free_again_after_an_error(project: Project) -> None:
+    with pytest.raises(RuntimeError), hold_stage("train_1", []):
+        raise RuntimeError
+    with hold_stage("train_1", []):
+        pass
+
+
+@pytest.mark.usefixtures("no_patience")
+def test_two_exports_to_one_folder_do_not_mix(project: Project) -> None:
+    project.train_through(0)
+    with another_process(lock_name(Path("out"))) as process:
+        code, _, err = project.cassle(
+            "export", "0", "--output", str(project.root / "out"), "--no-onnx"
+        )
+        assert code == 2
+        assert f"is being run by process {process.pid}" in err
+        assert not Path("out").exists()
+        project.must("export", "0", "--output", "other", "--no-onnx")
+    project.must("export", "0", "--output", "out", "--no-onnx")
+
+
+def test_what_a_killed_process_was_writing_goes_and_nothing_else(project: Project) -> None:
+    layout.STATES.mkdir(parents=True)
+    ours = layout.STATES / ".task_2.safetensors.abcd_123"
+    others = [layout.STATES / name for name in (".task_1.safetensors.abcd_123", ".gitignore")]
+    others.append(layout.state(2))
+    for path in (ours, *others):
+        path.write_bytes(b"half")
+    with hold_stage("train_2", [layout.state(2)]):
+        assert not ours.exists()
+        assert all(path.exists() for path in others)
+
+
+def test_nobody_can_lock_where_nothing_can_be_written(project: Project) -> None:
+    layout.SCRATCH.write_bytes(b"a file in the folder's place")
+    with (
+        pytest.raises(RunError, match=r"cannot lock \.scratch/locks/train_2\.lock"),
+        hold_stage("train_2", []),
+    ):
+        pass

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.runtime.signals import SIGNALS, StopRequest
+from tests.support.project import ROOT, Project
+
+LISTENER = """
+import sys, time
+sys.path.insert(0, {root!r})
+from pipeline.interruption import StopRequest
+stop = StopRequest()
+with stop.listening():
+    print("ready", flush=True)
+    while True:
+        time.sleep(0.01)
+        if stop.received and not sys.stdout.closed:
+            print(stop.received, flush=True)
+            sys.stdout.close()
+"""
+# What dvc does: a shell, and in it the stage; the parent is told by its name.
+DVC = """
+import subprocess, sys, time
+child = subprocess.Popen(["sh", "-c", f"{sys.executable} stage.py; true"])
+time.sleep(60)
+"""
+STAGE = """
+import signal, sys, time
+from pathlib import Path
+sys.path.insert(0, {root!r})
+def stopped(number, frame):
+    Path("stopped").write_text(str(number))
+    sys.exit(143)
+signal.signal(signal.SIGTERM, stopped)
+from pipeline import interruption
+interruption.LOOK_SECONDS = 0.05
+interruption.end_with_dvc()
+Path("running").write_text("")
+time.sleep({seconds})
+Path("ended").write_text("")
+"""
+
+
+@pytest.mark.parametrize("first", SIGNALS)
+@pytest.mark.parametrize("second", SIGNALS)
+def test_the_second_signal_stops_at_once(first: signal.Signals, second: signal.Signals) -> None:
+    code = LISTENER.format(root=str(ROOT))
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(first)
+        assert process.stdout.readline() == f"{first.value}\n"
+        assert process.poll() is None
+        process.send_signal(second)
+        assert process.wait(10) == 128 + second
+        err = process.stderr.read()
+    assert "stopping after this step; once more to stop at once, without saving" in err
+    assert err.endswith("stopped at once\n")
+
+
+def test_signals_are_theirs_again_who_had_them() -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+    stop = StopRequest()
+    with stop.listening():
+        assert [signal.getsignal(number) for number in SIGNALS] != before
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.received == signal.SIGTERM
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def wait_for(path: Path, seconds: float = 30) -> bool:
+    until = time.monotonic() + seconds
+    while not path.exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    return path.exists()
+
+
+def start(
+    folder: Path, seconds: float, name: str = "dvc", *, stage: bool = True
+) -> subprocess.Popen[bytes]:
+    (folder / name).write_text(DVC)
+    (folder / "stage.py").write_text(STAGE.format(root=str(ROOT), seconds=seconds))
+    environment = {k: v for k, v in os.environ.items() if k != "DVC_STAGE"}
+    if stage:
+        environment["DVC_STAGE"] = "train@2"
+    return subprocess.Popen([sys.executable, str(folder / name)], cwd=folder, env=environment)
+
+
+def test_a_stage_ends_when_its_dvc_is_killed(tmp_path: Path) -> None:
+    process = start(tmp_path, 30)
+    assert wait_for(tmp_path / "running")
+    process.kill()
+    process.wait()
+    assert wait_for(tmp_path / "stopped", 10)
+    assert (tmp_path / "stopped").read_text() == str(signal.SIGTERM.value)
+    assert not (tmp_path / "ended").exists()
+
+
+def test_a_stage_ends_whose_dvc_was_killed_before_it_could_look(tmp_path: Path) -> None:
+    (tmp_path / "stage.py").write_text(STAGE.format(root=str(ROOT), seconds=30))
+    (tmp_path / "dvc").write_text(
+        "import subprocess, sys\n"
+        'subprocess.Popen(["sh", "-c", f"sleep 0.5; {sys.executable} stage.py; true"])\n'
+    )
+    environment = os.environ | {"DVC_STAGE": "train@2"}
+    command = [sys.executable, str(tmp_path / "dvc")]
+    subprocess.run(command, cwd=tmp_path, env=environment, start_new_session=True, check=True)
+    assert wait_for(tmp_path / "stopped")
+    assert not (tmp_path / "running").exists()
+
+
+@pytest.mark.parametrize(("name", "stage"), [("dvc", True), ("dvc", False), ("make", True)])
+def test_a_stage_whose_dvc_lives_or_that_has_none_runs_to_its_end(
+    name: str, stage: bool, tmp_path: Path
+) -> None:
+    process = start(tmp_path, 0.5, name, stage=stage)
+    assert wait_for(tmp_path / "ended")
+    assert not (tmp_path / "stopped").exists()
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_outside_training_says_what_is_kept(
+    number: signal.Signals,
+    stage: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    project = Project(tmp_path, monkeypatch, capsys)
+    project.train_through(0 if stage == "train" else 1)
+    before = project.files()
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    # A background process may have been started with Ctrl-C ignored, and hands that on.
+    command = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    command += f"import sys; sys.argv = ['cassle', '{stage}', '1']; from pipeline.cli.main import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", command], env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_for(project.root / f".scratch/locks/{stage}_1.holder")
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    assert "stopped: all files are whole" in err
+    assert "Traceback" not in err
+    assert project.files() == before

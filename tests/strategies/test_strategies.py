@@ -1,0 +1,348 @@
+"""Every strategy with every method, through the pipeline; and strategies composed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from pipeline import layout
+from pipeline.config.registry.methods import METHODS
+from pipeline.config.registry.strategies import STRATEGIES
+from pipeline.files.csv_tables import read_csv
+from pipeline.methods.base import Method, Position
+from pipeline.strategies.base import Step, Strategy
+from pipeline.strategies.composite import Composite
+from pipeline.strategies.er import ExperienceReplay
+from pipeline.strategies.ewc import EWC
+from pipeline.strategies.less_forget import LessForget
+from pipeline.strategies.lump import Lump
+from pipeline.strategies.offline import Offline
+from tests.support.networks import draw_views, task_start, tiny_images, tiny_method
+from tests.support.project import Project
+
+STREAM = [name for name, entry in STRATEGIES.items() if not entry.whole_stream]
+COMPOSED = ["cassle+er", "er+der", "ewc+less_forget+lump", "pfr+der"]
+# What each adds to the log of a later task.
+TERMS = {
+    "cassle": "distill",
+    "ewc": "ewc",
+    "der": "der",
+    "less_forget": "less_forget",
+    "pfr": "pfr",
+}
+FIRST: dict[str, str] = {}
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Project:
+    small = Project(tmp_path, monkeypatch, capsys)
+    # Networks, queues and memories of a few numbers; batches smaller than every task.
+    small.edit(
+        {
+            r"(?s)(memory_size: )500(.*memory_size: )500(.*memory_size: )500": r"\g<1>20\g<2>20\g<3>20",
+            "fisher_batches: 50": "fisher_batches: 2",
+            "queue_size: 1024": "queue_size: 24",
+            "queue_size: 512 ": "queue_size: 24 ",
+            "num_prototypes: 100": "num_prototypes: 10",
+            r"(?s)(mocov2plus.*?projector: )\[256, 128\]": r"\1[16, 8]",
+            r"(?s)(byol.*?projector: )\[256, 128\]": r"\1[16, 8]",
+            r"(?s)(barlow_twins.*?projector: )\[256, 256\]": r"\1[16, 8]",
+            r"(?s)(vicreg.*?projector: )\[256, 256\]": r"\1[16, 8]",
+            r"(?s)(swav.*?projector: )\[256, 128\]": r"\1[16, 8]",
+            r"(?s)(simsiam.*?projector: )\[256, 256\]": r"\1[16, 8]",
+        }
+    )
+    return small
+
+
+def choose(project: Project, strategy: str, method: str = "simclr") -> None:
+    project.edit(
+        {
+            "\nstrategy: cassle ": f"\nstrategy: {strategy} ",
+            "\nmethod: simclr ": f"\nmethod: {method} ",
+        }
+    )
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("strategy", [*STREAM, "cassle+er"])
+def test_three_tasks_run_and_the_first_is_finetunes(
+    strategy: str, method: str, project: Project
+) -> None:
+    choose(project, strategy, method)
+    project.train_through(3)
+    # Whichever strategy comes first says what the others' first state must be.
+    assert digest(layout.state(1)) == FIRST.setdefault(method, digest(layout.state(1)))
+    rows = read_csv(layout.log(3))
+    assert set(rows[0]) == set(read_csv(layout.log(1))[0]) | {
+        TERMS[name] for name in strategy.split("+") if name in TERMS
+    }
+    last = load_file(layout.state(3))
+    assert all(tensor.isfinite().all() for tensor in last.values() if tensor.is_floating_point())
+    timing = json.loads(layout.timing(3).read_text())
+    assert timing["forward_passes"] >= json.loads(layout.timing(1).read_text())["forward_passes"]
+    assert (timing["strategy_bytes"] > 0) == (strategy != "finetune")
+
+
+@pytest.mark.parametrize("strategy", COMPOSED)
+def test_composed_strategies_train_with_all_their_terms(strategy: str, project: Project) -> None:
+    choose(project, strategy)
+    project.train_through(3)
+    names = strategy.split("+")
+    assert {TERMS[name] for name in names if name in TERMS} <= set(read_csv(layout.log(3))[0])
+    carried = {
+        key.split(".")[1] for key in load_file(layout.state(2)) if key.startswith("strategy.")
+    }
+    assert carried == {name for name in names if name not in ("less_forget", "pfr")}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "passes"),
+    # Relative to fine-tuning, at half a memory image for each of the batch: its views, and for
+    # der the image itself, which is half of two views.
+    [
+        ("finetune", 1),
+        ("cassle", 2),
+        ("er", 1.5),
+        ("der", 1.25),
+        ("lump", 1),
+        ("cassle+er", 3),
+        ("ewc", 1),
+        ("less_forget", 2),
+        ("pfr", 2),
+    ],
+)
+def test_the_cost_is_counted(strategy: str, passes: float, project: Project) -> None:
+    choose(project, strategy, "byol")
+    project.run_all(3)
+    timings = [json.loads(layout.timing(task).read_text()) for task in (1, 2, 3)]
+    # The momentum network sees the views as well, and of memory images whatever is in the views.
+    momentum = {"er": 1.5, "cassle+er": 1.5}.get(strategy, 1)
+    assert [timing["forward_passes"] for timing in timings] == [2, *[passes + momentum] * 2]
+    cost = json.loads((layout.REPORTS / "cost.json").read_text())
+    assert cost["forward_passes"] == pytest.approx((passes + momentum) / 2, abs=0.005)
+    tensors = load_file(layout.state(3))
+    carried = [value for key, value in tensors.items() if key.startswith("strategy.")]
+    assert cost["carried_bytes"] == sum(value.nbytes for value in carried)
+    assert cost["strategy_bytes"] >= cost["carried_bytes"]
+    seconds = sum(timing["seconds"] + timing["look_back_seconds"] for timing in timings)
+    assert cost["training_seconds"] == pytest.approx(seconds)
+
+
+def test_the_memory_depends_on_the_seed_alone(project: Project) -> None:
+    choose(project, "er")
+    project.train_through(3)
+    er = load_file(layout.state(3))
+    project.edit({"\nstrategy: er ": "\nstrategy: cassle+der+lump "})
+    project.train_through(3)
+    others = load_file(layout.state(3))
+    for name in ("der", "lump"):
+        assert torch.equal(others[f"strategy.{name}.images"], er["strategy.images"])
+    assert er["strategy.images"].dtype == torch.uint8
+    assert len(er["strategy.images"]) == 20
+    project.edit({"\nseed: 0 ": "\nseed: 1 "})
+    project.train_through(3)
+    images = load_file(layout.state(3))["strategy.der.images"]
+    assert not torch.equal(images, er["strategy.images"])
+
+
+def test_a_memory_of_nothing_trains_the_network_of_finetune(project: Project) -> None:
+    choose(project, "finetune")
+    project.train_through(3)
+    expected = load_file(layout.state(3))
+    project.edit(
+        {
+            "\nstrategy: finetune ": "\nstrategy: er+der+lump ",
+            r"(?s)(memory_size: )20(.*memory_size: )20(.*memory_size: )20": r"\g<1>0\g<2>0\g<3>0",
+        }
+    )
+    project.train_through(3)
+    found = load_file(layout.state(3))
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
+
+
+@pytest.mark.parametrize(
+    "changes", [{"memory_size: 20": "memory_size: 5000"}, {"share: 0.5": "share: 5.0"}]
+)
+def test_any_size_of_memory_and_batch_runs(changes: dict[str, str], project: Project) -> None:
+    choose(project, "er")
+    ((old, new),) = changes.items()
+    project.edit({rf"(  er:\n(?:    [^\n]*\n)*?    [a-z_]*){old}": rf"\g<1>{new}"})
+    project.train_through(3)
+
+
+def test_a_state_of_another_strategy_is_one_clear_error(project: Project) -> None:
+    choose(project, "er")
+    project.train_through(2)
+    project.edit({"\nstrategy: er ": "\nstrategy: der "})
+    project.must("plan")
+    before = project.files()
+    code, _, err = project.cassle("train", "3")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert 'task_2.safetensors has another strategy than the plan: got "er", expected "der"' in err
+    assert "run `cassle train 2` first" in err
+    assert project.files() == before
+
+
+# Offline
+
+
+def test_offline_learns_all_tasks_at_once(project: Project) -> None:
+    choose(project, "offline")
+    project.run_all(1)
+    assert [row["after_task"] for row in read_csv(layout.REPORTS / "accuracy_matrix.csv")] == (
+        ["0"] * 3 + ["3"] * 3
+    )
+    metrics = json.loads((layout.REPORTS / "metrics.json").read_text())
+    assert metrics["average_accuracy"] > 0
+    assert metrics["forgetting"] is None
+    assert metrics["forward_transfer"] is None
+    # 160 images in batches of 16, two epochs.
+    assert json.loads(layout.timing(1).read_text())["steps"] == 20
+    plan = json.loads(layout.plan("train_2").read_text())
+    assert plan is None
+    text = (layout.REPORTS / "report.md").read_text()
+    assert "after all tasks" in text
+    assert "after task" not in text
+
+
+def test_offline_matched_to_the_stream_sees_as_many_samples(project: Project) -> None:
+    choose(project, "finetune")
+    project.train_through(3)
+    stream = sum(json.loads(layout.timing(task).read_text())["steps"] for task in (1, 2, 3))
+    project.edit({"\nstrategy: finetune ": "\nstrategy: offline ", "match: epochs": "match: steps"})
+    project.train_through(1)
+    assert json.loads(layout.timing(1).read_text())["steps"] == stream == 20
+
+
+@pytest.mark.parametrize(
+    ("counts", "batch_size", "epochs", "matched"),
+    [
+        ([1000] * 5, 100, 60, 60),  # what five tasks see of theirs, one sees of all
+        ([250, 250], 100, 10, 8),  # 2 · 10 · 2 steps, five an epoch
+        ([100], 100, 7, 7),
+        ([110, 110, 110], 100, 1, 1),
+    ],
+)
+def test_epochs_of_offline(counts: list[int], batch_size: int, epochs: int, matched: int) -> None:
+    assert Offline(match="epochs").epochs(counts, batch_size, epochs) == epochs
+    assert Offline(match="steps").epochs(counts, batch_size, epochs) == matched
+
+
+# Composition
+
+
+@pytest.mark.parametrize(
+    ("strategy", "problem"),
+    [
+        ("cassle+cassle", "'cassle' is there twice in 'cassle+cassle'"),
+        (
+            "cassle+finetune",
+            "'finetune' does not compose, got 'cassle+finetune'; use 'finetune' or 'cassle'",
+        ),
+        ("offline+er", "'offline' does not compose, got 'offline+er'; use 'offline' or 'er'"),
+        ("cassle+re", "strategy: 're' is unknown"),
+        ("cassle+", "strategy: '' is unknown"),
+        ("+", "strategy: '' is there twice in '+'"),
+    ],
+)
+def test_strategies_that_do_not_compose_are_one_clear_error(
+    strategy: str, problem: str, project: Project
+) -> None:
+    choose(project, strategy)
+    code, _, err = project.cassle("check")
+    assert code == 2
+    assert problem in err
+    assert err.count("\n") == 1
+
+
+def composite() -> Composite:
+    return Composite(
+        {
+            "ewc": EWC(weight=1, fisher_batches=1, decay=1),
+            "er": ExperienceReplay(memory_size=10, batch_share=0.5),
+            "lump": Lump(memory_size=10, alpha=0.4),
+            "less_forget": LessForget(weight=1, teacher_batchnorm="batch"),
+        }
+    )
+
+
+def test_parts_of_a_composition_do_what_they_do_alone() -> None:
+    method = tiny_method("simclr").train()
+    together = composite()
+    together.begin_task(task_start(method))
+    views, at = draw_views(8), Position(3, 4, 8)
+    alone = dict(composite()._all())
+    for part in alone.values():
+        part.begin_task(task_start(method))
+    mixed = alone["lump"].mix(alone["er"].mix(views, at), at)
+    assert all(map(torch.equal, together.mix(views, at), mixed))
+    step = Step(method, mixed, method.encode(mixed), at)
+    terms = together.terms(step)
+    assert list(terms) == ["ewc", "less_forget"]
+    for name, term in terms.items():
+        torch.testing.assert_close(term, alone[name].terms(step)[name])
+    carried = {
+        f"{name}.{key}": value
+        for name, part in alone.items()
+        for key, value in part.carried().items()
+    }
+    assert together.carried().keys() == carried.keys()
+    assert all(torch.equal(together.carried()[key], value) for key, value in carried.items())
+
+
+def test_er_and_lump_draw_apart() -> None:
+    method = tiny_method("simclr")
+    replay, mixing = (
+        ExperienceReplay(memory_size=40, batch_share=1),
+        Lump(memory_size=40, alpha=1),
+    )
+    drawn: list[Tensor] = []
+    for strategy in (replay, mixing):
+
+        def augment(batch: Tensor, stream: torch.Generator) -> tuple[Tensor, ...]:
+            drawn.append(batch)
+            return batch / 255, batch / 255
+
+        strategy.begin_task(task_start(method, augment=augment))
+        strategy.mix(draw_views(8), Position(0, 4, 8))
+    assert not torch.equal(*drawn)
+
+
+def test_a_composition_takes_over_only_its_own() -> None:
+    method = tiny_method("simclr")
+    together = composite()
+    together.begin_task(task_start(method))
+    carried = together.carried()
+    images = tiny_images(40, seed=3)
+    composite().begin_task(task_start(method, images, carried=carried))
+    with pytest.raises(ValueError, match="tensors of cassle are unknown"):
+        composite().begin_task(task_start(method, carried=carried | {"cassle.w": images}))
+    renamed = {key.replace("fisher", "f"): value for key, value in carried.items()}
+    with pytest.raises(ValueError, match="fisher is missing"):
+        composite().begin_task(task_start(method, carried=renamed))
+
+
+def test_teachers_in_a_composition_stay_in_eval_mode() -> None:
+    method: Method = tiny_method("simclr")
+    together = composite()
+    together.begin_task(task_start(method))
+    together.train()
+    part = together.parts["less_forget"]
+    assert isinstance(part, Strategy)
+    assert part.teacher is not None
+    assert not any(module.training for module in part.teacher.modules())
+    assert part.training

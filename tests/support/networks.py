@@ -1,0 +1,143 @@
+"""Every method around a network of a few weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.building.components import load_class
+from pipeline.config.registry.methods import METHODS
+from pipeline.methods.base import Method, Views
+from pipeline.models.small_resnet import SmallResNet
+from pipeline.seeding import generator, initialisation
+from pipeline.strategies.base import TaskStart
+from pipeline.strategies.cassle import Cassle
+
+OPTIONS: dict[str, dict[str, object]] = {
+    "simclr": {"temperature": 0.5, "distill_temperature": 0.2, "projector": [12, 6]},
+    "mocov2plus": {
+        "temperature": 0.5,
+        "distill_temperature": 0.2,
+        "projector": [12, 6],
+        "queue_size": 10,
+        "momentum": 0.9,
+        "final_momentum": 0.99,
+    },
+    "byol": {
+        "projector": [12, 6],
+        "predictor_hidden": 8,
+        "momentum": 0.9,
+        "final_momentum": 1.0,
+    },
+    "barlow_twins": {"projector": [12, 6], "redundancy_weight": 0.1, "scale": 0.1},
+    "vicreg": {
+        "projector": [12, 6],
+        "invariance_weight": 25.0,
+        "variance_weight": 25.0,
+        "covariance_weight": 1.0,
+    },
+    "swav": {
+        "temperature": 0.1,
+        "distill_temperature": 0.1,
+        "projector": [12, 6],
+        "num_prototypes": 5,
+        "epsilon": 0.05,
+        "sinkhorn_iterations": 3,
+        "queue_size": 10,
+        "queue_start_epoch": 0,
+        "freeze_prototypes_epochs": 1,
+    },
+    "simsiam": {"projector": [12, 6], "predictor_hidden": 4},
+}
+
+
+def tiny_backbone() -> SmallResNet:
+    """Return a backbone of eight features, its weights from the global generator."""
+    return SmallResNet(1, "conv3_stride2", widths=[4, 8], blocks=1)
+
+
+def tiny_method(name: str, **changes: object) -> Method:
+    """Return a method, always with the same weights."""
+    with initialisation(0, "test"):
+        options = OPTIONS[name] | changes
+        return cast(Method, load_class(METHODS[name].path)(tiny_backbone(), **options))
+
+
+def draw_views(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return two views of 8 pixels that have nothing in common."""
+    first, second = torch.rand(2, count, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+    return first, second
+
+
+def shake(module: nn.Module, scale: float) -> None:
+    """Move all parameters, as an optimiser would."""
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(scale * torch.randn(parameter.shape, generator=generator))
+
+
+def tiny_cassle(method: Method, **changes: object) -> Cassle:
+    """Return CaSSLe that has looked back at ``method``."""
+    options: dict[str, object] = {
+        "distill_weight": 1.0,
+        "predictor": "mlp",
+        "predictor_hidden": 8,
+        "carry_predictor": True,
+        "teacher_batchnorm": "running",
+    }
+    with initialisation(0, "test strategy"):
+        strategy = Cassle(**(options | changes))  # type: ignore[arg-type]
+        strategy.begin_task(task_start(method))
+    return strategy
+
+
+def streams(*purpose: str | int) -> torch.Generator:
+    """Return a task's random streams."""
+    return generator(0, "test", *purpose)
+
+
+def task_start(method: Method, images: Tensor | None = None, **changes: object) -> TaskStart:
+    """Return what a strategy sees when task 2 begins.
+
+    Args:
+        method: the network as task 1 left it.
+        images: of task 1, uint8 ``(N, C, H, W)``; 40 random ones of 8 pixels if not given.
+        changes: fields that are not as here.
+    """
+    if images is None:
+        images = tiny_images(40)
+
+    def augment(batch: Tensor, stream: torch.Generator) -> Views:
+        noise = torch.rand(2, *batch.shape, generator=stream)
+        return batch / 255 + noise[0], batch / 255 + noise[1]
+
+    start = TaskStart(
+        task=2,
+        method=method,
+        carried={},
+        previous_images=images,
+        augment=augment,
+        normalise=lambda batch: batch / 255,
+        batch_size=16,
+        device="cpu",
+        generators=streams,
+    )
+    return dataclasses.replace(start, **changes)  # type: ignore[arg-type]
+
+
+def tiny_images(count: int, seed: int = 0) -> Tensor:
+    """Return random images, uint8 ``(count, 1, 8, 8)``."""
+    stream = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 1, 8, 8), dtype=torch.uint8, generator=stream)
+
+
+def tiny_views(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return two views of ``count`` images of 12 pixels."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(count, 1, 12, 12, generator=generator)
+    noise = 0.3 * torch.rand(2, count, 1, 12, 12, generator=generator)
+    return images + noise[0], images + noise[1]

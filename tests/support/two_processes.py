@@ -1,0 +1,87 @@
+"""Train tasks of small projects in two processes that start once for many projects."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, multiprocessing
+
+from pipeline.distributed.processes import LAUNCHED, Launcher, Processes
+from pipeline.errors import PipelineError, RunError
+from pipeline.runtime.device import Device
+from pipeline.stages import train_task as train
+from pipeline.training.learner import Learner
+
+PROCESSES = 2
+# What the second process does when a step is about to be taken.
+STOP, FAIL, NAN = "stop", "fail", "nan"
+Job = tuple[Path, int, str, int]  # project, task, what is done ("" for nothing), at which step
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [int(each.getsockname()[1]) for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def _work(rank: int, jobs: Sequence[Job], ports: Sequence[int]) -> None:
+    torch.set_num_threads(1)
+    os.environ |= {LAUNCHED: "1", "RANK": str(rank), "LOCAL_RANK": str(rank), "NODE_RANK": "0"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "CASSLE_CHECKPOINT_SECONDS": "1000"}
+    processes = Processes(rank, rank, PROCESSES, Launcher.command)
+    learners: list[Learner] = []
+    step_of, fit_of = Learner.training_step, train.fit
+    for (folder, task, what, at), port in zip(jobs, ports, strict=True):
+        os.chdir(folder)
+        os.environ |= {"WORLD_SIZE": str(PROCESSES), "MASTER_PORT": str(port)}
+
+        def training_step(
+            self: Learner, images: Tensor, index: int, what: str = what, at: int = at
+        ) -> Tensor:
+            if rank == 1 and self.position.step == at:
+                if what == STOP:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                elif what == FAIL:
+                    raise RunError("the second process has no room")
+                elif what == NAN:
+                    return step_of(self, images, index) * float("nan")
+            return step_of(self, images, index)
+
+        def fit(learner: Learner, *arguments: object) -> float:
+            learners.append(learner)
+            return fit_of(learner, *arguments)  # type: ignore[arg-type]
+
+        Learner.training_step = training_step  # type: ignore[method-assign]
+        train.fit = fit
+        with Path(f"said_{task}_{rank}.txt").open("a") as said:
+            sys.stderr = said
+            try:
+                train.run(task, Device.cpu, processes)
+            except PipelineError as error:
+                kind = type(error).__name__
+                print(f"{kind}{' elsewhere' if error.said_elsewhere else ''}: {error}", file=said)
+            sys.stderr = sys.__stderr__
+        if learners:
+            held = learners.pop()._network()
+            tensors = {name: tensor.detach().clone().contiguous() for name, tensor in held.items()}
+            save_file(tensors, f"held_{task}_{rank}.safetensors")
+
+
+def train_in_pairs(jobs: Sequence[Job]) -> None:
+    """Train tasks of projects that are planned and prepared, each in two processes.
+
+    What they say is in ``said_<task>_<rank>.txt`` of the project, what each holds in the end in
+    ``held_<task>_<rank>.safetensors``.
+    """
+    multiprocessing.spawn(_work, (jobs, _free_ports(len(jobs))), nprocs=PROCESSES)
