@@ -19,7 +19,7 @@ from pipeline.building.stand_in import begin_stand_in
 from pipeline.building.views import build_augment
 from pipeline.config.registry.datasets import DOMAINNET, IMAGES
 from pipeline.config.resolve import Plans
-from pipeline.data.stream.tasks import evenly
+from pipeline.data.stream.tasks import divide_evenly
 from pipeline.errors import ParamsError
 from pipeline.files.sealed_json import dump_json
 from pipeline.files.typed_json import to_json
@@ -112,7 +112,7 @@ def _task_sizes(name: str, plan: PreparePlan) -> list[int]:
         if plan.scenario == "domain" and set(domains) <= set(DOMAINNET):
             return [DOMAINNET[domain] for domain in domains[:tasks]]
     elif dataset.name in IMAGES and dataset.full:
-        return [len(images) for images in evenly(range(IMAGES[dataset.name]), tasks)]
+        return [len(images) for images in divide_evenly(range(IMAGES[dataset.name]), tasks)]
     raise ParamsError(
         f"preset cost: the images of {name} (dataset: {dataset.name}, scenario: {plan.scenario}) "
         f"cannot be counted without the files; known are {', '.join(IMAGES)} in full and "

@@ -36,7 +36,7 @@ from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import COMPOSITE, STRATEGIES
 from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.data.image_files.file_options import FileOptions
-from pipeline.data.stream.scenarios import Cut
+from pipeline.data.stream.scenarios import StreamOptions
 from pipeline.files.sealed_json import Json, file_digest
 from pipeline.layout import ROOT
 
@@ -131,7 +131,7 @@ def plan_preparation(params: Params) -> PreparePlan:
     return PreparePlan(
         dataset=_plan_dataset(params),
         scenario=params.scenario,
-        cut=Cut(params.num_tasks, params.split_seed, order),
+        cut=StreamOptions(params.num_tasks, params.split_seed, order),
         slots=layout.MAX_TASKS,
         code=code_fingerprint("pipeline.stages.prepare", *_data_modules(params)),
     )

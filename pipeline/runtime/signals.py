@@ -23,7 +23,7 @@ class StopRequest:
     """
 
     def __init__(self, speaks: bool = True) -> None:
-        self.speaks = speaks
+        self.prints = speaks
         self.received: int | None = None
 
     @contextmanager
@@ -51,7 +51,7 @@ class StopRequest:
         self._say(b"\nstopping after this step; once more to stop at once, without saving\n")
 
     def _say(self, what: bytes) -> None:
-        if self.speaks:
+        if self.prints:
             os.write(STDERR, what)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pipeline.artifacts.plan import part, read_slot, require_slot
 
 from pipeline import layout
-from pipeline.artifacts.plan import part, read_slot, require_slot
 from pipeline.artifacts.split import read_split, read_splits
 from pipeline.artifacts.state import load_state
 from pipeline.artifacts.view_sheet import read_view_strips

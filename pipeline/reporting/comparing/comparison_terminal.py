@@ -7,13 +7,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.reporting.comparing.contrast import Contrast
-from pipeline.reporting.comparing.contrast_tables import legends, text_tables
+from pipeline.reporting.comparing.comparison import Contrast
+from pipeline.reporting.comparing.comparison_tables import legends, text_tables
 
 UNBOUNDED = 10_000
 
 
-def show(contrast: Contrast, console: Console) -> None:
+def print_comparison(contrast: Contrast, console: Console) -> None:
     """Print the tables, what their cells mean, and the notes."""
     for table in text_tables(contrast):
         drawn = Table(title=Text(table.title), title_justify="left", box=box.SIMPLE_HEAD)

@@ -10,8 +10,8 @@ from tabulate import tabulate
 from pipeline.errors import RunError
 from pipeline.files.atomic import write_text
 from pipeline.files.csv_tables import write_csv
-from pipeline.reporting.comparing.contrast import Contrast, Line
-from pipeline.reporting.comparing.contrast_tables import TextTable, legends, text_tables, wins
+from pipeline.reporting.comparing.comparison import Contrast, Line
+from pipeline.reporting.comparing.comparison_tables import TextTable, legends, text_tables, wins
 
 COLUMNS = (
     "table", "method", "method_options", "strategy", "strategy_options", "figure", "n", "seeds",
@@ -38,7 +38,7 @@ def output_files(output: Path) -> dict[Path, Callable[[Contrast, Path], None]]:
     return {output.with_name(output.name + suffix): write for suffix, write in WRITERS.items()}
 
 
-def _markdown(contrast: Contrast, path: Path) -> None:
+def _write_markdown(contrast: Contrast, path: Path) -> None:
     parts = []
     for table in text_tables(contrast):
         parts += [f"**{table.title}**", _tabulated(table, "pipe")]
@@ -47,7 +47,7 @@ def _markdown(contrast: Contrast, path: Path) -> None:
     write_text(path, "\n\n".join(parts) + "\n")
 
 
-def _latex(contrast: Contrast, path: Path) -> None:
+def _write_latex(contrast: Contrast, path: Path) -> None:
     parts = ["% \\usepackage{booktabs} in the preamble"]
     for table in text_tables(contrast):
         body = _tabulated(table, "latex_booktabs")
@@ -64,21 +64,21 @@ def _tabulated(table: TextTable, form: str) -> str:
     return text
 
 
-def _csv(contrast: Contrast, path: Path) -> None:
+def _write_csv(contrast: Contrast, path: Path) -> None:
     rows = [
         row
-        for side in contrast.sides
-        for line in side.lines
-        for row in _figures(contrast, side.title, line)
+        for side in contrast.tables
+        for line in side.rows
+        for row in _csv_rows(contrast, side.title, line)
     ]
     write_csv(path, COLUMNS, rows)
 
 
-def _figures(contrast: Contrast, title: str, line: Line) -> list[dict[str, str | int | float]]:
+def _csv_rows(contrast: Contrast, title: str, line: Line) -> list[dict[str, str | int | float]]:
     """Return one row a figure, with all digits; what is undefined is an empty cell."""
     runs = line.cell.runs.values()
     rows = []
-    for name, found in (line.figures | line.costs).items():
+    for name, found in (line.metrics | line.costs).items():
         row: dict[str, str | int | float | None] = {
             "table": title,
             "method": line.cell.method,
@@ -108,7 +108,7 @@ def _figures(contrast: Contrast, title: str, line: Line) -> list[dict[str, str |
 
 
 WRITERS: dict[str, Callable[[Contrast, Path], None]] = {
-    ".md": _markdown,
-    ".csv": _csv,
-    ".tex": _latex,
+    ".md": _write_markdown,
+    ".csv": _write_csv,
+    ".tex": _write_latex,
 }
