@@ -11,14 +11,14 @@ from pipeline.artifacts.plan import part, require_slot
 from pipeline.building.components import load_class
 from pipeline.data.image_files.file_options import FileOptions, Reading
 from pipeline.data.source import Source
-from pipeline.data.stream.scenarios import Cut
+from pipeline.data.stream.scenarios import StreamOptions
 from pipeline.errors import DataError
 from pipeline.files.sealed_json import Json
 
 
-def cut(slot: Json) -> Cut:
+def cut(slot: Json) -> StreamOptions:
     """Return how the plan says that the data set is cut."""
-    return Cut(
+    return StreamOptions(
         cast(int, slot["num_tasks"]),
         cast(int, slot["split_seed"]),
         cast(Sequence[str | int] | None, slot.get("class_order")),

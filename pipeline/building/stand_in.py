@@ -11,7 +11,7 @@ from pipeline.building.training import build_method, build_strategy
 from pipeline.data.augmentation.augment import Augment
 from pipeline.files.sealed_json import Json
 from pipeline.methods.base import Method
-from pipeline.seeding import generator, initialisation
+from pipeline.seeding import generator, seeded_initialization
 from pipeline.strategies.base import Strategy, TaskStart
 
 
@@ -28,7 +28,7 @@ def begin(
         device: where the strategy keeps what it holds.
         purpose: names the random streams.
     """
-    with initialisation(0, purpose):
+    with seeded_initialization(0, purpose):
         backbone = build_backbone(part(slot, "backbone"))
         method = build_method(slot, backbone).to(memory_format=torch.channels_last)
         strategy = build_strategy(slot)
@@ -39,7 +39,7 @@ def begin(
                 carried={},
                 previous_images=images,
                 augment=augment,
-                normalise=augment.normalise,
+                normalize=augment.normalize,
                 batch_size=batch_size,
                 device=device,
                 generators=lambda *more: generator(0, purpose, *more),

@@ -8,7 +8,7 @@ from pipeline.building.data import LABELLED_TWICE, cut, open_labelled, open_sour
 from pipeline.config.params import Params
 from pipeline.config.resolve import cutting, labelled, reading
 from pipeline.data.source import PARTS
-from pipeline.data.stream.scenarios import divide
+from pipeline.data.stream.scenarios import divide_into_tasks
 from pipeline.errors import ParamsError, RunError
 from pipeline.files.sealed_json import Json
 from pipeline.runtime.device import Device, choose_device, require_devices
@@ -43,13 +43,13 @@ def _check_data(params: Params) -> None:
     """Check that the images are there and that each task has enough of them."""
     slot, how = cutting(params), {**reading(params), "look": False}
     source = open_source(slot, how)
-    if wanted := source.to_fetch():
+    if wanted := source.describe_download():
         print(
             f"data: prepare has to fetch or unpack {wanted}; without a network it says what to "
             "put there"
         )
         return
-    tasks = divide(params.scenario, source, cut(slot))
+    tasks = divide_into_tasks(params.scenario, source, cut(slot))
     smallest = min(len(task.images["train"]) for task in tasks)
     if smallest < params.train.batch_size:
         raise ParamsError(

@@ -19,7 +19,7 @@ from pipeline.building.data import normalisation
 from pipeline.building.stand_in import begin
 from pipeline.building.views import build_augment
 from pipeline.config.registry.datasets import DOMAINNET, IMAGES
-from pipeline.data.stream.tasks import evenly
+from pipeline.data.stream.tasks import divide_evenly
 from pipeline.errors import ParamsError
 from pipeline.files.sealed_json import Json, dump_json
 from pipeline.methods.base import Position
@@ -117,7 +117,7 @@ def _sizes(name: str, prepare: Json) -> list[int]:
         if prepare["scenario"] == "domain" and set(domains) <= set(DOMAINNET):
             return [DOMAINNET[domain] for domain in domains[:tasks]]
     elif kind in IMAGES and dataset["full"]:
-        return [len(images) for images in evenly(range(IMAGES[kind]), tasks)]
+        return [len(images) for images in divide_evenly(range(IMAGES[kind]), tasks)]
     raise ParamsError(
         f"preset cost: the images of {name} (dataset: {kind}, scenario: {prepare['scenario']}) "
         f"cannot be counted without the files; known are {', '.join(IMAGES)} in full and "

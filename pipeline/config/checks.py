@@ -12,7 +12,7 @@ from pipeline.config.registry.datasets import TRANSFORMATIONS, Dataset
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.sections import Data
-from pipeline.data.stream.tasks import given_order
+from pipeline.data.stream.tasks import resolve_class_order
 from pipeline.errors import closest, shorten
 
 Entry = TypeVar("Entry", bound=Component)
@@ -69,7 +69,7 @@ def check_stream(
             f"(scenario: class gives each task at least one), got {num_tasks}"
         )
     if scenario == "class" and classes and class_order is not None:
-        given_order(class_order, dataset.classes)
+        resolve_class_order(class_order, dataset.classes)
     given = data.domains or []
     for domain in given:
         if given.count(domain) > 1:

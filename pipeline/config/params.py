@@ -23,7 +23,7 @@ from pipeline.config.checks import (
     require_chosen,
 )
 from pipeline.config.registry.backbones import BACKBONES
-from pipeline.config.registry.component import Component, NotNegative
+from pipeline.config.registry.component import Component, NonNegative
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.probes import PROBES
@@ -72,7 +72,7 @@ class Params(Section):
     class_order: Annotated[list[str | int], Field(min_length=1)] | None
     method: str
     strategy: Annotated[str, Field(max_length=200)]
-    distill_weight: NotNegative
+    distill_weight: NonNegative
     seed: Seed
     split_seed: Seed
     data: Data

@@ -6,10 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from pipeline.config.registry.component import NotNegative, Positive
-
-Probability = Annotated[float, Field(ge=0, le=1)]
-
+from pipeline.config.registry.component import Fraction, NonNegative, Positive
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -19,8 +16,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 # One probability for both views, or a list of two, one a view.
 PerView = Annotated[
-    Annotated[Probability, Tag("both-views")]
-    | Annotated[list[Probability], Field(min_length=2, max_length=2), Tag("one-a-view")],
+    Annotated[Fraction, Tag("both-views")]
+    | Annotated[list[Fraction], Field(min_length=2, max_length=2), Tag("one-a-view")],
     Discriminator(lambda value: "one-a-view" if isinstance(value, list) else "both-views"),
 ]
 
@@ -74,9 +71,9 @@ class AugmentParams(Section):
     crop_scale: Annotated[list[Positive], Field(min_length=2, max_length=2)]
     flip: PerView
     jitter: PerView
-    brightness: NotNegative
-    contrast: NotNegative
-    saturation: NotNegative
+    brightness: NonNegative
+    contrast: NonNegative
+    saturation: NonNegative
     hue: Annotated[float, Field(ge=0, le=0.5)]
     grey: PerView
     blur: PerView
@@ -120,11 +117,11 @@ class Train(Section):
     lars: Lars | None = None
     learning_rate: Positive
     scale_learning_rate: Literal["none", "linear"]
-    weight_decay: NotNegative
+    weight_decay: NonNegative
     exclude_norms_and_biases: bool
-    warmup_epochs: NotNegative
-    warmup_start: NotNegative
-    final_learning_rate: NotNegative
+    warmup_epochs: NonNegative
+    warmup_start: NonNegative
+    final_learning_rate: NonNegative
     precision: Literal["auto", "32-true", "bf16-mixed"]
 
     @model_validator(mode="after")
@@ -177,7 +174,7 @@ class LinearEval(Section):
     batch_size: Count
     learning_rate: Positive
     milestones: list[Count]
-    weight_decay: NotNegative
+    weight_decay: NonNegative
     standardize: bool
 
     @model_validator(mode="after")

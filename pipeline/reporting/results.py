@@ -11,7 +11,7 @@ from pipeline import layout
 from pipeline.artifacts.features import read_features
 from pipeline.artifacts.split import read_splits, shared_test
 from pipeline.errors import RunError
-from pipeline.files.csv_tables import read_noted_csv
+from pipeline.files.csv_tables import read_csv_checked
 from pipeline.files.sealed_json import Json, read_sealed
 from pipeline.metrics.accuracy_matrix import (
     Matrix,
@@ -21,7 +21,7 @@ from pipeline.metrics.accuracy_matrix import (
     plasticity,
     stability,
 )
-from pipeline.reporting.representations import Change, changes
+from pipeline.reporting.representations import FeatureChange, compare_states
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Results:
     headline: str
     probes: dict[str, Probed]
     ranks: list[list[float]]
-    changes: list[Change]
+    changes: list[FeatureChange]
     splits: list[Json]
     epochs: list[dict[str, str]]
     timings: list[Json]
@@ -194,7 +194,7 @@ def read_results(params: Json, evaluations: Sequence[str]) -> Results:
         remedy = f"run `cassle train {task}` first"
         timings.append(_required(layout.timing(task), remedy))
         noted = cast(str, timings[-1]["log"])
-        epochs += read_noted_csv(layout.log(task), noted, RunError, remedy)
+        epochs += read_csv_checked(layout.log(task), noted, RunError, remedy)
     splits = read_splits(len(tasks))
     return Results(
         params=params,
@@ -202,7 +202,7 @@ def read_results(params: Json, evaluations: Sequence[str]) -> Results:
         headline=headline,
         probes=probes,
         ranks=_rows(found, tasks, "rank"),
-        changes=list(changes(features, len(tasks), shared_test(splits))),
+        changes=list(compare_states(features, len(tasks), shared_test(splits))),
         splits=splits,
         epochs=epochs,
         timings=timings,

@@ -8,7 +8,7 @@ from typing import cast
 from pipeline.files.sealed_json import Json
 from pipeline.reporting import probe_tables as evaluation_tables
 from pipeline.reporting.results import Results
-from pipeline.reporting.task_names import holdings, remarks, what_tasks_are
+from pipeline.reporting.task_names import describe_tasks, remark_on_tasks, tasks_heading
 
 HEADLINES = {
     "average_accuracy": "average accuracy A",
@@ -84,18 +84,18 @@ def markdown(results: Results, revision: str) -> str:
     ]
     for after, cells in enumerate(rows):
         lines.append(f"| {results.row_name(after)} | " + " | ".join(cells) + " |")
-    lines += ["", *evaluation_tables.probes(results)]
-    lines += ["", *evaluation_tables.representations(results)]
+    lines += ["", *evaluation_tables.probe_table(results)]
+    lines += ["", *evaluation_tables.representation_table(results)]
     lines += [
         "",
         "## What each task holds",
         "",
-        f"| task | {what_tasks_are(results.splits)} | training images | test images |",
+        f"| task | {tasks_heading(results.splits)} | training images | test images |",
         "| ---: | --- | ---: | ---: |",
     ]
-    for held in holdings(results.splits):
+    for held in describe_tasks(results.splits):
         lines.append(f"| {held.task} | {held.cell} | {held.train} | {held.test} |")
-    for remark in remarks(results.splits):
+    for remark in remark_on_tasks(results.splits):
         lines += ["", remark]
     lines += ["", *_cost(results)]
     lines += [

@@ -17,7 +17,7 @@ SHARED_TEST = (
 
 
 @dataclass(frozen=True)
-class Holding:
+class TaskContents:
     """A task.
 
     Attributes:
@@ -38,17 +38,17 @@ class Holding:
         return self.name.replace("|", "\\|")
 
 
-def what_tasks_are(splits: Sequence[Json]) -> str:
+def tasks_heading(splits: Sequence[Json]) -> str:
     """Return the heading of the tasks' names."""
     return {"class": "classes", "data": "images", "domain": "domain"}[
         cast(str, splits[0]["scenario"])
     ]
 
 
-def holdings(splits: Sequence[Json]) -> list[Holding]:
+def describe_tasks(splits: Sequence[Json]) -> list[TaskContents]:
     """Return what each task holds."""
     return [
-        Holding(
+        TaskContents(
             cast(int, split["task"]),
             _name(split),
             len(cast(list[int], split["train"])),
@@ -66,7 +66,7 @@ def _name(split: Json) -> str:
     return ", ".join(cast(list[str], split["class_names"]))
 
 
-def remarks(splits: Sequence[Json]) -> list[str]:
+def remark_on_tasks(splits: Sequence[Json]) -> list[str]:
     """Return what else there is to say of the tasks, a sentence or two each."""
     said = []
     names = [] if splits[0]["scenario"] == "class" else class_names(splits)
@@ -80,7 +80,7 @@ def remarks(splits: Sequence[Json]) -> list[str]:
     else:
         said.append("The images have no labels.")
     if shared_test(splits):
-        sizes = sorted({holding.train for holding in holdings(splits)})
+        sizes = sorted({holding.train for holding in describe_tasks(splits)})
         if len(sizes) > 1:
             counts = " or ".join(str(size) for size in sizes)
             said.append(f"The images do not divide evenly: tasks hold {counts} training images.")

@@ -168,7 +168,7 @@ def _examples(
     chosen = np.concatenate(places)
     images = Images(source.images(name), chosen, source.workers(name))
     labels = torch.from_numpy(source.labels(name)[chosen].astype("int64"))
-    features = extract(backbone, ordered_batches(images, BATCH), augment.normalise)
+    features = extract(backbone, ordered_batches(images, BATCH), augment.normalize)
     where = features.device
     of_tasks = torch.from_numpy(np.concatenate(tasks))
     return Examples(features, labels.to(where), of_tasks.to(where), shared)

@@ -12,9 +12,9 @@ from pipeline.artifacts.plan import part, require_slot
 from pipeline.artifacts.split import index_of
 from pipeline.building.data import cut, open_source
 from pipeline.data.source import PARTS, Part, Source
-from pipeline.data.stream.scenarios import Task, divide
+from pipeline.data.stream.scenarios import Task, divide_into_tasks
 from pipeline.files.sealed_json import Json, digest, write_sealed
-from pipeline.reporting.task_names import Holding, holdings, remarks
+from pipeline.reporting.task_names import TaskContents, describe_tasks, remark_on_tasks
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +27,12 @@ def run() -> None:
     """
     slot = require_slot("prepare")
     source = open_source(slot)
-    tasks = divide(cast(str, slot["scenario"]), source, cut(slot))
+    tasks = divide_into_tasks(cast(str, slot["scenario"]), source, cut(slot))
     about = _about(slot, source)
     splits = [_split(number, task, source, about) for number, task in enumerate(tasks, start=1)]
-    for held in holdings(splits):
+    for held in describe_tasks(splits):
         logger.info(_line(held))
-    for remark in remarks(splits):
+    for remark in remark_on_tasks(splits):
         logger.info(remark)
     for task in range(1, cast(int, slot["slots"]) + 1):
         write_sealed(layout.split(task), splits[task - 1] if task <= len(splits) else None)
@@ -48,7 +48,7 @@ def _about(slot: Json, source: Source) -> Json:
         "dataset": part(slot, "dataset")["name"],
         "fingerprint": {name: source.fingerprint(name) for name in PARTS},
     }
-    skipped: Json = {name: len(source.bad(name)) for name in PARTS}
+    skipped: Json = {name: len(source.unreadable(name)) for name in PARTS}
     if any(skipped.values()):
         about["skipped"] = skipped
     if source.note:
@@ -79,5 +79,5 @@ def _counts(name: Part, task: Task, source: Source) -> Json:
     return {"all": len(images), "classes": {names[n]: int(each[n]) for n in task.classes}}
 
 
-def _line(held: Holding) -> str:
+def _line(held: TaskContents) -> str:
     return f"task {held.task}: {held.name} ({held.train} training, {held.test} test images)"

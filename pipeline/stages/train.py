@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from pipeline.artifacts.plan import require_slot
-from pipeline.distributed.processes import Launcher, require_as_planned, these
+from pipeline.distributed.processes import Launcher, read_processes, require_planned_count
 from pipeline.errors import RunError
 from pipeline.runtime.device import Device
 
@@ -15,7 +15,7 @@ def writes() -> bool:
 
     The one that has started others holds the outputs for them.
     """
-    processes = these()
+    processes = read_processes()
     return processes.first and processes.launcher is not Launcher.command
 
 
@@ -28,11 +28,11 @@ def run(task: int, device: Device) -> int:
     """
     machine = require_slot("machine")
     devices, num_nodes = cast(int, machine["devices"]), cast(int, machine["num_nodes"])
-    processes = these()
+    processes = read_processes()
     try:
-        require_as_planned(processes, devices, num_nodes)
+        require_planned_count(processes, devices, num_nodes)
     except RunError as error:
-        error.said_elsewhere = not processes.first
+        error.reported_by_another_rank = not processes.first
         raise
     if processes.launcher is Launcher.nobody and devices > 1:
         from pipeline.distributed.launch import run_together, this_package

@@ -25,7 +25,7 @@ from pipeline.files.sealed_json import Json
 from pipeline.methods.base import Method
 from pipeline.models.loading import load_module
 from pipeline.runtime.device import Device
-from pipeline.seeding import generator, initialisation
+from pipeline.seeding import generator, seeded_initialization
 from pipeline.strategies.base import Strategy, TaskStart
 
 
@@ -106,7 +106,7 @@ def _images(source: Source, places: NDArray[np.int64]) -> Images:
 
 def _method(slot: Json, task: int, previous: State) -> Method:
     """Return the network as the previous task left it; new around the backbone for task 1."""
-    with initialisation(cast(int, slot["seed"]), "method"):
+    with seeded_initialization(cast(int, slot["seed"]), "method"):
         backbone = build_backbone(part(slot, "backbone"))
         # Before the method is built around it: momentum networks begin as copies.
         load_module(backbone, previous.section("method.backbone"), layout.state(task - 1))
@@ -127,7 +127,7 @@ def begin_strategy(
 ) -> Strategy:
     """Return the strategy, which has looked back; fine-tuning on task 1 of a stream."""
     seed = cast(int, slot["seed"])
-    with initialisation(seed, "strategy", task):
+    with seeded_initialization(seed, "strategy", task):
         strategy = build_strategy(slot)
         if past_images is None:
             return strategy
@@ -138,7 +138,7 @@ def begin_strategy(
             carried=previous.section("strategy"),
             previous_images=past_images,
             augment=augment,
-            normalise=augment.normalise,
+            normalize=augment.normalize,
             batch_size=batch_size // cast(int, part(slot, "train")["accumulate_grad_batches"]),
             device=str(device),
             generators=lambda *purpose: generator(seed, "strategy", task, *purpose),

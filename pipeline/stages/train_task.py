@@ -13,12 +13,12 @@ from pipeline.artifacts.split import split_digest
 from pipeline.building.training import build_optimisation
 from pipeline.building.views import build_augment
 from pipeline.data.batches import TaskOrder, training_batches
-from pipeline.distributed.group import Group, joined
+from pipeline.distributed.group import Group, join_group
 from pipeline.distributed.processes import Processes
-from pipeline.distributed.sync_batchnorm import synchronise_batchnorm
+from pipeline.distributed.sync_batchnorm import synchronize_batchnorm
 from pipeline.errors import StateError
 from pipeline.files.sealed_json import Json, digest
-from pipeline.runtime.device import Device, choose_precision, rounding
+from pipeline.runtime.device import Device, choose_precision, describe_rounding
 from pipeline.runtime.shortages import explain_out_of_memory
 from pipeline.stages.train_inputs import begin_strategy, read_inputs, tasks_learnt
 from pipeline.stages.train_outputs import write_outputs
@@ -52,7 +52,7 @@ def run(task: int, device: Device, processes: Processes) -> None:
             f"try train.batch_size: {max(1, batch_size // 2)} (now {batch_size}), with "
             "train.learning_rate in proportion, or more train.devices",
         ),
-        joined(processes, device, cast(int, machine["devices"])) as group,
+        join_group(processes, device, cast(int, machine["devices"])) as group,
     ):
         _run(slot, task, group, cast(int, machine["num_nodes"]))
 
@@ -64,22 +64,22 @@ def _run(slot: Json, task: int, group: Group, num_nodes: int) -> None:
     batch_size = cast(int, training["batch_size"])
     # The first alone fetches or decodes what is not there yet.
     for turn in (True, False):
-        with group.all_or_none():
+        with group.fail_together():
             if processes.first is turn:
                 read = read_inputs(slot, task, batch_size)
     previous, method, counts, images, past_images = read
     synchronised = processes.count > 1 and training["batchnorm_groups"] == 1
     if synchronised:
-        synchronise_batchnorm(method)
+        synchronize_batchnorm(method)
     augment = build_augment(slot, processes.rank, processes.count)
     make_deterministic(where)
     started = time.monotonic()
     try:
         strategy = begin_strategy(slot, task, method, previous, past_images, augment, where)
     except StateError as error:
-        raise group.once(error) from error
+        raise group.mark_reported(error) from error
     if synchronised:
-        synchronise_batchnorm(strategy)
+        synchronize_batchnorm(strategy)
     looked_back = time.monotonic() - started
     optimisation = build_optimisation(slot)
     epochs = strategy.epochs(counts, batch_size, optimisation.epochs)
@@ -100,7 +100,7 @@ def _run(slot: Json, task: int, group: Group, num_nodes: int) -> None:
                 split_digest(n) for n in sorted({*tasks_learnt(slot, task), max(1, task - 1)})
             ],
             "device": str(where),
-            "rounding": rounding(where),
+            "rounding": describe_rounding(where),
             "precision": precision,
             "processes": processes.count,
             "torch": torch.__version__,

@@ -19,7 +19,7 @@ from pipeline.artifacts.view_sheet import sheet_png
 from pipeline.building.data import open_source
 from pipeline.building.split_images import require_images
 from pipeline.building.views import build_augment
-from pipeline.data.augmentation.sample_views import per_task, task_strip
+from pipeline.data.augmentation.sample_views import draw_strip, images_per_task
 from pipeline.files.atomic import write_bytes
 from pipeline.files.sealed_json import digest, dump_json
 from pipeline.seeding import generator
@@ -29,12 +29,12 @@ def run() -> None:
     """Write the sheet of views.
 
     Raises:
-        PipelineError: as ``draw`` says.
+        PipelineError: as ``draw_sheet`` says.
     """
-    draw(layout.VIEWS)
+    draw_sheet(layout.VIEWS)
 
 
-def draw(path: Path) -> None:
+def draw_sheet(path: Path) -> None:
     """Write the sheet of views to a file.
 
     Raises:
@@ -47,8 +47,8 @@ def draw(path: Path) -> None:
     strips = []
     for task, split in enumerate(read_splits(num_tasks), start=1):
         require_images(source, "train", split)
-        held = cast(list[int], split["train"])[: per_task(num_tasks)]
+        held = cast(list[int], split["train"])[: images_per_task(num_tasks)]
         images = torch.from_numpy(source.images("train")[np.array(held)])
         # Not from the run's seed: another seed shows nothing new.
-        strips.append(task_strip(augment, images, generator(0, "sample views", task)))
+        strips.append(draw_strip(augment, images, generator(0, "sample views", task)))
     write_bytes(path, sheet_png(strips, dump_json({"plan": digest(slot)})))

@@ -20,7 +20,7 @@ class Generators(Protocol):
         """Return a new CPU generator, e.g. for ``("er", step)``."""
 
 
-class Readable(Protocol):
+class IndexedImages(Protocol):
     """Images that are read by their places; a tensor is one."""
 
     def __len__(self) -> int: ...
@@ -51,9 +51,9 @@ class TaskStart:
     task: int
     method: Method
     carried: Mapping[str, Tensor]
-    previous_images: Readable
+    previous_images: IndexedImages
     augment: Callable[[Tensor, torch.Generator], Views]
-    normalise: Callable[[Tensor], Tensor]
+    normalize: Callable[[Tensor], Tensor]
     batch_size: int
     device: str
     generators: Generators

@@ -92,7 +92,7 @@ def fit(
     """
     ask_driver_for_gpus(device)
     processes = group.processes
-    stop = StopRequest(speaks=processes.first)
+    stop = StopRequest(prints=processes.first)
     checkpointing = Checkpointing(checkpoint, group, stop, seconds_before)
     callbacks: list[pl.Callback] = [checkpointing]
     if processes.first:

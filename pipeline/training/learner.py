@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pipeline.data.augmentation.augment import Augment
 from pipeline.data.augmentation.view_stream import ViewStream
-from pipeline.distributed.collectives import gather, mean_over_processes, processes
+from pipeline.distributed.collectives import gather_rows, mean_over_ranks, world_size
 from pipeline.distributed.sync_batchnorm import average_statistics
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import Json
@@ -117,8 +117,8 @@ class Learner(pl.LightningModule):
     def _note(self, terms: dict[str, Tensor]) -> None:
         """Add loss terms to the epoch's sums; of several processes their mean."""
         values = list(terms.values())
-        if processes() > 1:
-            values = list(mean_over_processes(torch.stack(values)))
+        if world_size() > 1:
+            values = list(mean_over_ranks(torch.stack(values)))
         for name, value in zip(terms, values, strict=True):
             before = self._sums.get(name)
             self._sums[name] = value.detach() + (0.0 if before is None else before)
@@ -137,7 +137,7 @@ class Learner(pl.LightningModule):
     def forward_passes(self, batch_size: int) -> float:
         """Return the passes through a backbone for each view of each image of a batch."""
         views = self.total_steps * batch_size * len(self.augment.recipes)
-        return self._images_passed * processes() / views
+        return self._images_passed * world_size() / views
 
     @property
     def position(self) -> Position:
@@ -163,11 +163,11 @@ class Learner(pl.LightningModule):
             return
         at = self.position
         self.method.after_step(at)
-        if processes() > 1:
+        if world_size() > 1:
             average_statistics(self)
         # Lightning knows of one epoch alone, the whole task: see pipeline.training.fit.
         if at.step % self.steps_per_epoch == 0:
-            self._end_epoch(gather(torch.cat(step.encoded.projections).detach()))
+            self._end_epoch(gather_rows(torch.cat(step.encoded.projections).detach()))
 
     def _end_epoch(self, projections: Tensor) -> None:
         """Note the epoch's mean of each loss term, the signs of collapse and the rate."""
@@ -218,7 +218,7 @@ class Learner(pl.LightningModule):
             "last checkpoint of this one are untouched"
         )
         # What is logged and trained is the same in all processes, so all of them notice.
-        error.said_elsewhere = self.global_rank > 0
+        error.reported_by_another_rank = self.global_rank > 0
         return error
 
     def _warn_of_collapse(self, signs: dict[str, float]) -> None:
@@ -290,7 +290,7 @@ class Learner(pl.LightningModule):
                     raise ValueError(f"{name} is {tuple(held[name].shape)}")
                 tensor.copy_(held[name])
         self._optimizer_before = section(snapshot.tensors, OPTIMIZER)
-        self.view_stream.go_on(snapshot.tensors[AUGMENT])
+        self.view_stream.resume(snapshot.tensors[AUGMENT])
         record = snapshot.record
         self._steps_before = cast(int, record["step"])
         columns = cast(list[str], record["columns"])

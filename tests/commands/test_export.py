@@ -20,7 +20,7 @@ from pipeline import layout
 from pipeline.artifacts.portable import Portable, to_onnx, to_safetensors
 from pipeline.building.backbone import build_backbone
 from pipeline.building.components import load_class
-from pipeline.commands.export import FILES, preprocessing
+from pipeline.commands.export import FILES, describe_preprocessing
 from pipeline.config.registry.backbones import BACKBONES
 from pipeline.data.augmentation.augment import Augment
 from pipeline.errors import RunError
@@ -73,7 +73,7 @@ def trained(spec: Json, normalise: Augment) -> Backbone:
     backbone = build_backbone(spec).train()
     with torch.no_grad():
         for _ in range(4):
-            backbone(normalise.normalise(bytes_of_images(16, cast(int, spec["channels"]))))
+            backbone(normalise.normalize(bytes_of_images(16, cast(int, spec["channels"]))))
     return backbone
 
 
@@ -96,7 +96,7 @@ def assert_same_features(
     session = onnxruntime.InferenceSession("backbone.onnx", providers=["CPUExecutionProvider"])
     for count in (1, 7):
         images = bytes_of_images(count, len(augment.mean), size)
-        expected = extract(backbone, images, augment.normalise)
+        expected = extract(backbone, images, augment.normalize)
         assert expected.shape == (count, backbone.num_features)
         assert expected.std() > 100 * TOLERANCE
         features = names["features"](images)  # type: ignore[operator]
@@ -125,9 +125,9 @@ def test_plain_torch_and_onnxruntime_give_the_pipelines_own_features(
     content = to_onnx(Portable(backbone, mean, std), (channels, SIZE, SIZE), {})
     write_bytes(Path("backbone.onnx"), content)
     dataset: Json = {"channels": channels, "image_size": SIZE, "mean": mean, "std": std}
-    write_json(Path("preprocessing.json"), preprocessing(dataset, ["backbone.onnx"]))
+    write_json(Path("preprocessing.json"), describe_preprocessing(dataset, ["backbone.onnx"]))
     shape = f"{channels}, {SIZE}, {SIZE}"
-    names = run_code(snippets.torch(spec, shape, backbone.num_features), monkeypatch)
+    names = run_code(snippets.torch_snippet(spec, shape, backbone.num_features), monkeypatch)
     assert_same_features(backbone, augment, names, SIZE)
 
 
@@ -140,13 +140,13 @@ def test_a_backbone_that_the_card_cannot_take_apart_loads_with_this_package(
     backbone = trained(spec, augment)
     write_bytes(Path("backbone.safetensors"), to_safetensors(backbone, {}))
     write_json(Path("preprocessing.json"), {"mean": [0.286], "std": [0.353]})
-    code = snippets.torch(spec, f"1, {SIZE}, {SIZE}", 6)
+    code = snippets.torch_snippet(spec, f"1, {SIZE}, {SIZE}", 6)
     assert "from pipeline.models.small_resnet import SmallResNet" in code
     names: dict[str, object] = {}
     exec(compile(code, "card", "exec"), names)
     images = bytes_of_images(3, 1)
     features = names["features"](images)  # type: ignore[operator]
-    assert torch.allclose(features, extract(backbone, images, augment.normalise), atol=TOLERANCE)
+    assert torch.allclose(features, extract(backbone, images, augment.normalize), atol=TOLERANCE)
 
 
 def test_an_export_of_the_last_state_is_whole_and_its_card_true(

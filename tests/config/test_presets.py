@@ -186,4 +186,4 @@ def test_without_the_folder_the_error_says_where_to_go(project: Project) -> None
     for path in Path("presets").iterdir():
         path.unlink()
     with pytest.raises(ParamsError, match="run this in the project's root"):
-        presets.text("cifar100_byol")
+        presets.read_preset("cifar100_byol")

@@ -15,7 +15,13 @@ from pipeline import layout
 from pipeline.artifacts.view_sheet import read_view_strips, sheet_png
 from pipeline.data.augmentation.augment import Augment
 from pipeline.data.augmentation.recipe import ViewAugment
-from pipeline.data.augmentation.sample_views import GAP, IMAGES, LARGEST, per_task, task_strip
+from pipeline.data.augmentation.sample_views import (
+    GAP,
+    MAX_IMAGES,
+    MAX_SIDE,
+    draw_strip,
+    images_per_task,
+)
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import digest, read_sealed
 from tests.support.project import Project
@@ -40,7 +46,7 @@ def draw_images(count: int, channels: int = 1, size: int = 12) -> torch.Tensor:
 def make_strip(images: torch.Tensor, *recipes: ViewAugment, seed: int = 0) -> np.ndarray:
     channels, size = images.shape[1], images.shape[-1]
     augment = Augment(recipes, size, [0.3] * channels, [0.4] * channels)
-    return task_strip(augment, images, torch.Generator().manual_seed(seed))
+    return draw_strip(augment, images, torch.Generator().manual_seed(seed))
 
 
 def cell(strip: np.ndarray, row: int, column: int, size: int) -> np.ndarray:
@@ -77,10 +83,12 @@ def test_the_generator_alone_decides_on_the_views() -> None:
 
 
 def test_large_images_are_shrunk_and_the_sheet_does_not_grow_with_the_tasks() -> None:
-    strip = make_strip(draw_images(1, 3, 3 * LARGEST), PLAIN, PLAIN)
-    assert strip.shape[:2] == (3 * (LARGEST + GAP), LARGEST + GAP)
-    assert per_task(1) == per_task(5) == 8
-    assert all(tasks * per_task(tasks) <= IMAGES for tasks in range(1, layout.MAX_TASKS + 1))
+    strip = make_strip(draw_images(1, 3, 3 * MAX_SIDE), PLAIN, PLAIN)
+    assert strip.shape[:2] == (3 * (MAX_SIDE + GAP), MAX_SIDE + GAP)
+    assert images_per_task(1) == images_per_task(5) == 8
+    assert all(
+        tasks * images_per_task(tasks) <= MAX_IMAGES for tasks in range(1, layout.MAX_TASKS + 1)
+    )
 
 
 def test_a_sheet_is_cut_into_the_strips_that_it_was_made_of(tmp_path: Path) -> None:

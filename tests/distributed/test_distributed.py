@@ -8,8 +8,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed, multiprocessing, nn
 
 from pipeline.config.registry.methods import METHODS
-from pipeline.distributed.collectives import gather
-from pipeline.distributed.sync_batchnorm import synchronise_batchnorm
+from pipeline.distributed.collectives import gather_rows
+from pipeline.distributed.sync_batchnorm import synchronize_batchnorm
 from pipeline.methods.base import Position
 from pipeline.strategies.base import Step
 from tests.support.networks import tiny_cassle, tiny_method, tiny_views
@@ -34,14 +34,14 @@ def train(name: str, rank: int, processes: int, batch_norm: str) -> dict[str, Te
     """
     method = tiny_method(name).double()
     if batch_norm == "batch" and processes > 1:
-        synchronise_batchnorm(method)
+        synchronize_batchnorm(method)
     kind = "running" if batch_norm == "stored" else "batch"
     strategy = tiny_cassle(method, teacher_batchnorm=kind).double()
     if batch_norm == "stored":
         method.eval()
         strategy.eval()
     elif processes > 1:
-        synchronise_batchnorm(strategy)
+        synchronize_batchnorm(strategy)
     modules = nn.ModuleDict({"method": method, "strategy": strategy})
     trained = {n: p for n, p in modules.named_parameters() if p.requires_grad}
     with torch.no_grad():
@@ -83,7 +83,7 @@ def work(rank: int, folder: str) -> None:
             save_file(result, f"{folder}/{name}_{batch_norm}_{rank}.safetensors")
     local = torch.arange(6.0).reshape(2, 3) + 10 * rank
     local.requires_grad_()
-    everything = gather(local)
+    everything = gather_rows(local)
     weights = torch.arange(12.0).reshape(4, 3) * (rank + 1)
     torch.autograd.backward((everything * weights).sum())
     assert local.grad is not None
@@ -128,4 +128,4 @@ def test_gathering_keeps_the_ranks_order_and_sums_the_gradients(together: Path) 
 
 def test_one_process_alone_gathers_nothing() -> None:
     local = torch.ones(2, 3)
-    assert gather(local) is local
+    assert gather_rows(local) is local

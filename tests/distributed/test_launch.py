@@ -14,8 +14,14 @@ import torch
 
 from pipeline.distributed import launch
 from pipeline.distributed.launch import run_together
-from pipeline.distributed.processes import LAUNCHED, Launcher, Processes, require_as_planned, these
-from pipeline.errors import EXIT_LOST, RunError
+from pipeline.distributed.processes import (
+    LAUNCHED,
+    Launcher,
+    Processes,
+    read_processes,
+    require_planned_count,
+)
+from pipeline.errors import EXIT_PEER_FAILED, RunError
 from tests.cli.test_cli import refuses
 from tests.support.project import ROOT, Project
 
@@ -78,7 +84,14 @@ def test_each_process_is_told_which_one_it_is(
 
 @pytest.mark.parametrize(
     ("first", "second", "code"),
-    [(0, 0, 0), (2, EXIT_LOST, 2), (EXIT_LOST, 2, 2), (1, EXIT_LOST, 1), (0, 2, 2), (3, 3, 2)],
+    [
+        (0, 0, 0),
+        (2, EXIT_PEER_FAILED, 2),
+        (EXIT_PEER_FAILED, 2, 2),
+        (1, EXIT_PEER_FAILED, 1),
+        (0, 2, 2),
+        (3, 3, 2),
+    ],
 )
 def test_the_exit_code_is_that_of_who_has_said_why(first: int, second: int, code: int) -> None:
     chosen = f"import os, sys; sys.exit(({first}, {second})[int(os.environ['RANK'])])"
@@ -134,7 +147,7 @@ def test_the_environment_says_who_started_this_process(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert these() == expected
+    assert read_processes() == expected
 
 
 @pytest.mark.parametrize(
@@ -149,7 +162,7 @@ def test_processes_that_the_params_do_not_say_are_refused(
     found: Processes, devices: int, num_nodes: int, message: str
 ) -> None:
     with pytest.raises(RunError) as error:
-        require_as_planned(found, devices, num_nodes)
+        require_planned_count(found, devices, num_nodes)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 

@@ -14,7 +14,7 @@ from pipeline.evaluation.linear import Linear, LinearEvaluation, train_classifie
 from pipeline.evaluation.standardization import standardization
 from pipeline.metrics.accuracy import task_agnostic
 from pipeline.models.small_resnet import SmallResNet
-from pipeline.seeding import initialisation
+from pipeline.seeding import seeded_initialization
 
 
 def schedule(
@@ -144,7 +144,7 @@ def test_a_constant_feature_survives_standardization_on_its_own() -> None:
 
 
 def tiny_backbone() -> SmallResNet:
-    with initialisation(0, "test"):
+    with seeded_initialization(0, "test"):
         backbone = SmallResNet(1, "conv3_stride2", widths=[4, 8], blocks=1)
     for _ in range(3):
         backbone(torch.rand(16, 1, 28, 28, generator=stream(5)))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pipeline.methods.barlow_twins import BarlowTwins, barlow_twins_loss
 from pipeline.methods.base import Encoded
-from pipeline.seeding import initialisation
+from pipeline.seeding import seeded_initialization
 from tests.methods.test_simclr import SHAPES, draw
 from tests.support.networks import tiny_backbone
 
@@ -30,7 +30,7 @@ def by_definition(z1: Tensor, z2: Tensor, weight: float, scale: float) -> float:
 
 
 def tiny_barlow_twins(size: int) -> BarlowTwins:
-    with initialisation(0, "test"):
+    with seeded_initialization(0, "test"):
         backbone = tiny_backbone()
         return BarlowTwins(backbone, projector=[16, size], redundancy_weight=0.03, scale=0.2)
 

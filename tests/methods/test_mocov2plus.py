@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline.methods.base import Position
 from pipeline.methods.mocov2plus import MoCoV2Plus, info_nce_with_queue, unit_vectors
 from pipeline.methods.queue import enqueue
-from pipeline.seeding import initialisation
+from pipeline.seeding import seeded_initialization
 from tests.methods.test_simclr import SHAPES, cosine, draw, info_nce_by_definition
 from tests.support.networks import draw_views, shake, tiny_backbone
 
@@ -32,7 +32,7 @@ def by_definition(query: Tensor, key: Tensor, queue: Tensor, temperature: float)
 
 
 def tiny_moco(queue: int = 7, size: int = 6) -> MoCoV2Plus:
-    with initialisation(0, "test"):
+    with seeded_initialization(0, "test"):
         return MoCoV2Plus(
             tiny_backbone(),
             temperature=TEMPERATURE,

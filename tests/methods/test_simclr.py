@@ -14,7 +14,7 @@ from pipeline.methods.base import Encoded, Method, Views
 from pipeline.methods.contrastive import info_nce_distillation
 from pipeline.methods.simclr import SimCLR, nt_xent
 from pipeline.models.small_resnet import SmallResNet
-from pipeline.seeding import initialisation
+from pipeline.seeding import seeded_initialization
 
 Loss = Callable[[Tensor, Tensor, float], Tensor]
 Vectors = NDArray[np.float64]
@@ -147,7 +147,7 @@ def test_losses_are_float32_under_autocast(loss: Loss) -> None:
 
 
 def tiny_simclr() -> SimCLR:
-    with initialisation(0, "test"):
+    with seeded_initialization(0, "test"):
         backbone = SmallResNet(1, "conv3_stride2", widths=[4, 8], blocks=1)
         return SimCLR(backbone, temperature=0.5, distill_temperature=0.1, projector=[16, 6])
 

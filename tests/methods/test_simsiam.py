@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipeline.methods.base import Encoded
 from pipeline.methods.simsiam import SimSiam, negative_cosine
-from pipeline.seeding import initialisation
+from pipeline.seeding import seeded_initialization
 from tests.methods.test_simclr import SHAPES, cosine, draw
 from tests.support.networks import tiny_backbone
 
@@ -19,7 +19,7 @@ def by_definition(predicted: Tensor, target: Tensor) -> float:
 
 
 def tiny_simsiam() -> SimSiam:
-    with initialisation(0, "test"):
+    with seeded_initialization(0, "test"):
         backbone = tiny_backbone()
         return SimSiam(backbone, projector=[16, 6], predictor_hidden=3)
 

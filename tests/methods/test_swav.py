@@ -18,7 +18,7 @@ from pipeline.methods.swav import (
     soft_cross_entropy,
 )
 from pipeline.models.frozen import frozen_copy
-from pipeline.seeding import initialisation
+from pipeline.seeding import seeded_initialization
 from tests.methods.test_simclr import SHAPES, cosine, draw
 from tests.support.networks import tiny_backbone
 
@@ -66,7 +66,7 @@ def swapped_by_definition(z: list[Tensor], queues: list[Tensor], prototypes: Ten
 def tiny_swav(
     size: int = 6, queue: int = 0, start: int = 0, freeze: int = 0, prototypes: int = 5
 ) -> SwAV:
-    with initialisation(0, "test"):
+    with seeded_initialization(0, "test"):
         return SwAV(
             tiny_backbone(),
             temperature=TEMPERATURE,
@@ -269,7 +269,7 @@ def test_gradients_agree_with_finite_differences() -> None:
 def test_distillation_is_its_definition(count: int, size: int, scale: float) -> None:
     method = tiny_swav(size)
     teacher = frozen_copy(method, "batch")
-    with initialisation(1, "test"):
+    with seeded_initialization(1, "test"):
         head = method.distill_head()
     predicted, past = draw(count, size, scale), draw(count, size, scale, seed=1)
     terms = []

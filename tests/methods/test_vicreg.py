@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipeline.methods.base import Encoded
 from pipeline.methods.vicreg import VICReg, covariance, invariance, variance
-from pipeline.seeding import initialisation
+from pipeline.seeding import seeded_initialization
 from tests.methods.test_simclr import SHAPES, draw
 from tests.support.networks import tiny_backbone
 
@@ -48,7 +48,7 @@ def loss_by_definition(z1: Tensor, z2: Tensor) -> float:
 def tiny_vicreg(
     size: int, invariance: float = 25, variance: float = 25, covariance: float = 1
 ) -> VICReg:
-    with initialisation(0, "test"):
+    with seeded_initialization(0, "test"):
         return VICReg(
             tiny_backbone(),
             projector=[16, size],

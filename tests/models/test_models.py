@@ -13,7 +13,7 @@ from pipeline.models.frozen import TeacherBatchNorm, frozen_copy
 from pipeline.models.heads import mlp
 from pipeline.models.resnet import ResNet18, ResNet50
 from pipeline.models.small_resnet import PointwiseConv2d, SmallResNet
-from pipeline.seeding import initialisation
+from pipeline.seeding import seeded_initialization
 
 STEMS: list[Stem] = ["conv3", "conv3_stride2", "conv7_maxpool"]
 tiny = partial(SmallResNet, widths=[4, 6, 8], blocks=2)
@@ -104,7 +104,7 @@ def test_every_parameter_of_a_backbone_is_trained() -> None:
 def test_weights_depend_on_the_initialisation_alone(make: Callable[[int, Stem], Backbone]) -> None:
     states = []
     for seed in (0, 0, 1):
-        with initialisation(seed, "backbone"):
+        with seeded_initialization(seed, "backbone"):
             states.append(make(1, "conv3").state_dict())
     first, again, other = states
     assert all(torch.equal(first[name], again[name]) for name in first)

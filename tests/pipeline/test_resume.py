@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline import layout
-from pipeline.training.checkpoint import hold
+from pipeline.training.checkpoint import lock_checkpoint
 from pipeline.training.learner import Learner
 from tests.support.project import Project
 
@@ -248,7 +248,10 @@ def test_a_damaged_checkpoint_is_noticed_and_the_task_begins_anew(
 def test_two_trainings_of_the_same_hold_a_checkpoint_each(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with hold(1, "ab" * 32, "cd" * 32) as first, hold(1, "ab" * 32, "cd" * 32) as second:
+    with (
+        lock_checkpoint(1, "ab" * 32, "cd" * 32) as first,
+        lock_checkpoint(1, "ab" * 32, "cd" * 32) as second,
+    ):
         assert first.path != second.path
         assert first.path.parent.name == "train_1-abababababab"
         assert second.path.parent.name == "train_1-abababababab-2"
@@ -256,9 +259,12 @@ def test_two_trainings_of_the_same_hold_a_checkpoint_each(
 
 
 def test_one_that_was_saved_is_taken_before_a_new_one(project: Project) -> None:
-    with hold(1, "ab" * 32, "cd" * 32), hold(1, "ab" * 32, "cd" * 32) as second:
+    with (
+        lock_checkpoint(1, "ab" * 32, "cd" * 32),
+        lock_checkpoint(1, "ab" * 32, "cd" * 32) as second,
+    ):
         second.path.write_bytes(b"saved")
-    with hold(1, "ab" * 32, "cd" * 32) as again:
+    with lock_checkpoint(1, "ab" * 32, "cd" * 32) as again:
         assert again.path == second.path
 
 

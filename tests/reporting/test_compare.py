@@ -483,10 +483,10 @@ def test_missing_costs_are_dashes(repository: Repository) -> None:
 
 
 def test_comparing_imports_nothing_heavy() -> None:
-    code = "import sys, pipeline.commands.compare, pipeline.reporting.comparing.contrast_files; print(*sys.modules)"
+    code = "import sys, pipeline.commands.compare, pipeline.reporting.comparing.comparison_files; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
     heavy = {"torch", "dvc", "numpy", "pandas", "scipy", "matplotlib", "sklearn"}
-    assert "pipeline.reporting.comparing.contrast" in loaded
+    assert "pipeline.reporting.comparing.comparison" in loaded
     assert not heavy & set(loaded)

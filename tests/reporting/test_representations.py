@@ -21,7 +21,7 @@ from pipeline.files.csv_tables import read_csv
 from pipeline.files.sealed_json import read_sealed, seal, unseal, write_sealed
 from pipeline.metrics.cka import linear_cka
 from pipeline.models.small_resnet import SmallResNet
-from pipeline.reporting.representations import changes
+from pipeline.reporting.representations import compare_states
 from tests.support.project import CLASSES, PER_CLASS, Project
 
 TASKS = 3
@@ -106,14 +106,14 @@ def test_the_same_few_labels_for_every_state_and_other_ones_for_another_seed(
     from pipeline.evaluation import few_labels
 
     drawn: list[list[int]] = []
-    draw = few_labels.draw
+    draw = few_labels.draw_labelled
 
     def noted(*arguments: object) -> Tensor:
         found: Tensor = draw(*arguments)  # type: ignore[arg-type]
         drawn.append(found.tolist())
         return found
 
-    monkeypatch.setattr(few_labels, "draw", noted)
+    monkeypatch.setattr(few_labels, "draw_labelled", noted)
     project.train_through(1)
     project.must("evaluate", "0")
     project.must("evaluate", "1")
@@ -194,7 +194,7 @@ def test_changes_without_variation_are_undefined() -> None:
     tasks = np.array([1, 1, 2, 2])
     same, other = np.ones((4, 2), np.float32), np.arange(8, dtype=np.float32).reshape(4, 2)
     states = [Features(values, tasks, tasks) for values in (other, other, same)]
-    first, second = changes(states, 2)
+    first, second = compare_states(states, 2)
     assert first.tasks == [pytest.approx(1), pytest.approx(1)]
     assert first.learnt is None
     assert second.tasks == [None, None]

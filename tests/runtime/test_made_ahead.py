@@ -84,7 +84,7 @@ def test_nothing_is_made_ahead_without_dvc_or_where_it_is_there(
 ) -> None:
     project.must("evaluate", "0", "--planned")
     assert not layout.AHEAD.exists()
-    assert not ahead.ends_here(["evaluate", "1", "--planned"])
+    assert not ahead.finish_if_precomputed(["evaluate", "1", "--planned"])
     for task in (1, 2):
         project.must("evaluate", str(task), "--planned")
     under_dvc(monkeypatch, "dvc", "repro", "-s", "evaluate@0")
@@ -109,8 +109,8 @@ def test_what_goes_wrong_ahead_harms_no_stage(
     evaluate_first(project, monkeypatch)
     assert layout.evaluation(0).is_file()
     assert not list(layout.AHEAD.glob("evaluate_0-*"))
-    assert ahead.ends_here(["evaluate", "1", "--planned"])
-    assert not ahead.ends_here(["evaluate", "2", "--planned"])
+    assert ahead.finish_if_precomputed(["evaluate", "1", "--planned"])
+    assert not ahead.finish_if_precomputed(["evaluate", "2", "--planned"])
 
 
 def test_a_signal_meanwhile_costs_nothing_of_what_is_done(
@@ -130,7 +130,7 @@ def test_a_signal_meanwhile_costs_nothing_of_what_is_done(
     for path in layout.outputs("evaluate", 0):
         path.unlink()  # as dvc does before it runs a stage
     for task in (0, 1):
-        assert ahead.ends_here(["evaluate", str(task), "--planned"])
+        assert ahead.finish_if_precomputed(["evaluate", str(task), "--planned"])
     assert contents("evaluate", 0) == before[0]
 
 
@@ -192,7 +192,7 @@ def test_what_is_not_as_it_was_is_not_taken(
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
-    assert not ahead.ends_here(["evaluate", "1", "--planned"])
+    assert not ahead.finish_if_precomputed(["evaluate", "1", "--planned"])
     assert not layout.evaluation(1).exists()
     assert not layout.features(1).exists()
 
@@ -203,11 +203,13 @@ def test_a_state_that_cannot_be_evaluated_is_left_to_its_own_stage(
     layout.state(1).write_bytes(layout.state(2).read_bytes())
     evaluate_first(project, monkeypatch)
     assert not list(layout.AHEAD.glob(f"evaluate_1-*/{ahead.MANIFEST}"))
-    assert not ahead.ends_here(["evaluate", "1", "--planned"])
+    assert not ahead.finish_if_precomputed(["evaluate", "1", "--planned"])
     code, _, err = project.cassle("evaluate", "1", "--planned")
     assert code == 2
     assert "data/states/task_1.safetensors" in err
-    assert ahead.ends_here(["evaluate", "2", "--planned"])  # another state, that is right
+    assert ahead.finish_if_precomputed(
+        ["evaluate", "2", "--planned"]
+    )  # another state, that is right
     assert json.loads(layout.evaluation(0).read_text())["after_task"] == 0
 
 

@@ -93,8 +93,8 @@ def test_an_empty_slot_ends_before_the_command_line_is_imported(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_sealed(layout.plan(f"{stage}_7"), None)
-    code = "import sys; from pipeline.runtime.empty_slots import ends_here; "
-    code += f"print(ends_here(['{stage}', '7', '--planned']), 'typer' in sys.modules)"
+    code = "import sys; from pipeline.runtime.empty_slots import finish_if_empty; "
+    code += f"print(finish_if_empty(['{stage}', '7', '--planned']), 'typer' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -122,7 +122,7 @@ def test_other_commands_are_left_to_the_command_line(
     monkeypatch.chdir(tmp_path)
     write_sealed(layout.plan("train_7"), None)
     write_sealed(layout.plan("train_8"), {"task": 8})
-    assert not empty_slots.ends_here(arguments)
+    assert not empty_slots.finish_if_empty(arguments)
     assert not layout.STATES.exists()
 
 
@@ -132,7 +132,7 @@ def test_an_empty_slot_that_cannot_be_written_is_left_to_the_command_line(
     monkeypatch.chdir(tmp_path)
     write_sealed(layout.plan("train_7"), None)
     layout.STATES.write_text("no folder")
-    assert not empty_slots.ends_here(["train", "7", "--planned"])
+    assert not empty_slots.finish_if_empty(["train", "7", "--planned"])
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is Linux's")

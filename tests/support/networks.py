@@ -12,7 +12,7 @@ from pipeline.building.components import load_class
 from pipeline.config.registry.methods import METHODS
 from pipeline.methods.base import Method, Views
 from pipeline.models.small_resnet import SmallResNet
-from pipeline.seeding import generator, initialisation
+from pipeline.seeding import generator, seeded_initialization
 from pipeline.strategies.base import TaskStart
 from pipeline.strategies.cassle import Cassle
 
@@ -61,7 +61,7 @@ def tiny_backbone() -> SmallResNet:
 
 def tiny_method(name: str, **changes: object) -> Method:
     """Return a method, always with the same weights."""
-    with initialisation(0, "test"):
+    with seeded_initialization(0, "test"):
         options = OPTIONS[name] | changes
         return cast(Method, load_class(METHODS[name].path)(tiny_backbone(), **options))
 
@@ -89,7 +89,7 @@ def tiny_cassle(method: Method, **changes: object) -> Cassle:
         "carry_predictor": True,
         "teacher_batchnorm": "running",
     }
-    with initialisation(0, "test strategy"):
+    with seeded_initialization(0, "test strategy"):
         strategy = Cassle(**(options | changes))  # type: ignore[arg-type]
         strategy.begin_task(task_start(method))
     return strategy
@@ -121,7 +121,7 @@ def task_start(method: Method, images: Tensor | None = None, **changes: object) 
         carried={},
         previous_images=images,
         augment=augment,
-        normalise=lambda batch: batch / 255,
+        normalize=lambda batch: batch / 255,
         batch_size=16,
         device="cpu",
         generators=streams,

@@ -8,11 +8,11 @@ from pydantic import Field
 
 from pipeline.config.registry.component import (
     Component,
-    NotNegative,
+    Fraction,
+    NonNegative,
+    NonNegativeInt,
     Positive,
-    Share,
     Weight,
-    Whole,
     Width,
 )
 
@@ -38,23 +38,23 @@ STRATEGIES = {
         {
             "weight": Weight,
             "fisher_batches": Annotated[int, Field(ge=1, le=1_000_000)],
-            "decay": Share,
+            "decay": Fraction,
         },
     ),
     "er": Component(
         "pipeline.strategies.er:ExperienceReplay",
         "experience replay: join each batch with images from a memory",
-        {"memory_size": Whole, "batch_share": NotNegative},
+        {"memory_size": NonNegativeInt, "batch_share": NonNegative},
     ),
     "der": Component(
         "pipeline.strategies.der:DarkExperienceReplay",
         "keep the projections of the images in a memory (Buzzega et al., 2020)",
-        {"memory_size": Whole, "batch_share": NotNegative, "weight": Weight},
+        {"memory_size": NonNegativeInt, "batch_share": NonNegative, "weight": Weight},
     ),
     "lump": Component(
         "pipeline.strategies.lump:Lump",
         "mix each image with one from a memory (Madaan et al., 2022)",
-        {"memory_size": Whole, "alpha": Positive},
+        {"memory_size": NonNegativeInt, "alpha": Positive},
     ),
     "less_forget": Component(
         "pipeline.strategies.less_forget:LessForget",

@@ -45,12 +45,12 @@ print(features.shape)  # (2, {features})
 """
 
 
-def onnx(shape: str, features: int) -> str:
+def onnx_snippet(shape: str, features: int) -> str:
     """Return how onnxruntime reads backbone.onnx."""
     return ONNX.format(shape=shape, features=features)
 
 
-def torch(spec: Json, shape: str, features: int) -> str:
+def torch_snippet(spec: Json, shape: str, features: int) -> str:
     """Return how torch reads backbone.safetensors.
 
     Args:
