@@ -28,7 +28,7 @@ from pipeline.runtime.git import identify_objects, require_repository
 DEFAULT_METRICS = ("average_accuracy", "forgetting", "forward_transfer")
 ALL_METRICS = "all"
 
-Writer = Callable[[Contrast, Path], None]
+Writer = Callable[[Comparison, Path], None]
 
 
 @dataclass(frozen=True)

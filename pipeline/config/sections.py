@@ -19,8 +19,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 # One probability for both views, or a list of two, one a view.
 PerView = Annotated[
-    Annotated[Probability, Tag("both-views")]
-    | Annotated[list[Probability], Field(min_length=2, max_length=2), Tag("one-a-view")],
+    Annotated[Fraction, Tag("both-views")]
+    | Annotated[list[Fraction], Field(min_length=2, max_length=2), Tag("one-a-view")],
     Discriminator(lambda value: "one-a-view" if isinstance(value, list) else "both-views"),
 ]
 

@@ -16,7 +16,7 @@ class StopRequest:
     """Whether training was asked to stop; a second request ends the process at once.
 
     Args:
-        speaks: whether to say so; of several processes one does.
+        prints: whether to say so on standard error; of several processes one does.
 
     Attributes:
         received: the number of the signal; None as long as there was none.

@@ -31,12 +31,12 @@ class Row:
         differences: to the baseline, by the name of the figure.
     """
 
-    cell: Cell
+    cell: RunCell
     method_options: str
     strategy_options: str
     metrics: dict[str, Estimate | None]
     costs: dict[str, Estimate | None]
-    baseline: Cell | None
+    baseline: RunCell | None
     differences: dict[str, Difference | None]
 
     @property
@@ -117,7 +117,7 @@ def _choose_baseline(strategies: Sequence[str], asked: str | None) -> str | None
     return asked or (DEFAULT_BASELINE if DEFAULT_BASELINE in strategies else None)
 
 
-def _notes(sweep: Sweep, baseline: str | None) -> list[str]:
+def _notes(sweep: GroupedRuns, baseline: str | None) -> list[str]:
     """Return what has to be known of all tables together."""
     notes = [f"The same run, counted once: {', '.join(names)}." for names in sweep.copies]
     if len(sweep.groups) > 1:
@@ -194,12 +194,12 @@ def _find_baseline(cell: Cell, group: Group, name: str | None) -> Cell | str | N
     return same[0]
 
 
-def _values(cell: Cell, figure: str) -> dict[int, float]:
+def _values(cell: RunCell, figure: str) -> dict[int, float]:
     """Return a figure by seed, where it is defined."""
     found = {seed: run.metrics.get(figure) for seed, run in cell.runs.items()}
     return {seed: float(cast(float, value)) for seed, value in found.items() if value is not None}
 
 
-def _costs(cell: Cell, name: str) -> list[float]:
+def _costs(cell: RunCell, name: str) -> list[float]:
     found = [run.cost.get(name) for run in cell.runs.values() if run.cost is not None]
     return [float(value) for value in found if isinstance(value, int | float)]

@@ -20,7 +20,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def output_files(output: Path) -> dict[Path, Callable[[Contrast, Path], None]]:
+def output_files(output: Path) -> dict[Path, Callable[[Comparison, Path], None]]:
     """Return the files that an output stands for, and what writes each.
 
     One by its suffix; without one all three, side by side.
@@ -40,19 +40,19 @@ def output_files(output: Path) -> dict[Path, Callable[[Contrast, Path], None]]:
 
 def _write_markdown(contrast: Contrast, path: Path) -> None:
     parts = []
-    for table in text_tables(contrast):
+    for table in format_tables(contrast):
         parts += [f"**{table.title}**", _tabulated(table, "pipe")]
-    parts += legends(contrast)
+    parts += write_legends(contrast)
     parts += ["\n".join(f"- {note}" for note in contrast.notes)] if contrast.notes else []
     write_text(path, "\n\n".join(parts) + "\n")
 
 
 def _write_latex(contrast: Contrast, path: Path) -> None:
     parts = ["% \\usepackage{booktabs} in the preamble"]
-    for table in text_tables(contrast):
+    for table in format_tables(contrast):
         body = _tabulated(table, "latex_booktabs")
         parts += [f"% {table.title}", body.replace("±", r"$\pm$").replace("−", "$-$")]
-    parts += [f"% {line}" for line in [*legends(contrast), *contrast.notes]]
+    parts += [f"% {line}" for line in [*write_legends(contrast), *contrast.notes]]
     write_text(path, "\n".join(parts).replace("–", "--") + "\n")
 
 
@@ -101,7 +101,7 @@ def _csv_rows(contrast: Contrast, title: str, line: Line) -> list[dict[str, str 
                 "difference": difference.mean,
                 "ci_low": low,
                 "ci_high": high,
-                "wins": wins(name, difference),
+                "wins": count_wins(name, difference),
             }
         rows.append({key: value for key, value in row.items() if value is not None})
     return rows

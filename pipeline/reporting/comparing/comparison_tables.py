@@ -116,7 +116,7 @@ def _differences(contrast: Contrast, side: Side) -> TextTable:
     )
 
 
-def _names(line: Line) -> tuple[str, str]:
+def _names(line: Row) -> tuple[str, str]:
     given = (
         (line.cell.method, line.method_options),
         (line.cell.strategy, line.strategy_options),
