@@ -22,13 +22,14 @@ from pipeline.config.checks import (
     find_named,
     require_chosen,
 )
+from pipeline.config.option_types import NonNegativeFloat, Seed
 from pipeline.config.registry.backbones import BACKBONES
-from pipeline.config.registry.component import Component, NotNegative
+from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
-from pipeline.config.sections import AugmentParams, Data, LinearEval, Section, Seed, Train
+from pipeline.config.sections import AugmentParams, Data, LinearEval, Section, Train
 from pipeline.layout import MAX_TASKS
 
 
@@ -72,7 +73,7 @@ class Params(Section):
     class_order: Annotated[list[str | int], Field(min_length=1)] | None
     method: str
     strategy: Annotated[str, Field(max_length=200)]
-    distill_weight: NotNegative
+    distill_weight: NonNegativeFloat
     seed: Seed
     split_seed: Seed
     data: Data

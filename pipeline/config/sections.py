@@ -6,21 +6,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from pipeline.config.registry.component import NotNegative, Positive
-
-Probability = Annotated[float, Field(ge=0, le=1)]
-
-
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-
+from pipeline.config.option_types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
 # One probability for both views, or a list of two, one a view.
 PerView = Annotated[
-    Annotated[Probability, Tag("both-views")]
-    | Annotated[list[Probability], Field(min_length=2, max_length=2), Tag("one-a-view")],
+    Annotated[Fraction, Tag("both-views")]
+    | Annotated[list[Fraction], Field(min_length=2, max_length=2), Tag("one-a-view")],
     Discriminator(lambda value: "one-a-view" if isinstance(value, list) else "both-views"),
 ]
 
@@ -71,12 +62,12 @@ class Data(Section):
 class AugmentParams(Section):
     """How views are made; see ``pipeline.data.augmentation.recipe.ViewAugment``."""
 
-    crop_scale: Annotated[list[Positive], Field(min_length=2, max_length=2)]
+    crop_scale: Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)]
     flip: PerView
     jitter: PerView
-    brightness: NotNegative
-    contrast: NotNegative
-    saturation: NotNegative
+    brightness: NonNegativeFloat
+    contrast: NonNegativeFloat
+    saturation: NonNegativeFloat
     hue: Annotated[float, Field(ge=0, le=0.5)]
     grey: PerView
     blur: PerView
@@ -93,7 +84,7 @@ class AugmentParams(Section):
 class Lars(Section):
     """What only LARS takes; see ``pipeline.training.lars.LARS``."""
 
-    trust_coefficient: Positive
+    trust_coefficient: PositiveFloat
     clip: bool
 
 
@@ -110,21 +101,21 @@ class Train(Section):
         scale_learning_rate: ``linear``: the rates are those for 256 images a step.
     """
 
-    epochs: Count
+    epochs: PositiveInt
     batch_size: Annotated[int, Field(ge=2, le=1_000_000)]
     devices: Annotated[int, Field(ge=1, le=1024)]
     num_nodes: Annotated[int, Field(ge=1, le=1024)]
-    accumulate_grad_batches: Count
+    accumulate_grad_batches: PositiveInt
     sync_batchnorm: bool
     optimizer: Literal["adamw", "sgd", "lars"]
     lars: Lars | None = None
-    learning_rate: Positive
+    learning_rate: PositiveFloat
     scale_learning_rate: Literal["none", "linear"]
-    weight_decay: NotNegative
+    weight_decay: NonNegativeFloat
     exclude_norms_and_biases: bool
-    warmup_epochs: NotNegative
-    warmup_start: NotNegative
-    final_learning_rate: NotNegative
+    warmup_epochs: NonNegativeFloat
+    warmup_start: NonNegativeFloat
+    final_learning_rate: NonNegativeFloat
     precision: Literal["auto", "32-true", "bf16-mixed"]
 
     @model_validator(mode="after")
@@ -173,11 +164,11 @@ class Train(Section):
 class LinearEval(Section):
     """Linear evaluation; see ``pipeline.evaluation.linear.LinearEvaluation``."""
 
-    epochs: Count
-    batch_size: Count
-    learning_rate: Positive
-    milestones: list[Count]
-    weight_decay: NotNegative
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    milestones: list[PositiveInt]
+    weight_decay: NonNegativeFloat
     standardize: bool
 
     @model_validator(mode="after")

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Discriminator, Field, Tag
 
-from pipeline.config.registry.component import Component, Positive, Temperature
+from pipeline.config.option_types import PositiveFloat, PositiveInt, Temperature
+from pipeline.config.registry.component import Component
 
 # A share of all images below 1, or a number of images a class.
 ShareOrNumber = Annotated[
@@ -25,12 +26,12 @@ PROBES = {
     "solver": Component(
         "pipeline.evaluation.solver:Solver",
         "a linear classifier, solved to convergence: no schedule to choose",
-        {"l2": Positive},
+        {"l2": PositiveFloat},
     ),
     "knn": Component(
         "pipeline.evaluation.knn:KNearestNeighbours",
         "the nearest training images vote, by cosine (Wu et al., 2018)",
-        {"k": Annotated[int, Field(ge=1, le=1_000_000)], "temperature": Temperature},
+        {"k": PositiveInt, "temperature": Temperature},
     ),
     "nearest_mean": Component(
         "pipeline.evaluation.nearest_mean:NearestMean",
@@ -39,6 +40,6 @@ PROBES = {
     "few_labels": Component(
         "pipeline.evaluation.few_labels:FewLabels",
         "the solved classifier on a few images of each class",
-        {"labels": ShareOrNumber, "l2": Positive},
+        {"labels": ShareOrNumber, "l2": PositiveFloat},
     ),
 }
