@@ -1,7 +1,7 @@
 """Code for a model card: load an exported backbone without this package.
 
-torchvision's parts, put together under the names of our layers: so the weights load
-strictly.
+Of some backbones it is torchvision's parts, put together under the names of our layers, so
+that the weights load strictly; of any other it imports this package.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import cast
 
 from pipeline.files.sealed_json import Json
+from pipeline.models.stems import STEMS
 
 IMPORTS = """\
 import json
@@ -33,6 +34,8 @@ def features(images):  # uint8 (N, {shape}) -> float32 (N, {features})
 
 print(features(torch.zeros(2, {shape}, dtype=torch.uint8)).shape)
 """
+NOT_TORCHVISIONS = """
+# torchvision has no parts of this backbone: install the package that trained it."""
 STRICT = 'backbone.load_state_dict(load_file("backbone.safetensors"), strict=True)\n'
 ONNX = """\
 import numpy as np
@@ -58,21 +61,21 @@ def torch(spec: Json, shape: str, features: int) -> str:
         shape: channels, height and width of an image, as in a tuple.
         features: the size of the features.
     """
-    build = BUILDERS.get(cast(str, spec["name"]), _our_class)
+    module = cast(str, spec["class"]).partition(":")[0]
+    build = BUILDERS.get(module, _our_class)
     return IMPORTS + build(spec) + USE.format(shape=shape, features=features)
 
 
 def _stem(spec: Json, width: int) -> str:
     """Return ``pipeline.models.backbone.build_stem`` in torch's words."""
-    kernel, stride = {"conv3": (3, 1), "conv3_stride2": (3, 2), "conv7_maxpool": (7, 2)}[
-        cast(str, spec["stem"])
-    ]
+    stem = STEMS[cast(str, spec["stem"])]
+    kernel, stride = stem.kernel, stem.stride
     convolution = (
         f"nn.Conv2d({spec['channels']}, {width}, {kernel}, {stride}, padding={kernel // 2}, "
         "bias=False)"
     )
     layers = [convolution, f"nn.BatchNorm2d({width})", "nn.ReLU()"]
-    if spec["stem"] == "conv7_maxpool":
+    if stem.max_pool:
         layers.append("nn.MaxPool2d(3, 2, padding=1)")
     return _sequence("stem", layers)
 
@@ -126,16 +129,17 @@ backbone.load_state_dict(dict(zip(renamed, weights.values())), strict=True)
 
 
 def _our_class(spec: Json) -> str:
-    """Return what works for any backbone, where this package is installed."""
+    """Return the code for any backbone, where this package is installed."""
     module, _, name = cast(str, spec["class"]).partition(":")
     options = cast(Json, spec["options"])
     given = [repr(spec["channels"]), repr(spec["stem"])]
     given += [f"{key}={value!r}" for key, value in options.items()]
-    return f"\nfrom {module} import {name}\n\nbackbone = {name}({', '.join(given)})\n{STRICT}"
+    made = f"backbone = {name}({', '.join(given)})\n{STRICT}"
+    return f"{NOT_TORCHVISIONS}\nfrom {module} import {name}\n\n{made}"
 
 
+# What makes the code that stands alone, by the module of the backbone's class.
 BUILDERS: dict[str, Callable[[Json], str]] = {
-    "small_resnet": _small_resnet,
-    "resnet18": _resnet,
-    "resnet50": _resnet,
+    "pipeline.models.small_resnet": _small_resnet,
+    "pipeline.models.resnet": _resnet,
 }
