@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal, cast
 
-from pydantic import BaseModel
-
 from pipeline import layout
 from pipeline.config.fingerprint import code_fingerprint
 from pipeline.config.params import Params
@@ -22,18 +20,17 @@ def options(
     params: Params, kind: Literal["method", "strategy", "backbone", "probe"], name: str
 ) -> dict[str, object]:
     """Return the options of a method, strategy, backbone or probe that is in use."""
-    components, given = {
+    if kind == "probe":
+        probe = PROBES[name]
+        given = getattr(params, probe.section).model_dump() if probe.section else {}
+        return given | (params.evaluation.options_of(name) or {})
+    components, section = {
         "method": (METHODS, params.methods),
         "strategy": (STRATEGIES, params.strategies),
         "backbone": (BACKBONES, params.backbone),
-        "probe": (PROBES, params.evaluation),
     }[kind]
-    component = components[name]
-    top = {key: getattr(params, key) for key in component.top_level}
-    values = {k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in top.items()}
-    if component.options:
-        values |= getattr(given, name).model_dump()
-    return values
+    top_level = {key: getattr(params, key) for key in components[name].top_level}
+    return top_level | (section.options_of(name) or {})
 
 
 def dataset_entry(params: Params) -> Dataset:
@@ -136,12 +133,12 @@ def reading(params: Params) -> Json:
 
 
 def _backbone(params: Params) -> Json:
-    name: str = params.backbone.name  # type: ignore[attr-defined]
+    name = params.backbone.name
     return {
         "name": name,
         "class": BACKBONES[name].path,
         "channels": dataset_entry(params).channels,
-        "stem": params.backbone.stem,  # type: ignore[attr-defined]
+        "stem": params.backbone.stem,
         "options": _json(options(params, "backbone", name)),
     }
 
@@ -180,7 +177,7 @@ def _prepare(params: Params) -> Json:
 
 
 def _init(params: Params) -> Json:
-    module = BACKBONES[params.backbone.name].module  # type: ignore[attr-defined]
+    module = BACKBONES[params.backbone.name].module
     return {
         "seed": params.seed,
         "backbone": _backbone(params),
@@ -193,7 +190,7 @@ def _train(params: Params, task: int, previous: str) -> Json:
     modules = [
         "pipeline.stages.train_task",
         *_data_modules(params),
-        BACKBONES[params.backbone.name].module,  # type: ignore[attr-defined]
+        BACKBONES[params.backbone.name].module,
         method.module,
     ]
     slot: Json = {
@@ -266,13 +263,13 @@ def _views(params: Params) -> list[JsonValue]:
 
 
 def _evaluate(params: Params, task: int, made_by: str) -> Json:
-    names: list[str] = params.evaluation.probes  # type: ignore[attr-defined]
+    names = params.evaluation.probes
     from_folder = labelled(params)
     modules = (
         "pipeline.stages.evaluate",
         *_data_modules(params),
         *([DATASETS["image_folder"].module] if from_folder else []),
-        BACKBONES[params.backbone.name].module,  # type: ignore[attr-defined]
+        BACKBONES[params.backbone.name].module,
         *(PROBES[name].module for name in names),
     )
     return {
@@ -289,7 +286,7 @@ def _evaluate(params: Params, task: int, made_by: str) -> Json:
             }
             for name in names
         ],
-        "headline": params.evaluation.headline,  # type: ignore[attr-defined]
+        "headline": params.evaluation.headline,
         "state": made_by,
         "code": code_fingerprint(*modules),
         **from_folder,

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from pipeline.config.option_types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from pipeline.models.stems import Stem
 
 # One probability for both views, or a list of two, one a view.
 PerView = Annotated[
@@ -20,6 +21,32 @@ class Section(BaseModel):
     """A section of params.yaml: no unknown keys, no silent conversions."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Choices(Section):
+    """A section with one more section for each component that has options.
+
+    Those are not here: ``pipeline.config.params`` adds what the registry lists.
+    """
+
+    def options_of(self, name: str) -> dict[str, object] | None:
+        """Return the options given for a component; None where there are none."""
+        given = getattr(self, name, None)
+        return given.model_dump() if isinstance(given, Section) else None
+
+
+class BackboneChoice(Choices):
+    """The backbone, with the options of all."""
+
+    name: str
+    stem: Stem
+
+
+class EvaluationChoice(Choices):
+    """The probes, with the options of all; ``headline`` is the one of the matrix."""
+
+    probes: Annotated[list[str], Field(min_length=1, max_length=20)]
+    headline: str
 
 
 class Data(Section):
@@ -162,7 +189,7 @@ class Train(Section):
 
 
 class LinearEval(Section):
-    """Linear evaluation; see ``pipeline.evaluation.linear.LinearEvaluation``."""
+    """The options of the probe ``linear``; see ``pipeline.evaluation.linear.Linear``."""
 
     epochs: PositiveInt
     batch_size: PositiveInt
