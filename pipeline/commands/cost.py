@@ -18,7 +18,7 @@ from pipeline.artifacts.plan import part
 from pipeline.building.data import normalisation
 from pipeline.building.stand_in import begin
 from pipeline.building.views import build_augment
-from pipeline.config.registry.datasets import DOMAINNET, IMAGES
+from pipeline.config.registry.datasets import DATASETS
 from pipeline.data.stream.tasks import evenly
 from pipeline.errors import ParamsError
 from pipeline.files.sealed_json import Json, dump_json
@@ -111,17 +111,21 @@ def count(name: str, slots: Mapping[str, Json | None], known: dict[str, float]) 
 def _sizes(name: str, prepare: Json) -> list[int]:
     """Return the number of training images of each task."""
     dataset, tasks = part(prepare, "dataset"), cast(int, prepare["num_tasks"])
-    kind = cast(str, dataset["name"])
-    if kind == "domainnet":
-        domains = cast(list[str] | None, part(dataset, "files")["domains"]) or list(DOMAINNET)
-        if prepare["scenario"] == "domain" and set(domains) <= set(DOMAINNET):
-            return [DOMAINNET[domain] for domain in domains[:tasks]]
-    elif kind in IMAGES and dataset["full"]:
-        return [len(images) for images in evenly(range(IMAGES[kind]), tasks)]
+    kind, scenario = cast(str, dataset["name"]), prepare["scenario"]
+    entry = DATASETS[kind]
+    if entry.domain_images and scenario == "domain":
+        given = cast(list[str] | None, part(dataset, "files")["domains"])
+        domains = given or list(entry.domain_images)
+        if set(domains) <= set(entry.domain_images):
+            return [entry.domain_images[domain] for domain in domains[:tasks]]
+    elif entry.train_images is not None and dataset["full"]:
+        return [len(images) for images in evenly(range(entry.train_images), tasks)]
+    whole = sorted(name for name, entry in DATASETS.items() if entry.train_images is not None)
+    by_domain = sorted(name for name, entry in DATASETS.items() if entry.domain_images)
     raise ParamsError(
-        f"preset cost: the images of {name} (dataset: {kind}, scenario: {prepare['scenario']}) "
-        f"cannot be counted without the files; known are {', '.join(IMAGES)} in full and "
-        "domainnet by domain"
+        f"preset cost: the images of {name} (dataset: {kind}, scenario: {scenario}) "
+        f"cannot be counted without the files; known are {', '.join(whole)} in full and "
+        f"{', '.join(by_domain)} by domain"
     )
 
 

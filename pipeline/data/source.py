@@ -1,4 +1,11 @@
-"""What every data set is: labels, domains and images by part, read from disk."""
+"""The contract of a data set: labels, domains and images by part, read from disk.
+
+A new one is a subclass of one of these, and needs the method named with it alone:
+
+- ``datasets.array_source.ArraySource(root, full, classes)``, read whole: ``_read``;
+- ``datasets.file_source.FileSource(root, options, reading)``, image files: ``_find``. Its entry
+  in the registry says ``files=True``, and its classes are those it finds.
+"""
 
 from __future__ import annotations
 
