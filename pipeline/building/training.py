@@ -11,6 +11,7 @@ from pipeline.files.sealed_json import Json
 from pipeline.methods.base import Method
 from pipeline.models.backbone import Backbone
 from pipeline.strategies.base import Strategy
+from pipeline.strategies.finetune import Finetune
 from pipeline.training.optim import LarsOptions, Optimisation
 
 
@@ -23,7 +24,7 @@ def build_method(slot: Json, backbone: Backbone) -> Method:
 def build_strategy(slot: Json) -> Strategy:
     """Return the strategy, which has not looked back yet; fine-tuning on task 1 of a stream."""
     if "strategies" not in slot:
-        return Strategy()
+        return Finetune()
     parts = {
         cast(str, spec["name"]): cast(
             Strategy, load_class(cast(str, spec["class"]))(**part(spec, "options"))

@@ -17,7 +17,7 @@ from pipeline.config.registry.component import Component
 
 STRATEGIES = {
     "finetune": Component(
-        "pipeline.strategies.base:Strategy",
+        "pipeline.strategies.finetune:Finetune",
         "go on training with the method's loss alone: the lower bound",
     ),
     "cassle": Component(
