@@ -11,7 +11,7 @@ from rich.console import Console
 from pipeline.errors import RunError
 from pipeline.layout import REPORTS
 from pipeline.reporting.comparing import comparison_terminal
-from pipeline.reporting.comparing.comparison import Contrast, contrast, numeric_figures
+from pipeline.reporting.comparing.comparison import Comparison, compare_runs, numeric_metrics
 from pipeline.reporting.comparing.revisions import (
     WORKSPACE,
     Revision,
@@ -21,7 +21,7 @@ from pipeline.reporting.comparing.revisions import (
     list_tags,
     list_without_results,
 )
-from pipeline.reporting.comparing.run_groups import gather
+from pipeline.reporting.comparing.run_groups import group_runs
 from pipeline.reporting.comparing.runs import NoResultsError, Run, read_runs
 from pipeline.runtime.git import identify_objects, require_repository
 
@@ -60,11 +60,11 @@ def run(choice: Choice, figures: Sequence[str], baseline: str | None, output: Pa
     files = _output_files(output)
     require_repository()
     runs, notes = _read(choice)
-    wanted = numeric_figures(runs) if ALL_METRICS in figures else figures or DEFAULT_METRICS
-    found = contrast(gather(runs), list(dict.fromkeys(wanted)), baseline)
+    wanted = numeric_metrics(runs) if ALL_METRICS in figures else figures or DEFAULT_METRICS
+    found = compare_runs(group_runs(runs), list(dict.fromkeys(wanted)), baseline)
     found = replace(found, notes=[*notes, *found.notes])
     console = Console()
-    comparison_terminal.show(found, console)
+    comparison_terminal.print_comparison(found, console)
     for path, write in files.items():
         write(found, path)
         console.print(f"written: {path}", highlight=False)

@@ -6,16 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from pipeline.config.registry.component import NonNegative, Positive
-
-Probability = Annotated[float, Field(ge=0, le=1)]
-
-
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-
+from pipeline.config.option_types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from pipeline.files.sealed_json import Json
+from pipeline.models.stems import Stem
 
 # One probability for both views, or a list of two, one a view.
 PerView = Annotated[
@@ -29,6 +22,32 @@ class Section(BaseModel):
     """A section of params.yaml: no unknown keys, no silent conversions."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Choices(Section):
+    """A section with one more section for each component that has options.
+
+    Those are not here: ``pipeline.config.params`` adds what the registry lists.
+    """
+
+    def options_of(self, name: str) -> Json | None:
+        """Return the options given for a component; None where there are none."""
+        given = getattr(self, name, None)
+        return given.model_dump() if isinstance(given, Section) else None
+
+
+class BackboneChoice(Choices):
+    """The backbone, with the options of all."""
+
+    name: str
+    stem: Stem
+
+
+class EvaluationChoice(Choices):
+    """The probes, with the options of all; ``headline`` is the one of the matrix."""
+
+    probes: Annotated[list[str], Field(min_length=1, max_length=20)]
+    headline: str
 
 
 class Data(Section):
@@ -71,12 +90,12 @@ class Data(Section):
 class AugmentParams(Section):
     """How views are made; see ``pipeline.data.augmentation.recipe.ViewAugment``."""
 
-    crop_scale: Annotated[list[Positive], Field(min_length=2, max_length=2)]
+    crop_scale: Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)]
     flip: PerView
     jitter: PerView
-    brightness: NonNegative
-    contrast: NonNegative
-    saturation: NonNegative
+    brightness: NonNegativeFloat
+    contrast: NonNegativeFloat
+    saturation: NonNegativeFloat
     hue: Annotated[float, Field(ge=0, le=0.5)]
     grey: PerView
     blur: PerView
@@ -93,7 +112,7 @@ class AugmentParams(Section):
 class Lars(Section):
     """What only LARS takes; see ``pipeline.training.lars.LARS``."""
 
-    trust_coefficient: Positive
+    trust_coefficient: PositiveFloat
     clip: bool
 
 
@@ -110,21 +129,21 @@ class Train(Section):
         scale_learning_rate: ``linear``: the rates are those for 256 images a step.
     """
 
-    epochs: Count
+    epochs: PositiveInt
     batch_size: Annotated[int, Field(ge=2, le=1_000_000)]
     devices: Annotated[int, Field(ge=1, le=1024)]
     num_nodes: Annotated[int, Field(ge=1, le=1024)]
-    accumulate_grad_batches: Count
+    accumulate_grad_batches: PositiveInt
     sync_batchnorm: bool
     optimizer: Literal["adamw", "sgd", "lars"]
     lars: Lars | None = None
-    learning_rate: Positive
+    learning_rate: PositiveFloat
     scale_learning_rate: Literal["none", "linear"]
-    weight_decay: NonNegative
+    weight_decay: NonNegativeFloat
     exclude_norms_and_biases: bool
-    warmup_epochs: NonNegative
-    warmup_start: NonNegative
-    final_learning_rate: NonNegative
+    warmup_epochs: NonNegativeFloat
+    warmup_start: NonNegativeFloat
+    final_learning_rate: NonNegativeFloat
     precision: Literal["auto", "32-true", "bf16-mixed"]
 
     @model_validator(mode="after")
@@ -171,13 +190,13 @@ class Train(Section):
 
 
 class LinearEval(Section):
-    """Linear evaluation; see ``pipeline.evaluation.linear.LinearEvaluation``."""
+    """The options of the probe ``linear``; see ``pipeline.evaluation.linear.Linear``."""
 
-    epochs: Count
-    batch_size: Count
-    learning_rate: Positive
-    milestones: list[Count]
-    weight_decay: NonNegative
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    milestones: list[PositiveInt]
+    weight_decay: NonNegativeFloat
     standardize: bool
 
     @model_validator(mode="after")

@@ -17,8 +17,8 @@ Part = Literal["train", "test"]
 PARTS: tuple[Part, Part] = ("train", "test")
 Bytes = NDArray[np.uint8]
 Labels = NDArray[np.int64] | NDArray[np.uint8]
-Value = TypeVar("Held")
-SourceType = TypeVar("Self_", bound="Source")
+Value = TypeVar("Value")
+SourceType = TypeVar("SourceType", bound="Source")
 
 
 class ImageReader(Protocol):

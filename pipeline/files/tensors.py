@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FORMAT = 2
 HEADER = "cassle"
 
-Array = TypeVar("Held")
+Array = TypeVar("Array")
 Saver = Callable[..., bytes]
 
 

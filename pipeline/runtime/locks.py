@@ -42,8 +42,8 @@ def lock_outputs(name: str, outputs: Sequence[Path]) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise RunError(
-            f"{name} is being run by {_read_holder(holder)}; wait until it ends, or stop it, and run "
-            "this again"
+            f"{name} is being run by {_read_holder(holder)}; wait until it ends, or stop it, "
+            "and run this again"
         ) from None
     except OSError as error:
         raise RunError(f"cannot lock {place}: {error.strerror or error}") from error

@@ -22,8 +22,8 @@ class StopRequest:
         received: the number of the signal; None as long as there was none.
     """
 
-    def __init__(self, speaks: bool = True) -> None:
-        self.prints = speaks
+    def __init__(self, prints: bool = True) -> None:
+        self.prints = prints
         self.received: int | None = None
 
     @contextmanager

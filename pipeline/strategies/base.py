@@ -1,4 +1,4 @@
-"""The Strategy contract, itself fine-tuning: what the past adds to the objective."""
+"""The Strategy contract: what the past adds to the objective."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Step:
 
 
 class Strategy(nn.Module):
-    """Fine-tuning: L_SSL alone. Other strategies add to it.
+    """What the past adds to L_SSL; here nothing, so a strategy overrides what it needs.
 
     A strategy looks back when a task begins, never when one ends, and none acts on task 1:
     so the state after task 1 is the same for every strategy. What it must remember from

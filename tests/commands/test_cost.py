@@ -7,7 +7,9 @@ import pytest
 from pipeline.commands import cost
 from pipeline.config import presets
 from pipeline.config.read import parse_params
+from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.resolve import resolve
+from pipeline.data.datasets.domainnet import DOMAINS
 from pipeline.errors import ParamsError
 from pipeline.files.sealed_json import Json
 from pipeline.layout import PARAMS
@@ -67,8 +69,10 @@ def test_the_domains_sizes_are_their_own() -> None:
     slots = plan("domainnet_simclr")
     prepare = slots["prepare"]
     assert prepare is not None
-    assert cost._sizes("domainnet", prepare) == list(cost.DOMAINNET.values())
-    assert sum(cost.DOMAINNET.values()) == 409_832
+    published = DATASETS["domainnet"].domain_images
+    assert cost._sizes("domainnet", prepare) == list(published.values())
+    assert tuple(published) == DOMAINS
+    assert sum(published.values()) == 409_832
 
 
 def test_images_that_are_not_known_are_one_clear_error() -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import cycle
 from pathlib import Path
 from typing import cast
 
@@ -29,17 +30,17 @@ from pipeline.files import folders
 from pipeline.files.atomic import write_bytes
 from pipeline.files.sealed_json import Json, write_json
 from pipeline.models.backbone import Backbone
+from pipeline.models.stems import STEMS
 from pipeline.reporting.card import snippets
+from tests.support.networks import backbone_spec
 from tests.support.project import ROOT, Project
 
 SIZE = 20
 TOLERANCE = 1e-4
-# Backbone, channels, stem; every backbone, every stem, grey and RGB.
+# Backbone, channels, stem; every backbone, every stem, gray and RGB.
 CASES = [
-    ("small_resnet", 1, "conv3_stride2"),
-    ("small_resnet", 3, "conv7_maxpool"),
-    ("resnet18", 3, "conv3"),
-    ("resnet50", 1, "conv7_maxpool"),
+    *zip(BACKBONES, cycle((1, 3)), cycle(STEMS), strict=False),
+    *(("small_resnet", channels, stem) for channels, stem in zip((3, 1, 3), STEMS, strict=True)),
 ]
 STATISTICS = {
     1: ([0.286], [0.353]),
@@ -61,12 +62,6 @@ def bytes_of_images(count: int, channels: int, size: int = SIZE) -> torch.Tensor
     )
 
 
-def spec_of(name: str, channels: int, stem: str) -> Json:
-    options: Json = {"widths": [4, 8, 6], "blocks": 2} if name == "small_resnet" else {}
-    path = BACKBONES[name].path
-    return {"name": name, "class": path, "channels": channels, "stem": stem, "options": options}
-
-
 def trained(spec: Json, normalise: Augment) -> Backbone:
     """A backbone of random weights whose BatchNorm has seen images."""
     torch.manual_seed(0)
@@ -83,6 +78,13 @@ def run_code(code: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "pipeline", None)
         exec(compile(code, "card", "exec"), names)
+    return names
+
+
+def run_code_here(code: str) -> dict[str, object]:
+    """Run a card's code where this package can be imported; return its names."""
+    names: dict[str, object] = {}
+    exec(compile(code, "card", "exec"), names)
     return names
 
 
@@ -109,7 +111,7 @@ def assert_same_features(
 def test_the_cases_below_are_all_backbones_in_grey_and_in_colour() -> None:
     assert {name for name, _, _ in CASES} == set(BACKBONES)
     assert {channels for _, channels, _ in CASES} == {1, 3}
-    assert {stem for _, _, stem in CASES} == {"conv3", "conv3_stride2", "conv7_maxpool"}
+    assert {stem for _, _, stem in CASES} == set(STEMS)
 
 
 @pytest.mark.parametrize(("name", "channels", "stem"), CASES)
@@ -119,7 +121,7 @@ def test_plain_torch_and_onnxruntime_give_the_pipelines_own_features(
     monkeypatch.chdir(tmp_path)
     mean, std = STATISTICS[channels]
     augment = Augment((), SIZE, mean, std)
-    spec = spec_of(name, channels, stem)
+    spec = backbone_spec(name, channels, stem)
     backbone = trained(spec, augment)
     write_bytes(Path("backbone.safetensors"), to_safetensors(backbone, {}))
     content = to_onnx(Portable(backbone, mean, std), (channels, SIZE, SIZE), {})
@@ -127,7 +129,10 @@ def test_plain_torch_and_onnxruntime_give_the_pipelines_own_features(
     dataset: Json = {"channels": channels, "image_size": SIZE, "mean": mean, "std": std}
     write_json(Path("preprocessing.json"), describe_preprocessing(dataset, ["backbone.onnx"]))
     shape = f"{channels}, {SIZE}, {SIZE}"
-    names = run_code(snippets.torch_snippet(spec, shape, backbone.num_features), monkeypatch)
+    code = snippets.torch_snippet(spec, shape, backbone.num_features)
+    alone = BACKBONES[name].module in snippets.BUILDERS
+    assert alone or "install the package that trained it" in code
+    names = run_code(code, monkeypatch) if alone else run_code_here(code)
     assert_same_features(backbone, augment, names, SIZE)
 
 
@@ -135,15 +140,15 @@ def test_a_backbone_that_the_card_cannot_take_apart_loads_with_this_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    spec = spec_of("small_resnet", 1, "conv3") | {"name": "of another name"}
+    spec = backbone_spec("small_resnet", 1, "conv3")
     augment = Augment((), SIZE, *STATISTICS[1])
     backbone = trained(spec, augment)
     write_bytes(Path("backbone.safetensors"), to_safetensors(backbone, {}))
     write_json(Path("preprocessing.json"), {"mean": [0.286], "std": [0.353]})
-    code = snippets.torch_snippet(spec, f"1, {SIZE}, {SIZE}", 6)
+    monkeypatch.setattr(snippets, "BUILDERS", {})
+    code = snippets.torch_snippet(spec, f"1, {SIZE}, {SIZE}", backbone.num_features)
     assert "from pipeline.models.small_resnet import SmallResNet" in code
-    names: dict[str, object] = {}
-    exec(compile(code, "card", "exec"), names)
+    names = run_code_here(code)
     images = bytes_of_images(3, 1)
     features = names["features"](images)  # type: ignore[operator]
     assert torch.allclose(features, extract(backbone, images, augment.normalize), atol=TOLERANCE)

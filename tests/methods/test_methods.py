@@ -22,7 +22,7 @@ from pipeline.models.loading import load_module
 from pipeline.strategies.base import Step
 from pipeline.strategies.cassle import Cassle
 from pipeline.training.learner import Learner
-from tests.support.networks import OPTIONS, tiny_cassle, tiny_method, tiny_views
+from tests.support.networks import tiny_cassle, tiny_method, tiny_views
 from tests.support.project import Project
 
 START = Position(0, 4, 40)
@@ -187,43 +187,14 @@ def test_three_tasks_run_and_nothing_is_lost_between_them(
     assert all(float(row["projection_rank"]) >= 1 for row in rows)
 
 
-def names_of(method: Method) -> set[str]:
-    return {name.partition(".")[0] for name in method.state_dict()}
+@every_method
+def test_a_state_holds_the_statistics_of_batchnorm(name: str) -> None:
+    assert any("running_mean" in key for key in tiny_method(name).state_dict())
 
 
-@pytest.mark.parametrize(
-    ("name", "parts"),
-    [
-        ("simclr", {"backbone", "projector"}),
-        (
-            "mocov2plus",
-            {
-                "backbone",
-                "projector",
-                "momentum_backbone",
-                "momentum_projector",
-                "queue",
-                "queue_pointer",
-            },
-        ),
-        (
-            "byol",
-            {"backbone", "projector", "predictor", "momentum_backbone", "momentum_projector"},
-        ),
-        ("barlow_twins", {"backbone", "projector"}),
-        ("vicreg", {"backbone", "projector"}),
-        ("swav", {"backbone", "projector", "prototypes"}),
-        ("simsiam", {"backbone", "projector", "predictor"}),
-    ],
-)
-def test_a_state_holds_what_crosses_a_task_boundary(name: str, parts: set[str]) -> None:
-    method = tiny_method(name)
-    assert names_of(method) == parts
-    assert any("running_mean" in key for key in method.state_dict())
-
-
-def test_every_method_is_tried() -> None:
-    assert set(OPTIONS) == set(METHODS)
+@every_method
+def test_every_method_has_a_test_file_of_its_name(name: str) -> None:
+    assert (Path(__file__).parent / f"test_{name}.py").is_file()
 
 
 def test_swav_starts_each_task_with_an_empty_queue(project: Project, begun: list[Learner]) -> None:

@@ -15,6 +15,7 @@ from pipeline.methods.contrastive import info_nce_distillation
 from pipeline.methods.simclr import SimCLR, nt_xent
 from pipeline.models.small_resnet import SmallResNet
 from pipeline.seeding import seeded_initialization
+from tests.support.networks import parts_of_state, tiny_method
 
 Loss = Callable[[Tensor, Tensor, float], Tensor]
 Vectors = NDArray[np.float64]
@@ -201,3 +202,7 @@ def test_distillation_refuses_unequal_numbers_of_views() -> None:
     z = torch.zeros(3, 2)
     with pytest.raises(ValueError, match="zip"):
         Toy().distill((z, z), (z,))
+
+
+def test_a_state_holds_what_crosses_a_task_boundary() -> None:
+    assert parts_of_state(tiny_method("simclr")) == {"backbone", "projector"}

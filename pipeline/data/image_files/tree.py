@@ -196,7 +196,8 @@ def build_catalogue(
     strange = sorted({item.kind for item in parts["test"]} - {"", *names})
     if strange and names:
         raise DataError(
-            f"{root}: the test part has classes that the training part has not: {list_first(strange)}"
+            f"{root}: the test part has classes that the training part has not: "
+            f"{list_first(strange)}"
         )
     labels = {name: label for label, name in enumerate(names)} | {"": -1}
     places = {name: place for place, name in enumerate(domains)}

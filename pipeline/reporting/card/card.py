@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
 from pipeline.artifacts.split import Split
 from pipeline.files.sealed_json import Json
-from pipeline.files.typed_json import get_typed, to_json
+from pipeline.files.typed_json import get_typed
 from pipeline.reporting.card import snippets
 from pipeline.reporting.card.state_metrics import StateMetrics
 from pipeline.reporting.tables import HEADLINES, headline, protocol
@@ -188,7 +188,7 @@ def _use(card: Card) -> list[str]:
         "strictly as well):",
         "",
         "```python",
-        *snippets.torch_snippet(to_json(spec), card.shape, features).splitlines(),
+        *snippets.torch_snippet(spec, card.shape, features).splitlines(),
         "```",
         "",
     ]

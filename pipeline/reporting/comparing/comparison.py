@@ -9,7 +9,7 @@ from typing import cast
 from pipeline.errors import RunError, closest
 from pipeline.metrics.estimates import Difference, Estimate, estimate, paired_difference
 from pipeline.reporting.comparing.group_titles import title_groups
-from pipeline.reporting.comparing.run_groups import Cell, Group, Sweep
+from pipeline.reporting.comparing.run_groups import GroupedRuns, RunCell, RunGroup
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.comparing.settings import differing_params, format_settings
 
@@ -76,7 +76,7 @@ class Comparison:
     notes: list[str]
 
 
-def compare_runs(sweep: Sweep, figures: Sequence[str], baseline: str | None) -> Comparison:
+def compare_runs(sweep: GroupedRuns, figures: Sequence[str], baseline: str | None) -> Comparison:
     """Summarise all runs.
 
     Args:
@@ -100,7 +100,7 @@ def compare_runs(sweep: Sweep, figures: Sequence[str], baseline: str | None) -> 
             base = _find_baseline(cell, group, chosen)
             if isinstance(base, str):
                 notes.append(f"No difference for {cell.method}, {cell.strategy}{where}: {base}.")
-            lines.append(_row(cell, base if isinstance(base, Cell) else None, cells, figures))
+            lines.append(_row(cell, base if isinstance(base, RunCell) else None, cells, figures))
         sides.append(ComparisonTable(title, lines))
     for name in figures:
         lacking = [run.name for run in runs if name not in run.metrics]
@@ -148,7 +148,9 @@ def _require_metrics(runs: Sequence[Run], figures: Sequence[str]) -> None:
             )
 
 
-def _row(cell: Cell, base: Cell | None, cells: Sequence[Cell], figures: Sequence[str]) -> Row:
+def _row(
+    cell: RunCell, base: RunCell | None, cells: Sequence[RunCell], figures: Sequence[str]
+) -> Row:
     values = {name: _values(cell, name) for name in figures}
     of_method = [other.settings.method for other in cells if other.method == cell.method]
     of_strategy = [other.settings.strategy for other in cells if other.strategy == cell.strategy]
@@ -170,7 +172,7 @@ def _pairs(ours: dict[int, float], theirs: dict[int, float]) -> list[tuple[float
     return [(value, theirs[seed]) for seed, value in ours.items() if seed in theirs]
 
 
-def _find_baseline(cell: Cell, group: Group, name: str | None) -> Cell | str | None:
+def _find_baseline(cell: RunCell, group: RunGroup, name: str | None) -> RunCell | str | None:
     """Return the baseline's cell of the same method with the same options, or why there is none.
 
     None for the baseline itself, and where there is no baseline at all.

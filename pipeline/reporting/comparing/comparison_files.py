@@ -10,8 +10,13 @@ from tabulate import tabulate
 from pipeline.errors import RunError
 from pipeline.files.atomic import write_text
 from pipeline.files.csv_tables import write_csv
-from pipeline.reporting.comparing.comparison import Contrast, Line
-from pipeline.reporting.comparing.comparison_tables import TextTable, legends, text_tables, wins
+from pipeline.reporting.comparing.comparison import Comparison, Row
+from pipeline.reporting.comparing.comparison_tables import (
+    TextTable,
+    count_wins,
+    format_tables,
+    write_legends,
+)
 
 COLUMNS = (
     "table", "method", "method_options", "strategy", "strategy_options", "figure", "n", "seeds",
@@ -38,7 +43,7 @@ def output_files(output: Path) -> dict[Path, Callable[[Comparison, Path], None]]
     return {output.with_name(output.name + suffix): write for suffix, write in WRITERS.items()}
 
 
-def _write_markdown(contrast: Contrast, path: Path) -> None:
+def _write_markdown(contrast: Comparison, path: Path) -> None:
     parts = []
     for table in format_tables(contrast):
         parts += [f"**{table.title}**", _tabulated(table, "pipe")]
@@ -47,7 +52,7 @@ def _write_markdown(contrast: Contrast, path: Path) -> None:
     write_text(path, "\n\n".join(parts) + "\n")
 
 
-def _write_latex(contrast: Contrast, path: Path) -> None:
+def _write_latex(contrast: Comparison, path: Path) -> None:
     parts = ["% \\usepackage{booktabs} in the preamble"]
     for table in format_tables(contrast):
         body = _tabulated(table, "latex_booktabs")
@@ -64,7 +69,7 @@ def _tabulated(table: TextTable, form: str) -> str:
     return text
 
 
-def _write_csv(contrast: Contrast, path: Path) -> None:
+def _write_csv(contrast: Comparison, path: Path) -> None:
     rows = [
         row
         for side in contrast.tables
@@ -74,7 +79,7 @@ def _write_csv(contrast: Contrast, path: Path) -> None:
     write_csv(path, COLUMNS, rows)
 
 
-def _csv_rows(contrast: Contrast, title: str, line: Line) -> list[dict[str, str | int | float]]:
+def _csv_rows(contrast: Comparison, title: str, line: Row) -> list[dict[str, str | int | float]]:
     """Return one row a figure, with all digits; what is undefined is an empty cell."""
     runs = line.cell.runs.values()
     rows = []
@@ -107,7 +112,7 @@ def _csv_rows(contrast: Contrast, title: str, line: Line) -> list[dict[str, str 
     return rows
 
 
-WRITERS: dict[str, Callable[[Contrast, Path], None]] = {
+WRITERS: dict[str, Callable[[Comparison, Path], None]] = {
     ".md": _write_markdown,
     ".csv": _write_csv,
     ".tex": _write_latex,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.metrics.estimates import Difference, Estimate
-from pipeline.reporting.comparing.comparison import Contrast, Line, Side
+from pipeline.reporting.comparing.comparison import Comparison, ComparisonTable, Row
 
 NONE = "–"
 DECIMALS = {"cka": 4}
@@ -50,7 +50,7 @@ class TextTable:
     rows: list[list[str]]
 
 
-def format_tables(contrast: Contrast) -> list[TextTable]:
+def format_tables(contrast: Comparison) -> list[TextTable]:
     """Return a table of means for each side, and one of differences where there are some."""
     tables = []
     for side in contrast.tables:
@@ -60,7 +60,7 @@ def format_tables(contrast: Contrast) -> list[TextTable]:
     return tables
 
 
-def write_legends(contrast: Contrast) -> list[str]:
+def write_legends(contrast: Comparison) -> list[str]:
     """Return what the tables' cells mean."""
     symbols = ", ".join(
         f"{HEADERS[name].split()[0]} is {TITLES[name]}"
@@ -79,7 +79,7 @@ def count_wins(figure: str, difference: Difference) -> int | None:
     return difference.below if figure in LESS_IS_BETTER else None
 
 
-def _means(contrast: Contrast, side: Side) -> TextTable:
+def _means(contrast: Comparison, side: ComparisonTable) -> TextTable:
     headers = [HEADERS.get(name, name) for name in contrast.metrics]
     rows = []
     for line in side.rows:
@@ -98,7 +98,7 @@ def _means(contrast: Contrast, side: Side) -> TextTable:
     )
 
 
-def _differences(contrast: Contrast, side: Side) -> TextTable:
+def _differences(contrast: Comparison, side: ComparisonTable) -> TextTable:
     headers = [HEADERS.get(name, name) for name in contrast.metrics]
     rows = []
     for line in side.rows:

@@ -7,13 +7,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.reporting.comparing.comparison import Contrast
-from pipeline.reporting.comparing.comparison_tables import legends, text_tables
+from pipeline.reporting.comparing.comparison import Comparison
+from pipeline.reporting.comparing.comparison_tables import format_tables, write_legends
 
 UNBOUNDED = 10_000
 
 
-def print_comparison(contrast: Contrast, console: Console) -> None:
+def print_comparison(contrast: Comparison, console: Console) -> None:
     """Print the tables, what their cells mean, and the notes."""
     for table in format_tables(contrast):
         drawn = Table(title=Text(table.title), title_justify="left", box=box.SIMPLE_HEAD)

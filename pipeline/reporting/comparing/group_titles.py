@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import cast
 
 from pipeline.files.sealed_json import digest
-from pipeline.reporting.comparing.run_groups import Group
+from pipeline.reporting.comparing.run_groups import RunGroup
 from pipeline.reporting.comparing.settings import differing_params, format_settings
 
 STREAM = ("dataset", "scenario", "num_tasks")
 
 
-def title_groups(groups: Sequence[Group]) -> list[str]:
+def title_groups(groups: Sequence[RunGroup]) -> list[str]:
     """Return a title for each group: its stream, and the params in which groups differ."""
     names = [
         name for name in differing_params(group.shared for group in groups) if name not in STREAM
@@ -30,6 +30,6 @@ def title_groups(groups: Sequence[Group]) -> list[str]:
     ]
 
 
-def _format_digests(group: Group) -> str:
+def _format_digests(group: RunGroup) -> str:
     images, splits = digest(group.identity["data"]), cast(str, group.identity["splits"])
     return f"images {images[:7]}, splits {splits[:7]}"
