@@ -12,7 +12,11 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parent.parent
 # Pages that stand in the root of the repository, by their names in the site.
-PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+PAGES = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+}
 # What pages show or link to as it is.
 SHOWN = ("reports/*.png", "reports/benchmark.md", "reports/five_seeds.md", "CITATION.cff")
 LINK = re.compile(r"(\]\()([^)#\s]+)")
