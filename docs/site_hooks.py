@@ -59,7 +59,7 @@ def _commands() -> str:
     import click
     import typer.cli
 
-    from pipeline.cli import app
+    from pipeline.cli.main import app
 
     command = typer.main.get_command(app)
     text: str = typer.cli.get_docs_for_click(obj=command, ctx=click.Context(command), name="cassle")

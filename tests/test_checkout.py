@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import ROOT
+ROOT = next(folder for folder in Path(__file__).parents if (folder / "params.yaml").exists())
 
 
 def git(folder: Path, *arguments: str) -> None:
