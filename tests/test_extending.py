@@ -60,9 +60,10 @@ class Block:
 
 
 def sections() -> dict[str, str]:
-    """The page's text by the headings of its sections."""
+    """The page's text by the headings of its sections, without drafts."""
     _, *parts = re.split(r"^## (.+)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return dict(zip(parts[::2], parts[1::2], strict=True))
+    found = dict(zip(parts[::2], parts[1::2], strict=True))
+    return {name: text for name, text in found.items() if "<!-- draft -->" not in text}
 
 
 def blocks(section: str) -> Iterator[Block]:
