@@ -8,8 +8,8 @@ import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer.main
 from dvc.cli.parser import get_main_parser
@@ -153,9 +153,9 @@ def commands(document: Path) -> Iterator[list[str]]:
 
 def check_cassle(words: list[str]) -> None:
     """Check the name of a command, and those of its options."""
-    command: click.Command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)  # Typer has a click of its own
     for word in words:
-        if isinstance(command, click.Group) and not word.startswith("-") and not word.isupper():
+        if hasattr(command, "commands") and not word.startswith("-") and not word.isupper():
             assert word in command.commands, f"cassle has no {word}"
             command = command.commands[word]
         elif word.startswith("--") and word != "--help":
