@@ -26,14 +26,15 @@ INDENTED = re.compile(r"^ {4,}.*$", re.MULTILINE)
 INLINE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
 A_FILE = re.compile(
-    r"\.?[\w<>*.-]+(/[\w<>*.-]+)*(/|\.(py|md|yaml|json|csv|png|html|lock|tex|css|cff))"
+    r"\.?[\w<>*.-]+(/[\w<>*.-]+)*(/|\.(py|md|yaml|json|csv|png|html|lock|tex|css|cff|onnx|safetensors))"
 )
 A_PARAM = re.compile(r"([a-z_]+(?:\.[a-z_0-9]+)+)(?:: .+)?")
 # What people have, or an export or a run makes, and the project does not.
 THEIRS = {
     *("train/cat/1.jpg", "test/cat/2.jpg", "cat/1.jpg", "sketch/cat/1.jpg"),
     *("train/", "val/", "val/val_annotations.txt", "test.npz", "train.npz"),
-    *("preprocessing.json", "reports/against.html", "dvc_plots/index.html"),
+    *("preprocessing.json", "backbone.onnx", "backbone.safetensors"),
+    *("reports/against.html", "dvc_plots/index.html"),
     ".scratch/",
 }
 
@@ -140,7 +141,7 @@ def commands(document: Path) -> Iterator[list[str]]:
     text = document.read_text("utf-8")
     lines = code_of(text).replace("\\\n", " ").splitlines()
     for line in [*lines, *INLINE.findall(prose_of(text))]:
-        if not re.match(r"\s*([A-Z_]+=\S+ )*(cassle|dvc|make|python|torchrun|srun) ", line):
+        if not re.match(r"\s*([A-Z_]+=\S+ )*(cassle|dvc|make|python|torchrun|srun) [\w-]", line):
             continue
         for part in re.split(r"&&|\|\|", line.partition(" #")[0]):
             words = shlex.split(part)
@@ -148,7 +149,8 @@ def commands(document: Path) -> Iterator[list[str]]:
                 words = words[1:]
             if words and words[0] in ("torchrun", "srun"):
                 words = ["python", *words[words.index("-m") :]]
-            yield words
+            if words != ["exit"]:
+                yield words
 
 
 def check_cassle(words: list[str]) -> None:

@@ -172,6 +172,7 @@ def test_the_examples_work_together(extended: Copy) -> None:
     listed = {line.split()[0] for line in said.splitlines() if line.strip()}
     assert listed >= {"align_uniform", "l2_sp", "ridge", "shapes", "conv_net"}
     assert "probe ridge" in said
+    assert "ridge regression on frozen features (l2 0.001)" in said
     logs = [(extended.root / f"data/logs/task_{task}.csv").read_text() for task in (1, 2)]
     assert ["l2_sp" in log.splitlines()[0] for log in logs] == [False, True]
     report = (extended.root / "reports/report.md").read_text()
