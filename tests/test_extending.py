@@ -172,11 +172,11 @@ def test_the_examples_work_together(extended: Copy) -> None:
     listed = {line.split()[0] for line in said.splitlines() if line.strip()}
     assert listed >= {"align_uniform", "l2_sp", "ridge", "shapes", "conv_net"}
     assert "probe ridge" in said
-    assert "ridge regression on frozen features (l2 0.001)" in said
     logs = [(extended.root / f"data/logs/task_{task}.csv").read_text() for task in (1, 2)]
     assert ["l2_sp" in log.splitlines()[0] for log in logs] == [False, True]
     report = (extended.root / "reports/report.md").read_text()
     assert all(name in report for name in ("circle", "square", "triangle", "align_uniform"))
+    assert "ridge regression on frozen features (l2 0.001)" in report
     card = (extended.root / "exported/README.md").read_text()
     assert "ConvNet(1, 'conv3_stride2', widths=[4, 8])" in card
 
