@@ -84,8 +84,10 @@ def names() -> frozenset[str]:
 
 
 def is_there(name: str) -> bool:
-    pattern = re.sub(r"\\\*|<\w+>", r"[^/]*", re.escape(name.rstrip("/")))
-    return name in THEIRS or any(re.fullmatch(pattern, known) for known in names())
+    if name in THEIRS or name.rstrip("/") in names():
+        return True
+    pattern = re.compile(re.sub(r"\\\*|<\w+>", r"[^/]*", re.escape(name.rstrip("/"))))
+    return any(pattern.fullmatch(known) for known in names())
 
 
 @every_document
