@@ -58,6 +58,7 @@ def _commands() -> str:
     """Return the help of every command of ``cassle``, as Typer writes it in Markdown."""
     import click
     import typer.cli
+
     from pipeline.cli.main import app
 
     command = typer.main.get_command(app)

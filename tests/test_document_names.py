@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import typer.main
 from dvc.cli.parser import get_main_parser
-from pipeline.cli.main import app
 from ruamel.yaml import YAML
+
+from pipeline.cli.main import app
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "params.yaml").exists())
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
