@@ -4,11 +4,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test torture bench lock clean
+.PHONY: help demo test docs torture bench lock clean
 
 help:
 	@echo "make demo   set up .venv, then dvc repro: the forgetting table of params.yaml"
 	@echo "make test   set up .venv, then ruff, mypy and pytest"
+	@echo "make docs   build the README and docs/ into a site, .scratch/site"
 	@echo "make torture  kill stages at random moments, and compare the files with those of a run in peace"
 	@echo "make bench  measure speed, beside lightly and Kornia in an environment of their own"
 	@echo "make lock   resolve requirements.lock anew from pyproject.toml"
@@ -59,6 +60,11 @@ test: $(BIN)/installed
 	ruff format --check .
 	mypy
 	OMP_NUM_THREADS=1 pytest --numprocesses 2
+
+# Strict: a warning ends it. What it would say of MkDocs 2 concerns nothing here.
+docs: $(BIN)/installed
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	@echo "Look at .scratch/site/index.html; with search: python -m http.server --directory .scratch/site"
 
 lock: $(BIN)/installed
 	uv pip compile --quiet --universal --extra dev --python-version 3.11 --no-annotate \
