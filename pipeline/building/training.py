@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import partial
 from typing import cast
 
 from pipeline.artifacts.plan import part
@@ -11,7 +12,7 @@ from pipeline.files.sealed_json import Json
 from pipeline.methods.base import Method
 from pipeline.models.backbone import Backbone
 from pipeline.strategies.base import Strategy
-from pipeline.training.optim import LarsOptions, Optimisation
+from pipeline.training.optim import Optimization, OptimizerFactory
 
 
 def build_method(slot: Json, backbone: Backbone) -> Method:
@@ -35,9 +36,11 @@ def build_strategy(slot: Json) -> Strategy:
     return next(iter(parts.values()))
 
 
-def build_optimisation(slot: Json) -> Optimisation:
+def build_optimization(slot: Json) -> Optimization:
     """Return how the weights move."""
     given = part(slot, "train")
-    names = [field.name for field in fields(Optimisation) if field.name != "lars"]
-    lars = LarsOptions(**part(given, "lars")) if "lars" in given else None  # type: ignore[arg-type]
-    return Optimisation(**{name: given[name] for name in names}, lars=lars)  # type: ignore[arg-type]
+    spec = part(given, "optimizer")
+    kind = load_class(cast(str, spec["class"]))
+    optimizer = cast(OptimizerFactory, partial(kind, **part(spec, "options")))
+    names = [field.name for field in fields(Optimization) if field.name != "optimizer"]
+    return Optimization(optimizer, **{name: given[name] for name in names})  # type: ignore[arg-type]

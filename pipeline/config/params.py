@@ -7,7 +7,7 @@ Importing this module imports no torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 
 from pydantic import (
     Field,
@@ -26,6 +26,7 @@ from pipeline.config.registry.backbones import BACKBONES
 from pipeline.config.registry.component import Component, NotNegative
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.registry.methods import METHODS
+from pipeline.config.registry.optimizers import OPTIMIZERS
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.sections import AugmentParams, Data, LinearEval, Section, Seed, Train
@@ -38,29 +39,39 @@ def _options_model(name: str, component: Component) -> type[Section]:
     return model
 
 
+Base = TypeVar("Base", bound=Section)
+
+
 def _choice_model(
-    title: str, components: Mapping[str, Component], **fixed: object
-) -> type[Section]:
+    title: str, components: Mapping[str, Component], base: type[Base], **fixed: object
+) -> type[Base]:
     """Return a section with one optional sub-section for each component with options."""
     fields: dict[str, object] = {
         name: (_options_model(name, component) | None, None)
         for name, component in components.items()
         if component.options
     }
-    model: type[Section] = create_model(title, __base__=Section, **fixed, **fields)  # type: ignore[call-overload]
+    model: type[Base] = create_model(title, __base__=base, **fixed, **fields)  # type: ignore[call-overload]
     return model
 
 
 StemParam = Literal["conv3", "conv3_stride2", "conv7_maxpool"]
-BackboneParams = _choice_model("Backbone", BACKBONES, name=(str, ...), stem=(StemParam, ...))
-MethodsParams = _choice_model("Methods", METHODS)
-StrategiesParams = _choice_model("Strategies", STRATEGIES)
+BackboneParams = _choice_model(
+    "Backbone", BACKBONES, Section, name=(str, ...), stem=(StemParam, ...)
+)
+MethodsParams = _choice_model("Methods", METHODS, Section)
+StrategiesParams = _choice_model("Strategies", STRATEGIES, Section)
 EvaluationParams = _choice_model(
     "Evaluation",
     PROBES,
+    Section,
     probes=(Annotated[list[str], Field(min_length=1, max_length=20)], ...),
     headline=(str, ...),
 )
+if TYPE_CHECKING:
+    TrainParams = Train  # so that its attributes are known
+else:
+    TrainParams = _choice_model("Train", OPTIMIZERS, Train)
 
 
 class Params(Section):
@@ -80,7 +91,7 @@ class Params(Section):
     backbone: BackboneParams  # type: ignore[valid-type]
     methods: MethodsParams  # type: ignore[valid-type]
     strategies: StrategiesParams  # type: ignore[valid-type]
-    train: Train
+    train: TrainParams
     evaluation: EvaluationParams  # type: ignore[valid-type]
     linear_eval: LinearEval
 
@@ -92,6 +103,7 @@ class Params(Section):
         for name in self.strategy.split("+"):
             require_chosen("strategy", name, STRATEGIES, "strategies", self.strategies)
         require_chosen("backbone.name", self.backbone.name, BACKBONES, "backbone", self.backbone)  # type: ignore[attr-defined]
+        require_chosen("train.optimizer", self.train.optimizer, OPTIMIZERS, "train", self.train)
         check_probes(self.evaluation)
         if not 1 <= self.num_tasks <= MAX_TASKS:
             raise ValueError(

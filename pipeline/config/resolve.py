@@ -12,6 +12,7 @@ from pipeline.config.params import Params
 from pipeline.config.registry.backbones import BACKBONES
 from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, TRANSFORMED, Dataset
 from pipeline.config.registry.methods import METHODS
+from pipeline.config.registry.optimizers import OPTIMIZERS
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import COMPOSITE, STRATEGIES
 from pipeline.files.sealed_json import Json, JsonValue, digest, file_digest
@@ -19,13 +20,16 @@ from pipeline.layout import ROOT
 
 
 def options(
-    params: Params, kind: Literal["method", "strategy", "backbone", "probe"], name: str
+    params: Params,
+    kind: Literal["method", "strategy", "backbone", "optimizer", "probe"],
+    name: str,
 ) -> dict[str, object]:
-    """Return the options of a method, strategy, backbone or probe that is in use."""
+    """Return the options of a method, strategy, backbone, optimizer or probe that is in use."""
     components, given = {
         "method": (METHODS, params.methods),
         "strategy": (STRATEGIES, params.strategies),
         "backbone": (BACKBONES, params.backbone),
+        "optimizer": (OPTIMIZERS, params.train),
         "probe": (PROBES, params.evaluation),
     }[kind]
     component = components[name]
@@ -195,6 +199,7 @@ def _train(params: Params, task: int, previous: str) -> Json:
         *_data_modules(params),
         BACKBONES[params.backbone.name].module,  # type: ignore[attr-defined]
         method.module,
+        OPTIMIZERS[params.train.optimizer].module,
     ]
     slot: Json = {
         "task": task,
@@ -238,17 +243,20 @@ def _at_once(params: Params) -> bool:
 def _training(params: Params) -> Json:
     """Return the section train as far as it shapes a result beyond rounding.
 
-    Options of an optimiser that is not chosen do not count. How many processes share a batch
+    Options of an optimizer that is not chosen do not count. How many processes share a batch
     counts where each has a BatchNorm of its own: else they give what one gives, as threads do.
     """
     train = params.train
-    given = _json(train.model_dump(exclude=MACHINE_PARAMS))
+    given = _json(train.model_dump(exclude={*MACHINE_PARAMS, *OPTIMIZERS}))
+    given["optimizer"] = {
+        "name": train.optimizer,
+        "class": OPTIMIZERS[train.optimizer].path,
+        "options": _json(options(params, "optimizer", train.optimizer)),
+    }
     given["batchnorm_groups"] = 1 if train.sync_batchnorm else train.devices * train.num_nodes
     if train.scale_learning_rate == "linear":
         for name in RATES:
             given[name] = getattr(train, name) * (train.batch_size / RATES_ARE_FOR)
-    if train.optimizer != "lars":
-        del given["lars"]
     return given
 
 

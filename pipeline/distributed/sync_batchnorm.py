@@ -96,7 +96,7 @@ class SyncBatchNorm(_BatchNorm):
         return normal
 
 
-def synchronise_batchnorm(module: nn.Module) -> None:
+def synchronize_batchnorm(module: nn.Module) -> None:
     """Let all BatchNorm layers inside a module take their statistics over all processes.
 
     Parameters, buffers, names and modes stay as they are.
@@ -105,7 +105,7 @@ def synchronise_batchnorm(module: nn.Module) -> None:
         if isinstance(child, _BatchNorm):
             setattr(module, name, _synchronised(child))
         else:
-            synchronise_batchnorm(child)
+            synchronize_batchnorm(child)
 
 
 def _synchronised(layer: _BatchNorm) -> SyncBatchNorm:

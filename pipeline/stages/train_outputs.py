@@ -42,8 +42,8 @@ def write_outputs(
         **maker(slot),
         **previous.descent(digest(read_split(task))),
     }
-    columns = list(learner.epoch_rows[0])
-    write_csv(layout.log(task), columns, learner.epoch_rows)
+    rows = learner.epochs.rows
+    write_csv(layout.log(task), list(rows[0]), rows)
     timing: Json = {
         "seconds": round(seconds, 1),
         "look_back_seconds": round(looked_back, 1),

@@ -10,12 +10,12 @@ import torch
 
 from pipeline.artifacts.plan import part, require_slot
 from pipeline.artifacts.split import split_digest
-from pipeline.building.training import build_optimisation
+from pipeline.building.training import build_optimization
 from pipeline.building.views import build_augment
 from pipeline.data.batches import TaskOrder, training_batches
 from pipeline.distributed.group import Group, joined
 from pipeline.distributed.processes import Processes
-from pipeline.distributed.sync_batchnorm import synchronise_batchnorm
+from pipeline.distributed.sync_batchnorm import synchronize_batchnorm
 from pipeline.errors import StateError
 from pipeline.files.sealed_json import Json, digest
 from pipeline.runtime.device import Device, choose_precision, rounding
@@ -70,7 +70,7 @@ def _run(slot: Json, task: int, group: Group, num_nodes: int) -> None:
     previous, method, counts, images, past_images = read
     synchronised = processes.count > 1 and training["batchnorm_groups"] == 1
     if synchronised:
-        synchronise_batchnorm(method)
+        synchronize_batchnorm(method)
     augment = build_augment(slot, processes.rank, processes.count)
     make_deterministic(where)
     started = time.monotonic()
@@ -79,18 +79,18 @@ def _run(slot: Json, task: int, group: Group, num_nodes: int) -> None:
     except StateError as error:
         raise group.once(error) from error
     if synchronised:
-        synchronise_batchnorm(strategy)
+        synchronize_batchnorm(strategy)
     looked_back = time.monotonic() - started
-    optimisation = build_optimisation(slot)
-    epochs = strategy.epochs(counts, batch_size, optimisation.epochs)
-    optimisation = replace(optimisation, epochs=epochs)
+    optimization = build_optimization(slot)
+    epochs = strategy.epochs(counts, batch_size, optimization.epochs)
+    optimization = replace(optimization, epochs=epochs)
     seed = cast(int, slot["seed"])
     parts = cast(int, training["accumulate_grad_batches"])
     order = TaskOrder(
         len(images), batch_size, epochs, seed, task, parts, processes.rank, processes.count
     )
     learner = Learner(
-        method, strategy, augment, optimisation, order.steps_per_epoch, seed, task, parts
+        method, strategy, augment, optimization, order.steps_per_epoch, seed, task, parts
     )
     fingerprint = digest(
         {

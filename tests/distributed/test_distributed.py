@@ -9,7 +9,7 @@ from torch import Tensor, distributed, multiprocessing, nn
 
 from pipeline.config.registry.methods import METHODS
 from pipeline.distributed.collectives import gather
-from pipeline.distributed.sync_batchnorm import synchronise_batchnorm
+from pipeline.distributed.sync_batchnorm import synchronize_batchnorm
 from pipeline.methods.base import Position
 from pipeline.strategies.base import Step
 from tests.support.networks import tiny_cassle, tiny_method, tiny_views
@@ -34,14 +34,14 @@ def train(name: str, rank: int, processes: int, batch_norm: str) -> dict[str, Te
     """
     method = tiny_method(name).double()
     if batch_norm == "batch" and processes > 1:
-        synchronise_batchnorm(method)
+        synchronize_batchnorm(method)
     kind = "running" if batch_norm == "stored" else "batch"
     strategy = tiny_cassle(method, teacher_batchnorm=kind).double()
     if batch_norm == "stored":
         method.eval()
         strategy.eval()
     elif processes > 1:
-        synchronise_batchnorm(strategy)
+        synchronize_batchnorm(strategy)
     modules = nn.ModuleDict({"method": method, "strategy": strategy})
     trained = {n: p for n, p in modules.named_parameters() if p.requires_grad}
     with torch.no_grad():
