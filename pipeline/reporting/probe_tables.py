@@ -21,7 +21,7 @@ ABOUT_REPRESENTATIONS = (
 
 def by_domain(results: Results) -> bool:
     """Return whether tasks are domains."""
-    return "domain" in results.splits[0]
+    return results.splits[0].domain is not None
 
 
 def about_probes(results: Results) -> str:

@@ -107,7 +107,7 @@ def markdown(results: Results, revision: str) -> str:
         "## Where it comes from",
         "",
         f"- code: git revision {revision}",
-        f"- images: SHA-256 {cast(Json, results.splits[0]['fingerprint'])['train']}",
+        f"- images: SHA-256 {results.splits[0].fingerprint['train']}",
         "- params:",
         "",
         "```json",
@@ -131,11 +131,11 @@ def _cost(results: Results) -> list[str]:
     ]
     for task, timing in enumerate(results.timings, start=1):
         held, carried = (
-            f"{cast(int, timing[name]) / 1e6:.2f}" for name in ("strategy_bytes", "carried_bytes")
+            f"{size / 1e6:.2f}" for size in (timing.strategy_bytes, timing.carried_bytes)
         )
         lines.append(
-            f"| {'all' if results.at_once else task} | {timing['steps']} | {timing['seconds']} "
-            f"| {timing['look_back_seconds']} | {timing['forward_passes']} | {held} | {carried} "
-            f"| {timing['device']}, {timing['precision']} |"
+            f"| {'all' if results.at_once else task} | {timing.steps} | {timing.seconds} "
+            f"| {timing.look_back_seconds} | {timing.forward_passes} | {held} | {carried} "
+            f"| {timing.device}, {timing.precision} |"
         )
     return lines

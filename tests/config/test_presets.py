@@ -15,7 +15,7 @@ from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.resolve import options, resolve
 from pipeline.data.augmentation.augment import Augment
-from pipeline.data.augmentation.recipe import ViewAugment
+from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.errors import ParamsError
 from pipeline.layout import PARAMS
 from pipeline.methods.base import Position

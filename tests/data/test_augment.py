@@ -9,7 +9,8 @@ from torchvision.transforms import RandomResizedCrop
 
 from pipeline.data.augmentation import image_ops
 from pipeline.data.augmentation.augment import Augment
-from pipeline.data.augmentation.recipe import CropNumbers, ViewAugment
+from pipeline.data.augmentation.recipe import CropNumbers
+from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.data.augmentation.view_stream import ViewStream
 
 # A crop of the whole area of a square image is the image, so this recipe only normalises.

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from pipeline.data.augmentation.augment import Augment
-from pipeline.data.augmentation.recipe import ViewAugment
+from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.datasets.image_folder import ImageFolder
 from pipeline.data.stream.scenarios import Cut, divide

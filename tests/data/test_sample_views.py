@@ -14,8 +14,8 @@ from PIL import Image
 from pipeline import layout
 from pipeline.artifacts.view_sheet import read_view_strips, sheet_png
 from pipeline.data.augmentation.augment import Augment
-from pipeline.data.augmentation.recipe import ViewAugment
 from pipeline.data.augmentation.sample_views import GAP, IMAGES, LARGEST, per_task, task_strip
+from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import digest, read_sealed
 from tests.support.project import Project

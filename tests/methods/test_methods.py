@@ -285,7 +285,10 @@ def lines(error: str) -> list[str]:
         ({"queue_size: 40": "queue_size: 0"}, "methods.mocov2plus.queue_size"),
         ({"num_prototypes: 100": "num_prototypes: 1"}, "methods.swav.num_prototypes"),
         ({"final_momentum: 1.0": "final_momentum: 1.5"}, "methods.byol.final_momentum"),
-        ({"optimizer: adamw ": "optimizer: lamb "}, "train.optimizer: 'lamb' is unknown; did you mean 'lars'?"),
+        (
+            {"optimizer: adamw ": "optimizer: lamb "},
+            "train.optimizer: 'lamb' is unknown; did you mean 'lars'?",
+        ),
         ({"warmup_start: 0.0": "warmup_start: 0.5"}, "train.warmup_start must be at most"),
     ],
 )

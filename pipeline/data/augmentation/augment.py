@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from pipeline.data.augmentation import image_ops
-from pipeline.data.augmentation.recipe import Drawn, ViewAugment, draw
+from pipeline.data.augmentation.recipe import Drawn, draw
+from pipeline.data.augmentation.view_augment import ViewAugment
 
 SOLARIZE_THRESHOLD = 0.5
 COLOUR_CHANGES = {

@@ -114,7 +114,7 @@ def render(results: Results, extras: Extras) -> str:
         maps=_maps(extras.features, results, extras.class_names),
         state_bytes=extras.state_bytes,
         cost=results.cost(),
-        fingerprint=results.splits[0]["fingerprint"],
+        fingerprint=results.splits[0].fingerprint,
         revision=extras.revision,
     )
 
