@@ -116,8 +116,8 @@ def train(load: Workload, interleave: Interleave, epochs: int, steps: int) -> li
     held = Images(load.images.numpy(), places)
     # The last step is followed by no batch, so an epoch more than counts.
     order = TaskOrder(len(held), load.batch_size, epochs + 1, seed=0, task=2)
-    optimisation = replace(load.optimisation, epochs=epochs + 1)
-    learner = Learner(load.method, load.strategy, load.augment, optimisation, steps, 0, 2)
+    optimization = replace(load.optimization, epochs=epochs + 1)
+    learner = Learner(load.method, load.strategy, load.augment, optimization, steps, 0, 2)
     make_deterministic(device)
     batches = training_batches(held, order)
     alone = Group(Processes(), device)

@@ -14,14 +14,14 @@ from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.building.data import open_source
 from pipeline.building.stand_in import begin_stand_in
-from pipeline.building.training import build_optimisation
+from pipeline.building.training import build_optimization
 from pipeline.building.views import build_augment
 from pipeline.data.augmentation.augment import Augment
 from pipeline.methods.base import Method, Position, Views
 from pipeline.runtime.device import Device, Precision, choose_precision
 from pipeline.seeding import generator
 from pipeline.strategies.base import Step, Strategy
-from pipeline.training.optim import Optimisation, build_optimizer
+from pipeline.training.optim import Optimization, build_optimizer
 
 EMBEDDED = 2000  # of the images that come with the project, a task's worth
 
@@ -34,7 +34,7 @@ class Workload:
         method: the network.
         strategy: has looked back at the network as it is.
         augment: makes the views.
-        optimisation: how the weights move.
+        optimization: how the weights move.
         images: uint8 ``(N, C, H, W)``.
         batch_size: images a step.
         device: where it runs.
@@ -44,7 +44,7 @@ class Workload:
     method: Method
     strategy: Strategy
     augment: Augment
-    optimisation: Optimisation
+    optimization: Optimization
     images: Tensor
     batch_size: int
     device: str
@@ -65,7 +65,7 @@ class BareStep:
     def __init__(self, load: Workload) -> None:
         self.method = load.method.to(load.device).train()
         self.strategy = load.strategy.to(load.device).train()
-        self.optimizer = build_optimizer([self.method, self.strategy], load.optimisation)
+        self.optimizer = build_optimizer([self.method, self.strategy], load.optimization)
         images = load.images[: load.batch_size].to(load.device)
         at = Position(0, 1, 1)
         views = self.strategy.mix(load.augment(images, generator(0, "benchmark")), at)
@@ -104,9 +104,9 @@ def build(plan: TrainPlan, at_hand: DatasetPlan, device: str) -> Workload:
     batch_size = training.batch_size
     method, strategy = begin_stand_in(plan, images, augment, batch_size, device, "benchmark")
     # No warm-up: the schedule costs nothing, and its length is the benchmark's own.
-    optimisation = replace(build_optimisation(training), warmup_epochs=0.0)
+    optimization = replace(build_optimization(training), warmup_epochs=0.0)
     precision = choose_precision(training.precision, Device(device))
-    return Workload(method, strategy, augment, optimisation, images, batch_size, device, precision)
+    return Workload(method, strategy, augment, optimization, images, batch_size, device, precision)
 
 
 def _images(wanted: DatasetPlan, at_hand: DatasetPlan) -> Tensor:

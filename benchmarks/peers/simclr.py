@@ -77,7 +77,7 @@ def rate(load: Workload, temperature: float, steps: int, workers: int) -> float:
     """Return the images a second over an epoch of ``steps`` steps, after one to warm up."""
     model = nn.Sequential(load.method.backbone, load.method.projector).train()
     criterion = NTXentLoss(temperature=temperature)
-    optimizer = build_optimizer([model], load.optimisation)
+    optimizer = build_optimizer([model], load.optimization)
     pictures = Pictures(load.images, transform(load), load.batch_size * steps)
     loader = DataLoader(
         pictures,

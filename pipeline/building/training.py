@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from torch.optim import Optimizer
+
 from pipeline.artifacts.plans.train import OptimizationPlan, TrainPlan
 from pipeline.building.components import load_class
 from pipeline.methods.base import Method
 from pipeline.models.backbone import Backbone
 from pipeline.strategies.base import Strategy
 from pipeline.strategies.finetune import Finetune
-from pipeline.training.optim import LarsOptions, Optimisation
+from pipeline.training.optim import Optimization
 
 
 def build_method(plan: TrainPlan, backbone: Backbone) -> Method:
@@ -24,11 +28,11 @@ def build_strategy(plan: TrainPlan) -> Strategy:
     return next(iter(parts.values()), Finetune())
 
 
-def build_optimisation(plan: OptimizationPlan) -> Optimisation:
+def build_optimization(plan: OptimizationPlan) -> Optimization:
     """How the weights move."""
-    lars = LarsOptions(**plan.optimizer.options) if plan.optimizer.options else None  # type: ignore[arg-type]
-    return Optimisation(
-        optimizer=plan.optimizer.name,  # type: ignore[arg-type]
+    optimizer = load_class(plan.optimizer.path, Optimizer)
+    return Optimization(
+        optimizer=partial(optimizer, **plan.optimizer.options),
         learning_rate=plan.learning_rate,
         weight_decay=plan.weight_decay,
         exclude_norms_and_biases=plan.exclude_norms_and_biases,
@@ -36,5 +40,4 @@ def build_optimisation(plan: OptimizationPlan) -> Optimisation:
         warmup_epochs=plan.warmup_epochs,
         warmup_start=plan.warmup_start,
         final_learning_rate=plan.final_learning_rate,
-        lars=lars,
     )

@@ -21,6 +21,7 @@ class Registry(StrEnum):
     strategies = "strategies"
     datasets = "datasets"
     backbones = "backbones"
+    optimizers = "optimizers"
     probes = "probes"
 
 

@@ -23,6 +23,7 @@ from pipeline.config.registry.backbones import BACKBONES
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.registry.methods import METHODS
+from pipeline.config.registry.optimizers import OPTIMIZERS
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.sections import (
@@ -67,6 +68,7 @@ class Params(Section):
         for name in self.strategy.split("+"):
             require_chosen("strategy", name, STRATEGIES, "strategies", self.strategies)
         require_chosen("backbone.name", self.backbone.name, BACKBONES, "backbone", self.backbone)
+        require_chosen("train.optimizer", self.train.optimizer, OPTIMIZERS, "train", self.train)
         check_probes(self.evaluation)
         if not 1 <= self.num_tasks <= MAX_TASKS:
             raise ValueError(
@@ -95,6 +97,7 @@ PARAMS_MODEL = create_model(
     backbone=(_add_options(BackboneChoice, BACKBONES), ...),
     methods=(_add_options(Choices, METHODS), ...),
     strategies=(_add_options(Choices, STRATEGIES), ...),
+    train=(_add_options(Train, OPTIMIZERS), ...),
     evaluation=(_add_options(EvaluationChoice, PROBES), ...),
 )
 

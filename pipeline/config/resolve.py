@@ -30,6 +30,7 @@ from pipeline.config.params import Params
 from pipeline.config.registry.backbones import BACKBONES
 from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, TRANSFORMED, Dataset
 from pipeline.config.registry.methods import METHODS
+from pipeline.config.registry.optimizers import OPTIMIZERS
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import COMPOSITE, STRATEGIES
 from pipeline.data.augmentation.view_augment import ViewAugment
@@ -101,9 +102,11 @@ def resolve(params: Params) -> Plans:
 
 
 def options(
-    params: Params, kind: Literal["method", "strategy", "backbone", "probe"], name: str
+    params: Params,
+    kind: Literal["method", "strategy", "backbone", "optimizer", "probe"],
+    name: str,
 ) -> Json:
-    """The options of a method, strategy, backbone or probe that is in use."""
+    """The options of a component that is in use."""
     if kind == "probe":
         probe = PROBES[name]
         given: Json = getattr(params, probe.section).model_dump() if probe.section else {}
@@ -112,6 +115,7 @@ def options(
         "method": (METHODS, params.methods),
         "strategy": (STRATEGIES, params.strategies),
         "backbone": (BACKBONES, params.backbone),
+        "optimizer": (OPTIMIZERS, params.train),
     }[kind]
     top_level: Json = {key: getattr(params, key) for key in components[name].top_level}
     return top_level | (section.options_of(name) or {})
@@ -211,6 +215,7 @@ def _plan_training(params: Params, task: int, previous: str) -> TrainPlan:
         *_data_modules(params),
         BACKBONES[backbone.name].module,
         method.module,
+        OPTIMIZERS[params.train.optimizer].module,
         *(STRATEGIES[name].module for name in names),
         *([] if compose is None else [compose.partition(":")[0]]),
     ]
@@ -251,9 +256,9 @@ def _plan_optimization(params: Params) -> OptimizationPlan:
     train = params.train
     linear = train.scale_learning_rate == "linear"
     scale = train.batch_size / RATES_ARE_FOR if linear else 1
-    lars = train.lars if train.optimizer == "lars" else None
+    name = train.optimizer
     return OptimizationPlan(
-        optimizer=ComponentPlan(train.optimizer, "", {} if lars is None else lars.model_dump()),
+        optimizer=ComponentPlan(name, OPTIMIZERS[name].path, options(params, "optimizer", name)),
         epochs=train.epochs,
         batch_size=train.batch_size,
         accumulate_grad_batches=train.accumulate_grad_batches,

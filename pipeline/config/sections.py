@@ -109,18 +109,13 @@ class AugmentParams(Section):
         return self
 
 
-class Lars(Section):
-    """What only LARS takes; see ``pipeline.training.lars.LARS``."""
+class Train(Choices):
+    """Training of each task; see ``pipeline.training.optim.Optimization``.
 
-    trust_coefficient: PositiveFloat
-    clip: bool
-
-
-class Train(Section):
-    """Training of each task; see ``pipeline.training.optim.Optimisation``.
+    Each optimizer of the registry that has options has a section of its name beside these.
 
     Attributes:
-        batch_size: images of one step of the optimiser, over all devices, nodes and parts.
+        batch_size: images of one step of the optimizer, over all devices, nodes and parts.
         devices: of each node: GPUs, or processes on a CPU.
         num_nodes: machines.
         accumulate_grad_batches: parts of a step's batch that pass one after another; a loss
@@ -135,8 +130,7 @@ class Train(Section):
     num_nodes: Annotated[int, Field(ge=1, le=1024)]
     accumulate_grad_batches: PositiveInt
     sync_batchnorm: bool
-    optimizer: Literal["adamw", "sgd", "lars"]
-    lars: Lars | None = None
+    optimizer: str
     learning_rate: PositiveFloat
     scale_learning_rate: Literal["none", "linear"]
     weight_decay: NonNegativeFloat
@@ -172,12 +166,6 @@ class Train(Section):
                     f"{name} must be at most learning_rate ({self.learning_rate}), "
                     f"got {getattr(self, name)}"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _lars_has_its_options(self) -> Self:
-        if self.optimizer == "lars" and self.lars is None:
-            raise ValueError(f"lars is missing; add its options: {', '.join(Lars.model_fields)}")
         return self
 
     @model_validator(mode="after")

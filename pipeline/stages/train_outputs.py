@@ -50,7 +50,7 @@ def write_outputs(
         forward_passes=round(learner.forward_passes(plan.train.batch_size), 4),
         strategy_bytes=_count_bytes([*strategy.parameters(), *strategy.buffers()]),
         carried_bytes=_count_bytes(carried.values()),
-        log=write_losses(plan.task, learner.epoch_rows),
+        log=write_losses(plan.task, learner.epochs.rows),
     )
     write_timing(plan.task, timing)
     origin = origin_after_task(plan, previous, split_digest(read_split(plan.task)))

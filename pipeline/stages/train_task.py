@@ -10,7 +10,7 @@ import torch
 from pipeline.artifacts.plans.files import plan_digest, require_plan
 from pipeline.artifacts.plans.train import MachinePlan, TrainPlan
 from pipeline.artifacts.split import find_split_digest
-from pipeline.building.training import build_optimisation
+from pipeline.building.training import build_optimization
 from pipeline.building.views import build_augment
 from pipeline.data.batches import TaskOrder, training_batches
 from pipeline.distributed.group import Group, join_group
@@ -78,8 +78,8 @@ def _train(plan: TrainPlan, group: Group, machine: MachinePlan) -> None:
     if synchronised:
         synchronize_batchnorm(strategy)
     looked_back = time.monotonic() - started
-    optimisation = build_optimisation(training)
-    epochs = strategy.epochs(inputs.counts, training.batch_size, optimisation.epochs)
+    optimization = build_optimization(training)
+    epochs = strategy.epochs(inputs.counts, training.batch_size, optimization.epochs)
     parts = training.accumulate_grad_batches
     order = TaskOrder(
         len(inputs.images),
@@ -95,7 +95,7 @@ def _train(plan: TrainPlan, group: Group, machine: MachinePlan) -> None:
         inputs.method,
         strategy,
         augment,
-        replace(optimisation, epochs=epochs),
+        replace(optimization, epochs=epochs),
         order.steps_per_epoch,
         plan.seed,
         task,

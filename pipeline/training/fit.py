@@ -6,13 +6,11 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext
 
 import pytorch_lightning as pl
 import torch
 import torch.utils.deterministic
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -29,18 +27,8 @@ from pipeline.training.learner import Learner
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 
 
-class NoProfiler(PassThroughProfiler):
-    """Measure nothing, without a generator for each of the fifty measurements of a step."""
-
-    nothing = nullcontext()
-
-    def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
-        """Return what does nothing at either end."""
-        return self.nothing
-
-
-def ask_driver_for_gpus(device: Device) -> None:
-    """Spare the steps of a process on the CPU a search for GPUs, which Adam makes in each.
+def skip_nvml_check(device: Device) -> None:
+    """Stop fused Adam from probing NVML for GPUs in each step of a process on the CPU.
 
     Lightning has torch search through NVML, whose library is then looked for anew each time:
     needed where a process that uses a GPU is to be forked. Asking CUDA takes a twentieth of that.
@@ -90,13 +78,13 @@ def fit(
         InterruptedRunError: Ctrl-C or SIGTERM; training is saved.
         RunError: a loss or the projections are not finite.
     """
-    ask_driver_for_gpus(device)
+    skip_nvml_check(device)
     processes = group.processes
     stop = StopRequest(prints=processes.first)
     checkpointing = Checkpointing(checkpoint, group, stop, seconds_before)
     callbacks: list[pl.Callback] = [checkpointing]
     if processes.first:
-        callbacks.append(TaskProgress(learner.optimisation.epochs))
+        callbacks.append(TaskProgress(learner.optimization.epochs))
     with warnings.catch_warnings():
         # Images live in memory: worker processes would only copy them.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -122,7 +110,6 @@ def fit(
             # Without it Lightning switches off what make_deterministic switched on.
             deterministic=True if device is Device.cpu else "warn",
             callbacks=[*observers, *callbacks],
-            profiler=NoProfiler(),
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,

@@ -9,6 +9,7 @@ import pytest
 from pipeline.config import fingerprint
 from pipeline.config.fingerprint import closure, code_fingerprint
 from pipeline.config.registry.methods import METHODS
+from pipeline.config.registry.optimizers import OPTIMIZERS
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
 
@@ -214,6 +215,8 @@ def test_training_uses_the_learner_but_no_strategy_no_method_and_no_schema() -> 
         "pipeline.config.registry.component",
         "pipeline.stages.plan",
     }
+    # The plan adds the optimizer that is chosen.
+    assert not {entry.module for entry in OPTIMIZERS.values()} & found
     chosen = {entry.module for entry in (METHODS | STRATEGIES).values()}
     assert found & chosen == {"pipeline.strategies.finetune"}
 

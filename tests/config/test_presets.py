@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import torch
 from ruamel.yaml import YAML
 
 from pipeline.building.components import load_class
+from pipeline.building.training import build_optimization
 from pipeline.config import presets
 from pipeline.config.read import load_params, parse_params
 from pipeline.config.registry.backbones import BACKBONES
@@ -20,7 +20,7 @@ from pipeline.errors import ParamsError
 from pipeline.layout import PARAMS
 from pipeline.methods.base import Position
 from pipeline.strategies.base import Step
-from pipeline.training.optim import LarsOptions, Optimisation, build_optimizer
+from pipeline.training.optim import build_optimizer
 from tests.support.networks import task_start
 from tests.support.project import ROOT, Project
 
@@ -113,18 +113,15 @@ def test_a_recipe_trains_two_steps(name: str, params_text: str) -> None:
     for view in slot["views"]:  # type: ignore[union-attr]
         recipes.append(ViewAugment(**(view | {"crop_scale": tuple(view["crop_scale"])})))  # type: ignore[operator, index, arg-type, call-overload]
     augment = Augment(recipes, size, [0.5] * 3, [0.25] * 3)
-    given = params.train.model_dump()
-    lars = LarsOptions(**given["lars"]) if given["optimizer"] == "lars" else None
-    rates = {field.name for field in fields(Optimisation)} - {"lars"}
-    given = {name: value for name, value in given.items() if name in rates}
-    optimizer = build_optimizer([method, strategy], Optimisation(**given, lars=lars))
+    optimization = build_optimization(slot)
+    optimizer = build_optimizer([method, strategy], optimization)
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (4, 3, size, size), dtype=torch.uint8, generator=generator)
     before = {key: value.clone() for key, value in method.named_parameters()}
     method.train()
     strategy.train()
     for number in range(2):
-        at = Position(number, 1, given["epochs"])
+        at = Position(number, 1, optimization.epochs)
         views = augment(images, generator)
         encoded = method.encode(views)
         step = Step(method, views, encoded, at)
@@ -134,7 +131,7 @@ def test_a_recipe_trains_two_steps(name: str, params_text: str) -> None:
         loss.backward()
         method.after_backward(at)
         optimizer.step()
-        method.after_step(Position(number + 1, 1, given["epochs"]))
+        method.after_step(Position(number + 1, 1, optimization.epochs))
     assert all(value.isfinite().all() for value in method.state_dict().values())
     frozen = {"prototypes.weight"} if params.method == "swav" else set()
     unmoved = {key for key, value in method.named_parameters() if torch.equal(value, before[key])}

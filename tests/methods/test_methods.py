@@ -256,7 +256,10 @@ def lines(error: str) -> list[str]:
         ({"queue_size: 40": "queue_size: 0"}, "methods.mocov2plus.queue_size"),
         ({"num_prototypes: 100": "num_prototypes: 1"}, "methods.swav.num_prototypes"),
         ({"final_momentum: 1.0": "final_momentum: 1.5"}, "methods.byol.final_momentum"),
-        ({"optimizer: adamw ": "optimizer: lamb "}, "train.optimizer"),
+        (
+            {"optimizer: adamw ": "optimizer: lamb "},
+            "train.optimizer: 'lamb' is unknown; did you mean 'lars'?",
+        ),
         ({"warmup_start: 0.0": "warmup_start: 0.5"}, "train.warmup_start must be at most"),
     ],
 )
@@ -283,7 +286,11 @@ def test_lars_without_its_options_is_one_clear_error(project: Project) -> None:
     project.edit({"optimizer: adamw ": "optimizer: lars "})
     project.must("plan")
     slot = json.loads(layout.plan("train_1").read_text())
-    assert slot["train"]["lars"] == {"trust_coefficient": 0.02, "clip": True}
+    assert slot["train"]["optimizer"] == {
+        "name": "lars",
+        "class": "pipeline.training.optimizers.lars:LARS",
+        "options": {"trust_coefficient": 0.02, "clip": True},
+    }
     text = Path("params.yaml").read_text()
     start = text.index("  lars:")
     Path("params.yaml").write_text(text[:start] + text[text.index("  learning_rate: 0.02") :])

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from ruamel.yaml import YAML
 
 from pipeline.building.components import load_class
@@ -15,6 +16,7 @@ from pipeline.config.registry.backbones import BACKBONES
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS, Dataset
 from pipeline.config.registry.methods import METHODS
+from pipeline.config.registry.optimizers import OPTIMIZERS
 from pipeline.config.registry.probes import PROBES, ProbeComponent
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.sections import Section
@@ -233,6 +235,18 @@ def test_every_method_and_strategy_file_is_in_the_registry() -> None:
         for path in in_room(room):
             if path.stem not in shared[room]:
                 assert f"pipeline.{room}.{path.stem}" in listed, path
+
+
+def test_every_optimizer_is_a_file_of_its_own_name_and_takes_its_options() -> None:
+    files = {path.stem for path in (PACKAGE / "training" / "optimizers").glob("*.py")}
+    assert files - {"__init__"} == set(OPTIMIZERS)
+    for name, entry in OPTIMIZERS.items():
+        assert entry.module == f"pipeline.training.optimizers.{name}"
+        kind = load_class(entry.path)
+        assert issubclass(kind, torch.optim.Optimizer)
+        given = inspect.signature(kind).parameters.values()
+        needed = {p.name for p in given if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
+        assert needed == {"lr", "weight_decay", *entry.options}
 
 
 def test_every_probe_is_a_file_of_its_own_name() -> None:

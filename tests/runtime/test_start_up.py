@@ -13,7 +13,7 @@ from pipeline.files.sealed_json import write_sealed
 from pipeline.runtime import empty_slots
 from pipeline.runtime.before_torch import keep_freed_memory
 from pipeline.runtime.device import Device
-from pipeline.training.fit import ask_driver_for_gpus
+from pipeline.training.fit import skip_nvml_check
 from tests.support.project import ROOT
 
 TRAINING = """
@@ -150,9 +150,9 @@ def test_without_glibc_memory_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_cpu_looks_for_no_gpu_through_nvml_in_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "PYTORCH_NVML_BASED_CUDA_CHECK"
     monkeypatch.setenv(name, "1")
-    ask_driver_for_gpus(Device.cuda)
+    skip_nvml_check(Device.cuda)
     assert os.environ[name] == "1"
-    ask_driver_for_gpus(Device.cpu)
+    skip_nvml_check(Device.cpu)
     assert name not in os.environ
 
 

@@ -13,13 +13,14 @@ from pipeline.models.small_resnet import SmallResNet
 from pipeline.seeding import seeded_initialization
 from pipeline.strategies.base import Step, Strategy
 from pipeline.strategies.cassle import Cassle
-from pipeline.training.optim import Optimisation, build_optimizer
+from pipeline.training.optim import Optimization, build_optimizer
+from pipeline.training.optimizers.adamw import AdamW
 from tests.support.networks import task_start
 
 BatchNorm = Literal["batch", "running"]
 BOTH: list[BatchNorm] = ["batch", "running"]
-OPTIMISATION = Optimisation(
-    "adamw",
+OPTIMISATION = Optimization(
+    AdamW,
     0.01,
     weight_decay=0.1,
     exclude_norms_and_biases=True,

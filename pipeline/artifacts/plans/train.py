@@ -11,7 +11,7 @@ from pipeline.data.augmentation.view_augment import ViewAugment
 
 @dataclass(frozen=True)
 class OptimizationPlan:
-    """How the weights move; see ``pipeline.training.optim.Optimisation``.
+    """How the weights move; see ``pipeline.training.optim.Optimization``.
 
     Attributes:
         batch_size: images of an optimizer's step, over all processes and parts.

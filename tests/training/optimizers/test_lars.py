@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.training.lars import LARS
+from pipeline.training.optimizers.lars import LARS
 
 W = (3.0, 4.0)  # of length 5
 
