@@ -1,3 +1,5 @@
+"""The fingerprint of the code: what changes it for which stage."""
+
 from __future__ import annotations
 
 import shutil

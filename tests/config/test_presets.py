@@ -1,3 +1,5 @@
+"""Presets: each lays a published recipe over params.yaml, and trains."""
+
 from __future__ import annotations
 
 from dataclasses import fields
@@ -22,7 +24,8 @@ from pipeline.methods.base import Position
 from pipeline.strategies.base import Step
 from pipeline.training.optim import LarsOptions, Optimisation, build_optimizer
 from tests.support.networks import task_start
-from tests.support.project import ROOT, Project
+from tests.support.params import ROOT
+from tests.support.project import Project
 
 NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
 RECIPES = [
@@ -142,13 +145,10 @@ def test_a_recipe_trains_two_steps(name: str, params_text: str) -> None:
 
 
 @pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    project = Project(tmp_path, monkeypatch, capsys)
-    (tmp_path / "presets").mkdir()
+def project(project: Project) -> Project:
+    (project.root / "presets").mkdir()
     for name in NAMES:
-        (tmp_path / f"presets/{name}.yaml").write_text(read(name))
+        (project.root / f"presets/{name}.yaml").write_text(read(name))
     return project
 
 

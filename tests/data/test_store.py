@@ -1,3 +1,5 @@
+"""The store of decoded images: as decoding gives them, written once."""
+
 from __future__ import annotations
 
 import errno
@@ -20,14 +22,14 @@ from pipeline.data.image_files.store import Files, Store
 from pipeline.data.image_files.store_writer import bad_images, place_of
 from pipeline.errors import DataError
 from tests.support.image_files import embedded, file_options, reading, save, tree
-from tests.support.project import ROOT
+from tests.support.params import ROOT
 
 SIZE = 16
 WRITE = """
 import sys
 from pathlib import Path
-from pipeline.data.store import Files
-from pipeline.data.store_writer import bad_images
+from pipeline.data.image_files.store import Files
+from pipeline.data.image_files.store_writer import bad_images
 root, place = map(Path, sys.argv[1:])
 paths = sorted(path.name for path in root.iterdir())
 print(bad_images(Files(root, paths, 16), place, 2, keep=True))

@@ -1,3 +1,5 @@
+"""Losses and gradients over two processes are those of one."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""SwAV: codes, prototypes, the queue and the method."""
+
 from __future__ import annotations
 
 import copy
@@ -19,7 +21,7 @@ from pipeline.methods.swav import (
 )
 from pipeline.models.frozen import frozen_copy
 from pipeline.seeding import initialisation
-from tests.methods.test_simclr import SHAPES, cosine, draw
+from tests.support.definitions import SHAPES, cosine, draw
 from tests.support.networks import tiny_backbone
 
 Table = NDArray[np.float64]

@@ -15,7 +15,8 @@ from pipeline import layout
 from pipeline.config import presets
 from pipeline.errors import ParamsError
 from pipeline.stages import plan
-from tests.support.project import ROOT, Project
+from tests.support.params import ROOT
+from tests.support.project import Project
 
 SHIPPED = (ROOT / layout.PARAMS).read_text()
 KEYS = sorted(set(re.findall(r"^ *(\w+):", SHIPPED, re.MULTILINE)))
@@ -83,13 +84,10 @@ def changed(edits: list[tuple[str, int, str, str]]) -> str:
 
 
 @pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
+def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project whose code is fingerprinted once and whose disk need not be waited for."""
-    project = Project(tmp_path, monkeypatch, capsys)
     for name in (".git", ".dvc"):
-        (tmp_path / name).mkdir()
+        (project.root / name).mkdir()
     monkeypatch.setattr(plan, "code_fingerprint", functools.cache(plan.code_fingerprint))
     monkeypatch.setattr(os, "fsync", lambda handle: None)
     return project

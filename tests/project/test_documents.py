@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from pipeline.config.read import parse_params
 from pipeline.layout import PARAMS
-from tests.support.project import ROOT
+from tests.support.params import ROOT
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SWEPT = re.compile(r"-S '?([a-z_0-9.]+)=([^\s'`]+)")
