@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from pipeline import layout
-from pipeline.stages import plan
+from pipeline.config import resolve
+from pipeline.config.fingerprint import code_fingerprint
 from tests.support.params import ROOT, Changes
 from tests.support.project import Project
 
@@ -64,8 +65,8 @@ def test_params_that_cannot_work_are_refused_in_one_line(
         ("  flip:", "  filp:", "'filp' in augment is unknown; did you mean 'flip'?"),
         ("\nseed: 0", "\nseed: 0x" + "f" * 9000, "got a number of more than 60 digits"),
         ("blocks: 1", "blocks: [" + "1, " * 99 + "1]", "..."),
-        ("\n  solver:\n    l2: 0.0001", "\n  linear:\n    l2: 0.1", "'linear' in evaluation is unknown"),
-        ("\n  solver:\n    l2: 0.0001", "", "evaluation.solver is missing; add its options: l2"),
+        ("\n  solver:\n    l2: 0.01", "\n  linear:\n    l2: 0.1", "'linear' in evaluation is unknown"),
+        ("\n  solver:\n    l2: 0.01", "", "evaluation.solver is missing; add its options: l2"),
         ("\n  small_resnet:", "\n  resnet18:", "'resnet18' in backbone is unknown"),
         ("dataset: fashion_mnist\n", "", "dataset is missing"),
         ("\nseed: 0", "\nseed: 0\nseed: 1", 'found duplicate key "seed"'),
@@ -174,8 +175,9 @@ def test_a_state_of_another_seed_or_version_of_the_code_is_refused_with_the_reas
     for command in (("train", "2"), ("evaluate", "1")):
         assert "has another seed than the plan: got 0, expected 1" in project.refuses(*command)
     project.set({"seed": 0})
-    fingerprint = plan.code_fingerprint
-    monkeypatch.setattr(plan, "code_fingerprint", lambda *modules: fingerprint(*modules)[::-1])
+    monkeypatch.setattr(
+        resolve, "code_fingerprint", lambda *modules: code_fingerprint(*modules)[::-1]
+    )
     project.must("plan")
     project.must("prepare")
     for command in (("train", "1"), ("train", "2"), ("evaluate", "1")):

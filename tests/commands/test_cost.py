@@ -11,20 +11,17 @@ from pipeline.config.resolve import resolve
 from pipeline.errors import ParamsError
 from pipeline.files.sealed_json import Json
 from pipeline.layout import PARAMS
-from tests.support.params import ROOT
+from tests.support.params import ROOT, with_changes
 from tests.support.project import Project
 
 CIFAR_FORWARD = 2 * 0.5556e9  # ResNet-18 with the 3×3 stem, on 32 pixels; published
 
 
-def plan(name: str, **changes: str) -> dict[str, Json | None]:
+def plan(name: str, **changes: object) -> dict[str, Json | None]:
     merged, _ = presets.merge(
         (ROOT / PARAMS).read_text(), (ROOT / f"presets/{name}.yaml").read_text()
     )
-    for old, new in changes.items():
-        assert merged.count(f"{old}: ") == 1
-        merged = merged.replace(f"{old}: ", f"{old}: {new} # ")
-    return resolve(parse_params(merged, name))
+    return resolve(parse_params(with_changes(merged, changes), name))
 
 
 @pytest.fixture(scope="module")

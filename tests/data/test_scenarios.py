@@ -222,12 +222,14 @@ def test_domains_are_chosen_and_ordered(project: Project) -> None:
 @pytest.mark.parametrize(
     ("domains", "problem"),
     [
-        ("[plain, plain, faded]", "'plain' is there twice"),
-        ("[plain, fadet, blurred]", "'fadet' is unknown; did you mean 'faded'"),
-        ("[plain]", "num_tasks must be at most 1 with scenario: domain"),
+        (["plain", "plain", "faded"], "'plain' is there twice"),
+        (["plain", "fadet", "blurred"], "'fadet' is unknown; did you mean 'faded'"),
+        (["plain"], "num_tasks must be at most 1 with scenario: domain"),
     ],
 )
-def test_domains_that_cannot_be_are_refused(project: Project, domains: str, problem: str) -> None:
+def test_domains_that_cannot_be_are_refused(
+    project: Project, domains: list[str], problem: str
+) -> None:
     project.set({"scenario": "domain", "data.domains": domains})
     with pytest.raises(ParamsError, match=problem):
         load_params(layout.PARAMS)

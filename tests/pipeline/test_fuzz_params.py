@@ -12,13 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline import layout
-from pipeline.config import presets
+from pipeline.config import presets, resolve
+from pipeline.config.fingerprint import code_fingerprint
 from pipeline.errors import ParamsError
-from pipeline.stages import plan
-from tests.support.params import ROOT
+from tests.support.params import SHIPPED
 from tests.support.project import Project
 
-SHIPPED = (ROOT / layout.PARAMS).read_text()
 KEYS = sorted(set(re.findall(r"^ *(\w+):", SHIPPED, re.MULTILINE)))
 BOMB = "\n".join(
     ["a0: &a0 [x, x]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12))]
@@ -88,7 +87,7 @@ def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project whose code is fingerprinted once and whose disk need not be waited for."""
     for name in (".git", ".dvc"):
         (project.root / name).mkdir()
-    monkeypatch.setattr(plan, "code_fingerprint", functools.cache(plan.code_fingerprint))
+    monkeypatch.setattr(resolve, "code_fingerprint", functools.cache(code_fingerprint))
     monkeypatch.setattr(os, "fsync", lambda handle: None)
     return project
 

@@ -159,6 +159,6 @@ def test_a_cpu_looks_for_no_gpu_through_nvml_in_each_step(monkeypatch: pytest.Mo
 
 
 def test_a_process_that_trains_looks_for_garbage_seldom() -> None:
-    code = "import gc, pipeline.cli.app; pipeline.runtime.before_torch.before_torch(); print(gc.isenabled(), gc.get_threshold()[0])"
+    code = "import gc; from pipeline.runtime.before_torch import before_torch; before_torch(); print(gc.isenabled(), gc.get_threshold()[0])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True 50000\n"

@@ -24,6 +24,7 @@ SMALL: Changes = {
     "train.warmup_epochs": 1,
     "linear_eval.epochs": 3,
     "linear_eval.milestones": [2],
+    "evaluation.solver.l2": 0.01,  # the solver ends in few iterations
 }
 
 
