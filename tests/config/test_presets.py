@@ -29,6 +29,8 @@ from tests.support.networks import task_start
 from tests.support.params import ROOT, SHIPPED
 from tests.support.project import Project
 
+pytestmark = pytest.mark.xdist_group("presets")  # a fixture of the module is dear
+
 NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
 RECIPES = [
     f"{dataset}_{method}"
