@@ -16,7 +16,6 @@ PARTS += ("dvc.yaml", "data/.gitignore")
 ENVIRONMENT = os.environ | {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     "OMP_NUM_THREADS": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
     "CASSLE_CHECKPOINT_SECONDS": "0.2",
 }
 IDENTITY = ("-c", "user.name=t", "-c", "user.email=t@t")
@@ -28,7 +27,7 @@ def copy_code(root: Path) -> None:
         source, target = ROOT / name, root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target)  # with its bytecode: stages need not compile it
         else:
             shutil.copy(source, target)
 
