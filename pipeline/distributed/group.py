@@ -107,7 +107,7 @@ def join_group(processes: Processes, wanted: Device, devices: int) -> Iterator[G
 
     Raises:
         RunError: the device is not there, or not so often.
-        LostProcessError: another process has ended.
+        PeerFailedError: another process has ended.
     """
     try:
         device = choose_device(wanted)

@@ -1,3 +1,5 @@
+"""States on disk: what they hold, and that damage and strangers are refused."""
+
 from __future__ import annotations
 
 import errno

@@ -1,3 +1,5 @@
+"""The benchmark: what it measures, and the table it writes."""
+
 from __future__ import annotations
 
 import json
@@ -20,13 +22,17 @@ from pipeline.config.resolve import resolve
 from pipeline.runtime.device import Device
 from pipeline.training.callbacks.checkpoint import Checkpointing
 from tests.support.project import Project
+from tests.support.runs import Runs
 
 
 @pytest.fixture
 def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    runs: Runs,
 ) -> Project:
-    return Project(tmp_path / "project", monkeypatch, capsys)
+    return Project(tmp_path / "project", monkeypatch, capsys, runs)
 
 
 def slot(strategy: str) -> dict[str, object]:
@@ -168,7 +174,7 @@ def test_a_part_is_written_beside_those_that_were_measured_before(
 
 
 def test_there_is_a_second_task_to_measure_whatever_the_params_say(project: Project) -> None:
-    project.edit({"num_tasks: 3": "num_tasks: 1"})
+    project.set({"num_tasks": 1})
     slots = bench.Bench(project.root, Device.cpu).slots("default", "er")
     held = json.loads(slots.read_text())
     assert held["own"]["strategies"][0]["name"] == "er"
@@ -176,9 +182,7 @@ def test_there_is_a_second_task_to_measure_whatever_the_params_say(project: Proj
 
 
 def test_a_strategy_without_its_options_is_one_clear_error(project: Project) -> None:
-    text = layout.PARAMS.read_text()
-    before, after = text.split("\n  ewc:", 1)
-    layout.PARAMS.write_text(before + after[after.index("\n  er:") :])
+    project.remove("strategies.ewc")
     code, _, err = project.run(run, "strategies")
     assert code == 2
     assert "ewc" in err
@@ -186,7 +190,7 @@ def test_a_strategy_without_its_options_is_one_clear_error(project: Project) -> 
 
 
 def test_bare_arithmetic_has_the_precision_of_the_training(project: Project) -> None:
-    project.edit({"precision: auto": "precision: bf16-mixed"})
+    project.set({"train.precision": "bf16-mixed"})
     load = build(slot("cassle"), "cpu")  # type: ignore[arg-type]
     seen = []
     bare = load.bare()

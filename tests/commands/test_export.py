@@ -33,6 +33,7 @@ from pipeline.models.backbone import Backbone
 from pipeline.models.stems import STEMS
 from pipeline.reporting.card import snippets
 from tests.support.networks import backbone_spec
+from tests.support.params import ROOT
 from tests.support.project import ROOT, Project
 
 SIZE = 20
@@ -46,13 +47,6 @@ STATISTICS = {
     1: ([0.286], [0.353]),
     3: ([0.49, 0.48, 0.45], [0.25, 0.24, 0.26]),
 }
-
-
-@pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    return Project(tmp_path, monkeypatch, capsys)
 
 
 def bytes_of_images(count: int, channels: int, size: int = SIZE) -> torch.Tensor:
@@ -157,7 +151,7 @@ def test_a_backbone_that_the_card_cannot_take_apart_loads_with_this_package(
 def test_an_export_of_the_last_state_is_whole_and_its_card_true(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.run_all(3)
+    project.finished(3)
     before = project.files()
     project.must("export", "--output", "out/last")
     after = project.files()
@@ -211,7 +205,7 @@ def header(task: int) -> str:
 
 
 def test_the_same_state_gives_the_same_bytes(project: Project) -> None:
-    project.train_through(0)
+    project.trained(0)
     project.must("export", "0", "--output", "one")
     project.must("export", "0", "--output", "two")
     files = project.files()
@@ -220,7 +214,7 @@ def test_the_same_state_gives_the_same_bytes(project: Project) -> None:
 
 
 def test_a_state_along_the_way_says_what_it_has_not_learnt(project: Project) -> None:
-    project.train_through(1)
+    project.trained(1)
     project.must("evaluate", "1")
     project.must("export", "1", "--output", "out", "--no-onnx")
     card = Path("out/README.md").read_text()
@@ -234,7 +228,7 @@ def test_a_state_along_the_way_says_what_it_has_not_learnt(project: Project) -> 
 
 
 def test_the_random_network_makes_no_claim(project: Project) -> None:
-    project.train_through(0)
+    project.trained(0)
     project.must("export", "0", "--output", "out", "--no-onnx")
     card = Path("out/README.md").read_text()
     assert "the random network" in card
@@ -243,8 +237,8 @@ def test_the_random_network_makes_no_claim(project: Project) -> None:
 
 
 def test_all_tasks_at_once_are_all_learnt(project: Project) -> None:
-    project.edit({"strategy: cassle": "strategy: offline"})
-    project.train_through(1)
+    project.set({"strategy": "offline"})
+    project.trained(1)
     project.must("export", "--output", "out", "--no-onnx")
     card = Path("out/README.md").read_text()
     assert "3 tasks at once" in card
@@ -254,10 +248,10 @@ def test_all_tasks_at_once_are_all_learnt(project: Project) -> None:
 def test_figures_of_another_plan_are_absent(
     project: Project, caplog: pytest.LogCaptureFixture
 ) -> None:
-    project.train_through(3)
+    project.trained(3)
     for task in range(4):
         project.must("evaluate", str(task))
-    project.edit({"milestones: [2]": "milestones: [1]"})
+    project.set({"linear_eval.milestones": [1]})
     project.must("plan")
     project.must("export", "--output", "none", "--no-onnx")
     assert "Absent: this state was not evaluated" in Path("none/README.md").read_text()
@@ -270,7 +264,7 @@ def test_figures_of_another_plan_are_absent(
 
 
 def test_a_chain_ends_where_the_states_do(project: Project) -> None:
-    project.train_through(2)
+    project.trained(2)
     parent = json.loads(header(2))["parent"]
     layout.state(1).unlink()
     project.must("export", "2", "--output", "out", "--no-onnx")
@@ -280,7 +274,7 @@ def test_a_chain_ends_where_the_states_do(project: Project) -> None:
 
 
 def test_without_onnx_the_card_and_the_preprocessing_name_none(project: Project) -> None:
-    project.train_through(0)
+    project.trained(0)
     project.must("export", "0", "--output", "out")
     assert json.loads(Path("out/preprocessing.json").read_text()) == {
         "already_inside": ["backbone.onnx"],
@@ -320,7 +314,7 @@ def test_what_cannot_be_exported_is_refused_in_one_line(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "run `cassle plan` first" in refuses(project, "--output", "out")
-    project.train_through(0)
+    project.trained(0)
     missing = refuses(project, "--output", "out")
     assert "task_3.safetensors is missing; run `cassle train 3` first" in missing
     above = refuses(project, "4", "--output", "out")
@@ -350,13 +344,13 @@ def test_what_cannot_be_exported_is_refused_in_one_line(
     with monkeypatch.context() as patch:
         patch.setattr(folders.os, "access", lambda path, mode: not mode & os.W_OK)
         assert "no permission to write" in refuses(project, "0", "--output", "out")
-    project.edit({"distill_weight: 1.0": "distill_weight: 0.5"})
+    project.set({"distill_weight": 0.5})
     assert "is not what the params and the code say now" in refuses(project, "--output", "out")
 
 
 def test_a_state_of_other_params_is_refused(project: Project) -> None:
-    project.train_through(1)
-    project.edit({"crop_scale: [0.2": "crop_scale: [0.3"})
+    project.trained(1)
+    project.set({"augment.crop_scale": [0.3, 1.0]})
     project.must("plan")
     assert "has another set of params than the plan: got" in refuses(
         project, "1", "--output", "out"
@@ -364,7 +358,7 @@ def test_a_state_of_other_params_is_refused(project: Project) -> None:
 
 
 def test_what_a_killed_export_left_is_in_nobodys_way(project: Project) -> None:
-    project.train_through(0)
+    project.trained(0)
     left = Path("out/.unfinished.abcd1234")
     left.mkdir(parents=True)
     (left / "README.md").write_bytes(b"half")

@@ -1,3 +1,5 @@
+"""The augmentation: ranges, random streams, and views on any device."""
+
 from __future__ import annotations
 
 from dataclasses import replace

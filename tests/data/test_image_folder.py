@@ -1,3 +1,5 @@
+"""Folders of image files as a data set."""
+
 from __future__ import annotations
 
 import shutil

@@ -24,17 +24,11 @@ from pipeline.data.augmentation.sample_views import (
 from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import digest, read_sealed
+from tests.support.params import Changes
 from tests.support.project import Project
 
 PLAIN = ViewAugment((1.0, 1.0), 0, 0, 0, 0, 0, 0, 0, 0, 0)
 FLIPPED = ViewAugment((1.0, 1.0), 1, 0, 0, 0, 0, 0, 0, 0, 0)
-
-
-@pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    return Project(tmp_path, monkeypatch, capsys)
 
 
 def draw_images(count: int, channels: int = 1, size: int = 12) -> torch.Tensor:
@@ -117,7 +111,7 @@ def test_the_stage_draws_every_task_the_same_each_time(project: Project) -> None
     assert strips is not None
     assert len(set(strips)) == 3
     layout.VIEWS.unlink()
-    project.edit({"\nseed: 0": "\nseed: 1"})
+    project.set({"seed": 1})
     project.must("plan")
     project.must("views")
     assert layout.VIEWS.read_bytes() == first
@@ -126,20 +120,20 @@ def test_the_stage_draws_every_task_the_same_each_time(project: Project) -> None
 @pytest.mark.parametrize(
     ("change", "anew"),
     [
-        ({"flip: 0.5": "flip: 0.0"}, True),
-        ({"num_tasks: 3": "num_tasks: 2"}, True),
-        ({"\nseed: 0": "\nseed: 1"}, False),
-        ({"strategy: cassle": "strategy: finetune"}, False),
-        ({"method: simclr": "method: byol"}, False),
-        ({"distill_weight: 1.0": "distill_weight: 0.5"}, False),
+        ({"augment.flip": 0.0}, True),
+        ({"num_tasks": 2}, True),
+        ({"seed": 1}, False),
+        ({"strategy": "finetune"}, False),
+        ({"method": "byol"}, False),
+        ({"distill_weight": 0.5}, False),
     ],
 )
 def test_views_are_drawn_anew_only_for_other_views(
-    project: Project, change: dict[str, str], anew: bool
+    project: Project, change: Changes, anew: bool
 ) -> None:
     project.must("plan")
     before = layout.plan("views").read_text()
-    project.edit(change)
+    project.set(change)
     project.must("plan")
     assert (layout.plan("views").read_text() != before) == anew
 

@@ -1,3 +1,5 @@
+"""The linear probe: training, standardization, and its accuracies."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+"""Barlow Twins: the loss, its distillation and the method."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -8,7 +10,7 @@ from torch import Tensor
 from pipeline.methods.barlow_twins import BarlowTwins, barlow_twins_loss
 from pipeline.methods.base import Encoded
 from pipeline.seeding import seeded_initialization
-from tests.methods.test_simclr import SHAPES, draw
+from tests.support.definitions import SHAPES, draw
 from tests.support.networks import parts_of_state, tiny_backbone, tiny_method
 
 EPS = 1e-5  # of the variance, BatchNorm's

@@ -1,3 +1,5 @@
+"""BYOL: the loss, its momentum network and the method."""
+
 from __future__ import annotations
 
 import copy
@@ -11,7 +13,7 @@ from pipeline.methods.base import Position
 from pipeline.methods.byol import BYOL, byol_loss
 from pipeline.models.momentum import cosine_momentum, momentum_copy, update_momentum
 from pipeline.seeding import seeded_initialization
-from tests.methods.test_simclr import SHAPES, cosine, draw
+from tests.support.definitions import SHAPES, cosine, draw
 from tests.support.networks import draw_views, parts_of_state, shake, tiny_backbone, tiny_method
 
 

@@ -1,3 +1,5 @@
+"""MoCo v2+: the loss, the queue and the method."""
+
 from __future__ import annotations
 
 import copy
@@ -14,7 +16,7 @@ from pipeline.methods.base import Position
 from pipeline.methods.mocov2plus import MoCoV2Plus, info_nce_with_queue, unit_vectors
 from pipeline.methods.queue import enqueue
 from pipeline.seeding import seeded_initialization
-from tests.methods.test_simclr import SHAPES, cosine, draw, info_nce_by_definition
+from tests.support.definitions import SHAPES, cosine, draw, info_nce_by_definition
 from tests.support.networks import draw_views, parts_of_state, shake, tiny_backbone, tiny_method
 
 TEMPERATURE, DISTILL_TEMPERATURE = 0.2, 0.5

@@ -1,3 +1,5 @@
+"""SimSiam: the loss, its stop-gradient and the method."""
+
 from __future__ import annotations
 
 import copy
@@ -9,7 +11,7 @@ from torch import Tensor
 from pipeline.methods.base import Encoded
 from pipeline.methods.simsiam import SimSiam, negative_cosine
 from pipeline.seeding import seeded_initialization
-from tests.methods.test_simclr import SHAPES, cosine, draw
+from tests.support.definitions import SHAPES, cosine, draw
 from tests.support.networks import parts_of_state, tiny_backbone, tiny_method
 
 

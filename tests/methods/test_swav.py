@@ -1,3 +1,5 @@
+"""SwAV: codes, prototypes, the queue and the method."""
+
 from __future__ import annotations
 
 import copy
@@ -19,7 +21,7 @@ from pipeline.methods.swav import (
 )
 from pipeline.models.frozen import frozen_copy
 from pipeline.seeding import seeded_initialization
-from tests.methods.test_simclr import SHAPES, cosine, draw
+from tests.support.definitions import SHAPES, cosine, draw
 from tests.support.networks import parts_of_state, tiny_backbone, tiny_method
 
 Table = NDArray[np.float64]

@@ -1,3 +1,5 @@
+"""VICReg: the three terms, their distillation and the method."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -9,7 +11,7 @@ from torch import Tensor
 from pipeline.methods.base import Encoded
 from pipeline.methods.vicreg import VICReg, covariance, invariance, variance
 from pipeline.seeding import seeded_initialization
-from tests.methods.test_simclr import SHAPES, draw
+from tests.support.definitions import SHAPES, draw
 from tests.support.networks import parts_of_state, tiny_backbone, tiny_method
 
 Term = Callable[[Tensor], Tensor]

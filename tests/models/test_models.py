@@ -1,3 +1,5 @@
+"""Backbones, heads, and strict loading of their weights."""
+
 from __future__ import annotations
 
 from functools import partial

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,33 +26,12 @@ from tests.support.project import Project, make_data
 FLIPS = 24
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A run of two tasks, made once."""
-    root = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        project = Project(root, patch, NoCapture())  # type: ignore[arg-type]
-        project.edit({"num_tasks: 3": "num_tasks: 2", "[linear, solver, knn, nearest_mean, few_labels]": "[linear]"})  # fmt: skip
-        project.train_through(0)
-        project.must("views")
-        project.run_all(2)
-        project.must("train", "9", "--planned")
-    yield root
-
-
-class NoCapture:
-    """What a module's fixture has in place of capsys."""
-
-    def readouterr(self) -> tuple[str, str]:
-        return "", ""
-
-
 @pytest.fixture
-def run(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of that run to damage, as the working folder."""
-    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def run(project: Project) -> Path:
+    """A run of two tasks to damage, as the working folder."""
+    project.set({"num_tasks": 2, "evaluation.probes": ["linear"]})
+    project.finished(2, "views", "train 9 --planned")
+    return project.root
 
 
 def read_report() -> object:

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from pipeline.config.read import parse_params
 from pipeline.layout import PARAMS
-from tests.support.project import ROOT
+from tests.support.params import ROOT
 
 # What docs/extending.md sets has to be added first: test_extending.py does both.
 PAGES = [path for path in sorted((ROOT / "docs").glob("*.md")) if path.name != "extending.md"]

@@ -1,3 +1,5 @@
+"""Rules of the package: imports, sizes, and words."""
+
 from __future__ import annotations
 
 import ast

@@ -10,17 +10,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.files.csv_tables import read_csv
-from tests.support.project import ROOT
+from tests.support.params import ROOT
 from tests.support.results_repository import COST, Repository
 
 SWEEP = {"finetune": (80.80, 80.66, 80.24), "cassle": (82.26, 82.46, 82.90)}
-
-
-@pytest.fixture
-def repository(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Repository:
-    return Repository(tmp_path, monkeypatch, capsys)
 
 
 def sweep(repository: Repository, seeds: int = 3, **changes: object) -> None:

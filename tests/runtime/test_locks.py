@@ -1,3 +1,5 @@
+"""Locks: one process at a time writes the outputs of a stage."""
+
 from __future__ import annotations
 
 import subprocess
@@ -13,6 +15,7 @@ from pipeline.commands.export import lock_name
 from pipeline.errors import RunError
 from pipeline.runtime import locks
 from pipeline.runtime.locks import lock_outputs
+from tests.support.params import ROOT
 from tests.support.project import ROOT, Project
 
 HOLDER = """
@@ -20,7 +23,7 @@ import sys
 sys.path.insert(0, {root!r})
 sys.argv = ["cassle", "train", "2"]
 from pathlib import Path
-from pipeline.locks import lock_outputs
+from pipeline.runtime.locks import lock_outputs
 with lock_outputs({stage!r}, [Path("data/states/task_2.safetensors")]):
     print("held", flush=True)
     sys.stdin.read()
@@ -39,13 +42,6 @@ def another_process(stage: str) -> Iterator[subprocess.Popen[str]]:
         yield process
         if process.poll() is None:
             process.kill()
-
-
-@pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    return Project(tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -96,7 +92,7 @@ def test_a_lock_is_free_again_after_an_error(project: Project) -> None:
 
 @pytest.mark.usefixtures("no_patience")
 def test_two_exports_to_one_folder_do_not_mix(project: Project) -> None:
-    project.train_through(0)
+    project.trained(0)
     with another_process(lock_name(Path("out"))) as process:
         code, _, err = project.cassle(
             "export", "0", "--output", str(project.root / "out"), "--no-onnx"

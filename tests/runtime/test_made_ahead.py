@@ -1,10 +1,11 @@
+"""Outputs of later stages that an earlier stage computes in advance."""
+
 from __future__ import annotations
 
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,18 +14,16 @@ from pipeline.errors import RunError
 from pipeline.files.sealed_json import Json, read_sealed, write_sealed
 from pipeline.runtime import made_ahead as ahead
 from pipeline.stages import evaluate, evaluate_ahead
-from tests.support.project import ROOT, Project
+from tests.support.params import ROOT
+from tests.support.project import Project
 
 LATER = [("evaluate", 1), ("evaluate", 2), ("views", 0)]
 
 
 @pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    project = Project(tmp_path, monkeypatch, capsys)
-    project.edit({"num_tasks: 3": "num_tasks: 2", "[linear, solver, knn, nearest_mean, few_labels]": "[linear]"})  # fmt: skip
-    project.train_through(2)
+def project(project: Project) -> Project:
+    project.set({"num_tasks": 2, "evaluation.probes": ["linear"]})  # fmt: skip
+    project.trained(2)
     return project
 
 
@@ -57,7 +56,7 @@ def test_what_is_made_ahead_is_what_the_stages_would_have_made(
     assert sorted(path.name.split("-")[0] for path in layout.AHEAD.iterdir()) == [
         "evaluate_1", "evaluate_2", "views_0",
     ]  # fmt: skip
-    code = "import sys; from pipeline import empty_slots, ahead; given = sys.argv[1:]; "
+    code = "import sys; from pipeline.runtime import empty_slots, made_ahead as ahead; given = sys.argv[1:]; "
     code += "assert not empty_slots.ends_here(given); assert ahead.ends_here(given); "
     code += "assert not {'torch', 'typer', 'pydantic'} & set(sys.modules)"
     for command in (["evaluate", "1"], ["evaluate", "2"], ["views"]):

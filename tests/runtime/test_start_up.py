@@ -1,3 +1,5 @@
+"""Start-up: what is not imported, and what is set before torch is."""
+
 from __future__ import annotations
 
 import json
@@ -14,14 +16,15 @@ from pipeline.runtime import empty_slots
 from pipeline.runtime.before_torch import keep_freed_memory
 from pipeline.runtime.device import Device
 from pipeline.training.fit import skip_nvml_check
+from tests.support.params import ROOT
 from tests.support.project import ROOT
 
 TRAINING = """
 import json, sys
-from pipeline.lean_imports import Deferred, defer
+from pipeline.runtime.lean_imports import Deferred, defer
 defer()
 import pytorch_lightning, torch
-import pipeline.stages.train, pipeline.stages.evaluate
+import pipeline.stages.train_task, pipeline.stages.evaluate
 torch.use_deterministic_algorithms(True)
 pytorch_lightning.Trainer(logger=False, enable_checkpointing=False, deterministic=True)
 weight = torch.nn.Parameter(torch.ones(2))
@@ -56,7 +59,7 @@ def test_training_and_evaluation_leave_out_what_they_do_not_use_until_it_is_aske
 
 SUBMODULES = """
 import sys
-from pipeline.lean_imports import defer
+from pipeline.runtime.lean_imports import defer
 defer()
 import torch
 torch.use_deterministic_algorithms(True)
@@ -157,6 +160,6 @@ def test_a_cpu_looks_for_no_gpu_through_nvml_in_each_step(monkeypatch: pytest.Mo
 
 
 def test_a_process_that_trains_looks_for_garbage_seldom() -> None:
-    code = "import gc, pipeline.cli.app; pipeline.runtime.before_torch.before_torch(); print(gc.isenabled(), gc.get_threshold()[0])"
+    code = "import gc; from pipeline.runtime.before_torch import before_torch; before_torch(); print(gc.isenabled(), gc.get_threshold()[0])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True 50000\n"

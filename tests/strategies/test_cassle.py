@@ -1,3 +1,5 @@
+"""CaSSLe: distillation from the past network."""
+
 from __future__ import annotations
 
 import copy

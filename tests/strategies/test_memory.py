@@ -1,3 +1,5 @@
+"""The memory of earlier images: a reservoir that depends on the seed alone."""
+
 from __future__ import annotations
 
 import numpy as np
