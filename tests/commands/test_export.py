@@ -18,6 +18,9 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline import layout
+from pipeline.artifacts.plans.evaluate import EvaluatePlan
+from pipeline.artifacts.plans.files import require_plan
+from pipeline.artifacts.plans.parts import BackbonePlan
 from pipeline.artifacts.portable import Portable, to_onnx, to_safetensors
 from pipeline.building.backbone import build_backbone
 from pipeline.building.components import load_class
@@ -34,7 +37,7 @@ from pipeline.models.stems import STEMS
 from pipeline.reporting.card import snippets
 from tests.support.networks import backbone_spec
 from tests.support.params import ROOT
-from tests.support.project import ROOT, Project
+from tests.support.project import Project
 
 SIZE = 20
 TOLERANCE = 1e-4
@@ -56,13 +59,13 @@ def bytes_of_images(count: int, channels: int, size: int = SIZE) -> torch.Tensor
     )
 
 
-def trained(spec: Json, normalise: Augment) -> Backbone:
+def trained(spec: BackbonePlan, normalise: Augment) -> Backbone:
     """A backbone of random weights whose BatchNorm has seen images."""
     torch.manual_seed(0)
     backbone = build_backbone(spec).train()
     with torch.no_grad():
         for _ in range(4):
-            backbone(normalise.normalize(bytes_of_images(16, cast(int, spec["channels"]))))
+            backbone(normalise.normalize(bytes_of_images(16, spec.channels)))
     return backbone
 
 
@@ -163,8 +166,8 @@ def test_an_export_of_the_last_state_is_whole_and_its_card_true(
     assert {f"method.backbone.{name}" for name in weights} == {
         name for name in tensors if name.startswith("method.backbone.")
     }
-    slot = json.loads(layout.plan("evaluate_3").read_text())
-    backbone = build_backbone(slot["backbone"])
+    plan = require_plan(EvaluatePlan, "evaluate_3")
+    backbone = build_backbone(plan.backbone)
     backbone.load_state_dict(weights, strict=True)
     for name, value in weights.items():
         assert torch.equal(value, tensors[f"method.backbone.{name}"])
@@ -192,7 +195,7 @@ def test_an_export_of_the_last_state_is_whole_and_its_card_true(
     in_torch, in_onnx = blocks(card)
     names = run_code(in_torch, monkeypatch)
     assert cast(np.ndarray, run_code(in_onnx, monkeypatch)["features"]).shape == (2, 8)
-    augment = Augment((), 28, slot["dataset"]["mean"], slot["dataset"]["std"])
+    augment = Augment((), 28, plan.dataset.mean, plan.dataset.std)
     assert_same_features(backbone, augment, names, 28)
     assert str(ROOT).encode() not in Path("backbone.onnx").read_bytes()
 
@@ -397,4 +400,4 @@ def test_bad_input_is_refused_without_torch() -> None:
 
 @pytest.mark.parametrize("name", sorted(BACKBONES))
 def test_every_backbone_is_a_class_of_its_registry_entry(name: str) -> None:
-    assert issubclass(load_class(BACKBONES[name].path), Backbone)
+    assert issubclass(load_class(BACKBONES[name].path, Backbone), Backbone)

@@ -19,11 +19,11 @@ from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.resolve import options, resolve
 from pipeline.data.augmentation.augment import Augment
-from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.errors import ParamsError
 from pipeline.layout import PARAMS
-from pipeline.methods.base import Position
-from pipeline.strategies.base import Step
+from pipeline.methods.base import Method, Position
+from pipeline.models.backbone import Backbone
+from pipeline.strategies.base import Step, Strategy
 from pipeline.training.optim import build_optimizer
 from tests.support.networks import task_start
 from tests.support.params import ROOT, SHIPPED
@@ -54,10 +54,9 @@ def over_shipped(name: str) -> tuple[Params, str, list[str]]:
 def step_plan(name: str) -> tuple[object, ...]:
     """Return all that a step of a recipe's second task depends on."""
     params = over_shipped(name)[0]
-    slot = resolve(params)["train_2"]
-    assert slot is not None
+    plan = resolve(params).train[2]
     rates = params.train.model_dump(exclude={"epochs"})
-    return slot["views"], slot["method"], slot["strategies"], slot["backbone"], rates
+    return plan.views, plan.method, plan.strategies, plan.backbone, rates
 
 
 def test_there_is_a_recipe_for_each_published_method_and_data_set() -> None:
@@ -99,7 +98,7 @@ def test_of_the_presets_used_before_nothing_takes_effect(name: str, mixed: str) 
     after = parse_params(presets.merge(mixed, read(name))[0], name)
     alone = over_shipped(name)[0]
     # The report shows all params, also those that nothing uses.
-    plans = [{**resolve(params), "report": None} for params in (after, alone)]
+    plans = [{**resolve(params).by_file(), "report": None} for params in (after, alone)]
     assert plans[0] == plans[1]
     assert after.train == alone.train
 
@@ -111,24 +110,20 @@ def test_a_recipe_trains_two_steps(name: str) -> None:
     if twin != name and step_plan(twin) == step_plan(name):
         return  # the class-incremental recipe takes the same steps, in its own test
     params = over_shipped(name)[0]
-    slot = resolve(params)["train_2"]
-    assert slot is not None
+    plan = resolve(params).train[2]
     size = 32 if name.startswith("cifar") else 64
     torch.manual_seed(0)
-    backbone_class = load_class(BACKBONES[params.backbone.name].path)  # type: ignore[attr-defined]
-    backbone = backbone_class(3, params.backbone.stem)  # type: ignore[attr-defined]
-    method = load_class(METHODS[params.method].path)(
+    backbone_class = load_class(BACKBONES[params.backbone.name].path, Backbone)
+    backbone = backbone_class(3, params.backbone.stem)
+    method = load_class(METHODS[params.method].path, Method)(
         backbone, **options(params, "method", params.method)
     )
-    strategy = load_class(STRATEGIES[params.strategy].path)(
+    strategy = load_class(STRATEGIES[params.strategy].path, Strategy)(
         **options(params, "strategy", params.strategy)
     )
     strategy.begin_task(task_start(method))
-    recipes = []
-    for view in slot["views"]:  # type: ignore[union-attr]
-        recipes.append(ViewAugment(**(view | {"crop_scale": tuple(view["crop_scale"])})))  # type: ignore[operator, index, arg-type, call-overload]
-    augment = Augment(recipes, size, [0.5] * 3, [0.25] * 3)
-    optimization = build_optimization(slot)
+    augment = Augment(plan.views, size, [0.5] * 3, [0.25] * 3)
+    optimization = build_optimization(plan.train)
     optimizer = build_optimizer([method, strategy], optimization)
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (4, 3, size, size), dtype=torch.uint8, generator=generator)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from PIL import Image
 
 from pipeline import layout
-from pipeline.artifacts.view_sheet import read_view_strips, sheet_png
+from pipeline.artifacts.view_sheet import read_view_strips, write_view_sheet
 from pipeline.data.augmentation.augment import Augment
 from pipeline.data.augmentation.sample_views import (
     GAP,
@@ -88,7 +87,7 @@ def test_large_images_are_shrunk_and_the_sheet_does_not_grow_with_the_tasks() ->
 def test_a_sheet_is_cut_into_the_strips_that_it_was_made_of(tmp_path: Path) -> None:
     strips = [make_strip(draw_images(2), PLAIN, PLAIN, seed=seed) for seed in range(3)]
     path = tmp_path / "views.png"
-    path.write_bytes(sheet_png(strips, json.dumps({"plan": "p"})))
+    write_view_sheet(path, strips, "p")
     found = read_view_strips(path, 3, "p")
     assert found is not None
     for png, strip in zip(found, strips, strict=True):

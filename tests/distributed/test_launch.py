@@ -23,7 +23,7 @@ from pipeline.distributed.processes import (
 )
 from pipeline.errors import EXIT_PEER_FAILED, RunError
 from tests.support.params import ROOT
-from tests.support.project import ROOT, Project
+from tests.support.project import Project
 
 PARENT = """
 import sys

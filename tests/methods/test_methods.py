@@ -279,7 +279,7 @@ def test_lars_without_its_options_is_one_clear_error(project: Project) -> None:
     slot = json.loads(layout.plan("train_1").read_text())
     assert slot["train"]["optimizer"] == {
         "name": "lars",
-        "class": "pipeline.training.optimizers.lars:LARS",
+        "path": "pipeline.training.optimizers.lars:LARS",
         "options": {"trust_coefficient": 0.02, "clip": True},
     }
     project.remove("train.lars")

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pipeline.artifacts.plan import part, read_slot, require_slot
 
 from pipeline import layout
+from pipeline.artifacts.plans.files import plan_digest, read_plan, require_plan
+from pipeline.artifacts.plans.report import ReportPlan
+from pipeline.artifacts.plans.train import TrainPlan
+from pipeline.artifacts.plans.views import ViewsPlan
 from pipeline.artifacts.split import read_split, read_splits
-from pipeline.artifacts.state import load_state
+from pipeline.artifacts.state import read_origin
 from pipeline.artifacts.view_sheet import read_view_strips
 from pipeline.config.read import load_params
 from pipeline.data.datasets.fashion_mnist import FashionMNIST
 from pipeline.errors import DataError, PipelineError
-from pipeline.files.sealed_json import digest
 from pipeline.reporting.comparing.runs import TABLES, read_run
 from pipeline.reporting.results import read_results
 from pipeline.stages.plan import require_current
@@ -35,17 +37,16 @@ def run(project: Project) -> Path:
 
 
 def read_report() -> object:
-    slot = require_slot("report")
-    return read_results(part(slot, "params"), slot["evaluations"])  # type: ignore[arg-type]
+    return read_results(require_plan(ReportPlan, "report"))
 
 
 def read_views() -> object:
-    return read_view_strips(layout.VIEWS, 2, digest(require_slot("views")))
+    return read_view_strips(layout.VIEWS, 2, plan_digest(require_plan(ViewsPlan, "views")))
 
 
 READERS: dict[Path, Callable[[], object]] = {
-    layout.state(0): lambda: load_state(layout.state(0), {"task": 0}, ""),
-    layout.state(2): lambda: load_state(layout.state(2), {"task": 2}, ""),
+    layout.state(0): lambda: read_origin(0),
+    layout.state(2): lambda: read_origin(2),
     layout.features(1): read_report,
     layout.split(1): lambda: read_split(1),
     layout.SPLIT_INDEX: lambda: read_splits(2),
@@ -53,8 +54,8 @@ READERS: dict[Path, Callable[[], object]] = {
     layout.evaluation(2): read_report,
     layout.log(2): read_report,
     layout.timing(2): read_report,
-    layout.plan("train_2"): lambda: read_slot("train_2"),
-    layout.plan("train_9"): lambda: read_slot("train_9"),
+    layout.plan("train_2"): lambda: read_plan(TrainPlan, "train_2"),
+    layout.plan("train_9"): lambda: read_plan(TrainPlan, "train_9"),
     layout.VIEWS: read_views,
     **{layout.REPORTS / name: lambda: read_run(None) for name in ("run.json", *TABLES)},
 }

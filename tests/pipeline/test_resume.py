@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline import layout
+from pipeline.errors import StateError
 from pipeline.training.checkpoint import lock_checkpoint
 from pipeline.training.learner import Learner
 from tests.support.params import Changes
@@ -152,15 +153,15 @@ def test_another_parent_is_another_training(
     at_step(monkeypatch, 2, send(signal.SIGINT))
     assert project.cassle("train", "2")[0] == 130
     saved = checkpoints()
-    from pipeline.artifacts.state import load_state, save_state
+    from pipeline.files.tensors import read_tensors, write_tensors
 
-    state = load_state(layout.state(1), {}, "")
+    held, _ = read_tensors(layout.state(1), StateError, "")
     header = json.loads(_metadata(layout.state(1))["cassle"])
     origin = {k: v for k, v in header.items() if k not in ("sha256", "content", "format")}
-    changed = {name: t + (name.endswith("fc.bias")) for name, t in state.tensors.items()}
+    changed = {name: t + (name.endswith("fc.bias")) for name, t in held.items()}
     name = next(name for name, t in changed.items() if t.is_floating_point())
     changed[name] = changed[name] + 1
-    save_state(layout.state(1), changed, origin)
+    write_tensors(layout.state(1), changed, origin)
     err = project.cassle("train", "2")[2]
     assert "goes on" not in err
     assert checkpoints() == saved

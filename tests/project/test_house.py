@@ -192,7 +192,7 @@ def test_the_command_line_starts_without_pydantic() -> None:
 
 
 def keyword_options(component: Component) -> set[str]:
-    parameters = inspect.signature(load_class(component.path)).parameters.values()
+    parameters = inspect.signature(load_class(component.path, object)).parameters.values()
     return {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
@@ -213,7 +213,7 @@ def test_the_registry_lists_the_options_that_the_class_takes(name: str, entry: C
 def test_data_sets_take_what_open_source_gives_them(name: str, entry: Component) -> None:
     assert isinstance(entry, Dataset)
     wanted = ["root", "options", "reading"] if entry.files else ["root", "full", "classes"]
-    assert list(inspect.signature(load_class(entry.path)).parameters) == wanted
+    assert list(inspect.signature(load_class(entry.path, object)).parameters) == wanted
 
 
 @pytest.mark.parametrize(("name", "entry"), list(DATASETS.items()))
@@ -244,7 +244,7 @@ def test_every_optimizer_is_a_file_of_its_own_name_and_takes_its_options() -> No
     assert files - {"__init__"} == set(OPTIMIZERS)
     for name, entry in OPTIMIZERS.items():
         assert entry.module == f"pipeline.training.optimizers.{name}"
-        kind = load_class(entry.path)
+        kind = load_class(entry.path, object)
         assert issubclass(kind, torch.optim.Optimizer)
         given = inspect.signature(kind).parameters.values()
         needed = {p.name for p in given if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
@@ -254,7 +254,7 @@ def test_every_optimizer_is_a_file_of_its_own_name_and_takes_its_options() -> No
 def test_every_probe_is_a_file_of_its_own_name() -> None:
     for name, entry in PROBES.items():
         assert entry.module == f"pipeline.evaluation.{name}"
-        assert issubclass(load_class(entry.path), Probe)
+        assert issubclass(load_class(entry.path, object), Probe)
 
 
 def test_stages_put_out_files_not_folders() -> None:

@@ -16,7 +16,7 @@ from pipeline.errors import RunError
 from pipeline.runtime import locks
 from pipeline.runtime.locks import lock_outputs
 from tests.support.params import ROOT
-from tests.support.project import ROOT, Project
+from tests.support.project import Project
 
 HOLDER = """
 import sys

@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from pipeline import layout
+from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.errors import RunError
-from pipeline.files.sealed_json import Json, read_sealed, write_sealed
+from pipeline.files.sealed_json import read_sealed, write_sealed
 from pipeline.runtime import made_ahead as ahead
 from pipeline.stages import evaluate, evaluate_ahead
 from tests.support.params import ROOT
@@ -138,20 +140,20 @@ def test_an_evaluation_with_labels_from_elsewhere_is_not_put_aside(
     labelled: bool, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No digest tells whether those images have changed.
-    read, score, aside = evaluate_ahead.read_slot, evaluate.score, []
-    more = {"labelled": {}} if labelled else {}
+    read, score, aside = evaluate_ahead.read_plan, evaluate.score, []
 
     def look(task: int, *rest: object) -> list[str]:
         if task:
             aside.append([path.name for path in layout.AHEAD.glob("evaluate_0-*")])
         return score(task, *rest)  # type: ignore[arg-type]
 
-    def slot(name: str) -> Json | None:
-        found = read(name)
-        return found and (found | more if name == "evaluate_0" else found)
+    def plan(kind: type[EvaluatePlan], name: str) -> EvaluatePlan | None:
+        found = read(kind, name)
+        elsewhere = labelled and found is not None and name == "evaluate_0"
+        return replace(found, labelled=found.dataset) if elsewhere else found
 
     monkeypatch.setattr(evaluate, "score", look)
-    monkeypatch.setattr(evaluate_ahead, "read_slot", slot)
+    monkeypatch.setattr(evaluate_ahead, "read_plan", plan)
     evaluate_first(project, monkeypatch)
     assert [bool(names) for names in aside] == [not labelled] * 2
     assert not list(layout.AHEAD.glob("evaluate_0-*"))

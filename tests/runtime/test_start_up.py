@@ -17,7 +17,6 @@ from pipeline.runtime.before_torch import keep_freed_memory
 from pipeline.runtime.device import Device
 from pipeline.training.fit import skip_nvml_check
 from tests.support.params import ROOT
-from tests.support.project import ROOT
 
 TRAINING = """
 import json, sys

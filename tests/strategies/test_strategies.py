@@ -58,7 +58,7 @@ def overriding(strategy: str, method: str) -> list[str]:
     """The names of the strategies composed that override a method of the contract."""
     names = strategy.split("+")
     inherited = getattr(Strategy, method)
-    classes = {name: load_class(STRATEGIES[name].path) for name in names}
+    classes = {name: load_class(STRATEGIES[name].path, object) for name in names}
     return [name for name in names if getattr(classes[name], method) is not inherited]
 
 

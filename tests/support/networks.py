@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from pipeline.artifacts.plans.parts import BackbonePlan
 from pipeline.building.backbone import build_backbone
 from pipeline.building.components import load_class
 from pipeline.config.params import Params
 from pipeline.config.read import load_params
 from pipeline.config.registry.backbones import BACKBONES
 from pipeline.config.registry.methods import METHODS
-from pipeline.files.sealed_json import Json
 from pipeline.layout import PARAMS, ROOT
 from pipeline.methods.base import Method, Views
 from pipeline.models.backbone import Backbone
@@ -51,11 +50,10 @@ def any_backbone(name: str, channels: int, stem: str) -> Backbone:
     return build_backbone(backbone_spec(name, channels, stem))
 
 
-def backbone_spec(name: str, channels: int, stem: str) -> Json:
+def backbone_spec(name: str, channels: int, stem: str) -> BackbonePlan:
     """Return what a plan says of a backbone of the registry, with tiny options."""
-    options = cast(Json, tiny_options(shipped().backbone.options_of(name)))
-    path = BACKBONES[name].path
-    return {"name": name, "class": path, "channels": channels, "stem": stem, "options": options}
+    options = tiny_options(shipped().backbone.options_of(name))
+    return BackbonePlan(name, BACKBONES[name].path, channels, stem, options)  # type: ignore[arg-type]
 
 
 def tiny_backbone() -> SmallResNet:
@@ -67,7 +65,7 @@ def tiny_method(name: str, **changes: object) -> Method:
     """Return a method, always with the same weights."""
     with seeded_initialization(0, "test"):
         options = tiny_options(shipped().methods.options_of(name)) | changes
-        return cast(Method, load_class(METHODS[name].path)(tiny_backbone(), **options))
+        return load_class(METHODS[name].path, Method)(tiny_backbone(), **options)
 
 
 def parts_of_state(method: Method) -> set[str]:

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline import layout
+from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.config.read import parse_params
 from pipeline.config.resolve import resolve
 from pipeline.data.batches import TaskOrder
@@ -16,7 +17,6 @@ from tests.support.params import SHIPPED, Changes, with_changes
 from tests.support.project import Project
 
 PARTS = {"train.accumulate_grad_batches": 2}
-SHAPING = "train_1"
 
 
 @pytest.mark.parametrize("parts", [1, 2])
@@ -93,8 +93,8 @@ def test_what_cannot_be_divided_is_one_clear_error(
     assert message in project.refuses("plan")
 
 
-def slots(changes: Changes) -> dict[str, object]:
-    return dict(resolve(parse_params(with_changes(SHIPPED, changes), "params")))
+def plan_task_2(changes: Changes) -> TrainPlan:
+    return resolve(parse_params(with_changes(SHIPPED, changes), "params")).train[2]
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,7 @@ def slots(changes: Changes) -> dict[str, object]:
 def test_what_does_not_shape_a_result_beyond_rounding_does_not_train_again(
     changes: Changes, retrains: bool
 ) -> None:
-    before, after = slots({}), slots(changes)
-    assert (before[SHAPING] != after[SHAPING]) is retrains
+    assert (plan_task_2({}) != plan_task_2(changes)) is retrains
 
 
 def test_linear_rates_are_for_256_images() -> None:
@@ -121,9 +120,9 @@ def test_linear_rates_are_for_256_images() -> None:
     linear = {"train.scale_learning_rate": "linear"}
 
     def rates(changes: Changes) -> list[float]:
-        train = slots(changes)[SHAPING]["train"]  # type: ignore[index]
-        assert "scale_learning_rate" not in train
-        return [train[name] for name in ("learning_rate", "warmup_start", "final_learning_rate")]
+        train = plan_task_2(changes).train
+        assert not hasattr(train, "scale_learning_rate")
+        return [train.learning_rate, train.warmup_start, train.final_learning_rate]
 
     assert rates(changes) == [0.02, 0.004, 0.002]
     assert rates(changes | linear) == [0.01, 0.002, 0.001]
