@@ -389,6 +389,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     assert {path.name: path.read_bytes() for path in kept.iterdir()} == {"a": b"1"}
 
 
+@pytest.mark.pipeline
 def test_bad_input_is_refused_without_torch() -> None:
     code = "import sys, pipeline.commands.export; print(*sorted(sys.modules))"
     result = subprocess.run(

@@ -238,7 +238,7 @@ def test_a_damaged_checkpoint_is_noticed_and_the_task_begins_anew(
     assert outputs(1) == whole
 
 
-def test_two_trainings_of_the_same_hold_a_checkpoint_each(
+def test_two_equal_trainings_lock_a_checkpoint_each(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (
@@ -251,7 +251,7 @@ def test_two_trainings_of_the_same_hold_a_checkpoint_each(
     assert not list(layout.CHECKPOINTS.iterdir())
 
 
-def test_one_that_was_saved_is_taken_before_a_new_one(project: Project) -> None:
+def test_a_saved_checkpoint_is_used_before_a_new_one(project: Project) -> None:
     with (
         lock_checkpoint(1, "ab" * 32, "cd" * 32),
         lock_checkpoint(1, "ab" * 32, "cd" * 32) as second,

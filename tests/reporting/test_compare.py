@@ -287,7 +287,7 @@ def test_figures_are_chosen_by_name(repository: Repository) -> None:
     assert "'headline' is no number" in repository.refuses("--metric", "headline")
 
 
-def test_what_neither_way_is_better_has_no_wins(repository: Repository) -> None:
+def test_a_metric_without_a_better_direction_has_no_wins(repository: Repository) -> None:
     for name in ("finetune", "cassle"):
         repository.experiment(name, 80, strategy=name, figures={"cka": 0.9})
     _, difference = rows(repository.compare("--metric", "cka"), "simclr", "cassle")

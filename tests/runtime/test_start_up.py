@@ -24,6 +24,8 @@ from pipeline.runtime.lean_imports import Deferred, defer
 defer()
 import pytorch_lightning, torch
 import pipeline.stages.train_task, pipeline.stages.evaluate
+
+pytestmark = pytest.mark.pipeline  # starts processes
 torch.use_deterministic_algorithms(True)
 pytorch_lightning.Trainer(logger=False, enable_checkpointing=False, deterministic=True)
 weight = torch.nn.Parameter(torch.ones(2))
@@ -80,7 +82,7 @@ def test_submodules_of_what_is_left_out_are_those_of_the_real_packages() -> None
     assert done.stdout.split() == ["torchmetrics.functional", "2"], done.stderr
 
 
-def test_what_is_imported_already_stays() -> None:
+def test_modules_imported_before_are_not_replaced() -> None:
     code = (
         "import torch._dynamo as real; from pipeline.runtime.lean_imports import defer; defer(); "
     )
@@ -158,7 +160,7 @@ def test_a_cpu_looks_for_no_gpu_through_nvml_in_each_step(monkeypatch: pytest.Mo
     assert name not in os.environ
 
 
-def test_a_process_that_trains_looks_for_garbage_seldom() -> None:
+def test_training_raises_the_garbage_collection_threshold() -> None:
     code = "import gc; from pipeline.runtime.before_torch import before_torch; before_torch(); print(gc.isenabled(), gc.get_threshold()[0])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True 50000\n"
