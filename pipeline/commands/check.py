@@ -8,7 +8,7 @@ from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.artifacts.plans.prepare import ReadingPlan
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
 from pipeline.config.params import Params
-from pipeline.config.resolve import plan_labelled, plan_preparation, plan_reading
+from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading
 from pipeline.data.source import PARTS
 from pipeline.data.stream.scenarios import divide_into_tasks
 from pipeline.errors import ParamsError, RunError
@@ -50,7 +50,7 @@ def _check_data(params: Params) -> None:
             "put there"
         )
         return
-    tasks = divide_into_tasks(plan.scenario, source, plan.cut)
+    tasks = divide_into_tasks(plan.scenario, source, plan.stream)
     smallest = min(len(task.images["train"]) for task in tasks)
     if smallest < params.train.batch_size:
         raise ParamsError(

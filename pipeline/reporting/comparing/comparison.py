@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from pipeline.errors import RunError, closest
 from pipeline.metrics.estimates import Difference, Estimate, estimate, paired_difference
@@ -199,7 +198,7 @@ def _find_baseline(cell: RunCell, group: RunGroup, name: str | None) -> RunCell 
 def _values(cell: RunCell, figure: str) -> dict[int, float]:
     """Return a figure by seed, where it is defined."""
     found = {seed: run.metrics.get(figure) for seed, run in cell.runs.items()}
-    return {seed: float(cast(float, value)) for seed, value in found.items() if value is not None}
+    return {seed: float(value) for seed, value in found.items() if isinstance(value, int | float)}
 
 
 def _costs(cell: RunCell, name: str) -> list[float]:
