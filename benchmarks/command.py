@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from benchmarks import startup, whole
-from benchmarks.processes import Figures, medians, run_module
+from benchmarks.processes import Measurements, medians, run_module
 from benchmarks.setting import Setting, write_setting
 from benchmarks.table import Results, markdown
 from pipeline import layout
@@ -59,13 +59,13 @@ class Bench:
         write_setting(path, Setting(own, finetune, at_hand))
         return path
 
-    def step(self, setting: str, strategy: str) -> Figures:
+    def step(self, setting: str, strategy: str) -> Measurements:
         """Measure the steps of a strategy."""
         blocks, steps = SIZES[setting]
         sizes = ("--blocks", str(blocks), "--steps", str(steps))
         return run_module(STEPS, self.slots(setting, strategy), *sizes, "--device", self.device)
 
-    def alone(self, setting: str, strategy: str, steps: int) -> Figures:
+    def alone(self, setting: str, strategy: str, steps: int) -> Measurements:
         """Measure training with nothing between its steps: images a second, memory."""
         slots = self.slots(setting, strategy)
         return run_module(STEPS, slots, "--steps", str(steps), "--device", self.device)
@@ -76,14 +76,14 @@ def _plan_task_2(setting: str, strategy: str) -> TrainPlan:
     preset = PRESETS[setting]
     text, origin = layout.PARAMS.read_text(encoding="utf-8"), str(layout.PARAMS)
     if preset is not None:
-        text, _ = presets.merge(text, presets.text(preset))
+        text, _ = presets.merge(text, presets.read_preset(preset))
         origin += f" with preset {preset}"
     tasks = max(2, parse_params(text, origin).num_tasks)
     text, _ = presets.merge(text, f"strategy: {strategy}\nnum_tasks: {tasks}\n")
     return resolve(parse_params(text, f"{origin} and strategy {strategy}")).train[2]
 
 
-def _steps(bench: Bench) -> dict[str, Figures]:
+def _steps(bench: Bench) -> dict[str, Measurements]:
     return {
         f"{setting} {strategy}": bench.step(setting, strategy)
         for setting in PRESETS
@@ -91,12 +91,12 @@ def _steps(bench: Bench) -> dict[str, Figures]:
     }
 
 
-def _strategies(bench: Bench) -> dict[str, Figures]:
+def _strategies(bench: Bench) -> dict[str, Measurements]:
     names = [name for name, entry in STRATEGIES.items() if not entry.whole_stream]
     return {name: bench.step("default", name) for name in names}
 
 
-def _memory(bench: Bench) -> dict[str, Figures]:
+def _memory(bench: Bench) -> dict[str, Measurements]:
     return {
         f"{setting} {strategy}": bench.alone(setting, strategy, steps)
         for setting, steps in (("default", 8), ("resnet18", 1))
@@ -104,21 +104,21 @@ def _memory(bench: Bench) -> dict[str, Figures]:
     }
 
 
-def _augmentation(bench: Bench) -> dict[str, Figures]:
+def _augmentation(bench: Bench) -> dict[str, Measurements]:
     slots, module = bench.slots("resnet18", "finetune"), "benchmarks.peers.augmentation"
     return {"images a second": run_module(module, slots, "--rounds", "7", python=_peers())}
 
 
-def _evaluation(bench: Bench) -> dict[str, Figures]:
+def _evaluation(bench: Bench) -> dict[str, Measurements]:
     slots = bench.slots("default", "finetune")
     return {"seconds": run_module(PASSES, slots, "--rounds", "5", "--device", bench.device)}
 
 
-def _startup(bench: Bench) -> dict[str, Figures]:
+def _startup(bench: Bench) -> dict[str, Measurements]:
     return {"seconds": startup.measure(rounds=3)}
 
 
-def _whole(bench: Bench) -> dict[str, Figures]:
+def _whole(bench: Bench) -> dict[str, Measurements]:
     first, later = (bench.step("default", name) for name in ("finetune", "cassle"))
     return {
         "seconds": whole.measure("HEAD", first["efficiency"], later["efficiency"]),
@@ -126,7 +126,7 @@ def _whole(bench: Bench) -> dict[str, Figures]:
     }
 
 
-def _against_lightly(bench: Bench) -> dict[str, Figures]:
+def _against_lightly(bench: Bench) -> dict[str, Measurements]:
     peer, found = _peers(), {}
     for setting, steps, rounds in (("default", "64", 5), ("resnet18", "2", 2)):
         slots = bench.slots(setting, "finetune")
@@ -152,7 +152,7 @@ def _against_lightly(bench: Bench) -> dict[str, Figures]:
     return found
 
 
-PARTS: dict[str, Callable[[Bench], dict[str, Figures]]] = {
+PARTS: dict[str, Callable[[Bench], dict[str, Measurements]]] = {
     "steps": _steps,
     "strategies": _strategies,
     "memory": _memory,

@@ -40,7 +40,7 @@ def main() -> None:
     held = [source.images(name) for name in PARTS]
     images = [Images(pixels, np.arange(len(pixels))) for pixels in held]
     ready = [
-        load.augment.normalise(batch.to(device)).contiguous(memory_format=torch.channels_last)
+        load.augment.normalize(batch.to(device)).contiguous(memory_format=torch.channels_last)
         for of_part in images
         for batch in ordered_batches(of_part, BATCH)
     ]
@@ -52,7 +52,7 @@ def main() -> None:
         taken["plain"].append(time.perf_counter() - began)
         began = time.perf_counter()
         for of_part in images:
-            extract(backbone, ordered_batches(of_part, BATCH), load.augment.normalise).cpu()
+            extract(backbone, ordered_batches(of_part, BATCH), load.augment.normalize).cpu()
         taken["extract"].append(time.perf_counter() - began)
     print(json.dumps({name: statistics.median(found[1:]) for name, found in taken.items()}))
 

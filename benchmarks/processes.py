@@ -15,10 +15,10 @@ from pathlib import Path
 from pipeline.errors import RunError
 from pipeline.layout import ROOT
 
-Figures = dict[str, float]
+Measurements = dict[str, float]
 
 
-def run_module(module: str, *arguments: str | Path, python: Path | None = None) -> Figures:
+def run_module(module: str, *arguments: str | Path, python: Path | None = None) -> Measurements:
     """Run a module of the benchmark; return what it measured.
 
     Args:
@@ -34,7 +34,7 @@ def run_module(module: str, *arguments: str | Path, python: Path | None = None) 
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise RunError(f"{module} failed:\n{done.stderr[-2000:]}")
-    found: Figures = json.loads(done.stdout.splitlines()[-1])
+    found: Measurements = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
@@ -49,7 +49,7 @@ def peak_memory(*whose: int) -> float:
     return max(resource.getrusage(who).ru_maxrss for who in whose) / unit
 
 
-def seconds_of(command: Sequence[str], folder: Path | None = None) -> float:
+def measure_seconds(command: Sequence[str], folder: Path | None = None) -> float:
     """Return how long a command takes, which has to succeed.
 
     Raises:
@@ -62,15 +62,15 @@ def seconds_of(command: Sequence[str], folder: Path | None = None) -> float:
     return time.perf_counter() - began
 
 
-def in_turns(commands: Mapping[str, Sequence[str]], rounds: int) -> Figures:
+def measure_in_turns(commands: Mapping[str, Sequence[str]], rounds: int) -> Measurements:
     """Return the median seconds of each command, run one after the other, round after round."""
     taken: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
-            taken[name].append(seconds_of(command))
+            taken[name].append(measure_seconds(command))
     return {name: statistics.median(found) for name, found in taken.items()}
 
 
-def medians(rounds: Sequence[Figures]) -> Figures:
+def medians(rounds: Sequence[Measurements]) -> Measurements:
     """Return the median of each figure over rounds."""
     return {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}

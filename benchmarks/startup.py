@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks.processes import Figures, in_turns
+from benchmarks.processes import Measurements, measure_in_turns
 
 # What the command line does before a stage runs, in the same order.
 _BEFORE = (
-    "import sys; from pipeline.runtime.empty_slots import ends_here; ends_here([]); "
+    "import sys; from pipeline.runtime.empty_slots import finish_if_empty; finish_if_empty([]); "
     "import pipeline.cli.main"
 )
 _TORCH = "from pipeline.runtime.before_torch import before_torch; before_torch()"
@@ -25,7 +25,7 @@ IMPORTS = {
 WHOLE = {"--help": ["--help"], "list": ["list", "methods"], "check": ["check"]}
 
 
-def measure(rounds: int) -> Figures:
+def measure(rounds: int) -> Measurements:
     """Return the seconds until each stage begins, and of three short commands as a whole.
 
     Args:
@@ -36,4 +36,4 @@ def measure(rounds: int) -> Figures:
         f"cassle {name}": [sys.executable, "-m", "pipeline", *arguments]
         for name, arguments in WHOLE.items()
     }
-    return in_turns(commands, rounds)
+    return measure_in_turns(commands, rounds)

@@ -35,7 +35,7 @@ from pipeline.distributed.group import Group
 from pipeline.distributed.processes import Processes
 from pipeline.runtime.device import Device, choose_device
 from pipeline.training.callbacks.checkpoint import Checkpointing
-from pipeline.training.checkpoint import hold
+from pipeline.training.checkpoint import lock_checkpoint
 from pipeline.training.fit import fit, make_deterministic
 from pipeline.training.learner import Learner
 
@@ -121,7 +121,7 @@ def train(load: Workload, interleave: Interleave, epochs: int, steps: int) -> li
     make_deterministic(device)
     batches = training_batches(held, order)
     alone = Group(Processes(), device)
-    with hold(0, f"benchmark-{os.getpid()}", "benchmark") as checkpoint:
+    with lock_checkpoint(0, f"benchmark-{os.getpid()}", "benchmark") as checkpoint:
         fit(learner, batches, device, load.precision, checkpoint, 0.0, alone, 1, [interleave])
         checkpoint.remove()
     return interleave.full[: epochs * steps]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from benchmarks.processes import Figures
+from benchmarks.processes import Measurements
 
-Results = dict[str, dict[str, Figures]]
+Results = dict[str, dict[str, Measurements]]
 HEADERS = ("figure", "measured", "wanted", "met")
 
 
@@ -40,7 +40,7 @@ def at_most(what: str, value: float, most: float, unit: str = "", digits: int = 
     return Row(what, f"{value:.{digits}f}{unit}", f"≤ {most:.3g}{unit}", value <= most)
 
 
-def _steps(found: dict[str, Figures]) -> Iterator[Row]:
+def _steps(found: dict[str, Measurements]) -> Iterator[Row]:
     least = {"default": 0.90, "resnet18": 0.95}
     for setting, wanted in least.items():
         for strategy in ("finetune", "cassle"):
@@ -56,7 +56,7 @@ def _steps(found: dict[str, Figures]) -> Iterator[Row]:
 
 
 def _price(
-    setting: str, strategy: str, own: Figures, finetune: Figures, within: float | None
+    setting: str, strategy: str, own: Measurements, finetune: Measurements, within: float | None
 ) -> Row:
     """Return a strategy's step over fine-tuning's, and what its operations alone would cost."""
     price = own["full_over_bare_finetune"] / finetune["full_over_bare_finetune"]
@@ -68,20 +68,20 @@ def _price(
     return Row(row.what, row.value, wanted, price <= (1 + within) * ideal)
 
 
-def _strategies(found: dict[str, Figures]) -> Iterator[Row]:
+def _strategies(found: dict[str, Measurements]) -> Iterator[Row]:
     finetune = found["finetune"]
     for name, figures in found.items():
         if name != "finetune":
             yield _price("default", name, figures, finetune, None)
 
 
-def _memory(found: dict[str, Figures]) -> Iterator[Row]:
+def _memory(found: dict[str, Measurements]) -> Iterator[Row]:
     for name, figures in found.items():
         setting, strategy = name.split()
         yield Row(f"peak memory, {setting}, {strategy}", f"{figures['peak_mib']:.0f} MiB")
 
 
-def _augmentation(found: dict[str, Figures]) -> Iterator[Row]:
+def _augmentation(found: dict[str, Measurements]) -> Iterator[Row]:
     rates = found["images a second"]
     yield Row("augmentation at 32×32, two views, images a second", f"{rates['ours']:.0f}")
     yield at_least("… over Kornia's", rates["ours"] / rates["kornia"], 5)
@@ -89,13 +89,13 @@ def _augmentation(found: dict[str, Figures]) -> Iterator[Row]:
     yield Row("… over torchvision's, an image at a time", f"{ratio:.2f}")
 
 
-def _evaluation(found: dict[str, Figures]) -> Iterator[Row]:
+def _evaluation(found: dict[str, Measurements]) -> Iterator[Row]:
     figures = found["seconds"]
     ratio = figures["extract"] / figures["plain"]
     yield Row("features of all images over one plain pass", f"{ratio:.2f}")
 
 
-def _startup(found: dict[str, Figures]) -> Iterator[Row]:
+def _startup(found: dict[str, Measurements]) -> Iterator[Row]:
     figures = found["seconds"]
     reference = figures["all three libraries"]
     yield Row("importing torch, torchvision and pytorch_lightning", f"{reference:.2f} s")
@@ -112,7 +112,7 @@ def _startup(found: dict[str, Figures]) -> Iterator[Row]:
             yield Row(f"start of {name}", f"{taken:.2f} s")
 
 
-def _whole(found: dict[str, Figures]) -> Iterator[Row]:
+def _whole(found: dict[str, Measurements]) -> Iterator[Row]:
     figures = found["seconds"]
     plain = found.get("plain pass", {}).get("plain")
     yield Row("default pipeline, from a clone", f"{figures['seconds']:.0f} s")
@@ -125,7 +125,7 @@ def _whole(found: dict[str, Figures]) -> Iterator[Row]:
         yield Row("evaluation of all states over one plain pass", f"{ratio:.0f}")
 
 
-def _peers(found: dict[str, Figures]) -> Iterator[Row]:
+def _peers(found: dict[str, Measurements]) -> Iterator[Row]:
     for setting, least in (("default", 3.0), ("resnet18", 1.0)):
         figures = found.get(setting)
         if figures:
@@ -138,7 +138,7 @@ def _peers(found: dict[str, Figures]) -> Iterator[Row]:
             yield Row("… peak memory", peaks)
 
 
-ROWS: dict[str, Callable[[dict[str, Figures]], Iterator[Row]]] = {
+ROWS: dict[str, Callable[[dict[str, Measurements]], Iterator[Row]]] = {
     "steps": _steps,
     "strategies": _strategies,
     "memory": _memory,

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import cast
 
-from benchmarks.processes import Figures, seconds_of
+from benchmarks.processes import Measurements, measure_seconds
 from pipeline import layout
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import read_sealed
@@ -17,7 +17,7 @@ from pipeline.files.sealed_json import read_sealed
 _SECONDS = re.compile(r"seconds: (.*)")
 
 
-def measure(revision: str, efficiency_first: float, efficiency: float) -> Figures:
+def measure(revision: str, efficiency_first: float, efficiency: float) -> Measurements:
     """Clone a revision, run ``dvc repro`` there twice, and split the first one's time.
 
     Arithmetic is what the training steps took times their efficiency, and what evaluations
@@ -34,15 +34,15 @@ def measure(revision: str, efficiency_first: float, efficiency: float) -> Figure
     """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "clone"
-        seconds_of(["git", "clone", "--quiet", "--no-local", ".", str(root)])
-        seconds_of(["git", "checkout", "--quiet", revision], root)
+        measure_seconds(["git", "clone", "--quiet", "--no-local", ".", str(root)])
+        measure_seconds(["git", "checkout", "--quiet", revision], root)
         began = time.perf_counter()
         done = subprocess.run(["dvc", "repro"], cwd=root, capture_output=True, text=True)
         total = time.perf_counter() - began
         text = done.stdout + done.stderr
         if done.returncode:
             raise RunError(f"dvc repro failed:\n{text[-2000:]}")
-        again = seconds_of(["dvc", "repro"], root)
+        again = measure_seconds(["dvc", "repro"], root)
         training = _training(root)
     first, later = training[0], sum(training[1:])
     probes = [

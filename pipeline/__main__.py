@@ -19,10 +19,10 @@ def end(code: object) -> None:
         os._exit(code or 0)
 
 
-if __name__ == "__main__" and not empty_slots.ends_here(sys.argv[1:]):
+if __name__ == "__main__" and not empty_slots.finish_if_empty(sys.argv[1:]):
     from pipeline.runtime import made_ahead as ahead
 
-    if not ahead.ends_here(sys.argv[1:]):
+    if not ahead.finish_if_precomputed(sys.argv[1:]):
         from pipeline.cli.main import main
 
         try:

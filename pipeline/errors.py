@@ -10,17 +10,17 @@ import difflib
 from collections.abc import Iterable
 
 EXIT_USER = 2  # a problem that the user can mend
-EXIT_LOST = 3  # of a process that ended because another one of the same training did
+EXIT_PEER_FAILED = 3  # of a process that ended because another one of the same training did
 
 
 class PipelineError(Exception):
     """A problem that the user can mend.
 
     Attributes:
-        said_elsewhere: whether another process of the same training says so.
+        reported_by_another_rank: whether another process of the same training says so.
     """
 
-    said_elsewhere = False
+    reported_by_another_rank = False
 
 
 class ParamsError(PipelineError):
@@ -52,7 +52,7 @@ class InterruptedRunError(PipelineError):
         self.signal_number = signal_number
 
 
-class LostProcessError(PipelineError):
+class PeerFailedError(PipelineError):
     """Another process of the same training has ended; its own message says why."""
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def derive(seed: int, *purpose: str | int) -> int:
+def derive_seed(seed: int, *purpose: str | int) -> int:
     """Return a 63-bit seed for one purpose, the same on every machine.
 
     Args:
@@ -30,11 +30,11 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
     """Return a new CPU generator for one purpose."""
     import torch
 
-    return torch.Generator().manual_seed(derive(seed, *purpose))
+    return torch.Generator().manual_seed(derive_seed(seed, *purpose))
 
 
 @contextmanager
-def initialisation(seed: int, *purpose: str | int) -> Iterator[None]:
+def seeded_initialization(seed: int, *purpose: str | int) -> Iterator[None]:
     """Let modules built inside draw their weights from one purpose's stream.
 
     Modules initialise themselves from torch's global generator; it is restored
@@ -43,5 +43,5 @@ def initialisation(seed: int, *purpose: str | int) -> Iterator[None]:
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, *purpose))
+        torch.manual_seed(derive_seed(seed, *purpose))
         yield

@@ -1,3 +1,5 @@
+"""Random streams: independent, and the same each time."""
+
 from __future__ import annotations
 
 import hashlib
@@ -5,22 +7,22 @@ import hashlib
 import torch
 from torch import nn
 
-from pipeline.seeding import derive, generator, initialisation
+from pipeline.seeding import derive_seed, generator, seeded_initialization
 
 
 def test_derived_seeds_never_change() -> None:
-    assert derive(0, "order", 1, 0) == 7884414374257917300
+    assert derive_seed(0, "order", 1, 0) == 7884414374257917300
 
 
 def test_a_derived_seed_is_63_bits_of_a_digest() -> None:
     digest = hashlib.sha256(b"7/augment/2").hexdigest()
-    assert derive(7, "augment", 2) == int(digest[:16], 16) // 2
-    assert all(0 <= derive(seed, "order") < 2**63 for seed in range(200))
+    assert derive_seed(7, "augment", 2) == int(digest[:16], 16) // 2
+    assert all(0 <= derive_seed(seed, "order") < 2**63 for seed in range(200))
 
 
 def test_seeds_differ_by_seed_by_purpose_and_by_task() -> None:
     seeds = {
-        derive(seed, purpose, task)
+        derive_seed(seed, purpose, task)
         for seed in range(20)
         for purpose in ("order", "augment", "strategy")
         for task in range(20)
@@ -48,7 +50,7 @@ def test_a_generator_is_not_moved_by_others() -> None:
 
 def test_initialisation_restores_the_global_generator() -> None:
     before = torch.random.get_rng_state()
-    with initialisation(0, "backbone"):
+    with seeded_initialization(0, "backbone"):
         nn.Linear(3, 3)
     assert torch.equal(torch.random.get_rng_state(), before)
 
@@ -56,7 +58,7 @@ def test_initialisation_restores_the_global_generator() -> None:
 def test_initialisation_restores_the_global_generator_after_an_error() -> None:
     before = torch.random.get_rng_state()
     try:
-        with initialisation(0, "backbone"):
+        with seeded_initialization(0, "backbone"):
             nn.Linear(3, 3)
             raise RuntimeError
     except RuntimeError:
@@ -68,7 +70,7 @@ def test_initialisation_depends_on_its_purpose_alone() -> None:
     weights = []
     for purpose in ("backbone", "backbone", "method"):
         torch.rand(3)
-        with initialisation(0, purpose):
+        with seeded_initialization(0, purpose):
             weights.append(nn.Linear(3, 3).weight)
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])

@@ -23,10 +23,10 @@ from benchmarks.setting import read_setting
 from benchmarks.workloads import build
 from pipeline.data.augmentation.augment import Augment
 from pipeline.data.augmentation.view_augment import ViewAugment
-from pipeline.data.augmentation.view_stream import AHEAD, ViewStream
+from pipeline.data.augmentation.view_stream import BATCHES_AHEAD, ViewStream
 from pipeline.runtime.before_torch import keep_freed_memory
 
-BATCHES = AHEAD  # a round: as many as are drawn at once
+BATCHES = BATCHES_AHEAD  # a round: as many as are drawn at once
 
 
 def of_kornia(recipe: ViewAugment, augment: Augment) -> Callable[[Tensor], Tensor]:

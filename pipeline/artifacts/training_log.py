@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline import layout
 from pipeline.errors import RunError
-from pipeline.files.csv_tables import read_noted_csv, write_csv
+from pipeline.files.csv_tables import read_csv_checked, write_csv
 from pipeline.files.sealed_json import file_digest, read_sealed, write_sealed
 from pipeline.files.typed_json import from_json, to_json
 
@@ -74,4 +74,4 @@ def read_training_log(task: int) -> tuple[Timing, list[dict[str, str]]]:
         timing = from_json(Timing, held)
     except ValueError as error:
         raise RunError(f"{path} is of another version ({error}); {remedy}") from error
-    return timing, read_noted_csv(layout.log(task), timing.log, RunError, remedy)
+    return timing, read_csv_checked(layout.log(task), timing.log, RunError, remedy)

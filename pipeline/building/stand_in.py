@@ -10,7 +10,7 @@ from pipeline.building.backbone import build_backbone
 from pipeline.building.training import build_method, build_strategy
 from pipeline.data.augmentation.augment import Augment
 from pipeline.methods.base import Method
-from pipeline.seeding import generator, initialisation
+from pipeline.seeding import generator, seeded_initialization
 from pipeline.strategies.base import Strategy, TaskStart
 
 
@@ -27,7 +27,7 @@ def begin_stand_in(
         device: where the strategy keeps what it holds.
         purpose: names the random streams.
     """
-    with initialisation(0, purpose):
+    with seeded_initialization(0, purpose):
         backbone = build_backbone(plan.backbone)
         method = build_method(plan, backbone).to(memory_format=torch.channels_last)
         strategy = build_strategy(plan)
@@ -38,7 +38,7 @@ def begin_stand_in(
                 carried={},
                 previous_images=images,
                 augment=augment,
-                normalise=augment.normalise,
+                normalize=augment.normalize,
                 batch_size=batch_size,
                 device=device,
                 generators=lambda *more: generator(0, purpose, *more),

@@ -11,6 +11,7 @@ from pipeline.building.components import load_class
 from pipeline.methods.base import Method
 from pipeline.models.backbone import Backbone
 from pipeline.strategies.base import Strategy
+from pipeline.strategies.finetune import Finetune
 from pipeline.training.optim import Optimization
 
 
@@ -24,7 +25,7 @@ def build_strategy(plan: TrainPlan) -> Strategy:
     parts = {each.name: load_class(each.path, Strategy)(**each.options) for each in plan.strategies}
     if plan.compose is not None:
         return load_class(plan.compose, Strategy)(parts)
-    return next(iter(parts.values()), Strategy())
+    return next(iter(parts.values()), Finetune())
 
 
 def build_optimization(plan: OptimizationPlan) -> Optimization:

@@ -64,6 +64,6 @@ def require_plan(name: str, params: Path, planned: bool) -> None:
 
 def lock_stage(stage: str, *outputs: Path) -> AbstractContextManager[None]:
     """Lock a stage's outputs against other processes."""
-    from pipeline.runtime.locks import hold_stage
+    from pipeline.runtime.locks import lock_outputs
 
-    return hold_stage(stage, outputs)
+    return lock_outputs(stage, outputs)

@@ -15,16 +15,16 @@ from pipeline.cli import (  # noqa: F401 - importing the others adds their comma
     tool_commands,
 )
 from pipeline.cli.app import app
-from pipeline.distributed.processes import LAUNCHED, Launcher, Processes, these
+from pipeline.distributed.processes import LAUNCHED, Launcher, Processes, read_processes
 from pipeline.errors import (
-    EXIT_LOST,
+    EXIT_PEER_FAILED,
     EXIT_USER,
     InterruptedRunError,
-    LostProcessError,
+    PeerFailedError,
     PipelineError,
 )
 from pipeline.runtime.dvc_process import end_with_dvc, end_with_parent
-from pipeline.runtime.shortages import shortage
+from pipeline.runtime.shortages import describe_shortage
 from pipeline.runtime.signals import stopping_at_once
 
 app.add_typer(preset_commands.presets_app, name="preset")
@@ -36,7 +36,7 @@ def main(command: Callable[[], object] = app) -> None:
     Of several processes that train together one tells what all of them have met.
     """
     try:
-        processes = these()
+        processes = read_processes()
         _set_up_process(processes)
         # Of several, one may be waiting for another, where only the system can end it.
         with stopping_at_once() if processes.count == 1 else nullcontext():
@@ -45,16 +45,16 @@ def main(command: Callable[[], object] = app) -> None:
             finally:
                 sys.stdout.flush()
     except InterruptedRunError as stop:
-        if not stop.said_elsewhere:
+        if not stop.reported_by_another_rank:
             print(stop, file=sys.stderr)
         sys.exit(128 + stop.signal_number)
     except PipelineError as error:
-        code = EXIT_LOST if isinstance(error, LostProcessError) else EXIT_USER
-        _fail("" if error.said_elsewhere else str(error), code)
+        code = EXIT_PEER_FAILED if isinstance(error, PeerFailedError) else EXIT_USER
+        _fail("" if error.reported_by_another_rank else str(error), code)
     except BrokenPipeError:
         _fail("", 1)  # whoever read the output has had enough
     except (OSError, MemoryError, RuntimeError, ImportError) as error:
-        reason = shortage(error)
+        reason = describe_shortage(error)
         if reason is None:
             raise
         _fail(reason)

@@ -22,8 +22,8 @@ def preset_list() -> None:
     """List the presets."""
     from pipeline.config import presets
 
-    for name in presets.names():
-        print(f"{name:26} {presets.summary(name)}")
+    for name in presets.list_presets():
+        print(f"{name:26} {presets.summarize(name)}")
 
 
 @presets_app.command("show")
@@ -31,7 +31,7 @@ def preset_show(name: PresetArgument) -> None:
     """Print what a preset sets."""
     from pipeline.config import presets
 
-    print(presets.text(name), end="")
+    print(presets.read_preset(name), end="")
 
 
 @presets_app.command("use")
@@ -39,7 +39,7 @@ def preset_use(name: PresetArgument, params: ParamsOption = layout.PARAMS) -> No
     """Write a preset's values into the params file, and say what changed."""
     from pipeline.config import presets
 
-    changes = presets.use(name, params)
+    changes = presets.apply_preset(name, params)
     print(f"{params}: {len(changes)} params changed" if changes else f"{params} is as it was")
     for line in changes:
         print(f"  {line}")
@@ -63,7 +63,10 @@ def preset_cost(
     from pipeline.config import presets
     from pipeline.config.resolve import resolve
 
-    plans = {name: resolve(presets.over(name, params)) for name in names or presets.names()}
+    plans = {
+        name: resolve(presets.load_with_preset(name, params))
+        for name in names or presets.list_presets()
+    }
     from pipeline.commands import cost
 
     print(cost.table(plans, rate))

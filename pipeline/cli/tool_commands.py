@@ -61,7 +61,7 @@ def export(
     number = stage.choose_state(task)
     require_plan(f"evaluate_{number}", params, planned=False)
     with lock_stage(stage.lock_name(output)):
-        stage.require_means(output, with_onnx=not no_onnx, force=force)
+        stage.require_exportable(output, with_onnx=not no_onnx, force=force)
         stage.run(number, output, with_onnx=not no_onnx)
 
 

@@ -10,7 +10,7 @@ from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
 from pipeline.config.params import Params
 from pipeline.config.resolve import plan_labelled, plan_preparation, plan_reading
 from pipeline.data.source import PARTS
-from pipeline.data.stream.scenarios import divide
+from pipeline.data.stream.scenarios import divide_into_tasks
 from pipeline.errors import ParamsError, RunError
 from pipeline.runtime.device import Device, choose_device, require_devices
 
@@ -44,13 +44,13 @@ def _check_data(params: Params) -> None:
     """Check that the images are there and that each task has enough of them."""
     plan, how = plan_preparation(params), plan_reading(params)
     source = open_source(plan.dataset, how, look=False)
-    if wanted := source.to_fetch():
+    if wanted := source.describe_download():
         print(
             f"data: prepare has to fetch or unpack {wanted}; without a network it says what to "
             "put there"
         )
         return
-    tasks = divide(plan.scenario, source, plan.cut)
+    tasks = divide_into_tasks(plan.scenario, source, plan.cut)
     smallest = min(len(task.images["train"]) for task in tasks)
     if smallest < params.train.batch_size:
         raise ParamsError(

@@ -15,9 +15,9 @@ from filelock import FileLock, Timeout
 from pipeline import layout
 from pipeline.artifacts.plans.files import plan_digest, read_plan
 from pipeline.artifacts.plans.train import TrainPlan
-from pipeline.data.image_files.store_writer import abandoned
+from pipeline.data.image_files.store_writer import find_abandoned
 from pipeline.errors import PipelineError, RunError
-from pipeline.files.atomic import unfinished
+from pipeline.files.atomic import find_unfinished
 from pipeline.files.tensors import HEADER
 from pipeline.training.checkpoint import FILE, LOCK
 
@@ -35,7 +35,7 @@ FOLDERS = (
 
 
 @dataclass(frozen=True)
-class Left:
+class Leftover:
     """Something that was left.
 
     Attributes:
@@ -76,15 +76,15 @@ def run(*, everything: bool, ask: bool) -> None:
     print(f"removed {sum(map(_remove, going))} of {len(found)}")
 
 
-def _checkpoints() -> list[Left]:
+def _checkpoints() -> list[Leftover]:
     root = layout.main_checkout() / layout.CHECKPOINTS
     return [_checkpoint(folder) for folder in sorted(root.glob("train_*"))]
 
 
-def _checkpoint(folder: Path) -> Left:
+def _checkpoint(folder: Path) -> Leftover:
     file = folder / FILE
     if not file.exists():
-        return Left(folder, "empty", stale=True)
+        return Leftover(folder, "empty", stale=True)
     try:
         content = file.open("rb")
         with content:
@@ -93,10 +93,12 @@ def _checkpoint(folder: Path) -> Left:
         task, step = int(header["task"]), int(header["record"]["step"])
         current = _is_current(task, str(header["plan"]))
     except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError):
-        return Left(folder, "damaged", stale=True)
+        return Leftover(folder, "damaged", stale=True)
     day = time.strftime("%Y-%m-%d %H:%M", time.localtime(file.stat().st_mtime))
     plan = "of the current plan" if current else "of another plan"
-    return Left(folder, f"task {task} after step {step}, saved {day}, {plan}", stale=not current)
+    return Leftover(
+        folder, f"task {task} after step {step}, saved {day}, {plan}", stale=not current
+    )
 
 
 def _is_current(task: int, plan: str) -> bool:
@@ -107,26 +109,28 @@ def _is_current(task: int, plan: str) -> bool:
     return current is not None and plan_digest(current) == plan
 
 
-def _unfinished() -> list[Left]:
+def _unfinished() -> list[Leftover]:
     """Return what no process can still be writing."""
-    files = [path for folder in FOLDERS for path in unfinished(folder)]
-    files += [path for path in unfinished(Path()) if path.name.startswith(f".{layout.PARAMS}.")]
+    files = [path for folder in FOLDERS for path in find_unfinished(folder)]
+    files += [
+        path for path in find_unfinished(Path()) if path.name.startswith(f".{layout.PARAMS}.")
+    ]
     old = [path for path in files if time.time() - path.stat().st_mtime > BEING_WRITTEN_SECONDS]
-    return [Left(path, "unfinished", stale=True) for path in old]
+    return [Leftover(path, "unfinished", stale=True) for path in old]
 
 
-def _stores() -> list[Left]:
+def _stores() -> list[Leftover]:
     root = layout.main_checkout() / layout.STORES
-    gone, writing = abandoned(root), unfinished(root)
-    stale = [Left(path, "an unfinished store of images", stale=True) for path in gone]
+    gone, writing = find_abandoned(root), find_unfinished(root)
+    stale = [Leftover(path, "an unfinished store of images", stale=True) for path in gone]
     held = [path for path in _files(root) if path not in writing]
-    return stale + [Left(path, "a store of images", stale=False) for path in held]
+    return stale + [Leftover(path, "a store of images", stale=False) for path in held]
 
 
-def _ahead() -> list[Left]:
+def _ahead() -> list[Leftover]:
     """Return what a `dvc repro` has made for stages that it has not come to."""
     what = "made ahead for the next dvc repro"
-    return [Left(path, what, stale=False) for path in sorted(layout.AHEAD.glob("*"))]
+    return [Leftover(path, what, stale=False) for path in sorted(layout.AHEAD.glob("*"))]
 
 
 def _files(path: Path) -> list[Path]:

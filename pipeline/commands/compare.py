@@ -10,25 +10,25 @@ from rich.console import Console
 
 from pipeline.errors import RunError
 from pipeline.layout import REPORTS
-from pipeline.reporting.comparing import contrast_terminal
-from pipeline.reporting.comparing.contrast import Contrast, contrast, numeric_figures
+from pipeline.reporting.comparing import comparison_terminal
+from pipeline.reporting.comparing.comparison import Comparison, compare_runs, numeric_metrics
 from pipeline.reporting.comparing.revisions import (
     WORKSPACE,
     Revision,
-    branches,
-    experiments,
-    find,
-    tags,
-    without_results,
+    find_revision,
+    list_branches,
+    list_experiments,
+    list_tags,
+    list_without_results,
 )
+from pipeline.reporting.comparing.run_groups import group_runs
 from pipeline.reporting.comparing.runs import NoResultsError, Run, read_runs
-from pipeline.reporting.comparing.sweep import gather
 from pipeline.runtime.git import identify_objects, require_repository
 
-FIGURES = ("average_accuracy", "forgetting", "forward_transfer")
-EVERY_FIGURE = "all"
+DEFAULT_METRICS = ("average_accuracy", "forgetting", "forward_transfer")
+ALL_METRICS = "all"
 
-Writer = Callable[[Contrast, Path], None]
+Writer = Callable[[Comparison, Path], None]
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ def run(choice: Choice, figures: Sequence[str], baseline: str | None, output: Pa
     files = _output_files(output)
     require_repository()
     runs, notes = _read(choice)
-    wanted = numeric_figures(runs) if EVERY_FIGURE in figures else figures or FIGURES
-    found = contrast(gather(runs), list(dict.fromkeys(wanted)), baseline)
+    wanted = numeric_metrics(runs) if ALL_METRICS in figures else figures or DEFAULT_METRICS
+    found = compare_runs(group_runs(runs), list(dict.fromkeys(wanted)), baseline)
     found = replace(found, notes=[*notes, *found.notes])
     console = Console()
-    contrast_terminal.show(found, console)
+    comparison_terminal.print_comparison(found, console)
     for path, write in files.items():
         write(found, path)
         console.print(f"written: {path}", highlight=False)
@@ -74,14 +74,14 @@ def _output_files(output: Path | None) -> dict[Path, Writer]:
     """Return what to write, and how; only then is importing the means worth its time."""
     if output is None:
         return {}
-    from pipeline.reporting.comparing.contrast_files import output_files
+    from pipeline.reporting.comparing.comparison_files import output_files
 
     return output_files(output)
 
 
 def _read(choice: Choice) -> tuple[list[Run], list[str]]:
     """Return the runs, and a sentence for each kind of revision that has none."""
-    named = list(dict.fromkeys(find(name) for name in choice.names))
+    named = list(dict.fromkeys(find_revision(name) for name in choice.names))
     listed = [found for found in dict.fromkeys(_listed(choice)) if found not in named]
     results = read_runs([*named, *listed])
     for result in results[: len(named)]:
@@ -97,7 +97,7 @@ def _read(choice: Choice) -> tuple[list[Run], list[str]]:
     if empty:
         notes.insert(0, f"Skipped, without results: {len(empty)} ({', '.join(empty)}).")
     if not choice.names:
-        for state, names in without_results(choice.all_commits).items():
+        for state, names in list_without_results(choice.all_commits).items():
             if names:
                 notes.append(f"Experiments {state}: {len(names)} ({', '.join(names)}).")
     if not runs:
@@ -127,16 +127,16 @@ def _listed(choice: Choice) -> list[Revision]:
     found: list[Revision] = []
     if not choice.names:
         found += [WORKSPACE] if choice.workspace else []
-        found += experiments(choice.all_commits)
+        found += list_experiments(choice.all_commits)
     elif choice.all_commits:
-        found += experiments(all_commits=True)
-    found += branches() if choice.branches else []
-    found += tags() if choice.tags else []
+        found += list_experiments(all_commits=True)
+    found += list_branches() if choice.branches else []
+    found += list_tags() if choice.tags else []
     return found
 
 
 def _hints(choice: Choice) -> list[str]:
-    others = [] if choice.all_commits else experiments(all_commits=True)
+    others = [] if choice.all_commits else list_experiments(all_commits=True)
     if others:
         return [f"{len(others)} experiments of other commits are there: add --all-commits"]
     return [

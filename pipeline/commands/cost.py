@@ -17,9 +17,9 @@ from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.building.stand_in import begin_stand_in
 from pipeline.building.views import build_augment
-from pipeline.config.registry.datasets import DOMAINNET, IMAGES
+from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.resolve import Plans
-from pipeline.data.stream.tasks import evenly
+from pipeline.data.stream.tasks import divide_evenly
 from pipeline.errors import ParamsError
 from pipeline.files.sealed_json import dump_json
 from pipeline.files.typed_json import to_json
@@ -107,16 +107,20 @@ def count(name: str, plans: Plans, known: dict[str, float]) -> Cost:
 def _task_sizes(name: str, plan: PreparePlan) -> list[int]:
     """The number of training images of each task."""
     dataset, tasks = plan.dataset, plan.cut.num_tasks
-    if dataset.name == "domainnet":
-        domains = (dataset.files and dataset.files.domains) or list(DOMAINNET)
-        if plan.scenario == "domain" and set(domains) <= set(DOMAINNET):
-            return [DOMAINNET[domain] for domain in domains[:tasks]]
-    elif dataset.name in IMAGES and dataset.full:
-        return [len(images) for images in evenly(range(IMAGES[dataset.name]), tasks)]
+    entry = DATASETS[dataset.name]
+    if entry.domain_images and plan.scenario == "domain":
+        given = dataset.files.domains if dataset.files is not None else None
+        domains = given or list(entry.domain_images)
+        if set(domains) <= set(entry.domain_images):
+            return [entry.domain_images[domain] for domain in domains[:tasks]]
+    elif entry.train_images is not None and dataset.full:
+        return [len(images) for images in divide_evenly(range(entry.train_images), tasks)]
+    whole = sorted(name for name, entry in DATASETS.items() if entry.train_images is not None)
+    by_domain = sorted(name for name, entry in DATASETS.items() if entry.domain_images)
     raise ParamsError(
         f"preset cost: the images of {name} (dataset: {dataset.name}, scenario: {plan.scenario}) "
-        f"cannot be counted without the files; known are {', '.join(IMAGES)} in full and "
-        "domainnet by domain"
+        f"cannot be counted without the files; known are {', '.join(whole)} in full and "
+        f"{', '.join(by_domain)} by domain"
     )
 
 

@@ -16,10 +16,10 @@ from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.artifacts.split import read_splits
 from pipeline.errors import RunError, StateError
-from pipeline.files.folders import require_free, write_folder
+from pipeline.files.folders import require_writable_folder, write_folder
 from pipeline.files.sealed_json import Json, dump_json
-from pipeline.reporting.card.card import Card, Link, markdown
-from pipeline.reporting.card.state_metrics import read_figures
+from pipeline.reporting.card.card import Card, Link, render_card
+from pipeline.reporting.card.state_metrics import read_state_metrics
 
 logger = logging.getLogger(__name__)
 FILES = ("backbone.safetensors", "backbone.onnx", "preprocessing.json", "README.md")
@@ -43,13 +43,13 @@ def lock_name(output: Path) -> str:
     return f"export_{hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:12]}"
 
 
-def require_means(output: Path, *, with_onnx: bool, force: bool) -> None:
+def require_exportable(output: Path, *, with_onnx: bool, force: bool) -> None:
     """Check that the files can be made and put where they belong.
 
     Raises:
         RunError: a package is not installed, or the folder cannot be written or is in use.
     """
-    require_free(output, FILES, replace=force)
+    require_writable_folder(output, FILES, replace=force)
     missing = [name for name in ONNX_PACKAGES if find_spec(name) is None]
     if with_onnx and missing:
         raise RunError(
@@ -78,7 +78,7 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
     report = require_plan(ReportPlan, "report")
     backbone, content = load_backbone(plan)
     dataset = plan.dataset
-    recipe = preprocessing(dataset, ["backbone.onnx"] if with_onnx else [])
+    recipe = describe_preprocessing(dataset, ["backbone.onnx"] if with_onnx else [])
     about: Json = {"after_task": task, "state": content, "preprocessing": recipe}
     contents = {"backbone.safetensors": to_safetensors(backbone, about)}
     if with_onnx:
@@ -86,7 +86,7 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
         portable = Portable(backbone, dataset.mean, dataset.std)
         contents["backbone.onnx"] = to_onnx(portable, shape, about)
     contents["preprocessing.json"] = dump_json(recipe).encode()
-    figures = read_figures(report, task)
+    figures = read_state_metrics(report, task)
     card = Card(
         after_task=task,
         at_once=report.last_state < plan.num_tasks,
@@ -96,21 +96,21 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
         backbone=plan.backbone,
         num_features=backbone.num_features,
         chain=_follow_chain(task),
-        figures=figures,
+        quality=figures,
         revision=git_revision(),
         files={
             name: (len(content), hashlib.sha256(content).hexdigest())
             for name, content in contents.items()
         },
     )
-    contents["README.md"] = markdown(card).encode()
+    contents["README.md"] = render_card(card).encode()
     write_folder(output, contents, FILES)
     for reason in figures.missing:
         logger.warning("the card lacks figures: %s", reason)
     logger.info("state %d in %s: %s", task, output, ", ".join(contents))
 
 
-def preprocessing(dataset: DatasetPlan, inside: list[str]) -> Json:
+def describe_preprocessing(dataset: DatasetPlan, inside: list[str]) -> Json:
     """The content of preprocessing.json.
 
     Args:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from pydantic import BaseModel
-
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import TRANSFORMATIONS, Dataset
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
-from pipeline.config.sections import Data
-from pipeline.data.stream.tasks import given_order
+from pipeline.config.sections import Choices, Data, EvaluationChoice
+from pipeline.data.stream.tasks import resolve_class_order
 from pipeline.errors import closest, shorten
 
 Entry = TypeVar("Entry", bound=Component)
@@ -30,7 +28,7 @@ def find_named(key: str, name: str, components: Mapping[str, Entry]) -> Entry:
 
 
 def require_chosen(
-    key: str, name: str, components: Mapping[str, Component], section: str, given: BaseModel
+    key: str, name: str, components: Mapping[str, Component], section: str, given: Choices
 ) -> None:
     """Check that a component exists and that its section of params is given.
 
@@ -38,7 +36,7 @@ def require_chosen(
         ValueError: not so.
     """
     component = find_named(key, name, components)
-    if component.options and getattr(given, name) is None:
+    if component.options and given.options_of(name) is None:
         raise ValueError(
             f"{section}.{name} is missing; add its options: {', '.join(component.options)}"
         )
@@ -69,7 +67,7 @@ def check_stream(
             f"(scenario: class gives each task at least one), got {num_tasks}"
         )
     if scenario == "class" and classes and class_order is not None:
-        given_order(class_order, dataset.classes)
+        resolve_class_order(class_order, dataset.classes)
     given = data.domains or []
     for domain in given:
         if given.count(domain) > 1:
@@ -109,22 +107,21 @@ def check_composition(names: list[str]) -> None:
             )
 
 
-def check_probes(given: BaseModel) -> None:
+def check_probes(given: EvaluationChoice) -> None:
     """Check that the probes exist, are there once, and that the headline is one of them.
 
     Raises:
         ValueError: not so.
     """
-    names: list[str] = given.probes  # type: ignore[attr-defined]
+    names = given.probes
     for name in names:
         if names.count(name) > 1:
             raise ValueError(
                 f"evaluation.probes: {shorten(name)} is there twice in {shorten(names)}"
             )
         require_chosen("evaluation.probes", name, PROBES, "evaluation", given)
-    headline: str = given.headline  # type: ignore[attr-defined]
-    if headline not in names:
+    if given.headline not in names:
         raise ValueError(
-            f"evaluation.headline: {shorten(headline)} is not among evaluation.probes; "
-            f"{closest(headline[:80], names)}"
+            f"evaluation.headline: {shorten(given.headline)} is not among evaluation.probes; "
+            f"{closest(given.headline[:80], names)}"
         )

@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from pipeline.config.params import Params
 
 
-def names() -> list[str]:
+def list_presets() -> list[str]:
     """Return the presets' names, sorted."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
-def text(name: str) -> str:
+def read_preset(name: str) -> str:
     """Return a preset as it is written.
 
     Raises:
         ParamsError: there is none of this name.
     """
-    if name not in names():
-        if not names():
+    if name not in list_presets():
+        if not list_presets():
             raise ParamsError(f"there is no folder {PRESETS} here; run this in the project's root")
-        raise ParamsError(f"preset: '{name}' is unknown; {closest(name, names())}")
+        raise ParamsError(f"preset: '{name}' is unknown; {closest(name, list_presets())}")
     path = PRESETS / f"{name}.yaml"
     try:
         return path.read_text(encoding="utf-8")
@@ -42,9 +42,9 @@ def text(name: str) -> str:
         raise ParamsError(f"{path} cannot be read: {error}") from error
 
 
-def summary(name: str) -> str:
+def summarize(name: str) -> str:
     """Return a preset's first line."""
-    return text(name).splitlines()[0].removeprefix("#").strip()
+    return read_preset(name).splitlines()[0].removeprefix("#").strip()
 
 
 def merge(params: str, preset: str) -> tuple[str, list[str]]:
@@ -84,7 +84,7 @@ def _lay_over(old: MutableMapping[Any, Any], new: Mapping[Any, Any], prefix: str
             yield f"{prefix}{key}: {shown} -> {value}"
 
 
-def use(name: str, path: Path) -> list[str]:
+def apply_preset(name: str, path: Path) -> list[str]:
     """Lay a preset over a params file that is valid, and write it if the result is.
 
     Returns:
@@ -93,23 +93,23 @@ def use(name: str, path: Path) -> list[str]:
     Raises:
         ParamsError: no such preset or params file, or the two do not fit together.
     """
-    _, merged, changes = _laid_over(name, path)
+    _, merged, changes = _merged_params(name, path)
     write_text(path, merged)
     return changes
 
 
-def over(name: str, path: Path) -> Params:
-    """Return the params that ``use`` would write, and write nothing.
+def load_with_preset(name: str, path: Path) -> Params:
+    """Return the params that ``apply_preset`` would write, and write nothing.
 
     Raises:
-        ParamsError: as ``use``.
+        ParamsError: as ``apply_preset``.
     """
-    return _laid_over(name, path)[0]
+    return _merged_params(name, path)[0]
 
 
-def _laid_over(name: str, path: Path) -> tuple[Params, str, list[str]]:
+def _merged_params(name: str, path: Path) -> tuple[Params, str, list[str]]:
     from pipeline.config.read import load_params, parse_params
 
     load_params(path)
-    merged, changes = merge(path.read_text(encoding="utf-8"), text(name))
+    merged, changes = merge(path.read_text(encoding="utf-8"), read_preset(name))
     return parse_params(merged, f"{path} with preset {name}"), merged, changes

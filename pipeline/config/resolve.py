@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pydantic import BaseModel
-
 from pipeline import layout
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import plan_digest
@@ -37,7 +35,7 @@ from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import COMPOSITE, STRATEGIES
 from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.data.image_files.file_options import FileOptions
-from pipeline.data.stream.scenarios import Cut
+from pipeline.data.stream.scenarios import StreamOptions
 from pipeline.files.sealed_json import Json, file_digest
 from pipeline.layout import ROOT
 
@@ -108,20 +106,19 @@ def options(
     kind: Literal["method", "strategy", "backbone", "optimizer", "probe"],
     name: str,
 ) -> Json:
-    """The options of a method, strategy, backbone, optimizer or probe that is in use."""
-    components, given = {
+    """The options of a component that is in use."""
+    if kind == "probe":
+        probe = PROBES[name]
+        given: Json = getattr(params, probe.section).model_dump() if probe.section else {}
+        return given | (params.evaluation.options_of(name) or {})
+    components, section = {
         "method": (METHODS, params.methods),
         "strategy": (STRATEGIES, params.strategies),
         "backbone": (BACKBONES, params.backbone),
         "optimizer": (OPTIMIZERS, params.train),
-        "probe": (PROBES, params.evaluation),
     }[kind]
-    component = components[name]
-    top = {key: getattr(params, key) for key in component.top_level}
-    values: Json = {k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in top.items()}
-    if component.options:
-        values |= getattr(given, name).model_dump()
-    return values
+    top_level: Json = {key: getattr(params, key) for key in components[name].top_level}
+    return top_level | (section.options_of(name) or {})
 
 
 def dataset_entry(params: Params) -> Dataset:
@@ -135,7 +132,7 @@ def plan_preparation(params: Params) -> PreparePlan:
     return PreparePlan(
         dataset=_plan_dataset(params),
         scenario=params.scenario,
-        cut=Cut(params.num_tasks, params.split_seed, order),
+        cut=StreamOptions(params.num_tasks, params.split_seed, order),
         slots=layout.MAX_TASKS,
         code=code_fingerprint("pipeline.stages.prepare", *_data_modules(params)),
     )
@@ -192,12 +189,12 @@ def _data_modules(params: Params) -> list[str]:
 
 
 def _plan_backbone(params: Params) -> BackbonePlan:
-    name: str = params.backbone.name  # type: ignore[attr-defined]
+    name: str = params.backbone.name
     return BackbonePlan(
         name=name,
         path=BACKBONES[name].path,
         channels=dataset_entry(params).channels,
-        stem=params.backbone.stem,  # type: ignore[attr-defined]
+        stem=params.backbone.stem,
         options=options(params, "backbone", name),
     )
 
@@ -303,7 +300,7 @@ def _view_augments(params: Params) -> Sequence[ViewAugment]:
 
 def _plan_evaluation(params: Params, task: int, state: str) -> EvaluatePlan:
     backbone, labelled = _plan_backbone(params), plan_labelled(params)
-    names: list[str] = params.evaluation.probes  # type: ignore[attr-defined]
+    names: list[str] = params.evaluation.probes
     modules = [
         "pipeline.stages.evaluate",
         *_data_modules(params),
@@ -320,7 +317,7 @@ def _plan_evaluation(params: Params, task: int, state: str) -> EvaluatePlan:
         probes=[
             ComponentPlan(name, PROBES[name].path, options(params, "probe", name)) for name in names
         ],
-        headline=params.evaluation.headline,  # type: ignore[attr-defined]
+        headline=params.evaluation.headline,
         state=state,
         code=code_fingerprint(*modules),
         labelled=labelled,

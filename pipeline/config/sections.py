@@ -6,21 +6,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from pipeline.config.registry.component import NotNegative, Positive
-
-Probability = Annotated[float, Field(ge=0, le=1)]
-
-
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-
+from pipeline.config.option_types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from pipeline.files.sealed_json import Json
+from pipeline.models.stems import Stem
 
 # One probability for both views, or a list of two, one a view.
 PerView = Annotated[
-    Annotated[Probability, Tag("both-views")]
-    | Annotated[list[Probability], Field(min_length=2, max_length=2), Tag("one-a-view")],
+    Annotated[Fraction, Tag("both-views")]
+    | Annotated[list[Fraction], Field(min_length=2, max_length=2), Tag("one-a-view")],
     Discriminator(lambda value: "one-a-view" if isinstance(value, list) else "both-views"),
 ]
 
@@ -29,6 +22,32 @@ class Section(BaseModel):
     """A section of params.yaml: no unknown keys, no silent conversions."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Choices(Section):
+    """A section with one more section for each component that has options.
+
+    Those are not here: ``pipeline.config.params`` adds what the registry lists.
+    """
+
+    def options_of(self, name: str) -> Json | None:
+        """Return the options given for a component; None where there are none."""
+        given = getattr(self, name, None)
+        return given.model_dump() if isinstance(given, Section) else None
+
+
+class BackboneChoice(Choices):
+    """The backbone, with the options of all."""
+
+    name: str
+    stem: Stem
+
+
+class EvaluationChoice(Choices):
+    """The probes, with the options of all; ``headline`` is the one of the matrix."""
+
+    probes: Annotated[list[str], Field(min_length=1, max_length=20)]
+    headline: str
 
 
 class Data(Section):
@@ -71,12 +90,12 @@ class Data(Section):
 class AugmentParams(Section):
     """How views are made; see ``pipeline.data.augmentation.recipe.ViewAugment``."""
 
-    crop_scale: Annotated[list[Positive], Field(min_length=2, max_length=2)]
+    crop_scale: Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)]
     flip: PerView
     jitter: PerView
-    brightness: NotNegative
-    contrast: NotNegative
-    saturation: NotNegative
+    brightness: NonNegativeFloat
+    contrast: NonNegativeFloat
+    saturation: NonNegativeFloat
     hue: Annotated[float, Field(ge=0, le=0.5)]
     grey: PerView
     blur: PerView
@@ -90,7 +109,7 @@ class AugmentParams(Section):
         return self
 
 
-class Train(Section):
+class Train(Choices):
     """Training of each task; see ``pipeline.training.optim.Optimization``.
 
     Each optimizer of the registry that has options has a section of its name beside these.
@@ -105,20 +124,20 @@ class Train(Section):
         scale_learning_rate: ``linear``: the rates are those for 256 images a step.
     """
 
-    epochs: Count
+    epochs: PositiveInt
     batch_size: Annotated[int, Field(ge=2, le=1_000_000)]
     devices: Annotated[int, Field(ge=1, le=1024)]
     num_nodes: Annotated[int, Field(ge=1, le=1024)]
-    accumulate_grad_batches: Count
+    accumulate_grad_batches: PositiveInt
     sync_batchnorm: bool
     optimizer: str
-    learning_rate: Positive
+    learning_rate: PositiveFloat
     scale_learning_rate: Literal["none", "linear"]
-    weight_decay: NotNegative
+    weight_decay: NonNegativeFloat
     exclude_norms_and_biases: bool
-    warmup_epochs: NotNegative
-    warmup_start: NotNegative
-    final_learning_rate: NotNegative
+    warmup_epochs: NonNegativeFloat
+    warmup_start: NonNegativeFloat
+    final_learning_rate: NonNegativeFloat
     precision: Literal["auto", "32-true", "bf16-mixed"]
 
     @model_validator(mode="after")
@@ -159,13 +178,13 @@ class Train(Section):
 
 
 class LinearEval(Section):
-    """Linear evaluation; see ``pipeline.evaluation.linear.LinearEvaluation``."""
+    """The options of the probe ``linear``; see ``pipeline.evaluation.linear.Linear``."""
 
-    epochs: Count
-    batch_size: Count
-    learning_rate: Positive
-    milestones: list[Count]
-    weight_decay: NotNegative
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    milestones: list[PositiveInt]
+    weight_decay: NonNegativeFloat
     standardize: bool
 
     @model_validator(mode="after")

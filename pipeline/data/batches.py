@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, SequentialSampler
 
-from pipeline.data.source import Pixels
+from pipeline.data.source import ImageReader
 from pipeline.errors import PipelineError
 from pipeline.seeding import generator
 
@@ -25,7 +25,7 @@ class Images(Dataset[Tensor]):
         workers: processes that read ahead; 0: this one reads.
     """
 
-    def __init__(self, pixels: Pixels, places: NDArray[np.int64], workers: int = 0) -> None:
+    def __init__(self, pixels: ImageReader, places: NDArray[np.int64], workers: int = 0) -> None:
         self.pixels = pixels
         self.places = places
         self.workers = workers
@@ -45,7 +45,7 @@ class Images(Dataset[Tensor]):
         return torch.from_numpy(self.pixels[self.places[indices]])
 
 
-class Readable(Dataset[Tensor | PipelineError]):
+class FallibleImages(Dataset[Tensor | PipelineError]):
     """Images of which a batch that cannot be read is the error that says so.
 
     torch would hand over a worker's error as the text of its traceback.
@@ -145,7 +145,7 @@ class TaskOrder(Sampler[list[int]]):
                 yield order[first : first + share]
 
 
-def _as_it_is(batch: Any) -> Any:
+def _identity(batch: Any) -> Any:
     return batch
 
 
@@ -162,8 +162,8 @@ def ordered_batches(images: Images, batch_size: int) -> DataLoader[Tensor]:
 
 def _loader(images: Images, batches: Sampler[list[int]]) -> DataLoader[Tensor]:
     return Loader(
-        Readable(images) if images.workers else images,  # type: ignore[arg-type]
+        FallibleImages(images) if images.workers else images,  # type: ignore[arg-type]
         batch_sampler=batches,
-        collate_fn=_as_it_is,
+        collate_fn=_identity,
         num_workers=images.workers,
     )

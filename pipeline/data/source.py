@@ -17,11 +17,11 @@ Part = Literal["train", "test"]
 PARTS: tuple[Part, Part] = ("train", "test")
 Bytes = NDArray[np.uint8]
 Labels = NDArray[np.int64] | NDArray[np.uint8]
-Held = TypeVar("Held")
-Self_ = TypeVar("Self_", bound="Source")
+Value = TypeVar("Value")
+SourceType = TypeVar("SourceType", bound="Source")
 
 
-class Pixels(Protocol):
+class ImageReader(Protocol):
     """Images that are read by their places; an array is one."""
 
     def __len__(self) -> int: ...
@@ -30,12 +30,14 @@ class Pixels(Protocol):
         """Return the images at ``places`` ``(B,)``, in that order, ``(B, C, H, W)``."""
 
 
-def once(method: Callable[[Self_, Part], Held]) -> Callable[[Self_, Part], Held]:
+def cached_by_part(
+    method: Callable[[SourceType, Part], Value],
+) -> Callable[[SourceType, Part], Value]:
     """Let a source remember what its method has returned for a part, as long as it lives."""
 
     @functools.wraps(method)
-    def remembered(source: Self_, part: Part) -> Held:
-        held: dict[Part, Held] = source.__dict__.setdefault(f"_once_{method.__name__}", {})
+    def remembered(source: SourceType, part: Part) -> Value:
+        held: dict[Part, Value] = source.__dict__.setdefault(f"_once_{method.__name__}", {})
         if part not in held:
             held[part] = method(source, part)
         return held[part]
@@ -57,7 +59,7 @@ class Source(ABC):
         self.root = root
         self.note = ""
 
-    def to_fetch(self) -> str:
+    def describe_download(self) -> str:
         """Return what reading has to fetch or unpack; by default nothing: empty."""
         return ""
 
@@ -78,7 +80,7 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def images(self, part: Part) -> Pixels:
+    def images(self, part: Part) -> ImageReader:
         """Return the images, in the order of the labels.
 
         Raises:
@@ -109,7 +111,7 @@ class Source(ABC):
         """
         raise DataError(f"{self.root} has no domains")
 
-    def bad(self, part: Part) -> dict[int, str]:
+    def unreadable(self, part: Part) -> dict[int, str]:
         """Return the places of images that cannot be read, and why not.
 
         Raises:
@@ -123,7 +125,7 @@ class Source(ABC):
         Raises:
             DataError: as ``bad``.
         """
-        return np.setdiff1d(np.arange(len(self.labels(part))), list(self.bad(part)))
+        return np.setdiff1d(np.arange(len(self.labels(part))), list(self.unreadable(part)))
 
     def require_classes(self) -> None:
         """Check that the classes can be told apart, learnt and tested.

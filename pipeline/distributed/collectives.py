@@ -29,7 +29,7 @@ class _Gather(torch.autograd.Function):
         return total[start : start + ctx.count]
 
 
-def gather(local: Tensor) -> Tensor:
+def gather_rows(local: Tensor) -> Tensor:
     """Return the tensors of all processes in the order of their ranks.
 
     Every process then computes the same loss of the global batch. In the backward pass a
@@ -43,13 +43,13 @@ def gather(local: Tensor) -> Tensor:
     Returns:
         ``(processes · N, ...)``; ``local`` itself where there is one process.
     """
-    if processes() == 1:
+    if world_size() == 1:
         return local
     gathered: Tensor = _Gather.apply(local.contiguous())
     return gathered
 
 
-def processes() -> int:
+def world_size() -> int:
     """Return how many processes train together."""
     if not distributed.is_available() or not distributed.is_initialized():
         return 1
@@ -58,15 +58,15 @@ def processes() -> int:
 
 def own_rows(whole: Tensor) -> Tensor:
     """Return this process's rows of what all processes hold alike, ``(processes · N, ...)``."""
-    count = processes()
+    count = world_size()
     return whole if count == 1 else whole.chunk(count)[distributed.get_rank()]
 
 
 @torch.no_grad()
-def mean_over_processes(local: Tensor) -> Tensor:
+def mean_over_ranks(local: Tensor) -> Tensor:
     """Return the mean of the processes' tensors, without gradient; ``local`` where one is alone."""
-    if processes() == 1:
+    if world_size() == 1:
         return local
     total = local.detach().clone()
     distributed.all_reduce(total)
-    return total / processes()
+    return total / world_size()

@@ -13,15 +13,15 @@ import torch
 from torch import distributed
 
 from pipeline.distributed.processes import Launcher, Processes
-from pipeline.errors import LostProcessError, PipelineError, RunError
+from pipeline.errors import PeerFailedError, PipelineError, RunError
 from pipeline.runtime.device import Device, choose_device, require_devices
 
 T = TypeVar("T")
 
 # Whatever one of them does alone, say decode a data set, the others wait for.
-PATIENCE = timedelta(days=1)
+TIMEOUT = timedelta(days=1)
 # As gloo and the store put it; there is no exception of their own.
-LOST = re.compile(
+PEER_FAILED = re.compile(
     "connection (closed|reset|refused)|broken pipe|socket|recvValue failed|peer|"
     "NCCL|store.*(timed? ?out|failed)",
     re.IGNORECASE,
@@ -49,7 +49,7 @@ class Group:
         self.device = device
         self.control = control
 
-    def greatest(self, *values: int) -> list[int]:
+    def max_over_ranks(self, *values: int) -> list[int]:
         """Return the greatest of each value over the processes."""
         if self.control is None:
             return list(values)
@@ -57,7 +57,7 @@ class Group:
         distributed.all_reduce(found, distributed.ReduceOp.MAX, self.control)
         return [int(value) for value in found]
 
-    def of_first(self, value: T) -> T:
+    def broadcast(self, value: T) -> T:
         """Return the value that the first process has."""
         if self.control is None:
             return value
@@ -66,7 +66,7 @@ class Group:
         return held[0]
 
     @contextmanager
-    def all_or_none(self) -> Iterator[None]:
+    def fail_together(self) -> Iterator[None]:
         """Let an error that some processes meet be one of all of them, which the first tells.
 
         What is done inside must not wait for other processes.
@@ -88,16 +88,16 @@ class Group:
         if told is None:
             return
         shared = own if own is not None and str(own) == told else RunError(told)
-        raise self.once(shared) from own
+        raise self.mark_reported(shared) from own
 
-    def once(self, error: PipelineError) -> PipelineError:
+    def mark_reported(self, error: PipelineError) -> PipelineError:
         """Return an error that all processes raise, for the first one to tell."""
-        error.said_elsewhere = not self.processes.first
+        error.reported_by_another_rank = not self.processes.first
         return error
 
 
 @contextmanager
-def joined(processes: Processes, wanted: Device, devices: int) -> Iterator[Group]:
+def join_group(processes: Processes, wanted: Device, devices: int) -> Iterator[Group]:
     """Meet the other processes; part from them at the end.
 
     Args:
@@ -107,19 +107,19 @@ def joined(processes: Processes, wanted: Device, devices: int) -> Iterator[Group
 
     Raises:
         RunError: the device is not there, or not so often.
-        LostProcessError: another process has ended.
+        PeerFailedError: another process has ended.
     """
     try:
         device = choose_device(wanted)
         require_devices(device, devices)
     except RunError as error:
-        error.said_elsewhere = processes.local_rank > 0
+        error.reported_by_another_rank = processes.local_rank > 0
         raise
     if processes.count == 1:
         yield Group(processes, device)
         return
     if processes.launcher is Launcher.slurm:
-        _say_where_slurm_has_put_us(processes)
+        _export_slurm_environment(processes)
     on_gpu = device is Device.cuda
     if on_gpu:
         torch.cuda.set_device(processes.local_rank)
@@ -130,27 +130,27 @@ def joined(processes: Processes, wanted: Device, devices: int) -> Iterator[Group
             world_size=processes.count,
             device_id=torch.device("cuda", processes.local_rank) if on_gpu else None,
         )
-        control = distributed.new_group(backend="gloo", timeout=PATIENCE)
+        control = distributed.new_group(backend="gloo", timeout=TIMEOUT)
         assert isinstance(control, distributed.ProcessGroup), "this process is in no group"
         yield Group(processes, device, control)
     except RuntimeError as error:
         # Elsewhere such a message may mean something else; here they are all in a step.
-        if not isinstance(error, distributed.DistError) and not LOST.search(str(error)):
+        if not isinstance(error, distributed.DistError) and not PEER_FAILED.search(str(error)):
             raise
-        lost = LostProcessError(
+        lost = PeerFailedError(
             f"process {processes.rank} of {processes.count} has lost another one, whose own "
             "message says why it ended; the same command goes on from the last checkpoint"
         )
         # Who has started the others sees them end, and says what there is to say.
         command = processes.launcher is Launcher.command
-        lost.said_elsewhere = command or not processes.first
+        lost.reported_by_another_rank = command or not processes.first
         raise lost from error
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()
 
 
-def _say_where_slurm_has_put_us(processes: Processes) -> None:
+def _export_slurm_environment(processes: Processes) -> None:
     """Set the environment that torch and Lightning read."""
     from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from pipeline.distributed.processes import LAUNCHED
-from pipeline.errors import EXIT_LOST, EXIT_USER, RunError
+from pipeline.errors import EXIT_PEER_FAILED, EXIT_USER, RunError
 from pipeline.layout import ROOT
 from pipeline.runtime.signals import SIGNALS
 
@@ -121,7 +121,7 @@ def _wait(children: Sequence[subprocess.Popen[bytes]]) -> int:
 def _exit_code(codes: Sequence[int], first: int, received: Sequence[int]) -> int:
     """Return the exit code of the whole: that of a process that has said why it ended.
 
-    Those that have only lost another one end with ``EXIT_LOST``.
+    Those that have only lost another one end with ``EXIT_PEER_FAILED``.
     """
     if received and any(codes):
         return 128 + received[0]
@@ -130,5 +130,5 @@ def _exit_code(codes: Sequence[int], first: int, received: Sequence[int]) -> int
             f"process {first} of {len(codes)} was ended by {signal.Signals(-codes[first]).name}, "
             "and the others with it; the same command goes on from the last checkpoint"
         )
-    spoken = [code for code in codes if code > 0 and code != EXIT_LOST]
+    spoken = [code for code in codes if code > 0 and code != EXIT_PEER_FAILED]
     return max(spoken, default=EXIT_USER if any(codes) else 0)

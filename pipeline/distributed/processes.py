@@ -47,7 +47,7 @@ class Processes:
         return self.rank == 0
 
 
-def these() -> Processes:
+def read_processes() -> Processes:
     """Return what the launcher says; one process where there is none.
 
     Raises:
@@ -61,18 +61,18 @@ def these() -> Processes:
         launcher, names = Launcher.slurm, ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NUM_TASKS")
     else:
         return Processes()
-    rank, local_rank, count = (_number(name, launcher) for name in names)
+    rank, local_rank, count = (_read_number(name, launcher) for name in names)
     return Processes(rank, local_rank, count, launcher)
 
 
-def _number(name: str, launcher: Launcher) -> int:
+def _read_number(name: str, launcher: Launcher) -> int:
     given = os.environ.get(name, "")
     if not given.isdecimal():
         raise RunError(f"{launcher} has set {name} to {given!r}, expected a number; start it anew")
     return int(given)
 
 
-def require_as_planned(found: Processes, devices: int, num_nodes: int) -> None:
+def require_planned_count(found: Processes, devices: int, num_nodes: int) -> None:
     """Check that as many processes run as the params say.
 
     Raises:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-class _Normalise(torch.autograd.Function):
+class _Normalize(torch.autograd.Function):
     """(x - mean) / sqrt(var + ε) · weight + bias, mean and var over all processes' batches.
 
     Gives mean and var too, without gradient. Batches are of the same size everywhere.
@@ -83,7 +83,7 @@ class SyncBatchNorm(_BatchNorm):
         """Normalise ``(N, C)`` or ``(N, C, ...)``; of the same shape on every process."""
         if not self.training and self.running_mean is not None:
             return super().forward(input)
-        y, mean, variance = _Normalise.apply(input, self.weight, self.bias, self.eps)
+        y, mean, variance = _Normalize.apply(input, self.weight, self.bias, self.eps)
         if self.training and self.running_mean is not None and self.running_var is not None:
             assert self.num_batches_tracked is not None, "statistics without their count"
             assert self.momentum is not None, "a layer that averages over all batches"
@@ -103,12 +103,12 @@ def synchronize_batchnorm(module: nn.Module) -> None:
     """
     for name, child in list(module.named_children()):
         if isinstance(child, _BatchNorm):
-            setattr(module, name, _synchronised(child))
+            setattr(module, name, _synchronized(child))
         else:
             synchronize_batchnorm(child)
 
 
-def _synchronised(layer: _BatchNorm) -> SyncBatchNorm:
+def _synchronized(layer: _BatchNorm) -> SyncBatchNorm:
     new = SyncBatchNorm(
         layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats
     )

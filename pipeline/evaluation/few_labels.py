@@ -9,7 +9,7 @@ from pipeline.errors import RunError
 from pipeline.evaluation.base import Probe
 from pipeline.evaluation.solver import fit
 from pipeline.evaluation.standardization import standardized
-from pipeline.runtime.device import in_double
+from pipeline.runtime.device import to_float64
 
 
 class FewLabels(Probe):
@@ -18,7 +18,7 @@ class FewLabels(Probe):
     All training images, which need no label for it, give the scale of the features.
 
     Args:
-        labels: how many, see ``draw``.
+        labels: how many, see ``draw_labelled``.
         l2: the penalty, see ``pipeline.evaluation.solver.fit``.
     """
 
@@ -41,16 +41,18 @@ class FewLabels(Probe):
         Raises:
             RunError: a class has too few images, or the solver did not converge.
         """
-        train, test = standardized(in_double(train), in_double(test))
+        train, test = standardized(to_float64(train), to_float64(test))
         labels = labels.to(train.device)
-        drawn = draw(labels, num_classes, self.labels, generator)
+        drawn = draw_labelled(labels, num_classes, self.labels, generator)
         weight, bias = fit(
             train[drawn], labels[drawn], num_classes, self.l2, "evaluation.few_labels.l2"
         )
         return test @ weight.T + bias
 
 
-def draw(labels: Tensor, num_classes: int, wanted: float, generator: torch.Generator) -> Tensor:
+def draw_labelled(
+    labels: Tensor, num_classes: int, wanted: float, generator: torch.Generator
+) -> Tensor:
     """Draw the same number of images of every class.
 
     Args:

@@ -12,7 +12,7 @@ from torch.nn import functional
 from pipeline.errors import RunError
 from pipeline.evaluation.base import Probe
 from pipeline.evaluation.standardization import standardized
-from pipeline.runtime.device import in_double
+from pipeline.runtime.device import to_float64
 
 TOLERANCE = 1e-6  # of the largest entry of the gradient
 MAX_ITERATIONS = 5000
@@ -41,7 +41,7 @@ class Solver(Probe):
         Raises:
             RunError: the solver did not converge.
         """
-        train, test = standardized(in_double(train), in_double(test))
+        train, test = standardized(to_float64(train), to_float64(test))
         weight, bias = fit(train, labels, num_classes, self.l2, "evaluation.solver.l2")
         return test @ weight.T + bias
 

@@ -53,14 +53,14 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def unfinished(folder: Path) -> list[Path]:
+def find_unfinished(folder: Path) -> list[Path]:
     """Return what ``write_bytes`` left of files in a folder when it was killed."""
     return [path for path in sorted(folder.glob(".*")) if _UNFINISHED.fullmatch(path.name)]
 
 
 def remove_unfinished(path: Path) -> None:
     """Remove what was left of a file, or of any file of a folder; nobody may be writing it."""
-    for left in unfinished(path if path.is_dir() else path.parent):
+    for left in find_unfinished(path if path.is_dir() else path.parent):
         if path.is_dir() or left.name.startswith(f".{path.name}."):
             left.unlink(missing_ok=True)
 
@@ -91,7 +91,7 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def write_note(path: Path, content: str) -> None:
+def write_best_effort(path: Path, content: str) -> None:
     """Write what is good to know and not needed: it is not synced, and may fail."""
     with suppress(OSError):
         path.write_text(content, encoding="utf-8")

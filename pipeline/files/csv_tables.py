@@ -25,10 +25,10 @@ def write_csv(
 
 def read_csv(path: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV file with a header."""
-    return _rows(read_content(path))
+    return _parse_rows(read_content(path))
 
 
-def read_noted_csv(
+def read_csv_checked(
     path: Path, sha256: str, error: type[PipelineError], remedy: str
 ) -> list[dict[str, str]]:
     """Return the rows of a CSV file whose SHA-256 was noted when it was written.
@@ -41,12 +41,12 @@ def read_noted_csv(
         content = read_content(path)
         if hashlib.sha256(content).hexdigest() != sha256:
             raise ValueError("its SHA-256 is not the one that was noted when it was written")
-        return _rows(content)
+        return _parse_rows(content)
     except FileNotFoundError:
         raise error(f"{path} is missing; {remedy}") from None
     except (OSError, ValueError, csv.Error) as problem:
         raise error(f"{path} is damaged or was changed ({problem}); {remedy}") from problem
 
 
-def _rows(content: bytes) -> list[dict[str, str]]:
+def _parse_rows(content: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(content.decode(), newline="")))

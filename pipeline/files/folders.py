@@ -14,7 +14,7 @@ from pipeline.files.atomic import sync_folder, write_bytes
 UNFINISHED = ".unfinished."  # what the folders begin with that a killed process may leave
 
 
-def require_free(folder: Path, names: Sequence[str], *, replace: bool) -> None:
+def require_writable_folder(folder: Path, names: Sequence[str], *, replace: bool) -> None:
     """Check that files can be put into a folder, before the work that makes them.
 
     Args:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FORMAT = 2
 HEADER = "cassle"
 
-Held = TypeVar("Held")
+Array = TypeVar("Array")
 Saver = Callable[..., bytes]
 
 
@@ -86,16 +86,16 @@ def _read(
     path: Path,
     error: type[PipelineError],
     remedy: str,
-    load: Callable[[bytes], dict[str, Held]],
+    load: Callable[[bytes], dict[str, Array]],
     save: Saver,
-) -> tuple[dict[str, Held], Json]:
+) -> tuple[dict[str, Array], Json]:
     from safetensors import SafetensorError
 
     try:
         # Once: what is checked is what is used, whatever happens to the file meanwhile.
         content = read_content(path)
         held = load(content)
-        header = unseal(_header(content))
+        header = unseal(_read_header(content))
         if header.get("format") != FORMAT:
             raise ValueError(f"it has format {header.get('format')}, expected {FORMAT}")
         if header.get("content") != hashlib.sha256(save(held)).hexdigest():
@@ -116,7 +116,7 @@ def _metadata(sealed: Json) -> dict[str, str]:
     return {HEADER: json.dumps(sealed, sort_keys=True)}
 
 
-def _header(content: bytes) -> Any:
+def _read_header(content: bytes) -> Any:
     """Return what is under our key in the bytes of a safetensors file."""
     size = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}

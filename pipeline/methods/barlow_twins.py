@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from pipeline.distributed.collectives import gather
+from pipeline.distributed.collectives import gather_rows
 from pipeline.methods.base import Encoded, Method, Views
 from pipeline.methods.precision import in_float32
 from pipeline.models.backbone import Backbone
@@ -73,5 +73,5 @@ class BarlowTwins(Method):
     def compare(self, predicted: Tensor, past: Tensor) -> Tensor:
         """Return the same loss between prediction and past, over the global batch."""
         return barlow_twins_loss(
-            gather(predicted), gather(past), self.redundancy_weight, self.scale
+            gather_rows(predicted), gather_rows(past), self.redundancy_weight, self.scale
         )

@@ -71,7 +71,7 @@ class Method(nn.Module, ABC):
 
     With several processes, what a loss takes over the batch (negatives, correlations,
     assignments) it takes over the batches of all of them: see
-    ``pipeline.distributed.collectives.gather``.
+    ``pipeline.distributed.collectives.gather_rows``.
     """
 
     backbone: Backbone

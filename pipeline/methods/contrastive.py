@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.distributed.collectives import gather
+from pipeline.distributed.collectives import gather_rows
 from pipeline.methods.base import Method
 from pipeline.methods.precision import in_float32
 
@@ -44,7 +44,9 @@ class ContrastiveDistillation(Method):
 
     def compare(self, predicted: Tensor, past: Tensor) -> Tensor:
         """InfoNCE between prediction and past, over the global batch."""
-        return info_nce_distillation(gather(predicted), gather(past), self.distill_temperature)
+        return info_nce_distillation(
+            gather_rows(predicted), gather_rows(past), self.distill_temperature
+        )
 
     def distill(self, predicted: tuple[Tensor, ...], past: tuple[Tensor, ...]) -> Tensor:
         """InfoNCE over the vectors of all views at once, as in the reference."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.distributed.collectives import gather
+from pipeline.distributed.collectives import gather_rows
 from pipeline.methods.base import Encoded, Position, Views
 from pipeline.methods.contrastive import ContrastiveDistillation
 from pipeline.methods.momentum import MomentumMethod
@@ -93,7 +93,7 @@ class MoCoV2Plus(ContrastiveDistillation, MomentumMethod):
         """InfoNCE of each view's queries against the other view's keys."""
         q1, q2 = encoded.projections
         k1, k2 = map(unit_vectors, self.momentum_projections(views))
-        self._keys.append(torch.stack([gather(k1), gather(k2)]))
+        self._keys.append(torch.stack([gather_rows(k1), gather_rows(k2)]))
         queue1, queue2 = self.queue
         first = info_nce_with_queue(q1, k2, queue2, self.temperature)
         second = info_nce_with_queue(q2, k1, queue1, self.temperature)

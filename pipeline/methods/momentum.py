@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pipeline.methods.base import Method, Position, Views
 from pipeline.models.backbone import Backbone
-from pipeline.models.momentum import cosine_momentum, follow, momentum_copy
+from pipeline.models.momentum import cosine_momentum, momentum_copy, update_momentum
 
 
 class MomentumMethod(Method):
@@ -51,5 +51,5 @@ class MomentumMethod(Method):
         included, so that it ends at ``final_momentum``; there it lags by one step.
         """
         momentum = cosine_momentum(self.momentum, self.final_momentum, at.progress)
-        follow(self.momentum_backbone, self.backbone, momentum)
-        follow(self.momentum_projector, self.projector, momentum)
+        update_momentum(self.momentum_backbone, self.backbone, momentum)
+        update_momentum(self.momentum_projector, self.projector, momentum)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.distributed.collectives import gather
+from pipeline.distributed.collectives import gather_rows
 from pipeline.methods.base import Encoded, Views
 from pipeline.methods.contrastive import ContrastiveDistillation
 from pipeline.methods.precision import in_float32
@@ -64,5 +64,5 @@ class SimCLR(ContrastiveDistillation):
 
     def loss(self, views: Views, encoded: Encoded) -> Tensor:
         """NT-Xent between the two views of the global batch."""
-        z1, z2 = (gather(z) for z in encoded.projections)
+        z1, z2 = (gather_rows(z) for z in encoded.projections)
         return nt_xent(z1, z2, self.temperature)

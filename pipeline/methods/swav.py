@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.distributed.collectives import gather
+from pipeline.distributed.collectives import gather_rows
 from pipeline.methods.base import Encoded, Method, Position, Views
 from pipeline.methods.precision import in_float32
 from pipeline.methods.queue import enqueue
@@ -139,7 +139,7 @@ class SwAV(Method):
 
     def loss(self, views: Views, encoded: Encoded) -> Tensor:
         """Swapped prediction over the global batch; the mean of both directions."""
-        z = torch.stack([gather(projections) for projections in encoded.projections])
+        z = torch.stack([gather_rows(projections) for projections in encoded.projections])
         self._latest.append(z.detach())
         scores1, scores2 = self.prototypes(z[0]), self.prototypes(z[1])
         code1, code2 = self._codes(scores1, 0), self._codes(scores2, 1)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.distributed.collectives import gather
+from pipeline.distributed.collectives import gather_rows
 from pipeline.methods.base import Encoded, Method, Views
 from pipeline.methods.precision import in_float32
 from pipeline.models.backbone import Backbone
@@ -86,7 +86,7 @@ class VICReg(Method):
 
     def loss(self, views: Views, encoded: Encoded) -> Tensor:
         """Weighted sum of the three terms (VICReg, equation 6), over the global batch."""
-        z1, z2 = (gather(z) for z in encoded.projections)
+        z1, z2 = (gather_rows(z) for z in encoded.projections)
         return (
             self.invariance_weight * invariance(z1, z2)
             + self.variance_weight * (variance(z1) + variance(z2))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.runtime.device import in_double
+from pipeline.runtime.device import to_float64
 
 COLLAPSED_STD = 0.1
 COLLAPSED_RANK = 1.5
@@ -22,7 +22,7 @@ def projection_std(z: Tensor) -> float:
     Args:
         z: projections ``(N, D)``.
     """
-    unit = functional.normalize(in_double(z), dim=1)
+    unit = functional.normalize(to_float64(z), dim=1)
     return float(unit.std(dim=0, correction=0).mean() * z.shape[1] ** 0.5)
 
 
@@ -35,6 +35,6 @@ def rankme(z: Tensor) -> float:
     Args:
         z: projections ``(N, D)``; not centred.
     """
-    values = torch.linalg.svdvals(in_double(z))
+    values = torch.linalg.svdvals(to_float64(z))
     share = values / values.sum().clamp(min=torch.finfo(values.dtype).tiny)
     return float(torch.special.entr(share).sum().exp())

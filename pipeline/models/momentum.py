@@ -18,7 +18,7 @@ def momentum_copy(module: Module) -> Module:
 
 
 @torch.no_grad()
-def follow(slow: nn.Module, fast: nn.Module, momentum: float) -> None:
+def update_momentum(slow: nn.Module, fast: nn.Module, momentum: float) -> None:
     """Move ``slow``'s parameters towards ``fast``'s: ξ ← m ξ + (1 - m) θ (BYOL, equation 1).
 
     BatchNorm statistics are left alone: the slow network gathers its own.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 
-def apart(values: Sequence[float], gap: float) -> list[float]:
+def spread_labels(values: Sequence[float], gap: float) -> list[float]:
     """Return heights for labels at ``values``, moved up where they would overlap."""
     heights = list(values)
     order = sorted(range(len(heights)), key=heights.__getitem__)

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.files.atomic import write_bytes
-from pipeline.reporting.chart_labels import apart
+from pipeline.reporting.chart_labels import spread_labels
 from pipeline.reporting.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
 NOT_LOSSES = ("task", "epoch", "step", "projection_std", "projection_rank", "learning_rate")
 
 
@@ -33,7 +33,7 @@ def _save(figure: Figure, path: Path) -> None:
     write_bytes(path, content.getvalue())
 
 
-def accuracy_matrix(results: Results, path: Path) -> None:
+def draw_accuracy_matrix(results: Results, path: Path) -> None:
     """Draw the matrix as a heatmap with its numbers; learnt tasks are framed."""
     columns = results.tested_on
     tasks, rows = len(columns), len(results.matrix)
@@ -62,7 +62,7 @@ def accuracy_matrix(results: Results, path: Path) -> None:
     _save(figure, path)
 
 
-def accuracy_over_tasks(results: Results, path: Path) -> None:
+def draw_accuracy_over_tasks(results: Results, path: Path) -> None:
     """Draw the mean accuracy and each task's, from the random network on."""
     figure = _figure(7, 4.2)
     axes = figure.add_subplot()
@@ -70,11 +70,11 @@ def accuracy_over_tasks(results: Results, path: Path) -> None:
     means = [sum(row) / len(row) for row in results.matrix]
     one = len(results.tested_on) == 1
     name = results.tested_on[0] if one else "mean of all tasks"
-    axes.plot(steps, means, "o-", color=COLOURS[0], linewidth=2.5, zorder=3, label=name)
+    axes.plot(steps, means, "o-", color=COLORS[0], linewidth=2.5, zorder=3, label=name)
     if one:
         axes.margins(y=0.12)  # for the figures above the dots
     else:
-        _each_task(axes, results)
+        _draw_each_task(axes, results)
     for step, value in zip(steps, means, strict=True):
         axes.annotate(
             f"{value:.1f}",
@@ -83,7 +83,7 @@ def accuracy_over_tasks(results: Results, path: Path) -> None:
             textcoords="offset points",
             ha="center",
             fontsize=9,
-            color=COLOURS[0],
+            color=COLORS[0],
             fontweight="bold",
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
@@ -98,7 +98,7 @@ def accuracy_over_tasks(results: Results, path: Path) -> None:
     _save(figure, path)
 
 
-def _each_task(axes: Axes, results: Results) -> None:
+def _draw_each_task(axes: Axes, results: Results) -> None:
     """Draw each task's accuracy, thin, with its name at the end and a dot where it was learnt."""
     steps = range(len(results.matrix))
     for task in range(results.num_tasks):
@@ -108,7 +108,7 @@ def _each_task(axes: Axes, results: Results) -> None:
         axes.plot(learnt, column[learnt], "o", color="0.5", markersize=4, zorder=2)
     low, high = axes.get_ylim()
     gap = 0.045 * (high - low)
-    heights = apart(results.matrix[-1], gap)
+    heights = spread_labels(results.matrix[-1], gap)
     axes.set_ylim(low, max(high, *(height + gap for height in heights)))
     for task, height in enumerate(heights, start=1):
         place = (steps[-1] + 0.05 * len(steps), height)
@@ -116,13 +116,13 @@ def _each_task(axes: Axes, results: Results) -> None:
     axes.plot([], [], "o", color="0.5", markersize=4, label="a task when it was learnt")
 
 
-def losses(results: Results, path: Path) -> None:
+def draw_losses(results: Results, path: Path) -> None:
     """Draw each loss term over the epochs of all tasks."""
     figure = _figure(7, 4)
     axes = figure.add_subplot()
     rows = results.epochs
     names = list(dict.fromkeys(name for row in rows for name in row if name not in NOT_LOSSES))
-    for colour, name in zip(COLOURS * len(names), names, strict=False):
+    for colour, name in zip(COLORS * len(names), names, strict=False):
         values = [float(row[name]) if row.get(name) else float("nan") for row in rows]
         axes.plot(range(1, len(rows) + 1), values, label=name, color=colour)
     _mark_tasks(axes, results)
@@ -133,14 +133,14 @@ def losses(results: Results, path: Path) -> None:
     _save(figure, path)
 
 
-def projections(results: Results, path: Path) -> None:
+def draw_projections(results: Results, path: Path) -> None:
     """Draw the spread and the effective rank of the projections: both fall on a collapse."""
     figure = _figure(7, 5)
     above, below = figure.subplots(2, 1, sharex=True)
     rows = results.epochs
     drawn = [
-        (above, "projection_std", "spread (1: even)", COLOURS[0]),
-        (below, "projection_rank", "effective rank", COLOURS[1]),
+        (above, "projection_std", "spread (1: even)", COLORS[0]),
+        (below, "projection_rank", "effective rank", COLORS[1]),
     ]
     for axes, name, label, colour in drawn:
         values = [float(row[name]) for row in rows]

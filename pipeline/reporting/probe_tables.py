@@ -19,19 +19,19 @@ ABOUT_REPRESENTATIONS = (
 )
 
 
-def by_domain(results: Results) -> bool:
+def tasks_are_domains(results: Results) -> bool:
     """Return whether tasks are domains."""
     return results.splits[0].domain is not None
 
 
-def about_probes(results: Results) -> str:
+def explain_columns(results: Results) -> str:
     """Say what the columns of the probes' table are."""
-    return BY_DOMAIN if by_domain(results) else BY_CLASS
+    return BY_DOMAIN if tasks_are_domains(results) else BY_CLASS
 
 
 def probe_columns(results: Results) -> tuple[str, ...]:
     """Return the headings of the probes' table."""
-    return ("A", "F", "FT", "A, domain-aware" if by_domain(results) else "A, task-aware")
+    return ("A", "F", "FT", "A, domain-aware" if tasks_are_domains(results) else "A, task-aware")
 
 
 def probe_rows(results: Results) -> list[tuple[str, list[str]]]:
@@ -42,7 +42,7 @@ def probe_rows(results: Results) -> list[tuple[str, list[str]]]:
         figures: list[float | None] = [average_accuracy(matrix)]
         figures += [results.by_task(figure, matrix) for figure in (forgetting, forward_transfer)]
         figures.append(average_accuracy(probed.task_aware))
-        rows.append((name, [number(value, 1) for value in figures]))
+        rows.append((name, [format_metric(value, 1) for value in figures]))
     return rows
 
 
@@ -50,22 +50,23 @@ def representation_rows(results: Results) -> list[tuple[str, list[str]]]:
     """Return each state's name, and rank and CKA for each column."""
     rows = []
     for after, ranks in enumerate(results.ranks):
-        cells = [number(rank, 1) for rank in ranks[: len(results.tested_on)]]
+        cells = [format_metric(rank, 1) for rank in ranks[: len(results.tested_on)]]
         if after:
             change = results.changes[after - 1].tasks
             cells = [
-                f"{a} / {number(b, 2)}" for a, b in zip(cells, change[: len(cells)], strict=True)
+                f"{a} / {format_metric(b, 2)}"
+                for a, b in zip(cells, change[: len(cells)], strict=True)
             ]
         rows.append((results.row_name(after), cells))
     return rows
 
 
-def probes(results: Results) -> list[str]:
+def probe_table(results: Results) -> list[str]:
     """Return a table with one probe a row."""
     lines = [
         "## What each probe says",
         "",
-        about_probes(results),
+        explain_columns(results),
         "",
         f"| probe | {' | '.join(probe_columns(results))} |",
         "| --- | ---: | ---: | ---: | ---: |",
@@ -76,7 +77,7 @@ def probes(results: Results) -> list[str]:
     return lines
 
 
-def representations(results: Results) -> list[str]:
+def representation_table(results: Results) -> list[str]:
     """Return a table of ranks and CKA, one state a row."""
     lines = [
         "## What changed inside the network",
@@ -91,6 +92,6 @@ def representations(results: Results) -> list[str]:
     return lines
 
 
-def number(value: float | None, digits: int) -> str:
+def format_metric(value: float | None, digits: int) -> str:
     """Return a figure as people read it; a stroke where it is undefined."""
     return "–" if value is None else f"{value:.{digits}f}"

@@ -14,7 +14,7 @@ from pipeline.metrics.cka import linear_cka
 
 
 @dataclass(frozen=True)
-class Change:
+class FeatureChange:
     """Linear CKA between a state's features and those of the state before.
 
     Attributes:
@@ -27,7 +27,9 @@ class Change:
     learnt: float | None
 
 
-def changes(states: Iterable[Features], num_tasks: int, shared: bool = False) -> Iterator[Change]:
+def compare_states(
+    states: Iterable[Features], num_tasks: int, shared: bool = False
+) -> Iterator[FeatureChange]:
     """Compare each state with the one before, two at a time in memory.
 
     Args:
@@ -41,11 +43,11 @@ def changes(states: Iterable[Features], num_tasks: int, shared: bool = False) ->
     for after, (old, new) in enumerate(pairwise(states), start=1):
         if shared:
             same = _cka(old, new, new.tasks > 0)
-            yield Change([same] * num_tasks, same if after > 1 else None)
+            yield FeatureChange([same] * num_tasks, same if after > 1 else None)
             continue
         tasks = [_cka(old, new, new.tasks == task) for task in range(1, num_tasks + 1)]
         learnt = _cka(old, new, new.tasks < after) if after > 1 else None
-        yield Change(tasks, learnt)
+        yield FeatureChange(tasks, learnt)
 
 
 def _cka(old: Features, new: Features, images: NDArray[np.bool_]) -> float | None:

@@ -20,7 +20,7 @@ from pipeline.metrics.accuracy_matrix import (
     plasticity,
     stability,
 )
-from pipeline.reporting.representations import Change, changes
+from pipeline.reporting.representations import FeatureChange, compare_states
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Results:
     headline: str
     probes: dict[str, Probed]
     ranks: list[list[float]]
-    changes: list[Change]
+    changes: list[FeatureChange]
     splits: list[Split]
     epochs: list[dict[str, str]]
     timings: list[Timing]
@@ -172,7 +172,7 @@ def read_results(plan: ReportPlan) -> Results:
         headline=found[0].headline,
         probes={name: _probed(found, num_tasks, name) for name in _probe_names(params)},
         ranks=_rows(found, num_tasks, lambda evaluation: evaluation.rank),
-        changes=list(changes(features, num_tasks, shared_test(splits))),
+        changes=list(compare_states(features, num_tasks, shared_test(splits))),
         splits=splits,
         epochs=epochs,
         timings=timings,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import cast
 
+from pipeline.config.registry.probes import PROBES
 from pipeline.files.sealed_json import Json
 from pipeline.reporting import probe_tables as evaluation_tables
 from pipeline.reporting.results import Results
-from pipeline.reporting.task_names import holdings, remarks, what_tasks_are
+from pipeline.reporting.task_names import describe_tasks, remark_on_tasks, tasks_heading
 
+UNKNOWN = "a probe, or options of one, that this version of the code does not know"
 HEADLINES = {
     "average_accuracy": "average accuracy A",
     "forgetting": "forgetting F",
@@ -21,23 +24,25 @@ HEADLINES = {
 
 
 def protocol(params: Json) -> str:
-    """Say how the headline probe's accuracies came about."""
-    evaluation, linear = cast(Json, params["evaluation"]), cast(Json, params["linear_eval"])
-    name = cast(str, evaluation["headline"])
-    given = cast(Json, evaluation.get(name) or {})
-    scale = "standardised" if linear["standardize"] else "plain"
-    how = {
-        "linear": "offline linear evaluation, one linear classifier over all classes on "
-        f"frozen, {scale} features of all training images (SGD, {linear['epochs']} epochs)",
-        "solver": "one linear classifier over all classes on frozen, standardised features of "
-        f"all training images (L-BFGS to convergence, l2 {given.get('l2')})",
-        "knn": f"the {given.get('k')} nearest training images by the cosine of frozen features "
-        f"(temperature {given.get('temperature')})",
-        "nearest_mean": "the nearest class mean by the cosine of frozen features",
-        "few_labels": "one linear classifier over all classes on frozen, standardised features "
-        f"of few training images (few_labels.labels {given.get('labels')}, L-BFGS to convergence)",
-    }.get(name, "on frozen features")
+    """Say how the headline probe's accuracies came about.
+
+    Args:
+        params: of the results, which another version may have made.
+    """
+    evaluation = cast(Json, params["evaluation"])
+    name = str(evaluation["headline"])
+    how = UNKNOWN
+    if name in PROBES:
+        with suppress(KeyError):
+            how = PROBES[name].protocol(_options(params, evaluation, name))
     return f"probe {name}, after each task: {how}; no class masked"
+
+
+def _options(params: Json, evaluation: Json, name: str) -> Json:
+    """Return the options of a probe, as far as the params hold them."""
+    section = PROBES[name].section
+    options = params.get(section) if section else evaluation.get(name)
+    return options if isinstance(options, dict) else {}
 
 
 def headline(metrics: Json, name: str) -> str:
@@ -84,18 +89,18 @@ def markdown(results: Results, revision: str) -> str:
     ]
     for after, cells in enumerate(rows):
         lines.append(f"| {results.row_name(after)} | " + " | ".join(cells) + " |")
-    lines += ["", *evaluation_tables.probes(results)]
-    lines += ["", *evaluation_tables.representations(results)]
+    lines += ["", *evaluation_tables.probe_table(results)]
+    lines += ["", *evaluation_tables.representation_table(results)]
     lines += [
         "",
         "## What each task holds",
         "",
-        f"| task | {what_tasks_are(results.splits)} | training images | test images |",
+        f"| task | {tasks_heading(results.splits)} | training images | test images |",
         "| ---: | --- | ---: | ---: |",
     ]
-    for held in holdings(results.splits):
+    for held in describe_tasks(results.splits):
         lines.append(f"| {held.task} | {held.cell} | {held.train} | {held.test} |")
-    for remark in remarks(results.splits):
+    for remark in remark_on_tasks(results.splits):
         lines += ["", remark]
     lines += ["", *_cost(results)]
     lines += [

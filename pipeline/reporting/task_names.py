@@ -15,7 +15,7 @@ SHARED_TEST = (
 
 
 @dataclass(frozen=True)
-class Holding:
+class TaskContents:
     """A task.
 
     Attributes:
@@ -36,15 +36,16 @@ class Holding:
         return self.name.replace("|", "\\|")
 
 
-def what_tasks_are(splits: Sequence[Split]) -> str:
+def tasks_heading(splits: Sequence[Split]) -> str:
     """Return the heading of the tasks' names."""
     return {"class": "classes", "data": "images", "domain": "domain"}[splits[0].scenario]
 
 
-def holdings(splits: Sequence[Split]) -> list[Holding]:
+def describe_tasks(splits: Sequence[Split]) -> list[TaskContents]:
     """Return what each task holds."""
     return [
-        Holding(split.task, _name(split), len(split.train), len(split.test)) for split in splits
+        TaskContents(split.task, _name(split), len(split.train), len(split.test))
+        for split in splits
     ]
 
 
@@ -56,7 +57,7 @@ def _name(split: Split) -> str:
     return ", ".join(split.class_names)
 
 
-def remarks(splits: Sequence[Split]) -> list[str]:
+def remark_on_tasks(splits: Sequence[Split]) -> list[str]:
     """Return what else there is to say of the tasks, a sentence or two each."""
     said = []
     names = [] if splits[0].scenario == "class" else class_names(splits)
@@ -70,7 +71,7 @@ def remarks(splits: Sequence[Split]) -> list[str]:
     else:
         said.append("The images have no labels.")
     if shared_test(splits):
-        sizes = sorted({holding.train for holding in holdings(splits)})
+        sizes = sorted({holding.train for holding in describe_tasks(splits)})
         if len(sizes) > 1:
             counts = " or ".join(str(size) for size in sizes)
             said.append(f"The images do not divide evenly: tasks hold {counts} training images.")

@@ -9,7 +9,7 @@ from pipeline.reporting.results import Results
 from pipeline.reporting.tables import HEADLINES, headline, matrix_cells
 
 
-def show(results: Results, console: Console) -> None:
+def print_results(results: Results, console: Console) -> None:
     """Print the matrix and the headline figures."""
     params = results.params
     table = Table(

@@ -63,7 +63,7 @@ def require_devices(device: Device, count: int) -> None:
         )
 
 
-def in_double(tensor: Tensor) -> Tensor:
+def to_float64(tensor: Tensor) -> Tensor:
     """Return a tensor in float64; on the CPU where its device has none."""
     return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
@@ -76,7 +76,7 @@ def choose_precision(wanted: str, device: Device) -> Precision:
     return "bf16-mixed" if wanted == "bf16-mixed" else "32-true"
 
 
-def rounding(device: Device) -> dict[str, str | int]:
+def describe_rounding(device: Device) -> dict[str, str | int]:
     """Return what decides, beside the code, how sums on the CPU are rounded; nothing of others."""
     import torch
 

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 
-LOOK_SECONDS = 1.0  # between two looks at whether dvc is alive
+POLL_SECONDS = 1.0  # between two looks at whether dvc is alive
 
 
 def end_with_dvc() -> None:
@@ -19,10 +19,10 @@ def end_with_dvc() -> None:
     """
     if "DVC_STAGE" not in os.environ:
         return
-    dvc = _dvc()
-    if dvc is None and _left_alone():
+    dvc = _find_dvc()
+    if dvc is None and _is_orphan():
         os.kill(os.getpid(), signal.SIGTERM)
-    threading.Thread(target=_watch, args=(dvc,), daemon=True).start()
+    threading.Thread(target=_watch_dvc, args=(dvc,), daemon=True).start()
 
 
 def end_with_parent(parent: int) -> None:
@@ -34,7 +34,7 @@ def end_with_parent(parent: int) -> None:
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -44,14 +44,14 @@ def dvc_command() -> list[str]:
     """Return the command line of the dvc that runs this stage; empty: none does."""
     import psutil
 
-    dvc = _dvc() if "DVC_STAGE" in os.environ else None
+    dvc = _find_dvc() if "DVC_STAGE" in os.environ else None
     try:
         return psutil.Process(dvc[0]).cmdline() if dvc is not None else []
     except psutil.Error:
         return []
 
 
-def _dvc() -> tuple[int, float] | None:
+def _find_dvc() -> tuple[int, float] | None:
     """Return process number and start time of the nearest ancestor that is dvc."""
     import psutil
 
@@ -66,7 +66,7 @@ def _dvc() -> tuple[int, float] | None:
     return None
 
 
-def _left_alone() -> bool:
+def _is_orphan() -> bool:
     """Return whether what started this stage was gone before the stage could look.
 
     A process whose parent is of another session, and that leads none, was handed on: to init, say.
@@ -87,7 +87,7 @@ def _left_alone() -> bool:
     )
 
 
-def _watch(dvc: tuple[int, float] | None) -> None:
+def _watch_dvc(dvc: tuple[int, float] | None) -> None:
     import psutil
 
     while dvc is not None:
@@ -96,7 +96,7 @@ def _watch(dvc: tuple[int, float] | None) -> None:
                 break
         except psutil.NoSuchProcess:
             break
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
     else:
         return
     os.kill(os.getpid(), signal.SIGTERM)

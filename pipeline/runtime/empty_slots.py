@@ -15,7 +15,7 @@ from pipeline.files.sealed_json import write_sealed
 EMPTY = b"null\n"
 
 
-def ends_here(arguments: Sequence[str]) -> bool:
+def finish_if_empty(arguments: Sequence[str]) -> bool:
     """Write the outputs of an empty slot; return whether a command line is of one.
 
     Where it cannot be done, the command line has to find out why and say so.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pipeline.errors import RunError
 
 
-def git(*arguments: str, given: str = "") -> bytes | None:
+def run_git(*arguments: str, given: str = "") -> bytes | None:
     """Return what git prints, or None where it fails.
 
     Args:
@@ -31,27 +31,29 @@ def require_repository() -> None:
     Raises:
         RunError: it is in no git repository.
     """
-    if git("rev-parse", "--git-dir") is None:
+    if run_git("rev-parse", "--git-dir") is None:
         raise RunError(
             "this folder is in no git repository, where runs are kept; run this in the project's "
             "root, in a clone of the project"
         )
 
 
-def commit_of(revision: str) -> str | None:
+def find_commit(revision: str) -> str | None:
     """Return the commit that git knows under a name, or None."""
-    found = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    found = run_git(
+        "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+    )
     return None if found is None else found.decode().strip()
 
 
-def references(*patterns: str) -> dict[str, str]:
+def list_references(*patterns: str) -> dict[str, str]:
     """Return the object that each reference stands for; that of an annotated tag is its commit.
 
     Args:
         patterns: beginnings of references, e.g. ``refs/heads``.
     """
     form = "--format=%(objectname)%09%(*objectname)%09%(refname)"
-    listed = (git("for-each-ref", form, *patterns) or b"").decode()
+    listed = (run_git("for-each-ref", form, *patterns) or b"").decode()
     found = {}
     for line in listed.splitlines():
         own, tagged, name = line.split("\t", 2)
@@ -59,9 +61,9 @@ def references(*patterns: str) -> dict[str, str]:
     return found
 
 
-def messages(reference: str) -> list[str]:
+def read_reflog(reference: str) -> list[str]:
     """Return the messages of a reference's log, the newest first."""
-    listed = git("log", "--walk-reflogs", "--format=%gs", "--end-of-options", reference, "--")
+    listed = run_git("log", "--walk-reflogs", "--format=%gs", "--end-of-options", reference, "--")
     return (listed or b"").decode(errors="replace").splitlines()
 
 
@@ -71,7 +73,7 @@ def read_objects(names: Sequence[str]) -> list[bytes | None]:
     Args:
         names: as in ``git show``, e.g. ``<commit>:./reports/run.json``; no line breaks.
     """
-    stream = git("cat-file", "--batch", given="".join(f"{name}\n" for name in names))
+    stream = run_git("cat-file", "--batch", given="".join(f"{name}\n" for name in names))
     if stream is None:
         return [None] * len(names)
     contents: list[bytes | None] = []
@@ -89,7 +91,7 @@ def read_objects(names: Sequence[str]) -> list[bytes | None]:
 def identify_objects(names: Sequence[str]) -> list[str | None]:
     """Return the ids of objects, None where there is no such object; names as above."""
     form = "--batch-check=%(objectname)"
-    listed = git("cat-file", form, given="".join(f"{name}\n" for name in names))
+    listed = run_git("cat-file", form, given="".join(f"{name}\n" for name in names))
     lines = (listed or b"").decode().splitlines() or [" missing"] * len(names)
     return [None if " " in line else line for line in lines]
 

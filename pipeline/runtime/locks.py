@@ -18,13 +18,13 @@ from filelock import FileLock, Timeout
 
 from pipeline import layout
 from pipeline.errors import RunError
-from pipeline.files.atomic import remove_unfinished, write_note
+from pipeline.files.atomic import remove_unfinished, write_best_effort
 
-PATIENCE = 10.0  # seconds: a process that is being stopped needs some to save
+TIMEOUT_SECONDS = 10.0  # seconds: a process that is being stopped needs some to save
 
 
 @contextmanager
-def hold_stage(name: str, outputs: Sequence[Path]) -> Iterator[None]:
+def lock_outputs(name: str, outputs: Sequence[Path]) -> Iterator[None]:
     """Hold a stage's lock, and clear away what a killed process was writing.
 
     Args:
@@ -32,18 +32,18 @@ def hold_stage(name: str, outputs: Sequence[Path]) -> Iterator[None]:
         outputs: the files it writes.
 
     Raises:
-        RunError: another process holds it and does not end within ``PATIENCE`` seconds.
+        RunError: another process holds it and does not end within ``TIMEOUT_SECONDS`` seconds.
     """
     place = layout.LOCKS / f"{name}.lock"
     holder = place.with_suffix(".holder")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(place, timeout=PATIENCE)
+        lock = FileLock(place, timeout=TIMEOUT_SECONDS)
         lock.acquire()
     except Timeout:
         raise RunError(
-            f"{name} is being run by {_read(holder)}; wait until it ends, or stop it, and run "
-            "this again"
+            f"{name} is being run by {_read_holder(holder)}; wait until it ends, or stop it, "
+            "and run this again"
         ) from None
     except OSError as error:
         raise RunError(f"cannot lock {place}: {error.strerror or error}") from error
@@ -53,13 +53,13 @@ def hold_stage(name: str, outputs: Sequence[Path]) -> Iterator[None]:
         program = Path(sys.argv[0]).name.replace("__main__.py", "cassle")
         command = " ".join([program, *sys.argv[1:]])
         since = time.strftime("%Y-%m-%d %H:%M:%S")
-        write_note(holder, f"process {os.getpid()} ({command}) since {since}\n")
+        write_best_effort(holder, f"process {os.getpid()} ({command}) since {since}\n")
         yield
     finally:
         lock.release()
 
 
-def _read(holder: Path) -> str:
+def _read_holder(holder: Path) -> str:
     try:
         return holder.read_text(encoding="utf-8").strip()
     except (OSError, ValueError):

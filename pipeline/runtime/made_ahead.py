@@ -24,14 +24,14 @@ from pipeline import layout
 from pipeline.errors import PipelineError, RunError
 from pipeline.files.atomic import write_bytes
 from pipeline.files.sealed_json import Json, digest, file_digest, read_sealed, write_sealed
-from pipeline.runtime.locks import hold_stage
+from pipeline.runtime.locks import lock_outputs
 
 MANIFEST = "manifest.json"
 # What decides how sums are rounded, as far as one can tell without torch.
 ROUNDING = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 
 
-def place(stage: str, task: int) -> Path:
+def folder_for(stage: str, task: int) -> Path:
     """Return the folder of what is made ahead for a stage, as its inputs are now.
 
     Raises:
@@ -46,18 +46,18 @@ def place(stage: str, task: int) -> Path:
     return layout.AHEAD / f"{stage}_{task}-{digest(made_from)[:12]}"
 
 
-def put(folder: Path, said: Sequence[str]) -> None:
+def seal_precomputed(folder: Path, said: Sequence[str]) -> None:
     """Seal what lies in a folder, each file under the name of its output.
 
     Args:
-        folder: that ``place`` has named.
+        folder: that ``folder_for`` has named.
         said: what the stage would have said.
     """
     held: Json = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
     write_sealed(folder / MANIFEST, {"held": held, "said": list(said)})
 
 
-def ends_here(arguments: Sequence[str]) -> bool:
+def finish_if_precomputed(arguments: Sequence[str]) -> bool:
     """Write the outputs of a stage from what was made ahead; return whether that was possible.
 
     Args:
@@ -65,18 +65,18 @@ def ends_here(arguments: Sequence[str]) -> bool:
     """
     match arguments:
         case ["evaluate" as stage, number, "--planned"] if number.isdecimal():
-            return take(stage, int(number))
+            return use_precomputed(stage, int(number))
         case ["views" as stage, "--planned"]:
-            return take(stage, 0)
+            return use_precomputed(stage, 0)
     return False
 
 
-def take(stage: str, task: int) -> bool:
+def use_precomputed(stage: str, task: int) -> bool:
     """Write a stage's outputs from what was made ahead; return whether there was such a thing."""
     if not layout.AHEAD.is_dir():
         return False
     try:
-        folder = place(stage, task)
+        folder = folder_for(stage, task)
         if not (folder / MANIFEST).is_file():
             return False
         manifest = read_sealed(folder / MANIFEST, RunError, "the stage does its own work") or {}
@@ -87,7 +87,7 @@ def take(stage: str, task: int) -> bool:
             if hashlib.sha256(content).hexdigest() != held[path.name]:
                 return False
         name = stage if stage == "views" else f"{stage}_{task}"
-        with hold_stage(name, outputs):
+        with lock_outputs(name, outputs):
             for path, content in zip(outputs, contents, strict=True):
                 write_bytes(path, content)
     except (OSError, KeyError, PipelineError):

@@ -16,14 +16,14 @@ class StopRequest:
     """Whether training was asked to stop; a second request ends the process at once.
 
     Args:
-        speaks: whether to say so; of several processes one does.
+        prints: whether to say so on standard error; of several processes one does.
 
     Attributes:
         received: the number of the signal; None as long as there was none.
     """
 
-    def __init__(self, speaks: bool = True) -> None:
-        self.speaks = speaks
+    def __init__(self, prints: bool = True) -> None:
+        self.prints = prints
         self.received: int | None = None
 
     @contextmanager
@@ -51,7 +51,7 @@ class StopRequest:
         self._say(b"\nstopping after this step; once more to stop at once, without saving\n")
 
     def _say(self, what: bytes) -> None:
-        if self.speaks:
+        if self.prints:
             os.write(STDERR, what)
 
 

@@ -153,7 +153,7 @@ def _extract(
     chosen = np.concatenate(indices)
     images = Images(source.images(part), chosen, source.workers(part))
     labels = torch.from_numpy(source.labels(part)[chosen].astype("int64"))
-    features = extract(backbone, ordered_batches(images, BATCH), augment.normalise)
+    features = extract(backbone, ordered_batches(images, BATCH), augment.normalize)
     where = features.device
     of_tasks = torch.from_numpy(np.concatenate(tasks))
     return Examples(features, labels.to(where), of_tasks.to(where), shared)

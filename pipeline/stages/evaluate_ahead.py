@@ -38,15 +38,15 @@ def run(task: int, device: Device) -> None:
     own: Path | None = None
     # Whatever goes wrong here, this stage has done its work, and the others will do theirs.
     try:
-        missing = {ahead.place(*stage): stage for stage in _missing(task)}
+        missing = {ahead.folder_for(*stage): stage for stage in _missing(task)}
         if not missing:
             return
         _clear(keep=set(missing))
         if not _has_labels_from_elsewhere(read_plan(EvaluatePlan, f"evaluate_{task}")):
-            own = ahead.place("evaluate", task)
+            own = ahead.folder_for("evaluate", task)
             for path in layout.outputs("evaluate", task):
                 write_bytes(own / path.name, path.read_bytes())
-            ahead.put(own, [])
+            ahead.seal_precomputed(own, [])
         for folder, (stage, other) in missing.items():
             if not (folder / ahead.MANIFEST).is_file():
                 _make(stage, other, device, folder)
@@ -102,5 +102,5 @@ def _make(stage: str, task: int, device: Device, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         return
     # Else something has changed meanwhile.
-    if ahead.place(stage, task) == folder:
-        ahead.put(folder, said)
+    if ahead.folder_for(stage, task) == folder:
+        ahead.seal_precomputed(folder, said)

@@ -6,12 +6,12 @@ from pipeline.artifacts.plans.files import require_plan
 from pipeline.artifacts.plans.init import InitPlan
 from pipeline.artifacts.state import BACKBONE, origin_of_random_network, write_state
 from pipeline.building.backbone import build_backbone
-from pipeline.seeding import initialisation
+from pipeline.seeding import seeded_initialization
 
 
 def run() -> None:
     """Write data/states/task_0.safetensors: the backbone alone, the same for all methods."""
     plan = require_plan(InitPlan, "init")
-    with initialisation(plan.seed, "backbone"):
+    with seeded_initialization(plan.seed, "backbone"):
         backbone = build_backbone(plan.backbone)
     write_state({BACKBONE: backbone.state_dict()}, origin_of_random_network(plan))

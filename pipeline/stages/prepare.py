@@ -11,8 +11,8 @@ from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.split import Counts, Split, write_split_origin, write_splits
 from pipeline.building.data import open_source
 from pipeline.data.source import PARTS, Part, Source
-from pipeline.data.stream.scenarios import Task, divide
-from pipeline.reporting.task_names import Holding, holdings, remarks
+from pipeline.data.stream.scenarios import Task, divide_into_tasks
+from pipeline.reporting.task_names import TaskContents, describe_tasks, remark_on_tasks
 
 logger = logging.getLogger(__name__)
 
@@ -25,11 +25,11 @@ def run() -> None:
     """
     plan = require_plan(PreparePlan, "prepare")
     source = open_source(plan.dataset)
-    tasks = divide(plan.scenario, source, plan.cut)
+    tasks = divide_into_tasks(plan.scenario, source, plan.cut)
     splits = [_split(number, task, source, plan) for number, task in enumerate(tasks, start=1)]
-    for held in holdings(splits):
+    for held in describe_tasks(splits):
         logger.info(_line(held))
-    for remark in remarks(splits):
+    for remark in remark_on_tasks(splits):
         logger.info(remark)
     write_splits(splits, plan.slots)
     write_split_origin(plan_digest(plan))
@@ -37,7 +37,7 @@ def run() -> None:
 
 def _split(number: int, task: Task, source: Source, plan: PreparePlan) -> Split:
     names = source.class_names()
-    skipped: dict[str, int] = {part: len(source.bad(part)) for part in PARTS}
+    skipped: dict[str, int] = {part: len(source.unreadable(part)) for part in PARTS}
     return Split(
         task=number,
         scenario=plan.scenario,
@@ -62,5 +62,5 @@ def _count(part: Part, task: Task, source: Source) -> Counts:
     return Counts(len(images), {names[label]: int(each[label]) for label in task.classes})
 
 
-def _line(held: Holding) -> str:
+def _line(held: TaskContents) -> str:
     return f"task {held.task}: {held.name} ({held.train} training, {held.test} test images)"

@@ -19,9 +19,9 @@ from pipeline.files.csv_tables import write_csv
 from pipeline.files.sealed_json import write_json, write_sealed
 from pipeline.layout import REPORTS
 from pipeline.reporting import plots, tables, terminal
-from pipeline.reporting.comparing.runs import read_run, run_json
+from pipeline.reporting.comparing.runs import describe_run, read_run
 from pipeline.reporting.page.against import require_same_tasks
-from pipeline.reporting.page.page import Extras, render
+from pipeline.reporting.page.page import Extras, render_page
 from pipeline.reporting.results import Results, read_results
 from pipeline.runtime.git import git_revision
 
@@ -67,16 +67,16 @@ def run(against: str | None = None, show: bool = False) -> None:
     _write_probes(results)
     _write_representations(results)
     _write_losses(results)
-    write_sealed(REPORTS / "run.json", run_json(results))
-    plots.accuracy_matrix(results, REPORTS / "accuracy_matrix.png")
-    plots.accuracy_over_tasks(results, REPORTS / "accuracy_over_tasks.png")
-    plots.losses(results, REPORTS / "losses.png")
-    plots.projections(results, REPORTS / "projections.png")
+    write_sealed(REPORTS / "run.json", describe_run(results))
+    plots.draw_accuracy_matrix(results, REPORTS / "accuracy_matrix.png")
+    plots.draw_accuracy_over_tasks(results, REPORTS / "accuracy_over_tasks.png")
+    plots.draw_losses(results, REPORTS / "losses.png")
+    plots.draw_projections(results, REPORTS / "projections.png")
     write_text(REPORTS / "report.md", tables.markdown(results, revision))
-    write_text(PAGE, render(results, extras))
+    write_text(PAGE, render_page(results, extras))
     if other is not None:
-        write_text(COMPARISON, render(results, replace(extras, against=other)))
-    terminal.show(results, Console())
+        write_text(COMPARISON, render_page(results, replace(extras, against=other)))
+    terminal.print_results(results, Console())
     if show:
         _open(COMPARISON if other is not None else PAGE)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.artifacts.plans.files import require_plan
 from pipeline.artifacts.plans.train import MachinePlan, TrainPlan
-from pipeline.distributed.processes import Launcher, require_as_planned, these
+from pipeline.distributed.processes import Launcher, read_processes, require_planned_count
 from pipeline.errors import RunError
 from pipeline.runtime.device import Device
 
@@ -14,7 +14,7 @@ def writes() -> bool:
 
     The one that has started others holds the outputs for them.
     """
-    processes = these()
+    processes = read_processes()
     return processes.first and processes.launcher is not Launcher.command
 
 
@@ -26,11 +26,11 @@ def run(task: int, device: Device) -> int:
             ``pipeline.stages.train_task.run``.
     """
     machine = require_plan(MachinePlan, "machine")
-    processes = these()
+    processes = read_processes()
     try:
-        require_as_planned(processes, machine.devices, machine.num_nodes)
+        require_planned_count(processes, machine.devices, machine.num_nodes)
     except RunError as error:
-        error.said_elsewhere = not processes.first
+        error.reported_by_another_rank = not processes.first
         raise
     if processes.launcher is Launcher.nobody and machine.devices > 1:
         from pipeline.distributed.launch import run_together, this_package

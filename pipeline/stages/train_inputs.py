@@ -24,7 +24,7 @@ from pipeline.errors import DataError, StateError
 from pipeline.methods.base import Method
 from pipeline.models.loading import load_module
 from pipeline.runtime.device import Device
-from pipeline.seeding import generator, initialisation
+from pipeline.seeding import generator, seeded_initialization
 from pipeline.strategies.base import Strategy, TaskStart
 
 
@@ -72,7 +72,7 @@ def begin_strategy(
         StateError: what the previous state carries does not fit it.
     """
     task = plan.task
-    with initialisation(plan.seed, "strategy", task):
+    with seeded_initialization(plan.seed, "strategy", task):
         strategy = build_strategy(plan)
         if inputs.past_images is None:
             return strategy
@@ -82,7 +82,7 @@ def begin_strategy(
             carried=inputs.previous.section(STRATEGY),
             previous_images=inputs.past_images,
             augment=augment,
-            normalise=augment.normalise,
+            normalize=augment.normalize,
             batch_size=plan.train.batch_size // plan.train.accumulate_grad_batches,
             device=str(device),
             generators=lambda *purpose: generator(plan.seed, "strategy", task, *purpose),
@@ -123,7 +123,7 @@ def _open_images(source: Source, indices: NDArray[np.int64]) -> Images:
 def _restore_method(plan: TrainPlan, previous: State) -> Method:
     """The network as the previous task left it; new around the backbone for task 1."""
     path = layout.state(plan.task - 1)
-    with initialisation(plan.seed, "method"):
+    with seeded_initialization(plan.seed, "method"):
         backbone = build_backbone(plan.backbone)
         # Before the method is built around it: momentum networks begin as copies.
         load_module(backbone, previous.section(BACKBONE), path)

@@ -13,12 +13,12 @@ from pipeline.artifacts.split import find_split_digest
 from pipeline.building.training import build_optimization
 from pipeline.building.views import build_augment
 from pipeline.data.batches import TaskOrder, training_batches
-from pipeline.distributed.group import Group, joined
+from pipeline.distributed.group import Group, join_group
 from pipeline.distributed.processes import Processes
 from pipeline.distributed.sync_batchnorm import synchronize_batchnorm
 from pipeline.errors import StateError
 from pipeline.files.sealed_json import digest
-from pipeline.runtime.device import Device, Precision, choose_precision, rounding
+from pipeline.runtime.device import Device, Precision, choose_precision, describe_rounding
 from pipeline.runtime.shortages import explain_out_of_memory
 from pipeline.stages.train_inputs import begin_strategy, read_inputs
 from pipeline.stages.train_outputs import write_outputs
@@ -52,7 +52,7 @@ def run(task: int, device: Device, processes: Processes) -> None:
             f"try train.batch_size: {max(1, batch_size // 2)} (now {batch_size}), with "
             "train.learning_rate in proportion, or more train.devices",
         ),
-        joined(processes, device, machine.devices) as group,
+        join_group(processes, device, machine.devices) as group,
     ):
         _train(plan, group, machine)
 
@@ -62,7 +62,7 @@ def _train(plan: TrainPlan, group: Group, machine: MachinePlan) -> None:
     precision = choose_precision(training.precision, where)
     # The first alone fetches or decodes what is not there yet.
     for turn in (True, False):
-        with group.all_or_none():
+        with group.fail_together():
             if processes.first is turn:
                 inputs = read_inputs(plan)
     synchronised = processes.count > 1 and training.batchnorm_groups == 1
@@ -74,7 +74,7 @@ def _train(plan: TrainPlan, group: Group, machine: MachinePlan) -> None:
     try:
         strategy = begin_strategy(plan, inputs, augment, where)
     except StateError as error:
-        raise group.once(error) from error
+        raise group.mark_reported(error) from error
     if synchronised:
         synchronize_batchnorm(strategy)
     looked_back = time.monotonic() - started
@@ -130,7 +130,7 @@ def _fingerprint(plan: TrainPlan, parent: str, group: Group, precision: Precisio
             "parent": parent,
             "splits": [find_split_digest(task) for task in read],
             "device": str(group.device),
-            "rounding": rounding(group.device),
+            "rounding": describe_rounding(group.device),
             "precision": precision,
             "processes": group.processes.count,
             "torch": torch.__version__,

@@ -18,7 +18,7 @@ from pipeline.artifacts.view_sheet import write_view_sheet
 from pipeline.building.data import open_source
 from pipeline.building.split_images import select_images
 from pipeline.building.views import build_augment
-from pipeline.data.augmentation.sample_views import per_task, task_strip
+from pipeline.data.augmentation.sample_views import draw_strip, images_per_task
 from pipeline.seeding import generator
 
 
@@ -42,8 +42,8 @@ def draw_views(path: Path) -> None:
     source = open_source(plan.dataset)
     strips = []
     for task, split in enumerate(read_splits(plan.num_tasks), start=1):
-        held = select_images(source, "train", split)[: per_task(plan.num_tasks)]
+        held = select_images(source, "train", split)[: images_per_task(plan.num_tasks)]
         images = torch.from_numpy(source.images("train")[held])
         # Not from the run's seed: another seed shows nothing new.
-        strips.append(task_strip(augment, images, generator(0, "sample views", task)))
+        strips.append(draw_strip(augment, images, generator(0, "sample views", task)))
     write_view_sheet(path, strips, plan_digest(plan))

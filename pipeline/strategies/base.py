@@ -1,4 +1,4 @@
-"""The Strategy contract, itself fine-tuning: what the past adds to the objective."""
+"""The Strategy contract: what the past adds to the objective."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Generators(Protocol):
         """Return a new CPU generator, e.g. for ``("er", step)``."""
 
 
-class Readable(Protocol):
+class IndexedImages(Protocol):
     """Images that are read by their places; a tensor is one."""
 
     def __len__(self) -> int: ...
@@ -51,9 +51,9 @@ class TaskStart:
     task: int
     method: Method
     carried: Mapping[str, Tensor]
-    previous_images: Readable
+    previous_images: IndexedImages
     augment: Callable[[Tensor, torch.Generator], Views]
-    normalise: Callable[[Tensor], Tensor]
+    normalize: Callable[[Tensor], Tensor]
     batch_size: int
     device: str
     generators: Generators
@@ -77,7 +77,7 @@ class Step:
 
 
 class Strategy(nn.Module):
-    """Fine-tuning: L_SSL alone. Other strategies add to it.
+    """What the past adds to L_SSL; here nothing, so a strategy overrides what it needs.
 
     A strategy looks back when a task begins, never when one ends, and none acts on task 1:
     so the state after task 1 is the same for every strategy. What it must remember from

@@ -11,7 +11,7 @@ from pipeline.methods.base import Method
 from pipeline.methods.precision import in_float32
 from pipeline.models.frozen import running_statistics
 from pipeline.strategies.base import Step, Strategy, TaskStart
-from pipeline.strategies.memory import Reservoir, shared_count
+from pipeline.strategies.memory import Reservoir, memory_batch_size
 
 CHUNK = 256  # images projected at a time when the memory is filled
 
@@ -48,7 +48,7 @@ class DarkExperienceReplay(Strategy):
 
     def begin_task(self, start: TaskStart) -> None:
         """Fill the memory from the task before, with the network as that left it."""
-        self._normalise, self._generators = start.normalise, start.generators
+        self._normalize, self._generators = start.normalize, start.generators
         self._count = round(self.batch_share * start.batch_size)
         places = self.memory.look_back(start, beside=("projections",))
         stored = torch.zeros(len(self.memory), start.method.projection_dim)
@@ -67,14 +67,14 @@ class DarkExperienceReplay(Strategy):
 
     def _project(self, method: Method, images: Tensor) -> Tensor:
         with running_statistics(method):
-            return method.encode((self._normalise(images),)).projections[0]
+            return method.encode((self._normalize(images),)).projections[0]
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """Return the distance between what is projected now and what was."""
-        count = shared_count(self._count, len(self.memory))
+        count = memory_batch_size(self._count, len(self.memory))
         if count == 0:
             return {}
-        places = own_rows(self.memory.draw(count, self._generators("der", *step.at.stream)))
+        places = own_rows(self.memory.draw_indices(count, self._generators("der", *step.at.stream)))
         present = self._project(step.method, self.memory.images[places])
         return {"der": self.weight * mean_squared_error(present, self.projections[places])}
 

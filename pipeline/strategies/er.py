@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.distributed.collectives import own_rows, processes
+from pipeline.distributed.collectives import own_rows, world_size
 from pipeline.methods.base import Position, Views
 from pipeline.strategies.base import Strategy, TaskStart
-from pipeline.strategies.memory import Reservoir, shared_count
+from pipeline.strategies.memory import Reservoir, memory_batch_size
 
 
 class ExperienceReplay(Strategy):
@@ -37,12 +37,12 @@ class ExperienceReplay(Strategy):
 
     def mix(self, views: Views, at: Position) -> Views:
         """Return each view joined by a view of memory images."""
-        wanted = round(self.batch_share * len(views[0]) * processes())
-        count = shared_count(wanted, len(self.memory))
+        wanted = round(self.batch_share * len(views[0]) * world_size())
+        count = memory_batch_size(wanted, len(self.memory))
         if count == 0:
             return views
         generator = self._generators("er", *at.stream)
-        images = self.memory.images[own_rows(self.memory.draw(count, generator))]
+        images = self.memory.images[own_rows(self.memory.draw_indices(count, generator))]
         replayed = self._augment(images, generator)
         return tuple(torch.cat(pair) for pair in zip(views, replayed, strict=True))
 

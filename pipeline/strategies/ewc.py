@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.distributed.collectives import mean_over_processes, own_rows
+from pipeline.distributed.collectives import mean_over_ranks, own_rows
 from pipeline.methods.base import Method
 from pipeline.models.loading import require_names
 from pipeline.strategies.base import Step, Strategy, TaskStart
@@ -88,7 +88,7 @@ class EWC(Strategy):
             views = start.augment(own, generator)
             loss = method.loss(views, method.encode(views))
             gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
-            total += mean_over_processes(flatten(gradients)).square()
+            total += mean_over_ranks(flatten(gradients)).square()
         mean = total.mean().clamp(min=torch.finfo(total.dtype).tiny)
         return (total / mean).cpu()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from pipeline.distributed.collectives import own_rows, processes
+from pipeline.distributed.collectives import own_rows, world_size
 from pipeline.methods.base import Position, Views
 from pipeline.strategies.base import Strategy, TaskStart
 from pipeline.strategies.memory import Reservoir
@@ -46,7 +46,7 @@ class Lump(Strategy):
             return views
         generator = self._generators("lump", *at.stream)
         share = np.random.default_rng(generator.initial_seed()).beta(self.alpha, self.alpha)
-        places = own_rows(self.memory.draw(len(views[0]) * processes(), generator))
+        places = own_rows(self.memory.draw_indices(len(views[0]) * world_size(), generator))
         images = self.memory.images[places]
         return mixup(views, self._augment(images, generator), share)
 

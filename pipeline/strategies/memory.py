@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from pipeline.distributed.collectives import processes
+from pipeline.distributed.collectives import world_size
 from pipeline.models.loading import require_names
-from pipeline.strategies.base import Readable, TaskStart
+from pipeline.strategies.base import IndexedImages, TaskStart
 
 
-def shared_count(wanted: int, held: int) -> int:
+def memory_batch_size(wanted: int, held: int) -> int:
     """Return how many images to draw for a batch of all processes: as many for each."""
     count = min(wanted, held)
-    return count - count % processes()
+    return count - count % world_size()
 
 
 class Reservoir(nn.Module):
@@ -75,7 +75,7 @@ class Reservoir(nn.Module):
             )
         self.images, self.seen = images.clone(), seen.clone()
 
-    def insert(self, images: Readable, generator: torch.Generator) -> Tensor:
+    def insert(self, images: IndexedImages, generator: torch.Generator) -> Tensor:
         """Let images pass; some of them stay, and those alone are read.
 
         Args:
@@ -103,7 +103,7 @@ class Reservoir(nn.Module):
         self.seen = torch.tensor(seen + len(images))
         return places
 
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+    def draw_indices(self, count: int, generator: torch.Generator) -> Tensor:
         """Return ``count`` places, each drawn at once before any is drawn again."""
         rounds = -(-count // len(self))
         orders = [torch.randperm(len(self), generator=generator) for _ in range(rounds)]

@@ -80,7 +80,7 @@ class Checkpoint:
 
 
 @contextmanager
-def hold(task: int, fingerprint: str, plan: str) -> Iterator[Checkpoint]:
+def lock_checkpoint(task: int, fingerprint: str, plan: str) -> Iterator[Checkpoint]:
     """Hold the checkpoint of a training: an unused one that was saved, or a new one.
 
     Two processes that train the same (two workers of a queue, say) hold one each.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from pipeline.distributed.collectives import mean_over_processes, processes
+from pipeline.distributed.collectives import mean_over_ranks, world_size
 from pipeline.errors import RunError
 from pipeline.metrics.collapse import COLLAPSED_RANK, COLLAPSED_STD, projection_std, rankme
 
@@ -33,7 +33,7 @@ class EpochLog:
         sums: of each loss term over the steps, or their parts, since the epoch began.
         summed: how many those are.
         warned: whether a collapse of the task has been noticed.
-        speaks: whether this process warns, and tells of errors; of several one does.
+        prints: whether this process warns, and tells of errors; of several one does.
     """
 
     def __init__(self, task: int, steps_per_epoch: int) -> None:
@@ -43,13 +43,13 @@ class EpochLog:
         self.sums: dict[str, Tensor] = {}
         self.summed = 0
         self.warned = False
-        self.speaks = True
+        self.prints = True
 
     def add(self, terms: Mapping[str, Tensor]) -> None:
         """Add a step's loss terms to the sums; of several processes their mean."""
         values = list(terms.values())
-        if processes() > 1:
-            values = list(mean_over_processes(torch.stack(values)))
+        if world_size() > 1:
+            values = list(mean_over_ranks(torch.stack(values)))
         for name, value in zip(terms, values, strict=True):
             before = self.sums.get(name)
             self.sums[name] = value.detach() + (0.0 if before is None else before)
@@ -110,12 +110,12 @@ class EpochLog:
             "last checkpoint of this one are untouched"
         )
         # What is logged and trained is the same in all processes, so all of them notice.
-        error.said_elsewhere = not self.speaks
+        error.reported_by_another_rank = not self.prints
         return error
 
     def _warn_of_collapse(self, epoch: int, signs: Mapping[str, float]) -> None:
         """Say once a task that the projections say the same of all images."""
-        if not self.warned and self.speaks:
+        if not self.warned and self.prints:
             logger.warning(
                 "task %d, epoch %d: the projections have collapsed (spread %.3f of 1, effective "
                 "rank %.1f); lower train.learning_rate or change the options of the method",

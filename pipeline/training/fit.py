@@ -80,7 +80,7 @@ def fit(
     """
     skip_nvml_check(device)
     processes = group.processes
-    stop = StopRequest(speaks=processes.first)
+    stop = StopRequest(prints=processes.first)
     checkpointing = Checkpointing(checkpoint, group, stop, seconds_before)
     callbacks: list[pl.Callback] = [checkpointing]
     if processes.first:

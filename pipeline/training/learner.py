@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.data.augmentation.augment import Augment
 from pipeline.data.augmentation.view_stream import ViewStream
-from pipeline.distributed.collectives import gather, processes
+from pipeline.distributed.collectives import gather_rows, world_size
 from pipeline.distributed.sync_batchnorm import average_statistics
 from pipeline.methods.base import Method, Position
 from pipeline.models.backbone import Backbone
@@ -89,7 +89,7 @@ class Learner(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Begin to count the images that pass through a backbone."""
-        self.epochs.speaks = self.global_rank == 0
+        self.epochs.prints = self.global_rank == 0
 
         def count(backbone: nn.Module, inputs: tuple[Tensor], features: Tensor) -> None:
             self.images_passed += len(inputs[0])
@@ -101,7 +101,7 @@ class Learner(pl.LightningModule):
     def forward_passes(self, batch_size: int) -> float:
         """Return the passes through a backbone for each view of each image of a batch."""
         views = self.total_steps * batch_size * len(self.augment.recipes)
-        return self.images_passed * processes() / views
+        return self.images_passed * world_size() / views
 
     @property
     def position(self) -> Position:
@@ -133,11 +133,11 @@ class Learner(pl.LightningModule):
             return
         at = self.position
         self.method.after_step(at)
-        if processes() > 1:
+        if world_size() > 1:
             average_statistics(self)
         # Lightning knows of one epoch alone, the whole task: see pipeline.training.fit.
         if at.step % self.steps_per_epoch == 0:
-            projections = gather(torch.cat(step.encoded.projections).detach())
+            projections = gather_rows(torch.cat(step.encoded.projections).detach())
             self.epochs.end_epoch(at.step, projections, self.learning_rate)
 
     def on_train_end(self) -> None:

@@ -11,7 +11,7 @@ from typing import cast
 from pipeline import layout
 from pipeline.distributed.group import Group
 from pipeline.errors import RunError
-from pipeline.training.checkpoint import Checkpoint, hold
+from pipeline.training.checkpoint import Checkpoint, lock_checkpoint
 from pipeline.training.learner import Learner
 from pipeline.training.snapshot import restore_snapshot
 
@@ -20,11 +20,11 @@ from pipeline.training.snapshot import restore_snapshot
 def hold_checkpoint(group: Group, task: int, fingerprint: str, plan: str) -> Iterator[Checkpoint]:
     """Let the first process hold a checkpoint, which all of them read."""
     if group.processes.first:
-        with hold(task, fingerprint, plan) as checkpoint:
-            group.of_first(str(checkpoint.path.parent))
+        with lock_checkpoint(task, fingerprint, plan) as checkpoint:
+            group.broadcast(str(checkpoint.path.parent))
             yield checkpoint
     else:
-        yield Checkpoint(Path(group.of_first("")), task, fingerprint, plan)
+        yield Checkpoint(Path(group.broadcast("")), task, fingerprint, plan)
 
 
 def resume(learner: Learner, checkpoint: Checkpoint, group: Group) -> float:
@@ -34,19 +34,19 @@ def resume(learner: Learner, checkpoint: Checkpoint, group: Group) -> float:
         RunError: the processes have not read the same.
     """
     seconds = 0.0
-    with group.all_or_none():
+    with group.fail_together():
         snapshot = checkpoint.load()
         if snapshot is not None:
             restore_snapshot(learner, snapshot)
             seconds = cast(float, snapshot.record["seconds"])
     at = learner.position
-    last, first = group.greatest(at.step, -at.step)
+    last, first = group.max_over_ranks(at.step, -at.step)
     if last != -first:
         error = RunError(
             f"some processes go on after step {-first} and some after {last}; put "
             f"{layout.CHECKPOINTS} where all machines see the same files"
         )
-        raise group.once(error)
+        raise group.mark_reported(error)
     if snapshot is not None and group.processes.first:
         done = f"task {learner.task} goes on after step {at.step} of {at.total_steps}"
         print(done, file=sys.stderr, flush=True)

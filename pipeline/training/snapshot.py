@@ -80,7 +80,7 @@ def restore_snapshot(learner: Learner, snapshot: Snapshot) -> None:
                 raise ValueError(f"{name} is {tuple(held[name].shape)}")
             tensor.copy_(held[name])
     learner.optimizer_before = _section(snapshot.tensors, OPTIMIZER)
-    learner.view_stream.go_on(snapshot.tensors[AUGMENT])
+    learner.view_stream.resume(snapshot.tensors[AUGMENT])
     record = snapshot.record
     learner.steps_before = cast(int, record["step"])
     learner.images_passed = cast(int, record["images_passed"])

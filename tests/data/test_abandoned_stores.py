@@ -9,52 +9,46 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from pipeline import layout
 from pipeline.data.image_files import store_writer
 from pipeline.data.image_files.content import content_digest
-from pipeline.data.image_files.store import Files
-from pipeline.data.image_files.store_writer import bad_images, place_of
-from pipeline.files.atomic import unfinished
+from pipeline.data.image_files.store import ImageFiles
+from pipeline.data.image_files.store_writer import find_bad_images, store_path
+from pipeline.files.atomic import find_unfinished
 from tests.support.image_files import tree
-from tests.support.project import ROOT, Project
+from tests.support.params import ROOT
+from tests.support.project import Project
 
 # Decoding stops in the middle, as if there were many images left.
 WRITER = """
 import sys, time
 from pathlib import Path
 from pipeline.data import store_writer
-from pipeline.data.store import Files
+from pipeline.data.store import ImageFiles
+from pipeline.data.image_files import store_writer
+from pipeline.data.image_files.store import ImageFiles
 root, place = map(Path, sys.argv[1:])
 def decode(path, size):
     print("decoding", flush=True)
     time.sleep(60)
 store_writer.read_square = decode
 paths = sorted(path.name for path in root.iterdir())
-store_writer.bad_images(Files(root, paths, 16), place, 1, keep=True)
+store_writer.find_bad_images(ImageFiles(root, paths, 16), place, 1, keep=True)
 """
-
-
-@pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    return Project(tmp_path, monkeypatch, capsys)
 
 
 def test_a_killed_writers_store_is_listed_and_removed_and_a_living_ones_stays(
     project: Project, tmp_path: Path
 ) -> None:
     root = tree(tmp_path / "images", {".": 3}, ".png")
-    files = Files(root, sorted(path.name for path in root.iterdir()), 16)
-    place = place_of(layout.STORES, "f" * 64, 16)
+    files = ImageFiles(root, sorted(path.name for path in root.iterdir()), 16)
+    place = store_path(layout.STORES, "f" * 64, 16)
     command = [sys.executable, "-c", WRITER, str(root), str(project.root / place)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == b"decoding\n"
-            (left,) = unfinished(layout.STORES)
+            (left,) = find_unfinished(layout.STORES)
             os.utime(left, (0, 0))
             assert project.must("clean", "--all", "--yes") == "nothing to remove\n"
             assert left.exists()
@@ -67,8 +61,8 @@ def test_a_killed_writers_store_is_listed_and_removed_and_a_living_ones_stays(
     os.utime(_copy(left), (0, 0))
     young = _copy(left.with_name(f"{left.name[:-8]}abcd1234"))
     os.utime(young, (time.time() + 60, time.time() + 60))
-    assert bad_images(files, place, 1, keep=True) == {}
-    assert unfinished(layout.STORES) == [young], "the next writer has removed the old one"
+    assert find_bad_images(files, place, 1, keep=True) == {}
+    assert find_unfinished(layout.STORES) == [young], "the next writer has removed the old one"
 
 
 def _copy(path: Path) -> Path:
@@ -91,14 +85,14 @@ def test_a_damaged_digest_of_the_images_is_computed_again(tmp_path: Path) -> Non
 def test_a_damaged_note_of_bad_images_is_made_again(tmp_path: Path) -> None:
     root = tree(tmp_path / "images", {".": 3}, ".png")
     (root / "a.png").write_bytes(b"no image")
-    files = Files(root, sorted(path.name for path in root.iterdir()), 16)
-    place = place_of(tmp_path / "scratch", "f" * 64, 16)
-    found = bad_images(files, place, 1, keep=True)
+    files = ImageFiles(root, sorted(path.name for path in root.iterdir()), 16)
+    place = store_path(tmp_path / "scratch", "f" * 64, 16)
+    found = find_bad_images(files, place, 1, keep=True)
     assert list(found) == [0]
     note = place.with_suffix(".json")
     whole = note.read_bytes()
     for damaged in (whole.replace(b'"0"', b'"1"'), b"", b"null\n", b"[]\n"):
         note.write_bytes(damaged)
-        assert bad_images(files, place, 1, keep=True) == found
+        assert find_bad_images(files, place, 1, keep=True) == found
         assert note.read_bytes() == whole
-    assert store_writer._known(place, 5) is None
+    assert store_writer._read_findings(place, 5) is None

@@ -1,3 +1,5 @@
+"""The augmentation: ranges, random streams, and views on any device."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -40,7 +42,7 @@ def stream(seed: int = 0) -> torch.Generator:
 def crops(count: int, height: int, width: int, scale: tuple[float, float]) -> Tensor:
     """Return top, left, height and width of one view's crops, ``(4, count)``."""
     numbers = CropNumbers(1, count)
-    numbers.draw(0, scale, stream())
+    numbers.draw_view(0, scale, stream())
     return numbers.crops(height, width)[:, 0]
 
 
@@ -116,9 +118,9 @@ def test_crops_of_several_views_are_those_of_one_after_another() -> None:
     together, alone, one_by_one = CropNumbers(3, 7), stream(), stream()
     expected = []
     for view, scale in enumerate(scales):
-        together.draw(view, scale, alone)
+        together.draw_view(view, scale, alone)
         numbers = CropNumbers(1, 7)
-        numbers.draw(0, scale, one_by_one)
+        numbers.draw_view(0, scale, one_by_one)
         expected.append(numbers.crops(20, 30))
     # The last view's whole area fits no try: it is cropped in the middle, and no other is.
     assert torch.equal(together.crops(20, 30), torch.cat(expected, dim=1))
@@ -139,7 +141,7 @@ def test_a_stream_gives_the_views_of_batch_after_batch(channels: int, processes:
         if number % 3 == 2:  # as a process does that goes on from a checkpoint
             state = made.state()
             made = ViewStream(augment, stream(4))
-            made.go_on(state)
+            made.resume(state)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -176,7 +178,7 @@ def test_a_recipe_of_nothing_only_normalises(channels: int) -> None:
         by_hand = (images[:, channel].double() / 255 - mean) / std
         torch.testing.assert_close(view[:, channel].double(), by_hand, rtol=0, atol=1e-5)
     augment = Augment((), 28, MEAN[channels], STD[channels])
-    torch.testing.assert_close(augment.normalise(images), view, rtol=0, atol=1e-5)
+    torch.testing.assert_close(augment.normalize(images), view, rtol=0, atol=1e-5)
 
 
 def test_views_have_the_wanted_size() -> None:
@@ -275,7 +277,7 @@ def test_views_are_the_same_in_mixed_precision() -> None:
 
 def test_what_is_not_augmented_is_the_centre_of_a_larger_image() -> None:
     images = torch.randint(0, 256, (2, 1, 10, 9), dtype=torch.uint8)
-    found = Augment((), 6, [0.0], [1.0]).normalise(images)
+    found = Augment((), 6, [0.0], [1.0]).normalize(images)
     torch.testing.assert_close(found, images[:, :, 2:8, 1:7].float() / 255)
-    whole = Augment((), 6, [0.0], [1.0]).normalise(images[:, :, 2:8, 1:7])
+    whole = Augment((), 6, [0.0], [1.0]).normalize(images[:, :, 2:8, 1:7])
     assert torch.equal(found, whole)

@@ -1,3 +1,5 @@
+"""CIFAR-10 and CIFAR-100 read from files in their own layout."""
+
 from __future__ import annotations
 
 import hashlib
@@ -51,7 +53,7 @@ def source(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source
 def test_images_and_labels_come_as_they_are_stored(source: Source, name: str) -> None:
     files = 5 if name == "CIFAR10" else 1
     labels = "labels" if name == "CIFAR10" else "fine_labels"
-    assert source.to_fetch() == ""
+    assert source.describe_download() == ""
     images = source.images("train")
     assert images.shape == (files * COUNT, 3, 32, 32)
     assert images.dtype == np.uint8

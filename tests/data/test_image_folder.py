@@ -1,3 +1,5 @@
+"""Folders of image files as a data set."""
+
 from __future__ import annotations
 
 import shutil
@@ -12,7 +14,7 @@ from pipeline.data.augmentation.augment import Augment
 from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.datasets.image_folder import ImageFolder
-from pipeline.data.stream.scenarios import Cut, divide
+from pipeline.data.stream.scenarios import StreamOptions, divide_into_tasks
 from pipeline.errors import DataError
 from tests.support.image_files import embedded, file_options, reading, save, tree
 
@@ -66,13 +68,16 @@ def test_domains_hold_classes(root: Path) -> None:
     found = source(root)
     assert found.domain_names() == ["photo", "sketch"]
     assert found.class_names() == ["cat", "dog"]
-    tasks = divide("domain", found, Cut(2, 0))
+    tasks = divide_into_tasks("domain", found, StreamOptions(2, 0))
     assert [(task.domain, len(task.images["train"])) for task in tasks] == [
         ("photo", 9),
         ("sketch", 6),
     ]
     turned = source(root, domains=["sketch", "photo"])
-    assert [task.domain for task in divide("domain", turned, Cut(2, 0))] == ["sketch", "photo"]
+    assert [task.domain for task in divide_into_tasks("domain", turned, StreamOptions(2, 0))] == [
+        "sketch",
+        "photo",
+    ]
     assert len(source(root, domains=["sketch"]).labels("train")) == 6
     with pytest.raises(
         DataError, match=r"data\.domains: .* has no domain clipart; it has photo, sketch"
@@ -85,10 +90,10 @@ def test_images_without_folders_have_no_labels_and_can_be_cut_at_random(root: Pa
     found = source(root)
     assert found.class_names() == []
     assert found.labels("train").tolist() == [-1] * 8
-    tasks = divide("data", found, Cut(2, 0))
+    tasks = divide_into_tasks("data", found, StreamOptions(2, 0))
     assert [(len(t.images["train"]), t.classes) for t in tasks] == [(4, []), (4, [])]
     with pytest.raises(DataError, match=r"scenario: class needs labels.*set scenario: data"):
-        divide("class", found, Cut(2, 0))
+        divide_into_tasks("class", found, StreamOptions(2, 0))
 
 
 def test_grey_opaque_deep_and_turned_images_become_rgb_of_8_bits(root: Path) -> None:
@@ -134,7 +139,7 @@ def test_files_become_views_of_the_usual_sizes(root: Path, size: int) -> None:
     view = ViewAugment((0.2, 1.0), 0.5, 0.8, 0.4, 0.4, 0.2, 0.1, 0.2, 0.5, 0.1)
     augment = Augment([view, view], size, [0.5] * 3, [0.25] * 3)
     views = augment(images, torch.Generator().manual_seed(0))
-    assert [made.shape for made in (*views, augment.normalise(images))] == [(4, 3, size, size)] * 3
+    assert [made.shape for made in (*views, augment.normalize(images))] == [(4, 3, size, size)] * 3
     assert all(made.isfinite().all() for made in views)
 
 
@@ -143,7 +148,7 @@ def test_paths_with_blanks_and_letters_of_all_kinds_work(root: Path) -> None:
     found = source(root / "meine Bilder – 猫")
     assert list(found.class_names()) == ["Käfer süß", "два слова"]
     assert len(found.images("train")[np.arange(6)]) == 6
-    assert len(divide("class", found, Cut(2, 0))) == 2
+    assert len(divide_into_tasks("class", found, StreamOptions(2, 0))) == 2
 
 
 def test_linked_folders_are_followed(root: Path) -> None:
@@ -190,7 +195,7 @@ def test_a_folder_that_cannot_be_is_one_clear_error(
 ) -> None:
     tree(root, counts)
     with pytest.raises(DataError, match=problem):
-        divide("class", source(root), Cut(1, 0))
+        divide_into_tasks("class", source(root), StreamOptions(1, 0))
 
 
 def test_a_missing_folder_is_named(root: Path) -> None:
@@ -210,7 +215,7 @@ def test_images_of_a_pixel_and_texts_are_listed_or_left_out_and_counted(
     cut = (root / "train/a/train_a_0.jpg").read_bytes()
     (root / "train/b/half.jpg").write_bytes(cut[: len(cut) // 2])
     with pytest.raises(DataError) as error:
-        divide("class", source(root, store), Cut(2, 0))
+        divide_into_tasks("class", source(root, store), StreamOptions(2, 0))
     said = str(error.value)
     assert "3 of 11 images of the train part cannot be used" in said
     assert "train/a/text.jpg (no JPEG or PNG image)" in said
@@ -218,9 +223,9 @@ def test_images_of_a_pixel_and_texts_are_listed_or_left_out_and_counted(
     assert "train/b/half.jpg (damaged or unreadable" in said
     assert "set data.on_bad_image: skip" in said
     skipping = source(root, store, on_bad_image="skip")
-    tasks = divide("class", skipping, Cut(2, 0))
+    tasks = divide_into_tasks("class", skipping, StreamOptions(2, 0))
     assert sum(len(task.images["train"]) for task in tasks) == 8
-    assert len(skipping.bad("train")) == 3
+    assert len(skipping.unreadable("train")) == 3
     held = {
         path for task in tasks for path in np.array(paths(skipping, "train"))[task.images["train"]]
     }
@@ -231,14 +236,23 @@ def test_a_link_to_a_file_that_is_gone_is_listed_or_left_out(root: Path) -> None
     tree(root, {"train/a": 4, "train/b": 4, "test/a": 1, "test/b": 1})
     (root / "train/a/gone.jpg").symlink_to(root / "nowhere.jpg")
     with pytest.raises(DataError, match=r"1 of 9 .*: train/a/gone\.jpg \(.*No such file"):
-        divide("class", source(root), Cut(2, 0))
+        divide_into_tasks("class", source(root), StreamOptions(2, 0))
     skipping = source(root, on_bad_image="skip")
-    assert sum(len(t.images["train"]) for t in divide("class", skipping, Cut(2, 0))) == 8
+    assert (
+        sum(
+            len(t.images["train"])
+            for t in divide_into_tasks("class", skipping, StreamOptions(2, 0))
+        )
+        == 8
+    )
     before = skipping.fingerprint("train")
     save(root / "nowhere.jpg", embedded(1)[0])
     found = source(root, on_bad_image="skip")
     assert found.fingerprint("train") != before
-    assert sum(len(t.images["train"]) for t in divide("class", found, Cut(2, 0))) == 9
+    assert (
+        sum(len(t.images["train"]) for t in divide_into_tasks("class", found, StreamOptions(2, 0)))
+        == 9
+    )
 
 
 def test_the_first_ten_bad_images_are_named_and_the_others_counted(root: Path) -> None:
@@ -246,7 +260,7 @@ def test_the_first_ten_bad_images_are_named_and_the_others_counted(root: Path) -
     for number in range(14):
         (root / f"train/a/{number:02}.jpg").write_text("x")
     with pytest.raises(DataError) as error:
-        divide("class", source(root), Cut(2, 0))
+        divide_into_tasks("class", source(root), StreamOptions(2, 0))
     assert "train/a/09.jpg" in str(error.value)
     assert "train/a/10.jpg" not in str(error.value)
     assert "and 4 more" in str(error.value)

@@ -1,3 +1,5 @@
+"""Tiny ImageNet, ImageNet-100 and DomainNet from their published files."""
+
 from __future__ import annotations
 
 import gzip
@@ -12,7 +14,7 @@ from pipeline.data.datasets.domainnet import DOMAINS, DomainNet
 from pipeline.data.datasets.imagenet100 import ImageNet100
 from pipeline.data.datasets.mnist import MNIST
 from pipeline.data.datasets.tiny_imagenet import TinyImageNet
-from pipeline.data.stream.scenarios import Cut, divide
+from pipeline.data.stream.scenarios import StreamOptions, divide_into_tasks
 from pipeline.errors import DataError
 from tests.support.image_files import embedded, file_options, reading, save, tree
 from tests.support.project import write_idx
@@ -47,7 +49,7 @@ def test_tiny_imagenet_is_read_as_its_archive_unpacks(tmp_path: Path) -> None:
         assert np.bincount(source.labels("train")).tolist() == [3, 3, 3]
         assert source.labels("test").tolist() == [0, 1, 2, 0, 1, 2]
         assert source.images("test")[np.arange(6)].shape == (6, 3, 16, 16)
-        assert len(divide("class", source, Cut(3, 0))) == 3
+        assert len(divide_into_tasks("class", source, StreamOptions(3, 0))) == 3
 
 
 def test_without_tiny_imagenet_the_error_says_what_to_put_where(tmp_path: Path) -> None:
@@ -130,7 +132,7 @@ def test_domainnet_is_read_by_its_lists_in_the_papers_order(tmp_path: Path) -> N
     assert source.domain_names() == ["real", "sketch", "clipart"]
     assert set(source.domain_names()) < set(DOMAINS)
     assert source.class_names() == ["aircraft_carrier", "zebra"]
-    tasks = divide("domain", source, Cut(3, 0))
+    tasks = divide_into_tasks("domain", source, StreamOptions(3, 0))
     assert [(t.domain, len(t.images["train"]), len(t.images["test"])) for t in tasks] == [
         ("real", 6, 2),
         ("sketch", 6, 2),
@@ -188,7 +190,7 @@ def test_mnist_is_read_from_torchvisions_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = mnist(tmp_path, monkeypatch)
-    assert source.to_fetch() == ""
+    assert source.describe_download() == ""
     assert np.array_equal(source.images("train")[:, 0], embedded(6))
     assert source.labels("train").tolist() == [3, 1, 4, 1, 5, 9]
     assert source.labels("test").tolist() == [3, 1]

@@ -1,3 +1,5 @@
+"""Class-, data- and domain-incremental streams: which images each task has."""
+
 from __future__ import annotations
 
 import json
@@ -14,8 +16,8 @@ from pipeline.data.datasets import transformed
 from pipeline.data.datasets.array_source import ArraySource
 from pipeline.data.datasets.transformed import Transformed
 from pipeline.data.source import Bytes, Part
-from pipeline.data.stream.scenarios import Cut, divide
-from pipeline.data.stream.tasks import data_incremental, given_order
+from pipeline.data.stream.scenarios import StreamOptions, divide_into_tasks
+from pipeline.data.stream.tasks import data_incremental, resolve_class_order
 from pipeline.errors import DataError, ParamsError
 from pipeline.files.csv_tables import read_csv
 from pipeline.reporting.comparing.runs import read_run
@@ -35,13 +37,6 @@ class Made(ArraySource):
         labels = np.array(self.given[part], np.uint8)
         images = np.random.default_rng(0).integers(0, 256, (len(labels), 1, 6, 6), dtype=np.uint8)
         return images, labels
-
-
-@pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    return Project(tmp_path, monkeypatch, capsys)
 
 
 def made(each: int = 7) -> Made:
@@ -71,7 +66,7 @@ def test_random_parts_depend_on_the_split_seed_alone() -> None:
 
 
 def test_every_random_part_is_tested_on_everything() -> None:
-    tasks = divide("data", made(), Cut(4, 0))
+    tasks = divide_into_tasks("data", made(), StreamOptions(4, 0))
     assert [len(task.images["train"]) for task in tasks] == [6, 5, 5, 5]
     assert all(task.images["test"].tolist() == list(range(15)) for task in tasks)
     assert all(task.classes == [0, 1, 2] for task in tasks)
@@ -79,7 +74,7 @@ def test_every_random_part_is_tested_on_everything() -> None:
 
 @pytest.mark.parametrize("order", [["cat", "ant", "bee"], [2, 0, 1], ["cat", 0, "bee"]])
 def test_classes_come_in_the_order_that_is_given(order: list[str | int]) -> None:
-    tasks = divide("class", made(), Cut(3, 0, order))
+    tasks = divide_into_tasks("class", made(), StreamOptions(3, 0, order))
     assert [task.classes for task in tasks] == [[2], [0], [1]]
 
 
@@ -96,13 +91,13 @@ def test_classes_come_in_the_order_that_is_given(order: list[str | int]) -> None
 )
 def test_an_order_that_is_none_is_one_clear_error(order: list[str | int], problem: str) -> None:
     with pytest.raises(ValueError, match=f"^class_order.*{problem}"):
-        given_order(order, NAMES)
+        resolve_class_order(order, NAMES)
     with pytest.raises(DataError, match=problem):
-        divide("class", made(), Cut(3, 0, order))
+        divide_into_tasks("class", made(), StreamOptions(3, 0, order))
 
 
 def test_params_refuse_an_order_with_a_class_twice(project: Project) -> None:
-    project.edit({"class_order: null": "class_order: [Bag, Dress, Bag]"})
+    project.set({"class_order": ["Bag", "Dress", "Bag"]})
     code, _, err = project.cassle("plan")
     assert code == 2
     assert err == "error: params.yaml: class_order: 'Bag' (8) is there twice\n"
@@ -110,7 +105,7 @@ def test_params_refuse_an_order_with_a_class_twice(project: Project) -> None:
 
 def test_a_class_without_images_is_named() -> None:
     with pytest.raises(DataError, match="the test part has no image of 1 of 3 classes: bee"):
-        divide("class", Made([0, 1, 2], [0, 2]), Cut(2, 0))
+        divide_into_tasks("class", Made([0, 1, 2], [0, 2]), StreamOptions(2, 0))
 
 
 def test_a_domain_without_a_class_is_named() -> None:
@@ -119,24 +114,24 @@ def test_a_domain_without_a_class_is_named() -> None:
     with pytest.raises(
         DataError, match="domain 'faded' has no training image of 1 of 3 classes: ant"
     ):
-        divide("domain", source, Cut(2, 0))
+        divide_into_tasks("domain", source, StreamOptions(2, 0))
 
 
 @pytest.mark.parametrize(("scenario", "tasks"), [("class", 4), ("data", 22), ("domain", 3)])
 def test_more_tasks_than_there_can_be_are_refused(scenario: str, tasks: int) -> None:
     source = Transformed(made(), ["plain", "faded"])
     with pytest.raises(DataError, match=r"num_tasks|one domain"):
-        divide(scenario, source, Cut(tasks, 0))
+        divide_into_tasks(scenario, source, StreamOptions(tasks, 0))
 
 
 def test_a_source_without_domains_has_no_tasks_of_domains() -> None:
     with pytest.raises(DataError, match=r"made has 0 \(it is not sorted into domain/class folders"):
-        divide("domain", made(), Cut(2, 0))
+        divide_into_tasks("domain", made(), StreamOptions(2, 0))
 
 
 def test_every_domain_has_as_many_images_of_each_class_and_no_image_is_in_two() -> None:
     source = Transformed(made(10), list(TRANSFORMATIONS))
-    tasks = divide("domain", source, Cut(5, 0))
+    tasks = divide_into_tasks("domain", source, StreamOptions(5, 0))
     assert [task.domain for task in tasks] == list(TRANSFORMATIONS)
     places = np.concatenate([task.images["train"] for task in tasks])
     assert sorted(places.tolist()) == list(range(30))
@@ -173,7 +168,7 @@ def test_transformed_images_are_those_of_their_domain() -> None:
 def test_a_data_incremental_run_reports_a_after_each_task_and_no_forgetting(
     project: Project,
 ) -> None:
-    project.edit({"scenario: class": "scenario: data"})
+    project.set({"scenario": "data"})
     project.run_all(3)
     metrics = json.loads(Path("reports/metrics.json").read_text())
     undefined = {name for name, value in metrics.items() if value is None}
@@ -200,7 +195,7 @@ def test_a_data_incremental_run_reports_a_after_each_task_and_no_forgetting(
 
 
 def test_a_domain_incremental_run_reports_domain_aware_accuracy(project: Project) -> None:
-    project.edit({"scenario: class": "scenario: domain", "labels: 0.01": "labels: 1"})
+    project.set({"scenario": "domain", "evaluation.few_labels.labels": 1})
     project.run_all(3)
     report = Path("reports/report.md").read_text()
     assert "# fashion_mnist, domain-incremental" in report
@@ -217,9 +212,7 @@ def test_a_domain_incremental_run_reports_domain_aware_accuracy(project: Project
 
 
 def test_domains_are_chosen_and_ordered(project: Project) -> None:
-    project.edit(
-        {"scenario: class": "scenario: domain", "domains: null": "domains: [faded, plain, blurred]"}
-    )
+    project.set({"scenario": "domain", "data.domains": ["faded", "plain", "blurred"]})
     project.must("plan")
     project.must("prepare")
     names = [json.loads(layout.split(task).read_text())["domain"] for task in (1, 2, 3)]
@@ -229,12 +222,14 @@ def test_domains_are_chosen_and_ordered(project: Project) -> None:
 @pytest.mark.parametrize(
     ("domains", "problem"),
     [
-        ("[plain, plain, faded]", "'plain' is there twice"),
-        ("[plain, fadet, blurred]", "'fadet' is unknown; did you mean 'faded'"),
-        ("[plain]", "num_tasks must be at most 1 with scenario: domain"),
+        (["plain", "plain", "faded"], "'plain' is there twice"),
+        (["plain", "fadet", "blurred"], "'fadet' is unknown; did you mean 'faded'"),
+        (["plain"], "num_tasks must be at most 1 with scenario: domain"),
     ],
 )
-def test_domains_that_cannot_be_are_refused(project: Project, domains: str, problem: str) -> None:
-    project.edit({"scenario: class": "scenario: domain", "domains: null": f"domains: {domains}"})
+def test_domains_that_cannot_be_are_refused(
+    project: Project, domains: list[str], problem: str
+) -> None:
+    project.set({"scenario": "domain", "data.domains": domains})
     with pytest.raises(ParamsError, match=problem):
         load_params(layout.PARAMS)

@@ -1,3 +1,5 @@
+"""The store of decoded images: as decoding gives them, written once."""
+
 from __future__ import annotations
 
 import errno
@@ -16,37 +18,39 @@ from pipeline.data.batches import Images, TaskOrder, ordered_batches, training_b
 from pipeline.data.datasets import file_source
 from pipeline.data.datasets.image_folder import ImageFolder
 from pipeline.data.image_files import store_writer
-from pipeline.data.image_files.store import Files, Store
-from pipeline.data.image_files.store_writer import bad_images, place_of
+from pipeline.data.image_files.store import ImageFiles, Store
+from pipeline.data.image_files.store_writer import find_bad_images, store_path
 from pipeline.errors import DataError
 from tests.support.image_files import embedded, file_options, reading, save, tree
-from tests.support.project import ROOT
+from tests.support.params import ROOT
 
 SIZE = 16
 WRITE = """
 import sys
 from pathlib import Path
-from pipeline.data.store import Files
-from pipeline.data.store_writer import bad_images
+from pipeline.data.store import ImageFiles
+from pipeline.data.store_writer import find_bad_images
+from pipeline.data.image_files.store import ImageFiles
+from pipeline.data.image_files.store_writer import find_bad_images
 root, place = map(Path, sys.argv[1:])
 paths = sorted(path.name for path in root.iterdir())
-print(bad_images(Files(root, paths, 16), place, 2, keep=True))
+print(find_bad_images(ImageFiles(root, paths, 16), place, 2, keep=True))
 """
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Files:
+def files(tmp_path: Path) -> ImageFiles:
     root = tree(tmp_path / "images", {".": 9}, ".png")
-    return Files(root, sorted(path.name for path in root.iterdir()), SIZE)
+    return ImageFiles(root, sorted(path.name for path in root.iterdir()), SIZE)
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    return place_of(tmp_path / "scratch", "f" * 64, SIZE)
+    return store_path(tmp_path / "scratch", "f" * 64, SIZE)
 
 
-def test_a_store_holds_what_decoding_gives(files: Files, place: Path) -> None:
-    assert bad_images(files, place, 2, keep=True) == {}
+def test_a_store_holds_what_decoding_gives(files: ImageFiles, place: Path) -> None:
+    assert find_bad_images(files, place, 2, keep=True) == {}
     chosen = np.array([8, 0, 0, 3])
     store = Store(place, len(files), SIZE)
     assert np.array_equal(store[chosen], files[chosen])
@@ -67,19 +71,21 @@ def test_a_store_is_named_by_the_images_and_their_size(tmp_path: Path) -> None:
     assert len(set(places)) == 3
 
 
-def test_a_store_is_made_once(files: Files, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bad_images(files, place, 2, keep=True)
+def test_a_store_is_made_once(
+    files: ImageFiles, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_bad_images(files, place, 2, keep=True)
     monkeypatch.setattr(
         store_writer, "read_square", lambda *arguments: pytest.fail("decoded again")
     )
-    assert bad_images(files, place, 2, keep=True) == {}
+    assert find_bad_images(files, place, 2, keep=True) == {}
 
 
 @pytest.mark.parametrize("length", [None, 0, 100])
 def test_a_store_that_is_gone_or_too_short_is_made_again(
-    files: Files, place: Path, length: int | None
+    files: ImageFiles, place: Path, length: int | None
 ) -> None:
-    bad_images(files, place, 2, keep=True)
+    find_bad_images(files, place, 2, keep=True)
     whole = place.read_bytes()
     if length is None:
         place.unlink()
@@ -87,12 +93,12 @@ def test_a_store_that_is_gone_or_too_short_is_made_again(
         place.write_bytes(whole[:length])
         with pytest.raises(DataError, match=r"cannot be read \(it is too short\); delete it"):
             Store(place, len(files), SIZE)[np.array([8])]
-    bad_images(files, place, 2, keep=True)
+    find_bad_images(files, place, 2, keep=True)
     assert place.read_bytes() == whole
 
 
 def test_what_interrupts_the_writer_leaves_no_store(
-    files: Files, place: Path, monkeypatch: pytest.MonkeyPatch
+    files: ImageFiles, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decode, seen = store_writer.read_square, []
 
@@ -104,12 +110,12 @@ def test_what_interrupts_the_writer_leaves_no_store(
 
     monkeypatch.setattr(store_writer, "read_square", stopped)
     with pytest.raises(KeyboardInterrupt):
-        bad_images(files, place, 1, keep=True)
+        find_bad_images(files, place, 1, keep=True)
     assert list(place.parent.iterdir()) == []
 
 
 def test_two_processes_that_write_one_store_at_once_do_each_other_no_harm(
-    files: Files, place: Path
+    files: ImageFiles, place: Path
 ) -> None:
     command = [sys.executable, "-c", WRITE, str(files.root), str(place)]
     both = [
@@ -125,18 +131,18 @@ def test_two_processes_that_write_one_store_at_once_do_each_other_no_harm(
 
 
 def test_without_room_for_the_store_the_error_says_how_much_it_needs(
-    files: Files, place: Path, monkeypatch: pytest.MonkeyPatch
+    files: ImageFiles, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(store_writer.shutil, "disk_usage", lambda path: usage(10, 9, 1))
     with pytest.raises(DataError, match=r"9 images needs .* GB in .*set data\.store: stream"):
-        bad_images(files, place, 2, keep=True)
+        find_bad_images(files, place, 2, keep=True)
     assert not place.exists()
 
 
 @pytest.mark.parametrize("call", ["truncate", "pwrite", "fsync"])
 def test_a_disk_that_fills_while_a_store_is_written_leaves_none(
-    call: str, files: Files, place: Path, monkeypatch: pytest.MonkeyPatch
+    call: str, files: ImageFiles, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*arguments: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -144,9 +150,9 @@ def test_a_disk_that_fills_while_a_store_is_written_leaves_none(
     with monkeypatch.context() as patch:
         patch.setattr(os, call, full)
         with pytest.raises(DataError, match=f"cannot write {place}: No space left on device"):
-            bad_images(files, place, 2, keep=True)
+            find_bad_images(files, place, 2, keep=True)
     assert list(place.parent.iterdir()) == []
-    assert bad_images(files, place, 2, keep=True) == {}
+    assert find_bad_images(files, place, 2, keep=True) == {}
     assert np.array_equal(Store(place, 9, SIZE)[np.arange(9)], files[np.arange(9)])
 
 
@@ -172,9 +178,9 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_are_the_same_from_memory_from_a_store_and_from_files(
-    files: Files, place: Path, workers: int
+    files: ImageFiles, place: Path, workers: int
 ) -> None:
-    bad_images(files, place, 2, keep=True)
+    find_bad_images(files, place, 2, keep=True)
     places = np.array([7, 1, 5, 4, 0])
     held = files[np.arange(9)]
     expected = torch.from_numpy(held[places])
@@ -191,12 +197,14 @@ def test_a_small_store_needs_no_workers(tmp_path: Path, monkeypatch: pytest.Monk
         for store in ("cache", "stream")
     )
     assert (kept.workers("train"), streamed.workers("train")) == (0, 3)
-    monkeypatch.setattr(file_source, "AT_HAND", 100)
+    monkeypatch.setattr(file_source, "PAGE_CACHE_BYTES", 100)
     assert kept.workers("train") == 3
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_image_that_went_bad_is_one_line_whoever_reads_it(workers: int, files: Files) -> None:
+def test_an_image_that_went_bad_is_one_line_whoever_reads_it(
+    workers: int, files: ImageFiles
+) -> None:
     path = files.root / files.paths[3]
     path.write_bytes(path.read_bytes()[:60])
     images = Images(files, np.arange(9), workers)

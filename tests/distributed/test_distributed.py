@@ -1,3 +1,5 @@
+"""Losses and gradients over two processes are those of one."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -8,11 +10,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed, multiprocessing, nn
 
 from pipeline.config.registry.methods import METHODS
-from pipeline.distributed.collectives import gather
+from pipeline.distributed.collectives import gather_rows
 from pipeline.distributed.sync_batchnorm import synchronize_batchnorm
 from pipeline.methods.base import Position
 from pipeline.strategies.base import Step
 from tests.support.networks import tiny_cassle, tiny_method, tiny_views
+
+pytestmark = pytest.mark.xdist_group("together")  # a fixture of the module is dear
 
 PROCESSES = 2
 BATCH = 8
@@ -83,7 +87,7 @@ def work(rank: int, folder: str) -> None:
             save_file(result, f"{folder}/{name}_{batch_norm}_{rank}.safetensors")
     local = torch.arange(6.0).reshape(2, 3) + 10 * rank
     local.requires_grad_()
-    everything = gather(local)
+    everything = gather_rows(local)
     weights = torch.arange(12.0).reshape(4, 3) * (rank + 1)
     torch.autograd.backward((everything * weights).sum())
     assert local.grad is not None
@@ -128,4 +132,4 @@ def test_gathering_keeps_the_ranks_order_and_sums_the_gradients(together: Path) 
 
 def test_one_process_alone_gathers_nothing() -> None:
     local = torch.ones(2, 3)
-    assert gather(local) is local
+    assert gather_rows(local) is local

@@ -11,7 +11,7 @@ from torch import Tensor
 from pipeline.errors import RunError
 from pipeline.evaluation import solver as solver_module
 from pipeline.evaluation.base import Probe
-from pipeline.evaluation.few_labels import FewLabels, draw
+from pipeline.evaluation.few_labels import FewLabels, draw_labelled
 from pipeline.evaluation.knn import KNearestNeighbours
 from pipeline.evaluation.nearest_mean import NearestMean
 from pipeline.evaluation.solver import TOLERANCE, Solver, fit
@@ -124,29 +124,29 @@ def test_the_nearest_mean_is_that_of_unit_vectors() -> None:
 @pytest.mark.parametrize(("wanted", "each"), [(0.01, 1), (0.1, 4), (0.25, 10), (3, 3), (40, 40)])
 def test_few_labels_are_as_many_of_each_class(wanted: float, each: int) -> None:
     labels = torch.arange(160) % 4
-    drawn = draw(labels, 4, wanted, stream())
+    drawn = draw_labelled(labels, 4, wanted, stream())
     assert labels[drawn].bincount().tolist() == [each] * 4
     assert len(set(drawn.tolist())) == 4 * each
 
 
 def test_few_labels_are_the_same_for_the_same_stream_alone() -> None:
     labels = torch.arange(400) % 4
-    first = draw(labels, 4, 5, stream())
-    assert torch.equal(draw(labels, 4, 5, stream()), first)
-    assert not torch.equal(draw(labels, 4, 5, stream(1)), first)
+    first = draw_labelled(labels, 4, 5, stream())
+    assert torch.equal(draw_labelled(labels, 4, 5, stream()), first)
+    assert not torch.equal(draw_labelled(labels, 4, 5, stream(1)), first)
 
 
 def test_a_class_with_fewer_images_than_asked_for_is_named() -> None:
     labels = torch.tensor([0, 0, 0, 1])
     with pytest.raises(RunError, match=r"2 images of each class, and class 1 has 1"):
-        draw(labels, 2, 2, stream())
+        draw_labelled(labels, 2, 2, stream())
 
 
 def test_few_labels_learn_from_the_drawn_images_alone() -> None:
     train, labels = overlapping(400, 1)
     test, _ = overlapping(20, 2)
     found = scores_of(FewLabels(labels=5, l2=0.01), (train, labels), test)
-    drawn = draw(labels, 4, 5, stream())
+    drawn = draw_labelled(labels, 4, 5, stream())
     wrong = torch.full_like(labels, 3)
     wrong[drawn] = labels[drawn]
     x, y = standardized(train.double(), test.double())

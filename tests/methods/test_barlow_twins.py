@@ -1,3 +1,5 @@
+"""Barlow Twins: the loss, its distillation and the method."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -7,9 +9,9 @@ from torch import Tensor
 
 from pipeline.methods.barlow_twins import BarlowTwins, barlow_twins_loss
 from pipeline.methods.base import Encoded
-from pipeline.seeding import initialisation
-from tests.methods.test_simclr import SHAPES, draw
-from tests.support.networks import tiny_backbone
+from pipeline.seeding import seeded_initialization
+from tests.support.definitions import SHAPES, draw
+from tests.support.networks import parts_of_state, tiny_backbone, tiny_method
 
 EPS = 1e-5  # of the variance, BatchNorm's
 # Orthogonal columns of mean 0 and variance 1.
@@ -30,7 +32,7 @@ def by_definition(z1: Tensor, z2: Tensor, weight: float, scale: float) -> float:
 
 
 def tiny_barlow_twins(size: int) -> BarlowTwins:
-    with initialisation(0, "test"):
+    with seeded_initialization(0, "test"):
         backbone = tiny_backbone()
         return BarlowTwins(backbone, projector=[16, size], redundancy_weight=0.03, scale=0.2)
 
@@ -153,3 +155,7 @@ def test_barlow_twins_trains_its_backbone_on_a_batch_of_any_size() -> None:
         for parameter in method.parameters():
             assert parameter.grad is not None
             assert parameter.grad.isfinite().all()
+
+
+def test_a_state_holds_what_crosses_a_task_boundary() -> None:
+    assert parts_of_state(tiny_method("barlow_twins")) == {"backbone", "projector"}

@@ -1,3 +1,5 @@
+"""BYOL: the loss, its momentum network and the method."""
+
 from __future__ import annotations
 
 import copy
@@ -9,10 +11,10 @@ from torch import Tensor, nn
 
 from pipeline.methods.base import Position
 from pipeline.methods.byol import BYOL, byol_loss
-from pipeline.models.momentum import cosine_momentum, follow, momentum_copy
-from pipeline.seeding import initialisation
-from tests.methods.test_simclr import SHAPES, cosine, draw
-from tests.support.networks import draw_views, shake, tiny_backbone
+from pipeline.models.momentum import cosine_momentum, momentum_copy, update_momentum
+from pipeline.seeding import seeded_initialization
+from tests.support.definitions import SHAPES, cosine, draw
+from tests.support.networks import draw_views, parts_of_state, shake, tiny_backbone, tiny_method
 
 
 def by_definition(predicted: Tensor, target: Tensor) -> float:
@@ -21,7 +23,7 @@ def by_definition(predicted: Tensor, target: Tensor) -> float:
 
 
 def tiny_byol(momentum: float = 0.5, final_momentum: float = 1.0) -> BYOL:
-    with initialisation(0, "test"):
+    with seeded_initialization(0, "test"):
         return BYOL(
             tiny_backbone(),
             projector=[16, 6],
@@ -164,7 +166,7 @@ def test_following_is_that_computed_by_hand() -> None:
         slow.bias.copy_(torch.tensor([0.0, -4.0]))
         fast.weight.copy_(torch.tensor([[5.0], [2.0]]))
         fast.bias.copy_(torch.tensor([8.0, 4.0]))
-    follow(slow, fast, 0.75)
+    update_momentum(slow, fast, 0.75)
     assert slow.weight.flatten().tolist() == [2, 2]
     assert slow.bias.tolist() == [2, -2]
     assert fast.weight.flatten().tolist() == [5, 2]
@@ -175,7 +177,7 @@ def test_momentum_one_stands_still_and_momentum_zero_copies(momentum: float, val
     slow, fast = nn.Linear(1, 1), nn.Linear(1, 1)
     nn.init.constant_(slow.weight, 1.0)
     nn.init.constant_(fast.weight, 5.0)
-    follow(slow, fast, momentum)
+    update_momentum(slow, fast, momentum)
     assert slow.weight.item() == value
 
 
@@ -186,7 +188,7 @@ def test_following_leaves_the_statistics_of_batch_norm_alone() -> None:
     assert fast.running_mean is not None
     assert slow.running_mean is not None
     assert fast.running_mean.any()
-    follow(slow, fast, 0.0)
+    update_momentum(slow, fast, 0.0)
     assert not slow.running_mean.any()
 
 
@@ -222,3 +224,13 @@ def test_the_loss_alone_moves_no_parameter_of_the_momentum_network() -> None:
     method.after_backward(Position(0, 5, 10))
     for a, b in zip(method.parameters(), before.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_state_holds_what_crosses_a_task_boundary() -> None:
+    assert parts_of_state(tiny_method("byol")) == {
+        "backbone",
+        "projector",
+        "predictor",
+        "momentum_backbone",
+        "momentum_projector",
+    }

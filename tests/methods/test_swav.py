@@ -1,3 +1,5 @@
+"""SwAV: codes, prototypes, the queue and the method."""
+
 from __future__ import annotations
 
 import copy
@@ -18,9 +20,9 @@ from pipeline.methods.swav import (
     soft_cross_entropy,
 )
 from pipeline.models.frozen import frozen_copy
-from pipeline.seeding import initialisation
-from tests.methods.test_simclr import SHAPES, cosine, draw
-from tests.support.networks import tiny_backbone
+from pipeline.seeding import seeded_initialization
+from tests.support.definitions import SHAPES, cosine, draw
+from tests.support.networks import parts_of_state, tiny_backbone, tiny_method
 
 Table = NDArray[np.float64]
 EPSILON, TEMPERATURE, DISTILL_TEMPERATURE = 0.05, 0.1, 0.2
@@ -66,7 +68,7 @@ def swapped_by_definition(z: list[Tensor], queues: list[Tensor], prototypes: Ten
 def tiny_swav(
     size: int = 6, queue: int = 0, start: int = 0, freeze: int = 0, prototypes: int = 5
 ) -> SwAV:
-    with initialisation(0, "test"):
+    with seeded_initialization(0, "test"):
         return SwAV(
             tiny_backbone(),
             temperature=TEMPERATURE,
@@ -269,7 +271,7 @@ def test_gradients_agree_with_finite_differences() -> None:
 def test_distillation_is_its_definition(count: int, size: int, scale: float) -> None:
     method = tiny_swav(size)
     teacher = frozen_copy(method, "batch")
-    with initialisation(1, "test"):
+    with seeded_initialization(1, "test"):
         head = method.distill_head()
     predicted, past = draw(count, size, scale), draw(count, size, scale, seed=1)
     terms = []
@@ -360,3 +362,7 @@ def test_a_copy_of_the_method_keeps_its_queue() -> None:
     twin, z = copy.deepcopy(method), draw(4, 6, seed=1)
     assert loss_of(twin, *z).item() == loss_of(method, *z).item()
     assert int(twin.queued) == 4
+
+
+def test_a_state_holds_what_crosses_a_task_boundary() -> None:
+    assert parts_of_state(tiny_method("swav")) == {"backbone", "projector", "prototypes"}

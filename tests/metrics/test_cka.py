@@ -1,3 +1,5 @@
+"""Linear CKA: against its definition, and its invariances."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Interrupted training goes on to the same bytes, or not at all."""
+
 from __future__ import annotations
 
 import errno
@@ -13,42 +15,33 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline import layout
-from pipeline.training.checkpoint import hold
+from pipeline.errors import StateError
+from pipeline.training.checkpoint import lock_checkpoint
 from pipeline.training.learner import Learner
+from tests.support.params import Changes
 from tests.support.project import Project
 
 STEPS = 6  # of task 2 of the small project
 FIRST_STEPS = 8  # of its task 1
 
-CONFIGS: dict[str, dict[str, str]] = {
-    "finetune": {"strategy: cassle": "strategy: finetune"},
+CONFIGS: dict[str, Changes] = {
+    "finetune": {"strategy": "finetune"},
     "cassle": {},
-    "er": {"strategy: cassle": "strategy: er"},
-    "ewc": {"strategy: cassle": "strategy: ewc"},
-    "cassle with der": {"strategy: cassle": "strategy: cassle+der"},
-    "lump": {"strategy: cassle": "strategy: lump"},
-    "moco": {"\nmethod: simclr ": "\nmethod: mocov2plus ", "queue_size: 1024": "queue_size: 40"},
-    "swav": {
-        "\nmethod: simclr ": "\nmethod: swav ",
-        "queue_size: 512 ": "queue_size: 40 ",
-        "queue_start_epoch: 6": "queue_start_epoch: 0",
-    },
-    "byol": {"\nmethod: simclr ": "\nmethod: byol "},
-    "lars": {"optimizer: adamw": "optimizer: lars"},
-    "sgd": {"optimizer: adamw": "optimizer: sgd"},
-    "bf16": {"precision: auto": "precision: bf16-mixed"},
+    "er": {"strategy": "er"},
+    "ewc": {"strategy": "ewc"},
+    "cassle with der": {"strategy": "cassle+der"},
+    "lump": {"strategy": "lump"},
+    "moco": {"method": "mocov2plus", "methods.mocov2plus.queue_size": 40},
+    "swav": {"method": "swav", "methods.swav.queue_size": 40, "methods.swav.queue_start_epoch": 0},
+    "byol": {"method": "byol"},
+    "lars": {"train.optimizer": "lars"},
+    "sgd": {"train.optimizer": "sgd"},
+    "bf16": {"train.precision": "bf16-mixed"},
 }
 
 
 class KilledError(BaseException):
     """Nothing catches it, as nothing catches SIGKILL."""
-
-
-@pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    return Project(tmp_path, monkeypatch, capsys)
 
 
 def outputs(task: int) -> tuple[bytes, bytes, dict[str, object]]:
@@ -88,8 +81,8 @@ def checkpoints() -> list[Path]:
 def test_a_killed_task_goes_on_to_the_same_bytes(
     name: str, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.edit(CONFIGS[name])
-    project.train_through(2)
+    project.set(CONFIGS[name])
+    project.trained(2)
     whole = outputs(2)
     monkeypatch.setenv("CASSLE_CHECKPOINT_SECONDS", "0")
     for step in (1, 3, 5):
@@ -112,7 +105,7 @@ def test_a_signal_finishes_the_step_saves_and_says_how_to_go_on(
     number: signal.Signals, code: int, step: int, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
-    project.train_through(1)
+    project.trained(1)
     whole = outputs(1)
     before = project.files()
     at_step(monkeypatch, step, send(number))
@@ -132,21 +125,21 @@ def test_a_signal_finishes_the_step_saves_and_says_how_to_go_on(
 @pytest.mark.parametrize(
     "change",
     [
-        {"distill_weight: 1.0": "distill_weight: 0.5"},
-        {"\nseed: 0": "\nseed: 1"},
-        {"split_seed: 0": "split_seed: 1"},
-        {"precision: auto": "precision: bf16-mixed"},
+        {"distill_weight": 0.5},
+        {"seed": 1},
+        {"split_seed": 1},
+        {"train.precision": "bf16-mixed"},
     ],
 )
 def test_another_training_never_goes_on_from_a_checkpoint(
-    change: dict[str, str], project: Project, monkeypatch: pytest.MonkeyPatch
+    change: Changes, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(1)
+    project.trained(1)
     at_step(monkeypatch, 2, send(signal.SIGINT))
     assert project.cassle("train", "2")[0] == 130
     saved = checkpoints()
     assert len(saved) == 1
-    project.edit(change)
+    project.set(change)
     project.train_through(1)
     err = project.cassle("train", "2")[2]
     assert "goes on" not in err
@@ -156,19 +149,19 @@ def test_another_training_never_goes_on_from_a_checkpoint(
 def test_another_parent_is_another_training(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(1)
+    project.trained(1)
     at_step(monkeypatch, 2, send(signal.SIGINT))
     assert project.cassle("train", "2")[0] == 130
     saved = checkpoints()
-    from pipeline.artifacts.state import load_state, save_state
+    from pipeline.files.tensors import read_tensors, write_tensors
 
-    state = load_state(layout.state(1), {}, "")
+    held, _ = read_tensors(layout.state(1), StateError, "")
     header = json.loads(_metadata(layout.state(1))["cassle"])
     origin = {k: v for k, v in header.items() if k not in ("sha256", "content", "format")}
-    changed = {name: t + (name.endswith("fc.bias")) for name, t in state.tensors.items()}
+    changed = {name: t + (name.endswith("fc.bias")) for name, t in held.items()}
     name = next(name for name, t in changed.items() if t.is_floating_point())
     changed[name] = changed[name] + 1
-    save_state(layout.state(1), changed, origin)
+    write_tensors(layout.state(1), changed, origin)
     err = project.cassle("train", "2")[2]
     assert "goes on" not in err
     assert checkpoints() == saved
@@ -180,7 +173,7 @@ def test_another_parent_is_another_training(
 def test_another_rounding_is_another_training(
     name: str, answer: object, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(0)
+    project.trained(0)
     at_step(monkeypatch, 2, send(signal.SIGINT))
     assert project.cassle("train", "1")[0] == 130
     saved = checkpoints()
@@ -195,7 +188,7 @@ def test_another_rounding_is_another_training(
 def test_weights_that_the_last_step_spoils_are_never_a_state(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(0)
+    project.trained(0)
     original = Learner.training_step
 
     def training_step(self: Learner, images: Tensor, index: int) -> Tensor:
@@ -224,7 +217,7 @@ def test_a_damaged_checkpoint_is_noticed_and_the_task_begins_anew(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    project.train_through(1)
+    project.trained(1)
     whole = outputs(1)
     at_step(monkeypatch, 2, send(signal.SIGINT))
     assert project.cassle("train", "1")[0] == 130
@@ -248,7 +241,10 @@ def test_a_damaged_checkpoint_is_noticed_and_the_task_begins_anew(
 def test_two_trainings_of_the_same_hold_a_checkpoint_each(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with hold(1, "ab" * 32, "cd" * 32) as first, hold(1, "ab" * 32, "cd" * 32) as second:
+    with (
+        lock_checkpoint(1, "ab" * 32, "cd" * 32) as first,
+        lock_checkpoint(1, "ab" * 32, "cd" * 32) as second,
+    ):
         assert first.path != second.path
         assert first.path.parent.name == "train_1-abababababab"
         assert second.path.parent.name == "train_1-abababababab-2"
@@ -256,9 +252,12 @@ def test_two_trainings_of_the_same_hold_a_checkpoint_each(
 
 
 def test_one_that_was_saved_is_taken_before_a_new_one(project: Project) -> None:
-    with hold(1, "ab" * 32, "cd" * 32), hold(1, "ab" * 32, "cd" * 32) as second:
+    with (
+        lock_checkpoint(1, "ab" * 32, "cd" * 32),
+        lock_checkpoint(1, "ab" * 32, "cd" * 32) as second,
+    ):
         second.path.write_bytes(b"saved")
-    with hold(1, "ab" * 32, "cd" * 32) as again:
+    with lock_checkpoint(1, "ab" * 32, "cd" * 32) as again:
         assert again.path == second.path
 
 
@@ -278,7 +277,7 @@ def test_checkpoints_of_a_queued_experiment_lie_in_the_main_checkout(
 def test_an_interval_that_is_no_number_of_seconds_is_refused(
     given: str, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(0)
+    project.trained(0)
     monkeypatch.setenv("CASSLE_CHECKPOINT_SECONDS", given)
     code, _, err = project.cassle("train", "1")
     assert code == 2
@@ -288,7 +287,7 @@ def test_an_interval_that_is_no_number_of_seconds_is_refused(
 def test_what_is_not_finite_is_not_saved_and_the_last_checkpoint_stays(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(1)
+    project.trained(1)
     monkeypatch.setenv("CASSLE_CHECKPOINT_SECONDS", "0")
     learners: list[Learner] = []
     original = Learner.training_step
@@ -313,7 +312,7 @@ def test_what_is_not_finite_is_not_saved_and_the_last_checkpoint_stays(
 def test_a_full_disk_at_a_checkpoint_stops_and_the_one_before_is_used(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(1)
+    project.trained(1)
     whole = outputs(1)
     sync = os.fsync
 
@@ -344,7 +343,7 @@ def test_a_full_disk_at_a_checkpoint_stops_and_the_one_before_is_used(
 def test_out_of_memory_says_the_batch_size_to_try(
     error: BaseException, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(0)
+    project.trained(0)
 
     def fail() -> None:
         raise error
@@ -360,7 +359,7 @@ def test_out_of_memory_says_the_batch_size_to_try(
 def test_evaluation_says_that_memory_is_short(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(0)
+    project.trained(0)
 
     def extract(*arguments: object) -> Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory.")
@@ -400,7 +399,7 @@ def test_any_command_says_that_memory_is_short(
 def test_another_runtime_error_keeps_its_traceback(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(0)
+    project.trained(0)
 
     def fail() -> None:
         raise RuntimeError("a defect")
@@ -411,7 +410,7 @@ def test_another_runtime_error_keeps_its_traceback(
 
 
 def interrupted(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
-    project.train_through(0)
+    project.trained(0)
     at_step(monkeypatch, 2, send(signal.SIGINT))
     assert project.cassle("train", "1")[0] == 130
     (path,) = checkpoints()
@@ -436,7 +435,7 @@ def test_clean_lists_all_and_removes_what_is_stale(
     assert path.exists()
     assert (left.exists(), params.exists(), kept.exists()) == (False, False, True)
     assert project.must("clean", "--yes").endswith("nothing to remove without --all\n")
-    project.edit({"\nseed: 0": "\nseed: 1"})
+    project.set({"seed": 1})
     project.must("plan")
     out = project.must("clean", "--yes")
     assert "of another plan" in out

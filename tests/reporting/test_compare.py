@@ -10,17 +10,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.files.csv_tables import read_csv
-from tests.support.project import ROOT
+from tests.support.params import ROOT
 from tests.support.results_repository import COST, Repository
 
 SWEEP = {"finetune": (80.80, 80.66, 80.24), "cassle": (82.26, 82.46, 82.90)}
-
-
-@pytest.fixture
-def repository(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Repository:
-    return Repository(tmp_path, monkeypatch, capsys)
 
 
 def sweep(repository: Repository, seeds: int = 3, **changes: object) -> None:
@@ -483,10 +476,10 @@ def test_missing_costs_are_dashes(repository: Repository) -> None:
 
 
 def test_comparing_imports_nothing_heavy() -> None:
-    code = "import sys, pipeline.commands.compare, pipeline.reporting.comparing.contrast_files; print(*sys.modules)"
+    code = "import sys, pipeline.commands.compare, pipeline.reporting.comparing.comparison_files; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
     heavy = {"torch", "dvc", "numpy", "pandas", "scipy", "matplotlib", "sklearn"}
-    assert "pipeline.reporting.comparing.contrast" in loaded
+    assert "pipeline.reporting.comparing.comparison" in loaded
     assert not heavy & set(loaded)

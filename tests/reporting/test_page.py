@@ -15,10 +15,12 @@ from PIL import Image
 
 from pipeline.artifacts.features import Features
 from pipeline.reporting.comparing.runs import Run
-from pipeline.reporting.page.page import TEMPLATES, Extras, render
-from pipeline.reporting.representations import Change
+from pipeline.reporting.page.page import TEMPLATES, Extras, render_page
+from pipeline.reporting.representations import FeatureChange
 from pipeline.reporting.results import Probed, Results
 from tests.support.browser import Browser, find_browser
+
+pytestmark = pytest.mark.xdist_group("page")  # a fixture of the module is dear
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 DRAWING = {"svg", "rect", "line", "path", "circle", "text", "title", "desc"}
@@ -41,7 +43,7 @@ def make_results(tasks: int = 3, classes: int = 2, at_once: bool = False) -> Res
         [round(v, 1) for v in row] for row in (60 + 30 * random.random((rows, tasks))).tolist()
     ]
     aware = [[100.0] * tasks] * rows
-    change = Change([0.5, *[None] * (tasks - 1)], 0.75)
+    change = FeatureChange([0.5, *[None] * (tasks - 1)], 0.75)
     return Results(
         params={"dataset": "fashion_mnist", "scenario": "class", "num_tasks": tasks, "seed": 0,
                 "method": "simclr", "strategy": "cassle", "distill_weight": 1.0, "split_seed": 0,
@@ -129,14 +131,16 @@ class Parsed(HTMLParser):
 
 
 def parse(results: Results, extras: Extras) -> Parsed:
-    return Parsed(render(results, extras))
+    return Parsed(render_page(results, extras))
 
 
 @pytest.fixture(scope="module")
 def everything() -> str:
     """A page with all that it can show."""
     results = make_results()
-    return render(results, dataclasses.replace(make_extras(results), against=other_run(results)))
+    return render_page(
+        results, dataclasses.replace(make_extras(results), against=other_run(results))
+    )
 
 
 def test_the_page_asks_for_nothing(everything: str) -> None:
@@ -232,7 +236,7 @@ def test_what_params_say_is_never_markup() -> None:
     extras = dataclasses.replace(make_extras(results), revision=evil, class_names=[evil] * 6)
     run = other_run(results, name=evil, params=results.params | {evil: evil})
     for given in (extras, dataclasses.replace(extras, against=run)):
-        text = render(results, given)
+        text = render_page(results, given)
         assert "<script" not in text
         assert "&lt;script&gt;alert(" in text
         assert not Parsed(text).all("script")
@@ -240,7 +244,9 @@ def test_what_params_say_is_never_markup() -> None:
 
 def test_the_same_results_give_the_same_text() -> None:
     results = make_results()
-    assert render(results, make_extras(results)) == render(make_results(), make_extras(results))
+    assert render_page(results, make_extras(results)) == render_page(
+        make_results(), make_extras(results)
+    )
 
 
 def test_learnt_tasks_are_marked_in_the_matrix() -> None:
@@ -261,7 +267,7 @@ def test_figures_are_shown_as_far_as_there_are_some(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Results, "metrics", lambda self: metrics)
     titles = [t for t in parse(results, make_extras(results)).said("dt") if t[0].isupper()]
     assert titles[:3] == ["Average accuracy A", "Forgetting F", "Similarity (CKA)"]
-    text = render(results, make_extras(results))
+    text = render_page(results, make_extras(results))
     assert "82.3 <" in text and "0.91 <" in text
     assert "undefined" in text
     assert "Plasticity" not in text
@@ -269,11 +275,11 @@ def test_figures_are_shown_as_far_as_there_are_some(monkeypatch: pytest.MonkeyPa
 
 def test_another_run_stands_beside_this_one() -> None:
     results = make_results()
-    alone = render(results, make_extras(results))
+    alone = render_page(results, make_extras(results))
     assert "--against finetuned" in alone
     assert "best after any task" in alone
     beside = dataclasses.replace(make_extras(results), against=other_run(results))
-    text = render(results, beside)
+    text = render_page(results, beside)
     assert "finetuned: 70.0" in text
     assert "finetuned: undefined" in text
     assert text.count("(+1.5)") == 3
@@ -282,7 +288,7 @@ def test_another_run_stands_beside_this_one() -> None:
     assert "Dashed: the mean of finetuned" in text
     # Learnt at once: its bars stand beside this run's, but it has no curve.
     offline = other_run(results, matrix=[results.matrix[0], results.matrix[-1]])
-    text = render(results, dataclasses.replace(make_extras(results), against=offline))
+    text = render_page(results, dataclasses.replace(make_extras(results), against=offline))
     assert text.count("(+0.0)") == 3
     assert "Dashed" not in text
 
@@ -301,7 +307,7 @@ def test_what_was_not_made_is_left_out() -> None:
 @pytest.mark.parametrize(("tasks", "at_once"), [(1, False), (3, True), (2, False)])
 def test_undefined_forgetting_is_said_not_drawn(tasks: int, at_once: bool) -> None:
     results = make_results(tasks, at_once=at_once)
-    text = render(results, make_extras(results))
+    text = render_page(results, make_extras(results))
     assert ("Forgetting is undefined here" in text) == (tasks == 1 or at_once)
     assert "nan" not in re.sub(r"base64,[^\"]*", "", text)
 
@@ -309,7 +315,7 @@ def test_undefined_forgetting_is_said_not_drawn(tasks: int, at_once: bool) -> No
 def test_twenty_tasks_of_a_hundred_classes_stay_below_two_megabytes() -> None:
     results = make_results(20, classes=5)
     extras = make_extras(results, classes=100, points=10_000)
-    text = render(results, extras)
+    text = render_page(results, extras)
     Parsed(text)
     assert len(text) < 1_000_000
     assert "oklch(" in text
@@ -355,7 +361,7 @@ def test_the_browser_would_have_seen_a_request_and_a_complaint(tmp_path: Path) -
 
 def test_every_probe_and_every_states_rank_are_there() -> None:
     results = make_results()
-    text = render(results, make_extras(results))
+    text = render_page(results, make_extras(results))
     assert '<th scope="row">linear (headline)</th>' in text
     assert '<th scope="row">knn</th><td>100.0</td><td>0.0</td>' in text
     # The random network has no state before it, and what does not vary has no CKA.

@@ -1,3 +1,5 @@
+"""Locks: one process at a time writes the outputs of a stage."""
+
 from __future__ import annotations
 
 import subprocess
@@ -12,16 +14,17 @@ from pipeline import layout
 from pipeline.commands.export import lock_name
 from pipeline.errors import RunError
 from pipeline.runtime import locks
-from pipeline.runtime.locks import hold_stage
-from tests.support.project import ROOT, Project
+from pipeline.runtime.locks import lock_outputs
+from tests.support.params import ROOT
+from tests.support.project import Project
 
 HOLDER = """
 import sys
 sys.path.insert(0, {root!r})
 sys.argv = ["cassle", "train", "2"]
 from pathlib import Path
-from pipeline.locks import hold_stage
-with hold_stage({stage!r}, [Path("data/states/task_2.safetensors")]):
+from pipeline.runtime.locks import lock_outputs
+with lock_outputs({stage!r}, [Path("data/states/task_2.safetensors")]):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -42,15 +45,8 @@ def another_process(stage: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    return Project(tmp_path, monkeypatch, capsys)
-
-
-@pytest.fixture
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "PATIENCE", 0.2)
+    monkeypatch.setattr(locks, "TIMEOUT_SECONDS", 0.2)
 
 
 @pytest.mark.usefixtures("no_patience")
@@ -88,15 +84,15 @@ def test_the_lock_of_a_killed_process_is_free(project: Project) -> None:
 
 @pytest.mark.usefixtures("no_patience")
 def test_a_lock_is_free_again_after_an_error(project: Project) -> None:
-    with pytest.raises(RuntimeError), hold_stage("train_1", []):
+    with pytest.raises(RuntimeError), lock_outputs("train_1", []):
         raise RuntimeError
-    with hold_stage("train_1", []):
+    with lock_outputs("train_1", []):
         pass
 
 
 @pytest.mark.usefixtures("no_patience")
 def test_two_exports_to_one_folder_do_not_mix(project: Project) -> None:
-    project.train_through(0)
+    project.trained(0)
     with another_process(lock_name(Path("out"))) as process:
         code, _, err = project.cassle(
             "export", "0", "--output", str(project.root / "out"), "--no-onnx"
@@ -115,7 +111,7 @@ def test_what_a_killed_process_was_writing_goes_and_nothing_else(project: Projec
     others.append(layout.state(2))
     for path in (ours, *others):
         path.write_bytes(b"half")
-    with hold_stage("train_2", [layout.state(2)]):
+    with lock_outputs("train_2", [layout.state(2)]):
         assert not ours.exists()
         assert all(path.exists() for path in others)
 
@@ -124,6 +120,6 @@ def test_nobody_can_lock_where_nothing_can_be_written(project: Project) -> None:
     layout.SCRATCH.write_bytes(b"a file in the folder's place")
     with (
         pytest.raises(RunError, match=r"cannot lock \.scratch/locks/train_2\.lock"),
-        hold_stage("train_2", []),
+        lock_outputs("train_2", []),
     ):
         pass

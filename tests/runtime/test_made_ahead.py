@@ -1,30 +1,31 @@
+"""Outputs of later stages that an earlier stage computes in advance."""
+
 from __future__ import annotations
 
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
 from pipeline import layout
+from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.errors import RunError
-from pipeline.files.sealed_json import Json, read_sealed, write_sealed
+from pipeline.files.sealed_json import read_sealed, write_sealed
 from pipeline.runtime import made_ahead as ahead
 from pipeline.stages import evaluate, evaluate_ahead
-from tests.support.project import ROOT, Project
+from tests.support.params import ROOT
+from tests.support.project import Project
 
 LATER = [("evaluate", 1), ("evaluate", 2), ("views", 0)]
 
 
 @pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    project = Project(tmp_path, monkeypatch, capsys)
-    project.edit({"num_tasks: 3": "num_tasks: 2", "[linear, solver, knn, nearest_mean, few_labels]": "[linear]"})  # fmt: skip
-    project.train_through(2)
+def project(project: Project) -> Project:
+    project.set({"num_tasks": 2, "evaluation.probes": ["linear"]})  # fmt: skip
+    project.trained(2)
     return project
 
 
@@ -57,7 +58,7 @@ def test_what_is_made_ahead_is_what_the_stages_would_have_made(
     assert sorted(path.name.split("-")[0] for path in layout.AHEAD.iterdir()) == [
         "evaluate_1", "evaluate_2", "views_0",
     ]  # fmt: skip
-    code = "import sys; from pipeline import empty_slots, ahead; given = sys.argv[1:]; "
+    code = "import sys; from pipeline.runtime import empty_slots, made_ahead as ahead; given = sys.argv[1:]; "
     code += "assert not empty_slots.ends_here(given); assert ahead.ends_here(given); "
     code += "assert not {'torch', 'typer', 'pydantic'} & set(sys.modules)"
     for command in (["evaluate", "1"], ["evaluate", "2"], ["views"]):
@@ -84,7 +85,7 @@ def test_nothing_is_made_ahead_without_dvc_or_where_it_is_there(
 ) -> None:
     project.must("evaluate", "0", "--planned")
     assert not layout.AHEAD.exists()
-    assert not ahead.ends_here(["evaluate", "1", "--planned"])
+    assert not ahead.finish_if_precomputed(["evaluate", "1", "--planned"])
     for task in (1, 2):
         project.must("evaluate", str(task), "--planned")
     under_dvc(monkeypatch, "dvc", "repro", "-s", "evaluate@0")
@@ -109,8 +110,8 @@ def test_what_goes_wrong_ahead_harms_no_stage(
     evaluate_first(project, monkeypatch)
     assert layout.evaluation(0).is_file()
     assert not list(layout.AHEAD.glob("evaluate_0-*"))
-    assert ahead.ends_here(["evaluate", "1", "--planned"])
-    assert not ahead.ends_here(["evaluate", "2", "--planned"])
+    assert ahead.finish_if_precomputed(["evaluate", "1", "--planned"])
+    assert not ahead.finish_if_precomputed(["evaluate", "2", "--planned"])
 
 
 def test_a_signal_meanwhile_costs_nothing_of_what_is_done(
@@ -130,7 +131,7 @@ def test_a_signal_meanwhile_costs_nothing_of_what_is_done(
     for path in layout.outputs("evaluate", 0):
         path.unlink()  # as dvc does before it runs a stage
     for task in (0, 1):
-        assert ahead.ends_here(["evaluate", str(task), "--planned"])
+        assert ahead.finish_if_precomputed(["evaluate", str(task), "--planned"])
     assert contents("evaluate", 0) == before[0]
 
 
@@ -139,20 +140,20 @@ def test_an_evaluation_with_labels_from_elsewhere_is_not_put_aside(
     labelled: bool, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No digest tells whether those images have changed.
-    read, score, aside = evaluate_ahead.read_slot, evaluate.score, []
-    more = {"labelled": {}} if labelled else {}
+    read, score, aside = evaluate_ahead.read_plan, evaluate.score, []
 
     def look(task: int, *rest: object) -> list[str]:
         if task:
             aside.append([path.name for path in layout.AHEAD.glob("evaluate_0-*")])
         return score(task, *rest)  # type: ignore[arg-type]
 
-    def slot(name: str) -> Json | None:
-        found = read(name)
-        return found and (found | more if name == "evaluate_0" else found)
+    def plan(kind: type[EvaluatePlan], name: str) -> EvaluatePlan | None:
+        found = read(kind, name)
+        elsewhere = labelled and found is not None and name == "evaluate_0"
+        return replace(found, labelled=found.dataset) if elsewhere else found
 
     monkeypatch.setattr(evaluate, "score", look)
-    monkeypatch.setattr(evaluate_ahead, "read_slot", slot)
+    monkeypatch.setattr(evaluate_ahead, "read_plan", plan)
     evaluate_first(project, monkeypatch)
     assert [bool(names) for names in aside] == [not labelled] * 2
     assert not list(layout.AHEAD.glob("evaluate_0-*"))
@@ -192,7 +193,7 @@ def test_what_is_not_as_it_was_is_not_taken(
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
-    assert not ahead.ends_here(["evaluate", "1", "--planned"])
+    assert not ahead.finish_if_precomputed(["evaluate", "1", "--planned"])
     assert not layout.evaluation(1).exists()
     assert not layout.features(1).exists()
 
@@ -203,11 +204,13 @@ def test_a_state_that_cannot_be_evaluated_is_left_to_its_own_stage(
     layout.state(1).write_bytes(layout.state(2).read_bytes())
     evaluate_first(project, monkeypatch)
     assert not list(layout.AHEAD.glob(f"evaluate_1-*/{ahead.MANIFEST}"))
-    assert not ahead.ends_here(["evaluate", "1", "--planned"])
+    assert not ahead.finish_if_precomputed(["evaluate", "1", "--planned"])
     code, _, err = project.cassle("evaluate", "1", "--planned")
     assert code == 2
     assert "data/states/task_1.safetensors" in err
-    assert ahead.ends_here(["evaluate", "2", "--planned"])  # another state, that is right
+    assert ahead.finish_if_precomputed(
+        ["evaluate", "2", "--planned"]
+    )  # another state, that is right
     assert json.loads(layout.evaluation(0).read_text())["after_task"] == 0
 
 

@@ -1,3 +1,5 @@
+"""Signals, and stages whose DVC has ended."""
+
 from __future__ import annotations
 
 import os
@@ -10,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.runtime.signals import SIGNALS, StopRequest
-from tests.support.project import ROOT, Project
+from tests.support.params import ROOT
+from tests.support.project import Project
 
 LISTENER = """
 import sys, time
 sys.path.insert(0, {root!r})
-from pipeline.interruption import StopRequest
+from pipeline.runtime.signals import StopRequest
 stop = StopRequest()
 with stop.listening():
     print("ready", flush=True)
@@ -39,9 +42,9 @@ def stopped(number, frame):
     Path("stopped").write_text(str(number))
     sys.exit(143)
 signal.signal(signal.SIGTERM, stopped)
-from pipeline import interruption
-interruption.LOOK_SECONDS = 0.05
-interruption.end_with_dvc()
+from pipeline.runtime import dvc_process
+dvc_process.POLL_SECONDS = 0.05
+dvc_process.end_with_dvc()
 Path("running").write_text("")
 time.sleep({seconds})
 Path("ended").write_text("")
@@ -133,14 +136,9 @@ def test_a_stage_whose_dvc_lives_or_that_has_none_runs_to_its_end(
 @pytest.mark.parametrize("stage", ["train", "evaluate"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_outside_training_says_what_is_kept(
-    number: signal.Signals,
-    stage: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals, stage: str, project: Project
 ) -> None:
-    project = Project(tmp_path, monkeypatch, capsys)
-    project.train_through(0 if stage == "train" else 1)
+    project.trained(0 if stage == "train" else 1)
     before = project.files()
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     # A background process may have been started with Ctrl-C ignored, and hands that on.

@@ -1,3 +1,5 @@
+"""Start-up: what is not imported, and what is set before torch is."""
+
 from __future__ import annotations
 
 import os
@@ -13,7 +15,8 @@ from pipeline.runtime import empty_slots
 from pipeline.runtime.before_torch import keep_freed_memory
 from pipeline.runtime.device import Device
 from pipeline.training.fit import skip_nvml_check
-from tests.support.project import ROOT
+from tests.support.params import ROOT
+
 
 @pytest.mark.parametrize("stage", ["train", "evaluate"])
 def test_an_empty_slot_ends_before_the_command_line_is_imported(
@@ -21,8 +24,8 @@ def test_an_empty_slot_ends_before_the_command_line_is_imported(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_sealed(layout.plan(f"{stage}_7"), None)
-    code = "import sys; from pipeline.runtime.empty_slots import ends_here; "
-    code += f"print(ends_here(['{stage}', '7', '--planned']), 'typer' in sys.modules)"
+    code = "import sys; from pipeline.runtime.empty_slots import finish_if_empty; "
+    code += f"print(finish_if_empty(['{stage}', '7', '--planned']), 'typer' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -50,7 +53,7 @@ def test_other_commands_are_left_to_the_command_line(
     monkeypatch.chdir(tmp_path)
     write_sealed(layout.plan("train_7"), None)
     write_sealed(layout.plan("train_8"), {"task": 8})
-    assert not empty_slots.ends_here(arguments)
+    assert not empty_slots.finish_if_empty(arguments)
     assert not layout.STATES.exists()
 
 
@@ -60,7 +63,7 @@ def test_an_empty_slot_that_cannot_be_written_is_left_to_the_command_line(
     monkeypatch.chdir(tmp_path)
     write_sealed(layout.plan("train_7"), None)
     layout.STATES.write_text("no folder")
-    assert not empty_slots.ends_here(["train", "7", "--planned"])
+    assert not empty_slots.finish_if_empty(["train", "7", "--planned"])
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is Linux's")
@@ -85,6 +88,6 @@ def test_a_cpu_looks_for_no_gpu_through_nvml_in_each_step(monkeypatch: pytest.Mo
 
 
 def test_a_process_that_trains_looks_for_garbage_seldom() -> None:
-    code = "import gc, pipeline.cli.app; pipeline.runtime.before_torch.before_torch(); print(gc.isenabled(), gc.get_threshold()[0])"
+    code = "import gc; from pipeline.runtime.before_torch import before_torch; before_torch(); print(gc.isenabled(), gc.get_threshold()[0])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True 50000\n"

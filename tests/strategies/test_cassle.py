@@ -1,3 +1,5 @@
+"""CaSSLe: distillation from the past network."""
+
 from __future__ import annotations
 
 import copy
@@ -10,7 +12,7 @@ from torch import Tensor, nn
 from pipeline.methods.base import Method, Position, Views
 from pipeline.methods.simclr import SimCLR
 from pipeline.models.small_resnet import SmallResNet
-from pipeline.seeding import initialisation
+from pipeline.seeding import seeded_initialization
 from pipeline.strategies.base import Step, Strategy
 from pipeline.strategies.cassle import Cassle
 from pipeline.training.optim import Optimization, build_optimizer
@@ -38,7 +40,7 @@ def views(seed: int = 0, count: int = 8) -> Views:
 
 def past_network() -> Method:
     """A network whose BatchNorm statistics are not those of any one batch."""
-    with initialisation(0, "method"):
+    with seeded_initialization(0, "method"):
         backbone = SmallResNet(1, "conv3_stride2", widths=[4, 8], blocks=1)
         method = SimCLR(backbone, temperature=0.2, distill_temperature=0.3, projector=[8, 6])
     for seed in range(3):
@@ -57,7 +59,7 @@ def begin(
         "teacher_batchnorm": "batch",
     }
     strategy = Cassle(**(options | changes))
-    with initialisation(seed, "strategy"):
+    with seeded_initialization(seed, "strategy"):
         strategy.begin_task(task_start(method, carried=carried or {}))
     return strategy
 

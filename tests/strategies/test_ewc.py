@@ -1,3 +1,5 @@
+"""EWC: the Fisher information and the penalty."""
+
 from __future__ import annotations
 
 import pytest

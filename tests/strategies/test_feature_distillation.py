@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipeline.config.registry.methods import METHODS
 from pipeline.methods.base import Encoded, Method, Position
-from pipeline.seeding import initialisation
+from pipeline.seeding import seeded_initialization
 from pipeline.strategies.base import Step, Strategy
 from pipeline.strategies.less_forget import LessForget, cosine_distance
 from pipeline.strategies.pfr import PFR, mean_cosine
@@ -28,7 +28,7 @@ def less_forget(method: Method, weight: float = 1.0, **changes: object) -> LessF
 
 
 def pfr(method: Method, weight: float = 1.0, **changes: object) -> PFR:
-    with initialisation(0, "test strategy"):
+    with seeded_initialization(0, "test strategy"):
         strategy = PFR(weight=weight, predictor_hidden=4, teacher_batchnorm="batch")
         strategy.begin_task(task_start(method, **changes))
     return strategy

@@ -1,3 +1,5 @@
+"""The memory of earlier images: a reservoir that depends on the seed alone."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -110,12 +112,12 @@ def test_the_contents_depend_on_the_generator_alone() -> None:
 def test_each_is_drawn_before_any_is_drawn_again() -> None:
     memory = Reservoir(6)
     memory.insert(numbered(0, 6), stream(0))
-    assert sorted(memory.draw(6, stream(1)).tolist()) == list(range(6))
-    many = memory.draw(15, stream(2)).tolist()
+    assert sorted(memory.draw_indices(6, stream(1)).tolist()) == list(range(6))
+    many = memory.draw_indices(15, stream(2)).tolist()
     assert len(many) == 15
     assert sorted(many[:6]) == sorted(many[6:12]) == list(range(6))
     assert len(set(many[12:])) == 3
-    assert memory.draw(4, stream(3)).tolist() != memory.draw(4, stream(4)).tolist()
+    assert memory.draw_indices(4, stream(3)).tolist() != memory.draw_indices(4, stream(4)).tolist()
 
 
 def test_looking_back_goes_on_where_the_task_before_ended() -> None:

@@ -123,7 +123,7 @@ def test_der_is_the_weighted_mean_square_to_what_was_stored() -> None:
     strategy.begin_task(task_start(method))
     shake(method, 0.1)
     value = strategy.terms(step(method, views))["der"]
-    places = strategy.memory.draw(8, streams("der", 0))  # half of the 16 of a batch
+    places = strategy.memory.draw_indices(8, streams("der", 0))  # half of the 16 of a batch
     method.eval()
     now = method.encode((strategy.memory.images[places] / 255,)).projections[0]
     expected = 3.0 * (now - strategy.projections[places]).square().mean()
@@ -236,7 +236,7 @@ def test_lump_mixes_each_pixel_in_one_proportion_a_batch() -> None:
     strategy, views = lump(memory_size=40), draw_views(8)
     strategy.begin_task(plain(task_start(tiny_method("simclr"))))
     first, second = strategy.mix(views, AT)
-    places = strategy.memory.draw(8, streams("lump", 0))
+    places = strategy.memory.draw_indices(8, streams("lump", 0))
     past = strategy.memory.images[places] / 255
     share = ((first - past) / (views[0] - past)).median()
     assert 0 <= share <= 1

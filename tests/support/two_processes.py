@@ -70,7 +70,10 @@ def _work(rank: int, jobs: Sequence[Job], ports: Sequence[int]) -> None:
                 train.run(task, Device.cpu, processes)
             except PipelineError as error:
                 kind = type(error).__name__
-                print(f"{kind}{' elsewhere' if error.said_elsewhere else ''}: {error}", file=said)
+                print(
+                    f"{kind}{' elsewhere' if error.reported_by_another_rank else ''}: {error}",
+                    file=said,
+                )
             sys.stderr = sys.__stderr__
         if learners:
             held = learners.pop().network()

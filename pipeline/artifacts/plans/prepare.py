@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.artifacts.plans.parts import DatasetPlan
-from pipeline.data.stream.scenarios import Cut
+from pipeline.data.stream.scenarios import StreamOptions
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class PreparePlan:
 
     dataset: DatasetPlan
     scenario: str
-    cut: Cut
+    cut: StreamOptions
     slots: int
     code: str
 

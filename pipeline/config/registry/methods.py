@@ -6,16 +6,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.config.registry.component import (
-    Component,
-    NotNegative,
-    Positive,
-    Share,
+from pipeline.config.option_types import (
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
     Temperature,
-    Whole,
     Width,
     Widths,
 )
+from pipeline.config.registry.component import Component
 
 METHODS = {
     "simclr": Component(
@@ -31,8 +31,8 @@ METHODS = {
             "distill_temperature": Temperature,
             "projector": Widths,
             "queue_size": Annotated[int, Field(ge=1, le=10_000_000)],
-            "momentum": Share,
-            "final_momentum": Share,
+            "momentum": Fraction,
+            "final_momentum": Fraction,
         },
     ),
     "byol": Component(
@@ -41,23 +41,23 @@ METHODS = {
         {
             "projector": Widths,
             "predictor_hidden": Width,
-            "momentum": Share,
-            "final_momentum": Share,
+            "momentum": Fraction,
+            "final_momentum": Fraction,
         },
     ),
     "barlow_twins": Component(
         "pipeline.methods.barlow_twins:BarlowTwins",
         "make the views' cross-correlation the identity (Zbontar et al., 2021)",
-        {"projector": Widths, "redundancy_weight": NotNegative, "scale": Positive},
+        {"projector": Widths, "redundancy_weight": NonNegativeFloat, "scale": PositiveFloat},
     ),
     "vicreg": Component(
         "pipeline.methods.vicreg:VICReg",
         "keep variance, bring views together, decorrelate dimensions (Bardes et al., 2022)",
         {
             "projector": Widths,
-            "invariance_weight": NotNegative,
-            "variance_weight": NotNegative,
-            "covariance_weight": NotNegative,
+            "invariance_weight": NonNegativeFloat,
+            "variance_weight": NonNegativeFloat,
+            "covariance_weight": NonNegativeFloat,
         },
     ),
     "swav": Component(
@@ -71,8 +71,8 @@ METHODS = {
             "epsilon": Temperature,
             "sinkhorn_iterations": Annotated[int, Field(ge=1, le=1000)],
             "queue_size": Annotated[int, Field(ge=0, le=10_000_000)],
-            "queue_start_epoch": Whole,
-            "freeze_prototypes_epochs": Whole,
+            "queue_start_epoch": NonNegativeInt,
+            "freeze_prototypes_epochs": NonNegativeInt,
         },
     ),
     "simsiam": Component(

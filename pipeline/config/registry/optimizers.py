@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.config.registry.component import Component, Positive
+from pipeline.config.option_types import PositiveFloat
+from pipeline.config.registry.component import Component
 
 OPTIMIZERS = {
     "adamw": Component(
@@ -16,6 +17,6 @@ OPTIMIZERS = {
     "lars": Component(
         "pipeline.training.optimizers.lars:LARS",
         "sgd with a learning rate for each layer (You et al., 2017)",
-        {"trust_coefficient": Positive, "clip": bool},
+        {"trust_coefficient": PositiveFloat, "clip": bool},
     ),
 }

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from pipeline.data.augmentation import image_ops
-from pipeline.data.augmentation.recipe import Drawn, draw
+from pipeline.data.augmentation.recipe import DrawnView, draw_batches
 from pipeline.data.augmentation.view_augment import ViewAugment
 
 SOLARIZE_THRESHOLD = 0.5
-COLOUR_CHANGES = {
+COLOR_CHANGES = {
     "brightness": image_ops.adjust_brightness,
     "contrast": image_ops.adjust_contrast,
     "saturation": image_ops.adjust_saturation,
@@ -56,10 +56,10 @@ class Augment:
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Return the views, each float ``(N, C, size, size)``, of uint8 ``(N, C, H, W)``."""
-        ((drawn, _),) = self.draw(images.shape, generator)
-        return self.make(images, drawn)
+        ((drawn, _),) = self.draw_batches(images.shape, generator)
+        return self.make_views(images, drawn)
 
-    def make(self, images: Tensor, drawn: Sequence[Drawn]) -> tuple[Tensor, ...]:
+    def make_views(self, images: Tensor, drawn: Sequence[DrawnView]) -> tuple[Tensor, ...]:
         """Return the views of images for which all that is random has been drawn."""
         # Pixels stay float32: bfloat16 keeps 8 bits of them, and matrix products would round.
         with torch.autocast(images.device.type, enabled=False), torch.no_grad():
@@ -67,19 +67,19 @@ class Augment:
             scaled = (images.transpose(1, 2).contiguous() / 255).transpose(1, 2)
             return tuple(self._view(scaled, one) for one in drawn)
 
-    def normalise(self, images: Tensor) -> Tensor:
+    def normalize(self, images: Tensor) -> Tensor:
         """Return float ``(N, C, size, size)``: the centre of uint8 images, not augmented."""
         top, left = ((side - self.size) // 2 for side in images.shape[-2:])
         centre = images[..., top : top + self.size, left : left + self.size]
-        return self._normalised(centre / 255)
+        return self._normalize_in_place(centre / 255)
 
-    def _normalised(self, images: Tensor) -> Tensor:
+    def _normalize_in_place(self, images: Tensor) -> Tensor:
         """Return images with the data set's mean and deviation taken away, in their place."""
         return images.sub_(self.mean.to(images.device)).div_(self.std.to(images.device))
 
-    def draw(
+    def draw_batches(
         self, shape: torch.Size, generator: torch.Generator, batches: int = 1
-    ) -> list[tuple[list[Drawn], Tensor]]:
+    ) -> list[tuple[list[DrawnView], Tensor]]:
         """Draw for the images of all processes, and keep what is of this one's.
 
         Args:
@@ -96,15 +96,15 @@ class Augment:
             return drawn if self.processes == 1 else drawn.chunk(self.processes, dim=-1)[self.rank]
 
         count = rows * self.processes
-        return draw(self.recipes, count, (channels, height, width), own, generator, batches)
+        return draw_batches(self.recipes, count, (channels, height, width), own, generator, batches)
 
-    def _view(self, images: Tensor, drawn: Drawn) -> Tensor:
+    def _view(self, images: Tensor, drawn: DrawnView) -> Tensor:
         where = images.device
         top, left, height, width = (value.to(where) for value in drawn.crops)
         # Mirrored by the weights of the crop: nothing that follows tells left from right.
         flip = None if drawn.flip is None else drawn.flip.to(where)
         view = image_ops.resized_crop(images, top, left, height, width, self.size, flip)
-        factors = [(COLOUR_CHANGES[name], factor.to(where)) for name, factor in drawn.factors]
+        factors = [(COLOR_CHANGES[name], factor.to(where)) for name, factor in drawn.factors]
 
         def jitter(some: Tensor, at: Tensor) -> Tensor:
             for operation, factor in factors:
@@ -135,7 +135,7 @@ class Augment:
             drawn.solarize,
             lambda some, at: image_ops.solarize(some, SOLARIZE_THRESHOLD),
         )
-        return self._normalised(view)
+        return self._normalize_in_place(view)
 
 
 def _change(images: Tensor, chosen: Tensor | None, change: Change) -> None:

@@ -14,8 +14,8 @@ import functools
 import torch
 from torch import Tensor
 
-TABLE = 2**23  # numbers in a table of crops at most: images of up to 45 pixels
-GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # torchvision's; ITU-R BT.601 luma
+MAX_TABLE_NUMBERS = 2**23  # numbers in a table of crops at most: images of up to 45 pixels
+GRAY_WEIGHTS = (0.2989, 0.587, 0.114)  # torchvision's; ITU-R BT.601 luma
 
 
 def resample_matrix(start: Tensor, length: Tensor, in_size: int, out_size: int) -> Tensor:
@@ -67,7 +67,7 @@ def _interval_matrices(
         out_size: of the result.
         mirrored: which intervals come out the other way round, ``(N,)``; None: none.
     """
-    if 2 * in_size**3 * out_size > TABLE:
+    if 2 * in_size**3 * out_size > MAX_TABLE_NUMBERS:
         matrices = resample_matrix(start, length, in_size, out_size)
         if mirrored is None:
             return matrices
@@ -127,7 +127,7 @@ def resized_crop(
     return apply_to_lines(images, rows, columns)
 
 
-def _factors(values: Tensor) -> Tensor:
+def _per_image(values: Tensor) -> Tensor:
     return values[:, None, None, None]
 
 
@@ -136,14 +136,14 @@ def rgb_to_grayscale(images: Tensor) -> Tensor:
     if images.shape[1] == 1:
         return images
     red, green, blue = images.unbind(1)
-    luma = red * GREY_WEIGHTS[0]
-    luma.add_(green, alpha=GREY_WEIGHTS[1]).add_(blue, alpha=GREY_WEIGHTS[2])
+    luma = red * GRAY_WEIGHTS[0]
+    luma.add_(green, alpha=GRAY_WEIGHTS[1]).add_(blue, alpha=GRAY_WEIGHTS[2])
     return luma[:, None]
 
 
 def adjust_brightness(images: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:
     """Multiply by ``factor`` ``(N,)``, clamped to [0, 1]; ``out`` may be ``images``."""
-    return torch.mul(images, _factors(factor), out=out).clamp_(0, 1)
+    return torch.mul(images, _per_image(factor), out=out).clamp_(0, 1)
 
 
 def adjust_contrast(images: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:
@@ -151,15 +151,15 @@ def adjust_contrast(images: Tensor, factor: Tensor, out: Tensor | None = None) -
     # The mean of the luma is the luma of the means.
     mean = rgb_to_grayscale(images.mean(dim=(2, 3), keepdim=True))
     # torch.lerp takes three times as long from a single number an image.
-    moved = torch.mul(images, _factors(factor), out=out)
-    return moved.add_(mean * _factors(1 - factor)).clamp_(0, 1)
+    moved = torch.mul(images, _per_image(factor), out=out)
+    return moved.add_(mean * _per_image(1 - factor)).clamp_(0, 1)
 
 
 def adjust_saturation(images: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:
     """Move away from the pixel's luma by ``factor``; grey images as they are."""
     if images.shape[1] == 1:
         return images
-    return torch.lerp(rgb_to_grayscale(images), images, _factors(factor), out=out).clamp_(0, 1)
+    return torch.lerp(rgb_to_grayscale(images), images, _per_image(factor), out=out).clamp_(0, 1)
 
 
 def adjust_hue(images: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:

@@ -33,7 +33,7 @@ class CropNumbers:
         self.log_ratio = torch.empty(views, count, CROP_TRIES)
         self.position = torch.empty(views, 2, count)
 
-    def draw(self, view: int, scale: tuple[float, float], generator: torch.Generator) -> None:
+    def draw_view(self, view: int, scale: tuple[float, float], generator: torch.Generator) -> None:
         """Draw for a view: shares of the area, aspect ratios, then the place."""
         self.area[view].uniform_(*scale, generator=generator)
         bounds = math.log(ASPECT_RATIOS[0]), math.log(ASPECT_RATIOS[1])
@@ -75,7 +75,7 @@ def _uniform(
     return torch.empty(shape).uniform_(*bounds, generator=generator)
 
 
-class Drawn(NamedTuple):
+class DrawnView(NamedTuple):
     """What was drawn for a view of each image of a batch, on the CPU.
 
     Attributes:
@@ -100,14 +100,14 @@ class Drawn(NamedTuple):
     flip: Tensor | None
 
 
-def draw(
+def draw_batches(
     recipes: Sequence[ViewAugment],
     count: int,
     image_shape: tuple[int, int, int],
     own: Callable[[Tensor], Tensor],
     generator: torch.Generator,
     batches: int = 1,
-) -> list[tuple[list[Drawn], Tensor]]:
+) -> list[tuple[list[DrawnView], Tensor]]:
     """Draw the views of each image of one batch after another, one view after another.
 
     Differs from the reference: the order of the jitter's changes is drawn once a batch, not
@@ -129,7 +129,7 @@ def draw(
     changes, states = [], []
     for batch in range(batches):
         for view, recipe in enumerate(recipes, batch * len(recipes)):
-            numbers.draw(view, recipe.crop_scale, generator)
+            numbers.draw_view(view, recipe.crop_scale, generator)
             changes.append(_draw_changes(recipe, count, channels, own, generator))
         states.append(generator.get_state())
     crops = own(numbers.crops(height, width)).unbind(1)
@@ -148,7 +148,7 @@ def _draw_changes(
     channels: int,
     own: Callable[[Tensor], Tensor],
     generator: torch.Generator,
-) -> Drawn:
+) -> DrawnView:
     """Draw all of a view but its crops, which are left empty."""
 
     def chance(probability: float) -> Tensor:
@@ -172,4 +172,4 @@ def _draw_changes(
     blur = chance(recipe.blur) if recipe.blur > 0 else None
     solarize = chance(recipe.solarize) if recipe.solarize > 0 else None
     flip = chance(recipe.flip) if recipe.flip > 0 else None
-    return Drawn((), jitter, tuple(factors), grey, sigma, blur, solarize, flip)
+    return DrawnView((), jitter, tuple(factors), grey, sigma, blur, solarize, flip)

@@ -10,18 +10,18 @@ from torch.nn.functional import interpolate
 
 from pipeline.data.augmentation.augment import Augment
 
-IMAGES = 40  # on the whole sheet, so that its size does not grow with the number of tasks
-MOST_A_TASK = 8
-LARGEST = 48  # larger views are shrunk for display
+MAX_IMAGES = 40  # on the whole sheet, so that its size does not grow with the number of tasks
+MAX_PER_TASK = 8
+MAX_SIDE = 48  # larger views are shrunk for display
 GAP = 2
 
 
-def per_task(num_tasks: int) -> int:
+def images_per_task(num_tasks: int) -> int:
     """Return how many images of each task the sheet shows."""
-    return max(2, min(MOST_A_TASK, IMAGES // num_tasks))
+    return max(2, min(MAX_PER_TASK, MAX_IMAGES // num_tasks))
 
 
-def task_strip(augment: Augment, images: Tensor, generator: torch.Generator) -> NDArray[np.uint8]:
+def draw_strip(augment: Augment, images: Tensor, generator: torch.Generator) -> NDArray[np.uint8]:
     """Return a strip: the images in the first row, their views in the rows below.
 
     Args:
@@ -36,8 +36,8 @@ def task_strip(augment: Augment, images: Tensor, generator: torch.Generator) -> 
     rows = [images.float() / 255] + [
         view * augment.std + augment.mean for view in augment(images, generator)
     ]
-    size = min(augment.size, LARGEST)
-    rows = [_resized(row, size) for row in rows]
+    size = min(augment.size, MAX_SIDE)
+    rows = [_resize(row, size) for row in rows]
     cell = size + GAP
     strip = np.zeros((len(rows) * cell, len(images) * cell, 4), np.uint8)
     for number, row in enumerate(rows):
@@ -50,7 +50,7 @@ def task_strip(augment: Augment, images: Tensor, generator: torch.Generator) -> 
     return strip
 
 
-def _resized(images: Tensor, size: int) -> Tensor:
+def _resize(images: Tensor, size: int) -> Tensor:
     if images.shape[-2:] == (size, size):
         return images
     return interpolate(images, size=(size, size), mode="bilinear", antialias=True)

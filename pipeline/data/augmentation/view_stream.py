@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from pipeline.data.augmentation.augment import Augment
-from pipeline.data.augmentation.recipe import Drawn
+from pipeline.data.augmentation.recipe import DrawnView
 
 # Between two steps the caches hold the network, not the code that draws: each batch alone would
 # read it anew.
-AHEAD = 8
+BATCHES_AHEAD = 8
 
 
 class ViewStream:
@@ -29,7 +29,7 @@ class ViewStream:
         self.augment = augment
         self._generator = generator
         self._state = generator.get_state()
-        self._drawn: deque[tuple[list[Drawn], Tensor]] = deque()
+        self._drawn: deque[tuple[list[DrawnView], Tensor]] = deque()
         self._shape = torch.Size()
 
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -37,16 +37,18 @@ class ViewStream:
         if not self._drawn or images.shape != self._shape:
             # What was drawn for batches of another shape is drawn anew.
             self._generator.set_state(self._state)
-            self._drawn = deque(self.augment.draw(images.shape, self._generator, AHEAD))
+            self._drawn = deque(
+                self.augment.draw_batches(images.shape, self._generator, BATCHES_AHEAD)
+            )
             self._shape = images.shape
         drawn, self._state = self._drawn.popleft()
-        return self.augment.make(images, drawn)
+        return self.augment.make_views(images, drawn)
 
     def state(self) -> Tensor:
         """Return the generator's state after the last batch, uint8."""
         return self._state
 
-    def go_on(self, state: Tensor) -> None:
+    def resume(self, state: Tensor) -> None:
         """Go on after the batch that left the generator in a state."""
         self._state = state
         self._drawn.clear()

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.data.source import Bytes, Part, Source, once
+from pipeline.data.source import Bytes, Part, Source, cached_by_part
 
 
 class ArraySource(Source):
@@ -32,7 +32,7 @@ class ArraySource(Source):
             DataError: files are missing or damaged.
         """
 
-    @once
+    @cached_by_part
     def _whole(self, part: Part) -> tuple[Bytes, Bytes]:
         return self._read(part)
 
@@ -48,7 +48,7 @@ class ArraySource(Source):
         """Return the images, ``(N, C, H, W)``, in the order of the labels."""
         return self._whole(part)[0]
 
-    @once
+    @cached_by_part
     def fingerprint(self, part: Part) -> str:
         """Return the SHA-256 of the images and labels of a part."""
         images, labels = self._whole(part)

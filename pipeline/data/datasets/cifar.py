@@ -15,7 +15,7 @@ class CIFAR10(ArraySource):
     archive = "cifar-10-python.tar.gz"
     folder = "cifar-10-batches-py"
 
-    def to_fetch(self) -> str:
+    def describe_download(self) -> str:
         """Return the archive, unless torchvision's folder is there."""
         there = (self.root / self.folder).is_dir()
         return "" if there or not self.full else f"{self.archive} in {self.root}"

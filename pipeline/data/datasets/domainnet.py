@@ -12,9 +12,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.data.datasets.file_source import FileSource
-from pipeline.data.datasets.image_folder import items
+from pipeline.data.datasets.image_folder import list_items
 from pipeline.data.image_files.catalogue import Catalogue
-from pipeline.data.image_files.tree import Item, catalogue, hold_out
+from pipeline.data.image_files.tree import Item, build_catalogue, split_off_test
 from pipeline.data.source import Part
 from pipeline.errors import DataError
 
@@ -31,10 +31,10 @@ class DomainNet(FileSource):
         places = (self.root, self.root / "splits")
         place = next((p for p in places if any(p.glob("*_train.txt"))), None)
         if place is None:
-            parts = hold_out(items(self.root, self.root), self.options.holdout)
+            parts = split_off_test(list_items(self.root, self.root), self.options.holdout)
         else:
             found = {path.name.removesuffix("_train.txt") for path in place.glob("*_train.txt")}
-            parts = {part: _listed(self.root, place, sorted(found), part) for part in _PARTS}
+            parts = {part: _read_lists(self.root, place, sorted(found), part) for part in _PARTS}
         there = {item.domain for item in parts["train"]}
         if "" in there:
             raise DataError(
@@ -42,7 +42,7 @@ class DomainNet(FileSource):
                 "<domain>_test.txt nor domain/class folders"
             )
         known = [name for name in DOMAINS if name in there]
-        return catalogue(
+        return build_catalogue(
             self.root, parts, domain_names=self.options.domains or known or sorted(there)
         )
 
@@ -50,7 +50,7 @@ class DomainNet(FileSource):
 _PARTS: tuple[Part, Part] = ("train", "test")
 
 
-def _listed(root: Path, place: Path, domains: list[str], part: Part) -> list[Item]:
+def _read_lists(root: Path, place: Path, domains: list[str], part: Part) -> list[Item]:
     """Return the images that the lists of a part name."""
     found = []
     for domain in domains:

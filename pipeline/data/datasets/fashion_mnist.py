@@ -24,7 +24,7 @@ class FashionMNIST(ArraySource):
         """Where torchvision keeps the full set."""
         return self.root / "FashionMNIST" / "raw"
 
-    def to_fetch(self) -> str:
+    def describe_download(self) -> str:
         """Return the full set's files, unless they are unpacked; the subset has to be there."""
         there = all((self._raw / name).is_file() for pair in FILES.values() for name in pair)
         return "" if there or not self.full else f"Fashion-MNIST's four files in {self._raw}"

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.image_files.catalogue import Catalogue, Listing
-from pipeline.data.image_files.content import content_digest, first
+from pipeline.data.image_files.content import content_digest, list_first
 from pipeline.data.image_files.file_options import FileOptions, Reading
-from pipeline.data.image_files.store import Files, Store
-from pipeline.data.image_files.store_writer import bad_images, place_of
-from pipeline.data.source import Part, Pixels, Source, once
+from pipeline.data.image_files.store import ImageFiles, Store
+from pipeline.data.image_files.store_writer import find_bad_images, store_path
+from pipeline.data.source import ImageReader, Part, Source, cached_by_part
 from pipeline.errors import DataError
 
-AT_HAND = 2**30  # bytes of a store that the system keeps in memory by itself
+PAGE_CACHE_BYTES = 2**30  # bytes of a store that the system keeps in memory by itself
 
 
 class FileSource(Source):
@@ -50,17 +50,17 @@ class FileSource(Source):
         """
 
     @functools.cached_property
-    def _all(self) -> Catalogue:
+    def _catalogue(self) -> Catalogue:
         if not self.root.is_dir():
             raise DataError(f"the folder '{self.root}' is missing; it should hold {self.holds}")
         return self._find()
 
     def _part(self, part: Part) -> Listing:
-        return self._all.train if part == "train" else self._all.test
+        return self._catalogue.train if part == "train" else self._catalogue.test
 
     def class_names(self) -> Sequence[str]:
         """Return the names of the classes, by label."""
-        return self._all.class_names
+        return self._catalogue.class_names
 
     def labels(self, part: Part) -> NDArray[np.int64]:
         """Return the label of each image, ``(N,)``."""
@@ -68,14 +68,14 @@ class FileSource(Source):
 
     def domain_names(self) -> Sequence[str]:
         """Return the names of the domains in the order of the stream."""
-        return self._all.domain_names
+        return self._catalogue.domain_names
 
     def domains(self, part: Part) -> NDArray[np.int64]:
         """Return the domain of each image, ``(N,)``."""
         found = self._part(part).domains
         return super().domains(part) if found is None else found
 
-    @once
+    @cached_by_part
     def _content(self, part: Part) -> str:
         paths = self._part(part).paths
         return content_digest(self.root, paths, self.reading.scratch, self.reading.workers)
@@ -88,42 +88,42 @@ class FileSource(Source):
         total.update(b"" if held.domains is None else held.domains.tobytes())
         return total.hexdigest()
 
-    def _files(self, part: Part) -> Files:
-        return Files(self.root, self._part(part).paths, self.options.resize)
+    def _files(self, part: Part) -> ImageFiles:
+        return ImageFiles(self.root, self._part(part).paths, self.options.resize)
 
-    def _place(self, part: Part) -> Path:
-        return place_of(self.reading.scratch, self._content(part), self.options.resize)
+    def _store_path(self, part: Part) -> Path:
+        return store_path(self.reading.scratch, self._content(part), self.options.resize)
 
-    @once
-    def _looked_at(self, part: Part) -> dict[int, str]:
+    @cached_by_part
+    def _found_bad(self, part: Part) -> dict[int, str]:
         if not self.reading.look:
             return {}
         keep = self.reading.store == "cache"
-        files, place = self._files(part), self._place(part)
-        return bad_images(files, place, self.reading.workers, keep=keep)
+        files, place = self._files(part), self._store_path(part)
+        return find_bad_images(files, place, self.reading.workers, keep=keep)
 
-    def images(self, part: Part) -> Pixels:
+    def images(self, part: Part) -> ImageReader:
         """Return the images; makes the store if there should be one and is none."""
         files = self._files(part)
         if self.reading.store == "stream":
             return files
-        self._looked_at(part)
-        return Store(self._place(part), len(files), files.size)
+        self._found_bad(part)
+        return Store(self._store_path(part), len(files), files.size)
 
     def workers(self, part: Part) -> int:
         """Return how many processes should read; none where the system has it all in memory."""
         size = len(self._part(part).paths) * 3 * self.options.resize**2
-        at_hand = self.reading.store == "cache" and size < AT_HAND
+        at_hand = self.reading.store == "cache" and size < PAGE_CACHE_BYTES
         return 0 if at_hand else self.reading.workers
 
-    def bad(self, part: Part) -> dict[int, str]:
+    def unreadable(self, part: Part) -> dict[int, str]:
         """Return the places of images that cannot be read, and why not."""
-        found = self._looked_at(part)
+        found = self._found_bad(part)
         if found and self.options.on_bad_image == "error":
             paths = self._part(part).paths
             said = [f"{paths[number]} ({why})" for number, why in found.items()]
             raise DataError(
                 f"{self.root}: {len(found)} of {len(paths)} images of the {part} part cannot be "
-                f"used: {first(said)}; mend or remove them, or set data.on_bad_image: skip"
+                f"used: {list_first(said)}; mend or remove them, or set data.on_bad_image: skip"
             )
         return found

@@ -14,13 +14,13 @@ from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.image_files.catalogue import Catalogue
 from pipeline.data.image_files.tree import (
     Item,
-    by_class,
-    catalogue,
-    hold_out,
-    holding,
-    images_below,
-    look,
+    ancestors,
+    build_catalogue,
+    list_by_class,
+    list_folder,
+    list_images,
     require_no_loop,
+    split_off_test,
 )
 from pipeline.data.source import Part
 from pipeline.errors import DataError
@@ -32,26 +32,26 @@ class ImageFolder(FileSource):
     holds = "class folders, domain/class folders, or images without folders (and labels)"
 
     def _find(self) -> Catalogue:
-        folders = look(self.root).folders
+        folders = list_folder(self.root).folders
         train = self.root / "train" if "train" in folders else self.root
         tests = [self.root / name for name in ("test", "val") if name in folders]
         if "train" in folders and tests:
             parts: dict[Part, list[Item]] = {
-                "train": items(self.root, train),
-                "test": items(self.root, tests[0]),
+                "train": list_items(self.root, train),
+                "test": list_items(self.root, tests[0]),
             }
         else:
-            parts = hold_out(items(self.root, train), self.options.holdout)
-        return catalogue(self.root, parts, domain_names=self.options.domains)
+            parts = split_off_test(list_items(self.root, train), self.options.holdout)
+        return build_catalogue(self.root, parts, domain_names=self.options.domains)
 
 
-def items(root: Path, folder: Path) -> list[Item]:
+def list_items(root: Path, folder: Path) -> list[Item]:
     """Return the images of a folder with their classes and domains, as its folders say.
 
     Raises:
         DataError: there are none, a class is empty, or the folder is not sorted in one way.
     """
-    tree = look(folder)
+    tree = list_folder(folder)
     if tree.images and tree.folders:
         raise DataError(
             f"{folder} holds images ({tree.images[0]}) beside folders ({tree.folders[0]}); put "
@@ -59,22 +59,22 @@ def items(root: Path, folder: Path) -> list[Item]:
             "folders"
         )
     if not tree.folders:
-        return [Item(path) for path in images_below(root, folder)]
-    above = holding(folder)
+        return [Item(path) for path in list_images(root, folder)]
+    above = ancestors(folder)
     for name in tree.folders:
         require_no_loop(folder / name, above)
     # A folder of a domain holds folders alone, a folder of a class holds images.
-    levels = {name: look(folder / name) for name in tree.folders}
+    levels = {name: list_folder(folder / name) for name in tree.folders}
     of_domains = [name for name, below in levels.items() if below.folders and not below.images]
     if not of_domains:
-        return list(by_class(root, folder))
+        return list(list_by_class(root, folder))
     others = [name for name in tree.folders if name not in of_domains]
     if others:
         raise DataError(
             f"{folder}: '{of_domains[0]}' holds folders, as a domain, and '{others[0]}' does not; "
             "sort all images into class folders, or all into domain/class folders"
         )
-    found = [item for name in of_domains for item in by_class(root, folder / name, name)]
+    found = [item for name in of_domains for item in list_by_class(root, folder / name, name)]
     _require_all_classes(folder, found, of_domains)
     return found
 

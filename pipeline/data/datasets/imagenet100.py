@@ -12,12 +12,12 @@ from pathlib import Path
 
 from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.image_files.catalogue import Catalogue
-from pipeline.data.image_files.content import first
-from pipeline.data.image_files.tree import Item, catalogue, images_below, look
+from pipeline.data.image_files.content import list_first
+from pipeline.data.image_files.tree import Item, build_catalogue, list_folder, list_images
 from pipeline.data.source import Part
 from pipeline.errors import DataError
 
-CLASSES = 100
+NUM_CLASSES = 100
 
 
 class ImageNet100(FileSource):
@@ -33,22 +33,22 @@ class ImageNet100(FileSource):
                     f"ImageNet is not in {self.root}: {folder} is missing; name the folder that "
                     "holds train/ and val/, each with one folder a class"
                 )
-        names = self._wanted(look(folders["train"]).folders)
+        names = self._choose_classes(list_folder(folders["train"]).folders)
         parts: dict[Part, list[Item]] = {
-            "train": _of(self.root, folders["train"], names),
-            "test": _of(self.root, folders["test"], names),
+            "train": _list_items(self.root, folders["train"], names),
+            "test": _list_items(self.root, folders["test"], names),
         }
-        return catalogue(self.root, parts, names)
+        return build_catalogue(self.root, parts, names)
 
-    def _wanted(self, found: list[str]) -> list[str]:
+    def _choose_classes(self, found: list[str]) -> list[str]:
         """Return the class folders to take, sorted."""
         given = self.options.class_list
         if given is None:
-            if len(found) == CLASSES:
+            if len(found) == NUM_CLASSES:
                 return found
             raise DataError(
                 f"data.class_list: {self.root / 'train'} has {len(found)} classes; name a file "
-                f"with the {CLASSES} class folders to take, one a line"
+                f"with the {NUM_CLASSES} class folders to take, one a line"
             )
         try:
             lines = Path(given).read_text(encoding="utf-8").splitlines()
@@ -56,19 +56,19 @@ class ImageNet100(FileSource):
             raise DataError(f"data.class_list: {given} cannot be read ({error})") from error
         names = [name for line in lines for name in line.partition("#")[0].split()]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise DataError(f"data.class_list: {given} has {first(twice)} twice")
+            raise DataError(f"data.class_list: {given} has {list_first(twice)} twice")
         if missing := [name for name in names if name not in found]:
             raise DataError(
                 f"data.class_list: {self.root / 'train'} lacks {len(missing)} of the "
-                f"{len(names)} classes in {given}: {first(missing)}"
+                f"{len(names)} classes in {given}: {list_first(missing)}"
             )
         return sorted(names)
 
 
-def _of(root: Path, folder: Path, names: list[str]) -> list[Item]:
+def _list_items(root: Path, folder: Path, names: list[str]) -> list[Item]:
     found = []
     for name in names:
-        paths = images_below(root, folder / name) if (folder / name).is_dir() else []
+        paths = list_images(root, folder / name) if (folder / name).is_dir() else []
         if not paths:
             raise DataError(f"{folder / name} is missing or holds no JPEG or PNG image")
         found += [Item(path, name) for path in paths]

@@ -22,7 +22,7 @@ class MNIST(ArraySource):
     def _raw(self) -> Path:
         return self.root / "MNIST" / "raw"
 
-    def to_fetch(self) -> str:
+    def describe_download(self) -> str:
         """Return the four files, unless torchvision has unpacked them."""
         there = all((self._raw / name).is_file() for pair in FILES.values() for name in pair)
         return "" if there or not self.full else f"MNIST's four files in {self._raw}"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.image_files.catalogue import Catalogue
-from pipeline.data.image_files.tree import Item, by_class, catalogue
+from pipeline.data.image_files.tree import Item, build_catalogue, list_by_class
 from pipeline.errors import DataError
 
 FOLDER = "tiny-imagenet-200"
@@ -33,17 +33,17 @@ class TinyImageNet(FileSource):
                 f"Tiny ImageNet is not in {self.root}: {base / 'train'} or {base / ANNOTATIONS} "
                 f"is missing; unpack tiny-imagenet-200.zip there"
             )
-        train = list(by_class(self.root, base / "train", within="images"))
-        test = _annotated(self.root, base)
-        names = _names(base / "words.txt", sorted({item.kind for item in train}))
+        train = list(list_by_class(self.root, base / "train", within="images"))
+        test = _read_annotations(self.root, base)
+        names = _read_class_names(base / "words.txt", sorted({item.kind for item in train}))
         parts = {
             part: [replace(item, kind=names.get(item.kind, item.kind)) for item in held]
             for part, held in (("train", train), ("test", test))
         }
-        return catalogue(self.root, parts, list(names.values()))  # type: ignore[arg-type]
+        return build_catalogue(self.root, parts, list(names.values()))  # type: ignore[arg-type]
 
 
-def _annotated(root: Path, base: Path) -> list[Item]:
+def _read_annotations(root: Path, base: Path) -> list[Item]:
     """Return the test images as the annotations list them: name, class, box."""
     found = []
     path = base / ANNOTATIONS
@@ -56,7 +56,7 @@ def _annotated(root: Path, base: Path) -> list[Item]:
     return found
 
 
-def _names(path: Path, folders: list[str]) -> dict[str, str]:
+def _read_class_names(path: Path, folders: list[str]) -> dict[str, str]:
     """Return a name for each class folder: the first word for it, if it is no other's."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     words = {key: said.split(",")[0].strip() for key, _, said in (x.partition("\t") for x in lines)}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.datasets.array_source import ArraySource
-from pipeline.data.source import Bytes, Part, Source, once
+from pipeline.data.source import Bytes, Part, Source, cached_by_part
 
 
 def plain(images: Bytes) -> Bytes:
@@ -77,9 +77,9 @@ class Transformed(Source):
             "a check of the path, not a benchmark."
         )
 
-    def to_fetch(self) -> str:
+    def describe_download(self) -> str:
         """Return what of the data set reading would fetch."""
-        return self.source.to_fetch()
+        return self.source.describe_download()
 
     def class_names(self) -> Sequence[str]:
         """Return the data set's own."""
@@ -102,7 +102,7 @@ class Transformed(Source):
             dealt[held] = np.arange(len(held)) % len(self.names)
         return dealt
 
-    @once
+    @cached_by_part
     def images(self, part: Part) -> Bytes:
         """Return the transformed images, ``(N, C, H, W)``."""
         images, domains = self.source.images(part).copy(), self.domains(part)

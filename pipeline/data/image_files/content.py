@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.errors import DataError
 from pipeline.files.sealed_json import file_digest, read_sealed, write_sealed
 
-FIRST = 10  # files that a message names
+MAX_NAMED = 10  # files that a message names
 UNREADABLE = "-"  # in place of a digest
 
 
@@ -42,7 +42,7 @@ def content_digest(root: Path, paths: Sequence[str], scratch: Path, threads: int
             return str(known["content"])
     unreadable = 0
     with ThreadPoolExecutor(max(1, threads)) as pool:
-        digests = pool.map(_digest, (root / path for path in paths))
+        digests = pool.map(_digest_or_unreadable, (root / path for path in paths))
         for path, digest in zip(paths, digests, strict=True):
             total.update(f"{path}\n{digest}\n".encode())
             unreadable += digest == UNREADABLE
@@ -51,14 +51,14 @@ def content_digest(root: Path, paths: Sequence[str], scratch: Path, threads: int
     return total.hexdigest()
 
 
-def _digest(path: Path) -> str:
+def _digest_or_unreadable(path: Path) -> str:
     try:
         return file_digest(path)
     except OSError:
         return UNREADABLE
 
 
-def first(items: Sequence[str]) -> str:
+def list_first(items: Sequence[str]) -> str:
     """Return the first ten, and how many more there are."""
-    more = len(items) - FIRST
-    return ", ".join(items[:FIRST]) + (f" and {more} more" if more > 0 else "")
+    more = len(items) - MAX_NAMED
+    return ", ".join(items[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -14,8 +14,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.data.source import Bytes
 
-LEAST_SIDE = 4  # pixels; what is smaller shows nothing
-VERSION = 1  # of what the functions here make of a file: a number more, and stores are made anew
+MIN_SIDE = 4  # pixels; what is smaller shows nothing
+DECODER_VERSION = (
+    1  # of what the functions here make of a file: a number more, and stores are made anew
+)
 
 
 class BadImageError(Exception):
@@ -38,13 +40,13 @@ def read_square(path: Path, size: int) -> Bytes:
     """
     try:
         with Image.open(path, formats=("JPEG", "PNG")) as image:
-            if min(image.size) < LEAST_SIDE:
+            if min(image.size) < MIN_SIDE:
                 raise BadImageError(
-                    f"of {image.width}×{image.height} pixels, {LEAST_SIDE} or more are needed"
+                    f"of {image.width}×{image.height} pixels, {MIN_SIDE} or more are needed"
                 )
             # JPEG alone: decodes at a half, a quarter or an eighth where that is enough.
             image.draft("RGB", (size, size))
-            whole = _colours(ImageOps.exif_transpose(image) if "exif" in image.info else image)
+            whole = _to_rgb(ImageOps.exif_transpose(image) if "exif" in image.info else image)
             side = min(whole.size)
             left, top = (whole.width - side) // 2, (whole.height - side) // 2
             square = whole
@@ -61,7 +63,7 @@ def read_square(path: Path, size: int) -> Bytes:
         raise BadImageError(f"damaged or unreadable ({reason})") from error
 
 
-def _colours(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     """Return the image as RGB of 8 bits."""
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).astype(np.uint8))

@@ -22,7 +22,7 @@ from pipeline.errors import DataError
 
 
 @dataclass(frozen=True)
-class Files:
+class ImageFiles:
     """Image files, read as squares.
 
     Attributes:

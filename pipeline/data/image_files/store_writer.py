@@ -16,26 +16,26 @@ from typing import cast
 
 import numpy as np
 
-from pipeline.data.image_files.decode import VERSION, BadImageError, read_square
-from pipeline.data.image_files.store import Files, Store
+from pipeline.data.image_files.decode import DECODER_VERSION, BadImageError, read_square
+from pipeline.data.image_files.store import ImageFiles, Store
 from pipeline.data.source import Bytes
 from pipeline.errors import DataError
-from pipeline.files.atomic import unfinished
+from pipeline.files.atomic import find_unfinished
 from pipeline.files.sealed_json import read_sealed, write_sealed
 
 logger = logging.getLogger(__name__)
 CHUNK = 32  # images that a thread decodes before it asks for others
-SYNC = 16  # chunks between two calls that wait for the disk
-SECONDS = 10  # between two lines of progress
+CHUNKS_PER_SYNC = 16  # chunks between two calls that wait for the disk
+PROGRESS_SECONDS = 10  # between two lines of progress
 NEW_SECONDS = 5  # a store of this age is locked by whoever writes it
 
 
-def place_of(scratch: Path, fingerprint: str, size: int) -> Path:
+def store_path(scratch: Path, fingerprint: str, size: int) -> Path:
     """Return where the store of files with this digest is."""
-    return scratch / f"{fingerprint[:32]}-{size}-{VERSION}.uint8"
+    return scratch / f"{fingerprint[:32]}-{size}-{DECODER_VERSION}.uint8"
 
 
-def bad_images(files: Files, place: Path, threads: int, *, keep: bool) -> dict[int, str]:
+def find_bad_images(files: ImageFiles, place: Path, threads: int, *, keep: bool) -> dict[int, str]:
     """Return the places of images that cannot be read, and why; decodes all of them once.
 
     Args:
@@ -47,24 +47,24 @@ def bad_images(files: Files, place: Path, threads: int, *, keep: bool) -> dict[i
     Raises:
         DataError: there is not enough room for the store.
     """
-    found = _known(place, len(files))
+    found = _read_findings(place, len(files))
     store = Store(place, len(files), files.size)
     complete = place.is_file() and place.stat().st_size == store.row * len(files)
     if found is not None and (complete or not keep):
         return found
-    found = _write(files, place, threads) if keep else _reasons(files, threads)
+    found = _write(files, place, threads) if keep else _decode_only(files, threads)
     bad = {str(number): why for number, why in found.items()}
-    write_sealed(_beside(place), {"count": len(files), "bad": bad})
+    write_sealed(_findings_path(place), {"count": len(files), "bad": bad})
     return found
 
 
-def _beside(place: Path) -> Path:
+def _findings_path(place: Path) -> Path:
     return place.with_suffix(".json")
 
 
-def _known(place: Path, count: int) -> dict[int, str] | None:
+def _read_findings(place: Path, count: int) -> dict[int, str] | None:
     try:
-        held = read_sealed(_beside(place), DataError, "it is made again")
+        held = read_sealed(_findings_path(place), DataError, "it is made again")
     except DataError:
         return None
     if held is None or held["count"] != count:
@@ -72,12 +72,12 @@ def _known(place: Path, count: int) -> dict[int, str] | None:
     return {int(number): why for number, why in cast(dict[str, str], held["bad"]).items()}
 
 
-def _reasons(files: Files, threads: int) -> dict[int, str]:
+def _decode_only(files: ImageFiles, threads: int) -> dict[int, str]:
     """Decode all images and forget them; return why which ones cannot be read."""
     return _decode(files, threads, lambda number, image: None)
 
 
-def _write(files: Files, place: Path, threads: int) -> dict[int, str]:
+def _write(files: ImageFiles, place: Path, threads: int) -> dict[int, str]:
     """Write the store beside its place, then move it there; rows of bad images stay zero."""
     row = 3 * files.size * files.size
     temporary: Path | None = None
@@ -90,7 +90,7 @@ def _write(files: Files, place: Path, threads: int) -> dict[int, str]:
                 f"{place.parent}, where {free / 1e9:.1f} GB are free; make room, lower "
                 "data.resize or set data.store: stream"
             )
-        for left in abandoned(place.parent):
+        for left in find_abandoned(place.parent):
             left.unlink(missing_ok=True)
         handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
         temporary = Path(name)
@@ -100,7 +100,7 @@ def _write(files: Files, place: Path, threads: int) -> dict[int, str]:
             bad = _decode(
                 files,
                 threads,
-                lambda number, image: _put(handle, image, number * row),
+                lambda number, image: _write_at(handle, image, number * row),
                 lambda: os.fsync(handle),
             )
             file.flush()
@@ -115,10 +115,10 @@ def _write(files: Files, place: Path, threads: int) -> dict[int, str]:
     return bad
 
 
-def abandoned(scratch: Path) -> list[Path]:
+def find_abandoned(scratch: Path) -> list[Path]:
     """Return the stores that a killed process was writing; those being written are locked."""
     found = []
-    for path in unfinished(scratch):
+    for path in find_unfinished(scratch):
         with suppress(OSError), path.open("rb") as file:
             # Made and not yet locked: a moment, for which this is generous.
             if time.time() - path.stat().st_mtime > NEW_SECONDS:
@@ -127,7 +127,7 @@ def abandoned(scratch: Path) -> list[Path]:
     return found
 
 
-def _put(handle: int, image: Bytes, offset: int) -> None:
+def _write_at(handle: int, image: Bytes, offset: int) -> None:
     """Write an image's bytes at an offset, all of them."""
     content = np.ascontiguousarray(image).data.cast("B")
     while content:
@@ -136,7 +136,7 @@ def _put(handle: int, image: Bytes, offset: int) -> None:
 
 
 def _decode(
-    files: Files,
+    files: ImageFiles,
     threads: int,
     take: Callable[[int, Bytes], None],
     between: Callable[[], None] = lambda: None,
@@ -167,9 +167,9 @@ def _decode(
         firsts = range(0, len(files), CHUNK)
         for count, bad in enumerate(pool.map(some, firsts), start=1):
             found |= bad
-            if count % SYNC == 0:
+            if count % CHUNKS_PER_SYNC == 0:
                 between()
-            if time.monotonic() - said > SECONDS:
+            if time.monotonic() - said > PROGRESS_SECONDS:
                 done = min(count * CHUNK, len(files))
                 logger.info("%d of %d images of %s decoded", done, len(files), files.root)
                 said = time.monotonic()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.data.image_files.catalogue import Catalogue, Listing
-from pipeline.data.image_files.content import first
+from pipeline.data.image_files.content import list_first
 from pipeline.data.source import Part
 from pipeline.errors import DataError
 
@@ -35,7 +35,7 @@ class Item:
 
 
 @dataclass
-class Tree:
+class FolderContents:
     """A folder: the images in it, and the folders in it. Hidden ones do not count."""
 
     path: Path
@@ -43,13 +43,13 @@ class Tree:
     folders: list[str] = field(default_factory=list)
 
 
-def look(folder: Path) -> Tree:
+def list_folder(folder: Path) -> FolderContents:
     """Return what a folder holds, sorted by name.
 
     Raises:
         DataError: it cannot be read.
     """
-    tree = Tree(folder)
+    tree = FolderContents(folder)
     try:
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
             if entry.name.startswith("."):
@@ -64,7 +64,7 @@ def look(folder: Path) -> Tree:
     return tree
 
 
-def images_below(root: Path, folder: Path, above: Identities = ()) -> list[str]:
+def list_images(root: Path, folder: Path, above: Identities = ()) -> list[str]:
     """Return all images in a folder and the folders in it, as paths relative to a root.
 
     Args:
@@ -75,11 +75,11 @@ def images_below(root: Path, folder: Path, above: Identities = ()) -> list[str]:
     Raises:
         DataError: a link leads back to a folder that holds it, or a folder cannot be read.
     """
-    here = require_no_loop(folder, above or holding(folder.parent))
-    tree = look(folder)
+    here = require_no_loop(folder, above or ancestors(folder.parent))
+    tree = list_folder(folder)
     found = [(folder / name).relative_to(root).as_posix() for name in tree.images]
     for name in tree.folders:
-        found += images_below(root, folder / name, here)
+        found += list_images(root, folder / name, here)
     return found
 
 
@@ -101,13 +101,13 @@ def require_no_loop(folder: Path, above: Identities) -> Identities:
     return (*above, here)
 
 
-def holding(folder: Path) -> Identities:
+def ancestors(folder: Path) -> Identities:
     """Return the identities of a folder and of all that hold it."""
     statuses = [path.stat() for path in (folder.resolve(), *folder.resolve().parents)]
     return tuple((status.st_dev, status.st_ino) for status in statuses)
 
 
-def by_class(root: Path, folder: Path, domain: str = "", within: str = "") -> Iterator[Item]:
+def list_by_class(root: Path, folder: Path, domain: str = "", within: str = "") -> Iterator[Item]:
     """Yield the images of each class folder.
 
     Args:
@@ -119,11 +119,11 @@ def by_class(root: Path, folder: Path, domain: str = "", within: str = "") -> It
     Raises:
         DataError: a class folder holds no image.
     """
-    above = holding(folder)
-    for name in look(folder).folders:
+    above = ancestors(folder)
+    for name in list_folder(folder).folders:
         require_no_loop(folder / name, above)
         inside = folder / name / within
-        paths = images_below(root, inside) if inside.is_dir() else []
+        paths = list_images(root, inside) if inside.is_dir() else []
         if not paths:
             raise DataError(
                 f"{folder / name} is a class folder without a JPEG or PNG image; "
@@ -132,7 +132,7 @@ def by_class(root: Path, folder: Path, domain: str = "", within: str = "") -> It
         yield from (Item(path, name, domain) for path in paths)
 
 
-def hold_out(items: Sequence[Item], share: float) -> dict[Part, list[Item]]:
+def split_off_test(items: Sequence[Item], share: float) -> dict[Part, list[Item]]:
     """Deal images to training and test, the same ones each time.
 
     Of each class, in each domain, the share (rounded, at least one image, and never all) whose
@@ -161,7 +161,7 @@ def hold_out(items: Sequence[Item], share: float) -> dict[Part, list[Item]]:
     }
 
 
-def catalogue(
+def build_catalogue(
     root: Path,
     parts: dict[Part, list[Item]],
     class_names: Sequence[str] | None = None,
@@ -196,7 +196,8 @@ def catalogue(
     strange = sorted({item.kind for item in parts["test"]} - {"", *names})
     if strange and names:
         raise DataError(
-            f"{root}: the test part has classes that the training part has not: {first(strange)}"
+            f"{root}: the test part has classes that the training part has not: "
+            f"{list_first(strange)}"
         )
     labels = {name: label for label, name in enumerate(names)} | {"": -1}
     places = {name: place for place, name in enumerate(domains)}

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.data.source import PARTS, Part, Source
-from pipeline.data.stream.tasks import Indices, class_incremental, data_incremental, given_order
+from pipeline.data.stream.tasks import (
+    Indices,
+    class_incremental,
+    data_incremental,
+    resolve_class_order,
+)
 from pipeline.errors import DataError
 
 
 @dataclass(frozen=True)
-class Cut:
+class StreamOptions:
     """How to cut a data set.
 
     Attributes:
@@ -42,7 +47,7 @@ class Task:
     domain: str | None = None
 
 
-def divide(scenario: str, source: Source, cut: Cut) -> list[Task]:
+def divide_into_tasks(scenario: str, source: Source, cut: StreamOptions) -> list[Task]:
     """Return what each task holds. Images that cannot be read are left out.
 
     Raises:
@@ -59,7 +64,7 @@ def divide(scenario: str, source: Source, cut: Cut) -> list[Task]:
     return tasks
 
 
-def _by_class(source: Source, cut: Cut) -> list[Task]:
+def _by_class(source: Source, cut: StreamOptions) -> list[Task]:
     names = source.class_names()
     if not names:
         raise DataError(
@@ -72,7 +77,7 @@ def _by_class(source: Source, cut: Cut) -> list[Task]:
             f"(scenario: class gives each task at least one), got {cut.num_tasks}"
         )
     try:
-        order = None if cut.order is None else given_order(cut.order, names)
+        order = None if cut.order is None else resolve_class_order(cut.order, names)
     except ValueError as error:
         raise DataError(str(error)) from error
     held = {part: source.usable(part) for part in PARTS}
@@ -83,7 +88,7 @@ def _by_class(source: Source, cut: Cut) -> list[Task]:
     ]
 
 
-def _by_image(source: Source, cut: Cut) -> list[Task]:
+def _by_image(source: Source, cut: StreamOptions) -> list[Task]:
     train, test = source.usable("train"), source.usable("test")
     if cut.num_tasks > len(train):
         raise DataError(
@@ -95,7 +100,7 @@ def _by_image(source: Source, cut: Cut) -> list[Task]:
     return [Task({"train": part, "test": test}, classes) for part in parts]
 
 
-def _by_domain(source: Source, cut: Cut) -> list[Task]:
+def _by_domain(source: Source, cut: StreamOptions) -> list[Task]:
     domains = source.domain_names()
     if cut.num_tasks > len(domains):
         raise DataError(
@@ -122,7 +127,7 @@ def _by_domain(source: Source, cut: Cut) -> list[Task]:
     return tasks
 
 
-SCENARIOS: dict[str, Callable[[Source, Cut], list[Task]]] = {
+SCENARIOS: dict[str, Callable[[Source, StreamOptions], list[Task]]] = {
     "class": _by_class,
     "data": _by_image,
     "domain": _by_domain,

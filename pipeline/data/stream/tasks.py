@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import closest
-from pipeline.seeding import derive
+from pipeline.seeding import derive_seed
 
 Item = TypeVar("Item")
 Indices = NDArray[np.int64]
 
 
-def given_order(order: Sequence[str | int], names: Sequence[str]) -> list[int]:
+def resolve_class_order(order: Sequence[str | int], names: Sequence[str]) -> list[int]:
     """Return the labels of classes that are given by name or by number.
 
     Args:
@@ -62,8 +62,8 @@ def class_incremental(
     """
     classes = list(range(num_classes) if order is None else order)
     if order is None:
-        random.Random(derive(split_seed, "class order")).shuffle(classes)
-    return [sorted(group) for group in evenly(classes, num_tasks)]
+        random.Random(derive_seed(split_seed, "class order")).shuffle(classes)
+    return [sorted(group) for group in divide_evenly(classes, num_tasks)]
 
 
 def data_incremental(images: Indices, num_tasks: int, split_seed: int) -> list[Indices]:
@@ -77,11 +77,11 @@ def data_incremental(images: Indices, num_tasks: int, split_seed: int) -> list[I
         split_seed: alone decides the order.
     """
     order = list(range(len(images)))
-    random.Random(derive(split_seed, "image order")).shuffle(order)
-    return [np.sort(images[list(part)]) for part in evenly(order, num_tasks)]
+    random.Random(derive_seed(split_seed, "image order")).shuffle(order)
+    return [np.sort(images[list(part)]) for part in divide_evenly(order, num_tasks)]
 
 
-def evenly(items: Sequence[Item], groups: int) -> list[Sequence[Item]]:
+def divide_evenly(items: Sequence[Item], groups: int) -> list[Sequence[Item]]:
     """Cut a sequence into groups whose sizes differ by one at most, larger ones first."""
     if not 1 <= groups <= len(items):
         raise ValueError(f"num_tasks must be from 1 to {len(items)}, got {groups}")

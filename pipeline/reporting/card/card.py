@@ -10,11 +10,11 @@ from typing import Any
 from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
 from pipeline.artifacts.split import Split
 from pipeline.files.sealed_json import Json
-from pipeline.files.typed_json import get_typed, to_json
+from pipeline.files.typed_json import get_typed
 from pipeline.reporting.card import snippets
-from pipeline.reporting.card.state_metrics import Figures
+from pipeline.reporting.card.state_metrics import StateMetrics
 from pipeline.reporting.tables import HEADLINES, headline, protocol
-from pipeline.reporting.task_names import holdings, remarks, what_tasks_are
+from pipeline.reporting.task_names import describe_tasks, remark_on_tasks, tasks_heading
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Card:
     backbone: BackbonePlan
     num_features: int
     chain: Sequence[Link]
-    figures: Figures
+    quality: StateMetrics
     revision: str
     files: dict[str, tuple[int, str]]
 
@@ -80,7 +80,7 @@ class Card:
         return task <= self.after_task or (self.at_once and self.after_task > 0)
 
 
-def markdown(card: Card) -> str:
+def render_card(card: Card) -> str:
     """Return the card: YAML front matter, then text."""
     parts = [
         _front_matter(card),
@@ -138,19 +138,19 @@ def _tasks(card: Card) -> list[str]:
         f"`{card.params['dataset']}` ({'all of it' if card.dataset.full else 'a subset'}), "
         f"{card.params['scenario']}-incremental.",
         "",
-        f"| task | learnt | {what_tasks_are(card.splits)} | training images | test images |",
+        f"| task | learnt | {tasks_heading(card.splits)} | training images | test images |",
         "| ---: | --- | --- | ---: | ---: |",
     ]
-    for held in holdings(card.splits):
+    for held in describe_tasks(card.splits):
         learnt = "yes" if card.learnt(held.task) else "no"
         lines.append(f"| {held.task} | {learnt} | {held.cell} | {held.train} | {held.test} |")
-    for remark in remarks(card.splits):
+    for remark in remark_on_tasks(card.splits):
         lines += ["", remark]
     return lines
 
 
 def _figures(card: Card) -> list[str]:
-    figures = card.figures
+    figures = card.quality
     lines = ["## How good it is", ""]
     if figures.accuracy is None:
         return [*lines, "Absent: this state was not evaluated when it was exported."]
@@ -188,7 +188,7 @@ def _use(card: Card) -> list[str]:
         "strictly as well):",
         "",
         "```python",
-        *snippets.torch(to_json(spec), card.shape, features).splitlines(),
+        *snippets.torch_snippet(spec, card.shape, features).splitlines(),
         "```",
         "",
     ]
@@ -199,7 +199,7 @@ def _use(card: Card) -> list[str]:
         "In onnxruntime, from bytes to features:",
         "",
         "```python",
-        *snippets.onnx(card.shape, features).splitlines(),
+        *snippets.onnx_snippet(card.shape, features).splitlines(),
         "```",
     ]
 

@@ -12,7 +12,7 @@ from pipeline.reporting.results import read_results
 
 
 @dataclass(frozen=True)
-class Figures:
+class StateMetrics:
     """What is known of how good a state is.
 
     Attributes:
@@ -26,7 +26,7 @@ class Figures:
     missing: list[str]
 
 
-def read_figures(plan: ReportPlan, after_task: int) -> Figures:
+def read_state_metrics(plan: ReportPlan, after_task: int) -> StateMetrics:
     """Return the figures of the state after a task; never those of another run.
 
     Args:
@@ -45,4 +45,4 @@ def read_figures(plan: ReportPlan, after_task: int) -> Figures:
             metrics = read_results(plan).metrics()
         except PipelineError as reason:
             missing.append(str(reason))
-    return Figures(accuracy, metrics, missing)
+    return StateMetrics(accuracy, metrics, missing)

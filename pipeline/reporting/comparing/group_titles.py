@@ -6,28 +6,30 @@ from collections.abc import Sequence
 from typing import cast
 
 from pipeline.files.sealed_json import digest
-from pipeline.reporting.comparing.settings import differing, show
-from pipeline.reporting.comparing.sweep import Group
+from pipeline.reporting.comparing.run_groups import RunGroup
+from pipeline.reporting.comparing.settings import differing_params, format_settings
 
 STREAM = ("dataset", "scenario", "num_tasks")
 
 
-def group_titles(groups: Sequence[Group]) -> list[str]:
+def title_groups(groups: Sequence[RunGroup]) -> list[str]:
     """Return a title for each group: its stream, and the params in which groups differ."""
-    names = [name for name in differing(group.shared for group in groups) if name not in STREAM]
+    names = [
+        name for name in differing_params(group.shared for group in groups) if name not in STREAM
+    ]
     titles = []
     for group in groups:
         dataset, scenario, tasks = (group.shared.get(name, "?").strip('"') for name in STREAM)
         parts = [f"{dataset}, {scenario}-incremental, {tasks} tasks"]
-        parts += [show(group.shared, names)] if names else []
+        parts += [format_settings(group.shared, names)] if names else []
         titles.append("; ".join(parts))
     # The same params, yet other images or splits: the digests tell them apart.
     return [
-        f"{title}; {_digests(group)}" if titles.count(title) > 1 else title
+        f"{title}; {_format_digests(group)}" if titles.count(title) > 1 else title
         for title, group in zip(titles, groups, strict=True)
     ]
 
 
-def _digests(group: Group) -> str:
+def _format_digests(group: RunGroup) -> str:
     images, splits = digest(group.identity["data"]), cast(str, group.identity["splits"])
     return f"images {images[:7]}, splits {splits[:7]}"

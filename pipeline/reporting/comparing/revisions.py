@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import RunError
-from pipeline.runtime.git import commit_of, messages, references
+from pipeline.runtime.git import find_commit, list_references, read_reflog
 
 EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]+)/(.+)")
 QUEUED = re.compile(r"dvc-exp:[0-9a-f]+:(?P<baseline>[0-9a-f]+):(?P<name>[^:]*)")
@@ -48,7 +48,7 @@ UNFINISHED = (1, 2)  # DVC's TaskStatus: preparing and running
 WORKSPACE = Revision("workspace", None)
 
 
-def find(name: str) -> Revision:
+def find_revision(name: str) -> Revision:
     """Return what people mean by a name: ``workspace``, a branch, a tag, an experiment, a commit.
 
     Raises:
@@ -56,20 +56,20 @@ def find(name: str) -> Revision:
     """
     if name == WORKSPACE.name:
         return WORKSPACE
-    if references(f"refs/heads/{name}", f"refs/tags/{name}").keys() & {
+    if list_references(f"refs/heads/{name}", f"refs/tags/{name}").keys() & {
         f"refs/heads/{name}",
         f"refs/tags/{name}",
     }:
-        return Revision(name, commit_of(name))
+        return Revision(name, find_commit(name))
     same = [found for found in _experiments() if found.name == name]
-    head = commit_of("HEAD")
+    head = find_commit("HEAD")
     chosen = [found for found in same if found.baseline == head] or same
     if len(chosen) > 1:
         commits = ", ".join(f"{found.commit} (of {found.baseline[:7]})" for found in chosen)
         raise RunError(f"'{name}' is the name of {len(chosen)} experiments; say which: {commits}")
     if chosen:
         return chosen[0]
-    commit = commit_of(name)
+    commit = find_commit(name)
     if commit is None:
         raise RunError(
             f"'{name}' is no git revision, branch or DVC experiment here; "
@@ -78,13 +78,13 @@ def find(name: str) -> Revision:
     return Revision(name, commit)
 
 
-def experiments(all_commits: bool) -> list[Experiment]:
+def list_experiments(all_commits: bool) -> list[Experiment]:
     """Return the experiments of the current commit, or of all; names that several have are marked.
 
     Args:
         all_commits: whether to look beyond the current commit.
     """
-    head = commit_of("HEAD")
+    head = find_commit("HEAD")
     found = [each for each in _experiments() if all_commits or each.baseline == head]
     names = [each.name for each in found]
     return [
@@ -95,27 +95,27 @@ def experiments(all_commits: bool) -> list[Experiment]:
     ]
 
 
-def branches() -> list[Revision]:
+def list_branches() -> list[Revision]:
     """Return the local branches."""
     return _listed("refs/heads/")
 
 
-def tags() -> list[Revision]:
+def list_tags() -> list[Revision]:
     """Return the tags."""
     return _listed("refs/tags/")
 
 
-def without_results(all_commits: bool) -> dict[str, list[str]]:
+def list_without_results(all_commits: bool) -> dict[str, list[str]]:
     """Return the names of experiments without a commit, by what became of them.
 
     Args:
         all_commits: whether to look beyond the current commit.
     """
-    head = commit_of("HEAD")
+    head = find_commit("HEAD")
     places = {"that failed": "refs/exps/celery/failed", "still queued": "refs/exps/celery/stash"}
     found = {}
     for state, reference in places.items():
-        entries = [QUEUED.search(message) for message in messages(reference)]
+        entries = [QUEUED.search(message) for message in read_reflog(reference)]
         found[state] = [(entry["baseline"], entry["name"]) for entry in reversed(entries) if entry]
     found["still running, or cut off"] = list(_running())
     return {
@@ -138,7 +138,7 @@ def _running() -> Iterator[tuple[str, str]]:
 
 def _experiments() -> list[Experiment]:
     found = []
-    for reference, commit in references("refs/exps").items():
+    for reference, commit in list_references("refs/exps").items():
         parts = EXPERIMENT.fullmatch(reference)
         if parts:
             found.append(Experiment(parts[3], commit, parts[1] + parts[2]))
@@ -147,5 +147,6 @@ def _experiments() -> list[Experiment]:
 
 def _listed(prefix: str) -> list[Revision]:
     return [
-        Revision(name.removeprefix(prefix), commit) for name, commit in references(prefix).items()
+        Revision(name.removeprefix(prefix), commit)
+        for name, commit in list_references(prefix).items()
     ]

@@ -16,7 +16,7 @@ from pipeline.errors import RunError
 from pipeline.files.atomic import read_content
 from pipeline.files.sealed_json import SEAL, Json, digest, file_digest, parse_sealed
 from pipeline.layout import REPORTS
-from pipeline.reporting.comparing.revisions import WORKSPACE, Revision, find
+from pipeline.reporting.comparing.revisions import WORKSPACE, Revision, find_revision
 from pipeline.runtime.git import read_objects
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class NoResultsError(RunError):
     """A revision holds no results of this pipeline."""
 
 
-def run_json(results: Results) -> Json:
+def describe_run(results: Results) -> Json:
     """Return reports/run.json: what has to be known to put runs side by side.
 
     The tables beside it have to be there: it holds the SHA-256 of each.
@@ -90,7 +90,7 @@ def read_run(revision: str | None) -> Run:
         RunError: there is no such revision, no results there, or they are damaged or of another
             version of the pipeline.
     """
-    found = read_runs([WORKSPACE if revision is None else find(revision)])[0]
+    found = read_runs([WORKSPACE if revision is None else find_revision(revision)])[0]
     if isinstance(found, RunError):
         raise found
     return found
@@ -108,7 +108,7 @@ def read_runs(revisions: Sequence[Revision]) -> list[Run | RunError]:
         else:
             texts = {file: next(contents) for file in FILES}
         try:
-            found.append(_run(revision, texts))
+            found.append(_parse_run(revision, texts))
         except RunError as error:
             found.append(error)
     return found
@@ -124,7 +124,7 @@ def _workspace_file(name: str) -> bytes | None:
         raise RunError(f"{path} cannot be read: {error}") from error
 
 
-def _run(revision: Revision, contents: dict[str, bytes | None]) -> Run:
+def _parse_run(revision: Revision, contents: dict[str, bytes | None]) -> Run:
     name = revision.name
     if contents["run.json"] is None:
         if contents["metrics.json"] is None:
@@ -136,7 +136,7 @@ def _run(revision: Revision, contents: dict[str, bytes | None]) -> Run:
             "`dvc repro` there"
         )
     try:
-        held = _checked(contents)
+        held = _read_checked(contents)
         params, data, splits = held.get("params"), held.get("data"), held.get("splits")
         if not (isinstance(params, dict) and isinstance(data, dict) and isinstance(splits, str)):
             raise ValueError("run.json lacks params, data or splits")
@@ -147,9 +147,9 @@ def _run(revision: Revision, contents: dict[str, bytes | None]) -> Run:
             name=name,
             revision=revision.commit,
             params=params,
-            metrics=_figures(contents, "metrics.json"),
-            matrix=_matrix(contents["accuracy_matrix.csv"]),
-            cost=None if contents["cost.json"] is None else _figures(contents, "cost.json"),
+            metrics=_read_numbers(contents, "metrics.json"),
+            matrix=_read_matrix(contents["accuracy_matrix.csv"]),
+            cost=None if contents["cost.json"] is None else _read_numbers(contents, "cost.json"),
             identity={"data": data, "splits": splits},
         )
     except (ValueError, KeyError, OverflowError, csv.Error) as error:
@@ -158,9 +158,9 @@ def _run(revision: Revision, contents: dict[str, bytes | None]) -> Run:
         ) from error
 
 
-def _checked(contents: dict[str, bytes | None]) -> Json:
+def _read_checked(contents: dict[str, bytes | None]) -> Json:
     """Return what run.json holds, once it and the tables are as they were written."""
-    held = _object(contents, "run.json")
+    held = _read_object(contents, "run.json")
     if held.get("format") == UNSEALED and not {"files", SEAL} & held.keys():
         return held
     if held.get("format") != FORMAT:
@@ -184,7 +184,7 @@ def _checked(contents: dict[str, bytes | None]) -> Json:
     return sealed
 
 
-def _object(contents: dict[str, bytes | None], file: str) -> Json:
+def _read_object(contents: dict[str, bytes | None], file: str) -> Json:
     content = contents[file]
     if content is None:
         raise ValueError(f"{file} is missing")
@@ -197,8 +197,8 @@ def _object(contents: dict[str, bytes | None], file: str) -> Json:
     return value
 
 
-def _figures(contents: dict[str, bytes | None], file: str) -> Json:
-    values = _object(contents, file)
+def _read_numbers(contents: dict[str, bytes | None], file: str) -> Json:
+    values = _read_object(contents, file)
     for key, value in values.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (value is None or isinstance(value, str) or number):
@@ -208,7 +208,7 @@ def _figures(contents: dict[str, bytes | None], file: str) -> Json:
     return values
 
 
-def _matrix(content: bytes | None) -> list[list[float]]:
+def _read_matrix(content: bytes | None) -> list[list[float]]:
     if content is None:
         raise ValueError("accuracy_matrix.csv is missing")
     cells: dict[tuple[int, int], float] = {}

@@ -43,12 +43,15 @@ class Settings:
     strategy: Values
 
 
-def settings(params: Json) -> Settings:
+def read_settings(params: Json) -> Settings:
     """Return the settings among a run's params."""
     method = cast(str, params["method"])
     strategies = cast(str, params["strategy"]).split("+")
-    of_method, of_strategy = _taken([method], METHODS), _taken(strategies, STRATEGIES)
-    unused = _taken(METHODS, METHODS) | _taken(STRATEGIES, STRATEGIES)
+    of_method, of_strategy = (
+        _top_level_params([method], METHODS),
+        _top_level_params(strategies, STRATEGIES),
+    )
+    unused = _top_level_params(METHODS, METHODS) | _top_level_params(STRATEGIES, STRATEGIES)
     shared: Json = {
         key: value for key, value in params.items() if key not in unused | {"methods", "strategies"}
     }
@@ -58,29 +61,29 @@ def settings(params: Json) -> Settings:
     data = shared.get("data")
     if isinstance(data, dict) and dataset is not None and not dataset.files:
         shared["data"] = {key: value for key, value in data.items() if key not in OF_FILES}
-    shared["train"] = _without_other_optimisers(shared.get("train"))
+    shared["train"] = _without_other_optimizers(shared.get("train"))
     return Settings(
-        {key: text for key, text in _flat(shared, "") if key not in NOT_SETTINGS},
+        {key: text for key, text in _flatten(shared, "") if key not in NOT_SETTINGS},
         dict(_options(params, "methods", [method], of_method)),
         dict(_options(params, "strategies", strategies, of_strategy)),
     )
 
 
-def differing(settings: Iterable[Values]) -> list[str]:
+def differing_params(settings: Iterable[Values]) -> list[str]:
     """Return the names of the params that are not the same in all settings, sorted."""
     given = list(settings)
     names = {name for values in given for name in values}
     return sorted(name for name in names if len({values.get(name) for values in given}) > 1)
 
 
-def show(values: Values, names: Iterable[str]) -> str:
+def format_settings(values: Values, names: Iterable[str]) -> str:
     """Return ``name=value`` for each of the names, as people write params."""
     return ", ".join(
         f"{name}={values[name].strip(chr(34)) if name in values else 'not set'}" for name in names
     )
 
 
-def _taken(names: Iterable[str], components: Mapping[str, Component]) -> set[str]:
+def _top_level_params(names: Iterable[str], components: Mapping[str, Component]) -> set[str]:
     """Return the params from the top of params.yaml that some components take."""
     # One that is unknown here, of a newer version, might take any.
     unknown = any(name not in components for name in names)
@@ -95,7 +98,7 @@ def _options(
     for name in names:
         value = held.get(name) if isinstance(held, dict) else None
         if value is not None:
-            yield from _flat(value, name)
+            yield from _flatten(value, name)
     yield from ((key, _text(params[key])) for key in sorted(top_level) if key in params)
 
 
@@ -112,17 +115,17 @@ def _only_chosen(section: JsonValue, choice: str) -> JsonValue:
     }
 
 
-def _without_other_optimisers(train: JsonValue) -> JsonValue:
+def _without_other_optimizers(train: JsonValue) -> JsonValue:
     if not isinstance(train, dict):
         return train
     chosen = train.get("optimizer")
     return {key: v for key, v in train.items() if not isinstance(v, dict) or key == chosen}
 
 
-def _flat(value: JsonValue, name: str) -> Iterable[tuple[str, str]]:
+def _flatten(value: JsonValue, name: str) -> Iterable[tuple[str, str]]:
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _flat(inner, f"{name}.{key}" if name else key)
+            yield from _flatten(inner, f"{name}.{key}" if name else key)
     elif value is not None:
         yield name, _text(value)
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.page.svg import CHARACTER, Drawing, Scale
 from pipeline.reporting.results import Results
-from pipeline.reporting.task_names import holdings
+from pipeline.reporting.task_names import describe_tasks
 
 WIDTH = 440
 BAR, GAP = 14, 3
@@ -34,7 +34,7 @@ class Bar:
     values: Sequence[float]
 
 
-def bars_of(results: Results, against: Run | None) -> list[Bar]:
+def build_bars(results: Results, against: Run | None) -> list[Bar]:
     """Return this run's bars beside another run's, or beside the random network's and the best."""
     last = results.matrix[-1]
     this = str(results.params["strategy"])
@@ -54,7 +54,7 @@ def bars_of(results: Results, against: Run | None) -> list[Bar]:
     return shown
 
 
-def bar_chart(results: Results, bars: Sequence[Bar], difference: bool) -> Markup:
+def draw_bar_chart(results: Results, bars: Sequence[Bar], difference: bool) -> Markup:
     """Draw the bars task by task, from 0 to 100 percent.
 
     Args:
@@ -76,7 +76,7 @@ def bar_chart(results: Results, bars: Sequence[Bar], difference: bool) -> Markup
         drawing.add("line", "grid", x1=x(mark), y1=0, x2=x(mark), y2=bottom)
         text = f"{mark} %" if mark == 100 else str(mark)
         drawing.add("text", "muted" if mark == 0 else "middle muted", text, x=x(mark), y=height - 8)
-    held = holdings(results.splits)
+    held = describe_tasks(results.splits)
     for task, heading in enumerate(headings):
         top = task * block
         names = held[task].name if len(headings) == len(held) else ""

@@ -10,15 +10,15 @@ from markupsafe import Markup
 from pipeline.artifacts.split import shared_test
 from pipeline.metrics.accuracy_matrix import Matrix, forgetting
 from pipeline.reporting.comparing.runs import Run
-from pipeline.reporting.page.line_chart import Chart, Line, line_chart
-from pipeline.reporting.page.svg import SERIES, colour, ticks
+from pipeline.reporting.page.line_chart import Chart, Line, draw_line_chart
+from pipeline.reporting.page.svg import SERIES, round_ticks, series_color
 from pipeline.reporting.plots import NOT_LOSSES
 from pipeline.reporting.results import Results
 
 THIS_RUN, OTHER_RUN, MEAN = "var(--this)", "var(--other)", "var(--text)"
 
 
-def accuracy_curves(results: Results, against: Run | None) -> Markup:
+def draw_accuracy(results: Results, against: Run | None) -> Markup:
     """Draw the mean accuracy after each task and each task's own."""
     tasks = results.num_tasks
     many = tasks > SERIES
@@ -27,7 +27,9 @@ def accuracy_curves(results: Results, against: Run | None) -> Markup:
     for task in range(tasks) if len(results.tested_on) == tasks else ():
         points = [(float(after), row[task]) for after, row in enumerate(results.matrix)]
         name = "" if many else f"task {task + 1}"
-        lines.append(Line(name, points, "var(--faint)" if many else colour(task, tasks), "thin"))
+        lines.append(
+            Line(name, points, "var(--faint)" if many else series_color(task, tasks), "thin")
+        )
     if against is not None and len(against.matrix) == len(results.matrix):
         lines.append(Line(_short(against.name), _means(against.matrix), MEAN, "dashed", True))
     means = _means(results.matrix)
@@ -41,10 +43,10 @@ def accuracy_curves(results: Results, against: Run | None) -> Markup:
         y_label="accuracy (%)",
         x_ticks=_steps(0, len(means) - 1, ["0", "all"] if results.at_once else None),
     )
-    return line_chart(chart, lines)
+    return draw_line_chart(chart, lines)
 
 
-def forgetting_curve(results: Results, against: Run | None) -> Markup | None:
+def draw_forgetting(results: Results, against: Run | None) -> Markup | None:
     """Draw F as it was after each task; None where it is undefined."""
     points = _forgetting(results.matrix)
     if not points or shared_test(results.splits):
@@ -63,25 +65,25 @@ def forgetting_curve(results: Results, against: Run | None) -> Markup | None:
         x_ticks=_steps(2, results.num_tasks),
         from_zero=True,
     )
-    return line_chart(chart, lines)
+    return draw_line_chart(chart, lines)
 
 
-def loss_curves(results: Results) -> Markup:
+def draw_losses(results: Results) -> Markup:
     """Draw each loss term over the epochs of all tasks."""
     rows = results.epochs
     names = list(dict.fromkeys(name for row in rows for name in row if name not in NOT_LOSSES))
     lines = []
     for index, name in enumerate(names):
         points = _column(rows, name)
-        lines.append(Line(name, points, colour(index % SERIES, SERIES)))
+        lines.append(Line(name, points, series_color(index % SERIES, SERIES)))
     last = ", ".join(
         f"{name} {value:.2f}" for name in names if (value := _number(rows[-1], name)) == value
     )
     chart = _epochs("losses", "Loss terms", f"In the last epoch: {last}.", "loss", results)
-    return line_chart(chart, lines)
+    return draw_line_chart(chart, lines)
 
 
-def column_curve(results: Results, column: str, title: str, unit: str) -> Markup | None:
+def draw_column(results: Results, column: str, title: str, unit: str) -> Markup | None:
     """Draw one logged column over the epochs, from 0; None for logs without it."""
     points = _column(results.epochs, column)
     values = [value for _, value in points if value == value]
@@ -89,7 +91,7 @@ def column_curve(results: Results, column: str, title: str, unit: str) -> Markup
         return None
     said = f"From {values[0]:.3g} in the first epoch to {values[-1]:.3g} in the last."
     chart = _epochs(column, title, said, unit, results, from_zero=True)
-    return line_chart(chart, [Line("", points, THIS_RUN)])
+    return draw_line_chart(chart, [Line("", points, THIS_RUN)])
 
 
 def _means(matrix: Matrix) -> list[tuple[float, float]]:
@@ -115,7 +117,7 @@ def _epochs(
     close = any(after - before < len(rows) / 7 for before, after in pairwise(begins))
     if close:
         names = [text.removeprefix("task ") for text in names]
-    marked = [value for value in ticks(0, len(rows)) if value <= len(rows) and value % 1 == 0]
+    marked = [value for value in round_ticks(0, len(rows)) if value <= len(rows) and value % 1 == 0]
     return Chart(
         name=name,
         title=title,

@@ -8,8 +8,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from pipeline.reporting.chart_labels import apart
-from pipeline.reporting.page.svg import CHARACTER, Drawing, Scale, colour, number
+from pipeline.reporting.chart_labels import spread_labels
+from pipeline.reporting.page.svg import CHARACTER, Drawing, Scale, format_number, series_color
 
 WIDTH, HEIGHT = 440, 380
 MARGIN = 12
@@ -18,7 +18,7 @@ NAMED = 12  # groups whose names fit the map
 LAYERS = 5  # groups take turns, so that the last one does not cover the others
 
 
-def principal_plane(features: NDArray[np.float32]) -> tuple[NDArray[np.float64], list[float]]:
+def project_to_plane(features: NDArray[np.float32]) -> tuple[NDArray[np.float64], list[float]]:
     """Project features on their two principal directions.
 
     Args:
@@ -40,7 +40,7 @@ def principal_plane(features: NDArray[np.float32]) -> tuple[NDArray[np.float64],
     return centred @ (plane * np.where(signs == 0, 1.0, signs)), [*shares, 0.0][:2]
 
 
-def scatter(
+def draw_scatter(
     name: str,
     title: str,
     description: str,
@@ -70,8 +70,10 @@ def scatter(
             held = chosen[groups[chosen] == group][layer::LAYERS]
             if len(held) == 0:
                 continue
-            marks = "".join(f"M{number(x(h))} {number(y(v))}h0" for h, v in points[held].tolist())
-            shade = colour(group, len(names))
+            marks = "".join(
+                f"M{format_number(x(h))} {format_number(y(v))}h0" for h, v in points[held].tolist()
+            )
+            shade = series_color(group, len(names))
             drawing.add("path", "points", hint=group_name, colour=shade, d=marks)
     if len(names) <= NAMED:
         _write_names(drawing, points, groups, names, x, y)
@@ -89,11 +91,11 @@ def _write_names(
     """Write each group's name at the median of its points."""
     present = [group for group in range(len(names)) if (groups == group).any()]
     middles = [np.median(points[groups == group], axis=0).tolist() for group in present]
-    lifted = apart([HEIGHT - y(middle[1]) for middle in middles], 17)
+    lifted = spread_labels([HEIGHT - y(middle[1]) for middle in middles], 17)
     excess = max([0.0, *(height - (HEIGHT - 2 * MARGIN) for height in lifted)])
     for group, middle, height in zip(present, middles, lifted, strict=True):
         half = len(names[group]) * CHARACTER / 2 + 4
         centre = min(max(x(middle[0]), half), WIDTH - half)
         place = HEIGHT - height + excess + 4
-        shade = colour(group, len(names))
+        shade = series_color(group, len(names))
         drawing.add("text", "middle bold halo name", names[group], colour=shade, x=centre, y=place)

@@ -36,7 +36,7 @@ MEANINGS = {
 
 
 @dataclass(frozen=True)
-class Figure:
+class HeadlineMetric:
     """One figure.
 
     Attributes:
@@ -54,28 +54,28 @@ class Figure:
     other: str | None
 
 
-def figures(results: Results, against: Run | None) -> list[Figure]:
+def headline_metrics(results: Results, against: Run | None) -> list[HeadlineMetric]:
     """Return the figures that the results have, in the order of ``MEANINGS``."""
     metrics = results.metrics()
     return [
-        Figure(
+        HeadlineMetric(
             title,
-            _said(metrics, name, decimals),
+            _format(metrics, name, decimals),
             unit,
             meaning,
-            None if against is None else _other(against.metrics, name, decimals),
+            None if against is None else _format_other(against.metrics, name, decimals),
         )
         for name, (title, unit, decimals, meaning) in MEANINGS.items()
         if name in metrics
     ]
 
 
-def _other(metrics: Json, name: str, decimals: int) -> str:
+def _format_other(metrics: Json, name: str, decimals: int) -> str:
     if name not in metrics:
         return "not known"
-    return _said(metrics, name, decimals) or "undefined"
+    return _format(metrics, name, decimals) or "undefined"
 
 
-def _said(metrics: Json, name: str, decimals: int) -> str:
+def _format(metrics: Json, name: str, decimals: int) -> str:
     value = cast(float | None, metrics.get(name))
     return "" if value is None else f"{value:.{decimals}f}"

@@ -9,8 +9,8 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from pipeline.reporting.chart_labels import apart
-from pipeline.reporting.page.svg import CHARACTER, Drawing, Scale, number, ticks
+from pipeline.reporting.chart_labels import spread_labels
+from pipeline.reporting.page.svg import CHARACTER, Drawing, Scale, format_number, round_ticks
 
 WIDTH, HEIGHT = 440, 290
 LEFT, TOP, BOTTOM = 44, 30, 46
@@ -61,14 +61,14 @@ class Chart:
     from_zero: bool = False
 
 
-def line_chart(chart: Chart, lines: Sequence[Line]) -> Markup:
+def draw_line_chart(chart: Chart, lines: Sequence[Line]) -> Markup:
     """Return a chart of lines that have at least one finite point between them."""
     drawing = Drawing(chart.name, WIDTH, HEIGHT, chart.title, chart.description)
     longest = max(len(line.name) for line in lines)
     right = WIDTH - (16 + longest * CHARACTER if longest else 12)
     xs = [x for line in lines for x, _ in line.points] + [x for x, _ in chart.x_ticks]
     ys = [y for line in lines for _, y in line.points if math.isfinite(y)]
-    y_ticks = ticks(min([*ys, 0.0]) if chart.from_zero else min(ys), max(ys))
+    y_ticks = round_ticks(min([*ys, 0.0]) if chart.from_zero else min(ys), max(ys))
     x = Scale(min(xs), max(xs), LEFT + 8, right - 4)
     y = Scale(y_ticks[0], y_ticks[-1], HEIGHT - BOTTOM, TOP + (16 if chart.marks else 4))
 
@@ -109,7 +109,7 @@ def _draw_line(drawing: Drawing, line: Line, x: Scale, y: Scale) -> None:
     radius = 4 if line.kind == "strong" else 2.5
     for (horizontal, vertical), (_, value) in zip(places, line.points, strict=True):
         if math.isfinite(value):
-            hint = f"{line.name} {number(value)}".strip()
+            hint = f"{line.name} {format_number(value)}".strip()
             drawing.add(
                 "circle", "dot", hint=hint, colour=line.colour, cx=horizontal, cy=vertical, r=radius
             )
@@ -124,7 +124,7 @@ def _name_lines(drawing: Drawing, lines: Sequence[Line], x: Scale, y: Scale) -> 
     ]
     # Heights upwards: labels that would overlap are moved up.
     wanted = [HEIGHT - y(vertical) for _, (_, vertical) in ended]
-    heights = apart(wanted, LABEL_GAP)
+    heights = spread_labels(wanted, LABEL_GAP)
     excess = max([0.0, *(height - (HEIGHT - TOP + 4) for height in heights)])
     for (line, _), height in zip(ended, heights, strict=True):
         weight = " bold" if line.kind == "strong" else ""

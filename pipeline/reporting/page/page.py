@@ -18,11 +18,11 @@ from pipeline.reporting import probe_tables as evaluation_tables
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.page import bars, curves, feature_map
 from pipeline.reporting.page.against import different_params
-from pipeline.reporting.page.headline import figures
-from pipeline.reporting.page.svg import colour
+from pipeline.reporting.page.headline import headline_metrics
+from pipeline.reporting.page.svg import series_color
 from pipeline.reporting.results import Results
 from pipeline.reporting.tables import protocol
-from pipeline.reporting.task_names import holdings, remarks, what_tasks_are
+from pipeline.reporting.task_names import describe_tasks, remark_on_tasks, tasks_heading
 
 TEMPLATES = Path(__file__).parent / "templates"
 SWEPT = ("dataset", "scenario", "num_tasks", "method", "strategy", "distill_weight", "seed")
@@ -71,7 +71,7 @@ class Extras:
     against: Run | None = None
 
 
-def render(results: Results, extras: Extras) -> str:
+def render_page(results: Results, extras: Extras) -> str:
     """Return the page; the same results give the same text."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -81,26 +81,26 @@ def render(results: Results, extras: Extras) -> str:
         lstrip_blocks=True,
     )
     against, params = extras.against, results.params
-    shown_bars = bars.bars_of(results, against)
+    shown_bars = bars.build_bars(results, against)
     return environment.get_template("page.html").render(
         params=params,
         swept=[name for name in SWEPT if name in params],
-        all_params=flat(params),
+        all_params=flatten_params(params),
         protocol=protocol(params),
         results=results,
-        holdings=holdings(results.splits),
-        what_tasks_are=what_tasks_are(results.splits),
-        remarks=remarks(results.splits),
-        figures=figures(results, against),
+        holdings=describe_tasks(results.splits),
+        what_tasks_are=tasks_heading(results.splits),
+        remarks=remark_on_tasks(results.splits),
+        figures=headline_metrics(results, against),
         against=against,
         different=different_params(params, against.params) if against else [],
         shares=_shares(results.shown),
-        accuracy_curves=curves.accuracy_curves(results, against),
-        forgetting_curve=curves.forgetting_curve(results, against),
+        accuracy_curves=curves.draw_accuracy(results, against),
+        forgetting_curve=curves.draw_forgetting(results, against),
         bars=shown_bars,
-        bar_chart=bars.bar_chart(results, shown_bars, difference=against is not None),
+        bar_chart=bars.draw_bar_chart(results, shown_bars, difference=against is not None),
         probes={
-            "about": evaluation_tables.about_probes(results),
+            "about": evaluation_tables.explain_columns(results),
             "columns": evaluation_tables.probe_columns(results),
             "rows": evaluation_tables.probe_rows(results),
         },
@@ -108,7 +108,7 @@ def render(results: Results, extras: Extras) -> str:
             "about": evaluation_tables.ABOUT_REPRESENTATIONS,
             "rows": evaluation_tables.representation_rows(results),
         },
-        loss_curves=curves.loss_curves(results),
+        loss_curves=curves.draw_losses(results),
         epoch_curves=_epoch_curves(results),
         view_strips=_data_uris(extras.view_strips),
         maps=_maps(extras.features, results, extras.class_names),
@@ -119,12 +119,12 @@ def render(results: Results, extras: Extras) -> str:
     )
 
 
-def flat(values: Json, prefix: str = "") -> list[tuple[str, str]]:
+def flatten_params(values: Json, prefix: str = "") -> list[tuple[str, str]]:
     """Return nested params as dotted names and their values as text."""
     rows: list[tuple[str, str]] = []
     for name, value in values.items():
         if isinstance(value, dict):
-            rows += flat(cast(Json, value), f"{prefix}{name}.")
+            rows += flatten_params(cast(Json, value), f"{prefix}{name}.")
         else:
             rows.append((f"{prefix}{name}", _text(value)))
     return rows
@@ -146,7 +146,7 @@ def _shares(matrix: Sequence[Sequence[float]]) -> list[list[int]]:
 def _epoch_curves(results: Results) -> list[tuple[str, Markup, str]]:
     """Return the title, the chart and the caption of each column that the logs have."""
     drawn = [
-        (title, curves.column_curve(results, column, title, unit), caption)
+        (title, curves.draw_column(results, column, title, unit), caption)
         for column, title, unit, caption in EPOCH_CURVES
     ]
     return [(title, chart, caption) for title, chart, caption in drawn if chart is not None]
@@ -162,7 +162,7 @@ def _maps(
     """Return the maps by task, if each image has one, and by class, with their legends."""
     if features is None or len(features.features) == 0:
         return []
-    points, shares = feature_map.principal_plane(features.features)
+    points, shares = feature_map.project_to_plane(features.features)
     task_names = [f"task {task}" for task in range(1, results.num_tasks + 1)]
     maps: list[dict[str, object]] = []
     for what, groups, names in (
@@ -175,9 +175,9 @@ def _maps(
             f"The test images' features on their two main directions, coloured by {what}. "
             f"The directions hold {shares[0]:.0f} % and {shares[1]:.0f} % of the variance."
         )
-        chart = feature_map.scatter(
+        chart = feature_map.draw_scatter(
             f"map-{what}", f"Features by {what}", described, points, groups, names
         )
-        legend = [(name, colour(index, len(names))) for index, name in enumerate(names)]
+        legend = [(name, series_color(index, len(names))) for index, name in enumerate(names)]
         maps.append({"what": what, "chart": chart, "legend": legend, "shares": shares})
     return maps

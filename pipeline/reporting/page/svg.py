@@ -17,13 +17,13 @@ CHARACTER = 8.0  # room for a character in user units, at the largest size of th
 SERIES = 10  # colours of the style sheet
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Return a coordinate with one decimal, without needless digits."""
     text = f"{value:.1f}".removesuffix(".0")
     return "0" if text == "-0" else text
 
 
-def colour(index: int, count: int) -> str:
+def series_color(index: int, count: int) -> str:
     """Return the colour of one of ``count`` groups, from 0.
 
     Up to ten come from the style sheet; more are hues of one lightness, apart from their
@@ -31,7 +31,7 @@ def colour(index: int, count: int) -> str:
     """
     if count <= SERIES:
         return f"var(--series-{index + 1})"
-    return f"oklch(0.62 0.15 {number(index * 137.5 % 360)})"
+    return f"oklch(0.62 0.15 {format_number(index * 137.5 % 360)})"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Scale:
         return self.start + share * (self.end - self.start)
 
 
-def ticks(low: float, high: float, about: int = 5) -> list[float]:
+def round_ticks(low: float, high: float, about: int = 5) -> list[float]:
     """Return round values from at or below ``low`` to at or above ``high``."""
     span = (high - low) or max(abs(high), 1.0)
     rough = span / about
@@ -77,7 +77,7 @@ class Drawing:
         self.root = ElementTree.Element(
             "svg",
             {
-                "viewBox": f"0 0 {number(width)} {number(height)}",
+                "viewBox": f"0 0 {format_number(width)} {format_number(height)}",
                 "role": "img",
                 "aria-labelledby": f"{name}-title {name}-description",
             },
@@ -110,7 +110,7 @@ class Drawing:
         if colour:
             values["style"] = f"--colour: {colour}"
         for key, value in places.items():
-            values[key] = value if isinstance(value, str) else number(value)
+            values[key] = value if isinstance(value, str) else format_number(value)
         element = ElementTree.SubElement(self.root, tag, values)
         element.text = text or None
         if hint:
@@ -125,7 +125,7 @@ class Drawing:
             if not math.isfinite(y):
                 pen_down = False
                 continue
-            steps.append(f"{'L' if pen_down else 'M'}{number(x)} {number(y)}")
+            steps.append(f"{'L' if pen_down else 'M'}{format_number(x)} {format_number(y)}")
             pen_down = True
         if steps:
             self.add("path", kind, hint=hint, colour=colour, d="".join(steps))

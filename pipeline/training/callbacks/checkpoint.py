@@ -76,7 +76,7 @@ class Checkpointing(pl.Callback):
             return
         first = self.group.processes.first
         due = time.monotonic() >= self.due and pl_module.position.step > self.saved_step
-        signal_number, save = self.group.greatest(self.stop.received or 0, int(due and first))
+        signal_number, save = self.group.max_over_ranks(self.stop.received or 0, int(due and first))
         if signal_number:
             self._save_and_stop(pl_module, signal_number)
         if save:
@@ -88,7 +88,7 @@ class Checkpointing(pl.Callback):
         Raises:
             InterruptedRunError: one was.
         """
-        (signal_number,) = self.group.greatest(self.stop.received or 0)
+        (signal_number,) = self.group.max_over_ranks(self.stop.received or 0)
         if signal_number:
             self._save_and_stop(learner, signal_number)
 
@@ -100,7 +100,7 @@ class Checkpointing(pl.Callback):
             "the same command goes on from there",
             signal_number,
         )
-        raise self.group.once(error)
+        raise self.group.mark_reported(error)
 
     def _save(self, learner: Learner) -> None:
         began = time.monotonic()

@@ -1,3 +1,5 @@
+"""LARS: against its definition, a parameter at a time."""
+
 from __future__ import annotations
 
 import copy

@@ -8,17 +8,17 @@ from typing import cast
 
 from pipeline.errors import RunError, closest
 from pipeline.metrics.estimates import Difference, Estimate, estimate, paired_difference
-from pipeline.reporting.comparing.group_titles import group_titles
+from pipeline.reporting.comparing.group_titles import title_groups
+from pipeline.reporting.comparing.run_groups import GroupedRuns, RunCell, RunGroup
 from pipeline.reporting.comparing.runs import Run
-from pipeline.reporting.comparing.settings import differing, show
-from pipeline.reporting.comparing.sweep import Cell, Group, Sweep
+from pipeline.reporting.comparing.settings import differing_params, format_settings
 
 DEFAULT_BASELINE = "finetune"
 COSTS = ("training_seconds", "forward_passes", "strategy_bytes")
 
 
 @dataclass(frozen=True)
-class Line:
+class Row:
     """What is known of a cell.
 
     Attributes:
@@ -31,12 +31,12 @@ class Line:
         differences: to the baseline, by the name of the figure.
     """
 
-    cell: Cell
+    cell: RunCell
     method_options: str
     strategy_options: str
-    figures: dict[str, Estimate | None]
+    metrics: dict[str, Estimate | None]
     costs: dict[str, Estimate | None]
-    baseline: Cell | None
+    baseline: RunCell | None
     differences: dict[str, Difference | None]
 
     @property
@@ -47,7 +47,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparisonTable:
     """Lines that can stand side by side.
 
     Attributes:
@@ -56,11 +56,11 @@ class Side:
     """
 
     title: str
-    lines: list[Line]
+    rows: list[Row]
 
 
 @dataclass(frozen=True)
-class Contrast:
+class Comparison:
     """All of a comparison.
 
     Attributes:
@@ -70,13 +70,13 @@ class Contrast:
         notes: what has to be known to read it, a sentence each.
     """
 
-    figures: list[str]
+    metrics: list[str]
     baseline: str | None
-    sides: list[Side]
+    tables: list[ComparisonTable]
     notes: list[str]
 
 
-def contrast(sweep: Sweep, figures: Sequence[str], baseline: str | None) -> Contrast:
+def compare_runs(sweep: GroupedRuns, figures: Sequence[str], baseline: str | None) -> Comparison:
     """Summarise all runs.
 
     Args:
@@ -89,24 +89,24 @@ def contrast(sweep: Sweep, figures: Sequence[str], baseline: str | None) -> Cont
     """
     cells = [cell for group in sweep.groups for cell in group.cells]
     runs = [run for cell in cells for run in cell.runs.values()]
-    _require_figures(runs, figures)
+    _require_metrics(runs, figures)
     chosen = _choose_baseline(list(dict.fromkeys(cell.strategy for cell in cells)), baseline)
     notes = _notes(sweep, chosen)
     sides = []
-    for group, title in zip(sweep.groups, group_titles(sweep.groups), strict=True):
+    for group, title in zip(sweep.groups, title_groups(sweep.groups), strict=True):
         where = f" in '{title}'" if len(sweep.groups) > 1 else ""
         lines = []
         for cell in group.cells:
-            base = _baseline(cell, group, chosen)
+            base = _find_baseline(cell, group, chosen)
             if isinstance(base, str):
                 notes.append(f"No difference for {cell.method}, {cell.strategy}{where}: {base}.")
-            lines.append(_line(cell, base if isinstance(base, Cell) else None, cells, figures))
-        sides.append(Side(title, lines))
+            lines.append(_row(cell, base if isinstance(base, RunCell) else None, cells, figures))
+        sides.append(ComparisonTable(title, lines))
     for name in figures:
         lacking = [run.name for run in runs if name not in run.metrics]
         if lacking:
             notes.append(f"Made before there was a {name}: {', '.join(lacking)}.")
-    return Contrast(list(figures), chosen, sides, notes)
+    return Comparison(list(figures), chosen, sides, notes)
 
 
 def _choose_baseline(strategies: Sequence[str], asked: str | None) -> str | None:
@@ -117,7 +117,7 @@ def _choose_baseline(strategies: Sequence[str], asked: str | None) -> str | None
     return asked or (DEFAULT_BASELINE if DEFAULT_BASELINE in strategies else None)
 
 
-def _notes(sweep: Sweep, baseline: str | None) -> list[str]:
+def _notes(sweep: GroupedRuns, baseline: str | None) -> list[str]:
     """Return what has to be known of all tables together."""
     notes = [f"The same run, counted once: {', '.join(names)}." for names in sweep.copies]
     if len(sweep.groups) > 1:
@@ -133,14 +133,14 @@ def _notes(sweep: Sweep, baseline: str | None) -> list[str]:
     return notes
 
 
-def numeric_figures(runs: Sequence[Run]) -> list[str]:
+def numeric_metrics(runs: Sequence[Run]) -> list[str]:
     """Return the names of the figures that are numbers, or undefined, in all runs."""
     names = dict.fromkeys(name for run in runs for name in run.metrics)
     return [n for n in names if not any(isinstance(run.metrics.get(n), str) for run in runs)]
 
 
-def _require_figures(runs: Sequence[Run], figures: Sequence[str]) -> None:
-    known = numeric_figures(runs)
+def _require_metrics(runs: Sequence[Run], figures: Sequence[str]) -> None:
+    known = numeric_metrics(runs)
     for name in figures:
         if name not in known:
             raise RunError(
@@ -148,14 +148,16 @@ def _require_figures(runs: Sequence[Run], figures: Sequence[str]) -> None:
             )
 
 
-def _line(cell: Cell, base: Cell | None, cells: Sequence[Cell], figures: Sequence[str]) -> Line:
+def _row(
+    cell: RunCell, base: RunCell | None, cells: Sequence[RunCell], figures: Sequence[str]
+) -> Row:
     values = {name: _values(cell, name) for name in figures}
     of_method = [other.settings.method for other in cells if other.method == cell.method]
     of_strategy = [other.settings.strategy for other in cells if other.strategy == cell.strategy]
-    return Line(
+    return Row(
         cell,
-        show(cell.settings.method, differing(of_method)),
-        show(cell.settings.strategy, differing(of_strategy)),
+        format_settings(cell.settings.method, differing_params(of_method)),
+        format_settings(cell.settings.strategy, differing_params(of_strategy)),
         {name: estimate(list(found.values())) for name, found in values.items()},
         {name: estimate(_costs(cell, name)) for name in COSTS},
         base,
@@ -170,7 +172,7 @@ def _pairs(ours: dict[int, float], theirs: dict[int, float]) -> list[tuple[float
     return [(value, theirs[seed]) for seed, value in ours.items() if seed in theirs]
 
 
-def _baseline(cell: Cell, group: Group, name: str | None) -> Cell | str | None:
+def _find_baseline(cell: RunCell, group: RunGroup, name: str | None) -> RunCell | str | None:
     """Return the baseline's cell of the same method with the same options, or why there is none.
 
     None for the baseline itself, and where there is no baseline at all.
@@ -187,17 +189,19 @@ def _baseline(cell: Cell, group: Group, name: str | None) -> Cell | str | None:
         return f"no run of {name} has the same method, params, images and splits"
     if len(same) > 1:
         options = [other.settings.strategy for other in same]
-        several = "; ".join(show(values, differing(options)) for values in options)
+        several = "; ".join(
+            format_settings(values, differing_params(options)) for values in options
+        )
         return f"{name} was run with several options ({several}); name the runs to compare"
     return same[0]
 
 
-def _values(cell: Cell, figure: str) -> dict[int, float]:
+def _values(cell: RunCell, figure: str) -> dict[int, float]:
     """Return a figure by seed, where it is defined."""
     found = {seed: run.metrics.get(figure) for seed, run in cell.runs.items()}
     return {seed: float(cast(float, value)) for seed, value in found.items() if value is not None}
 
 
-def _costs(cell: Cell, name: str) -> list[float]:
+def _costs(cell: RunCell, name: str) -> list[float]:
     found = [run.cost.get(name) for run in cell.runs.values() if run.cost is not None]
     return [float(value) for value in found if isinstance(value, int | float)]

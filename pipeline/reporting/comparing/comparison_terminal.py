@@ -7,15 +7,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.reporting.comparing.contrast import Contrast
-from pipeline.reporting.comparing.contrast_tables import legends, text_tables
+from pipeline.reporting.comparing.comparison import Comparison
+from pipeline.reporting.comparing.comparison_tables import format_tables, write_legends
 
 UNBOUNDED = 10_000
 
 
-def show(contrast: Contrast, console: Console) -> None:
+def print_comparison(contrast: Comparison, console: Console) -> None:
     """Print the tables, what their cells mean, and the notes."""
-    for table in text_tables(contrast):
+    for table in format_tables(contrast):
         drawn = Table(title=Text(table.title), title_justify="left", box=box.SIMPLE_HEAD)
         for index, column in enumerate(table.columns):
             drawn.add_column(
@@ -29,7 +29,7 @@ def show(contrast: Contrast, console: Console) -> None:
             needed = console.measure(drawn, options=unbounded).maximum
             console.width = max(console.width, needed, len(table.title))
         console.print(drawn)
-    for line in legends(contrast):
+    for line in write_legends(contrast):
         console.print(Text(line, style="dim"))
     for note in contrast.notes:
         console.print(Text(f"note: {note}"))

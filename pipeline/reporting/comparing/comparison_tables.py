@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.metrics.estimates import Difference, Estimate
-from pipeline.reporting.comparing.contrast import Contrast, Line, Side
+from pipeline.reporting.comparing.comparison import Comparison, ComparisonTable, Row
 
 NONE = "–"
 DECIMALS = {"cka": 4}
@@ -50,41 +50,41 @@ class TextTable:
     rows: list[list[str]]
 
 
-def text_tables(contrast: Contrast) -> list[TextTable]:
+def format_tables(contrast: Comparison) -> list[TextTable]:
     """Return a table of means for each side, and one of differences where there are some."""
     tables = []
-    for side in contrast.sides:
+    for side in contrast.tables:
         tables.append(_means(contrast, side))
-        if any(line.baseline is not None for line in side.lines):
+        if any(line.baseline is not None for line in side.rows):
             tables.append(_differences(contrast, side))
     return tables
 
 
-def legends(contrast: Contrast) -> list[str]:
+def write_legends(contrast: Comparison) -> list[str]:
     """Return what the tables' cells mean."""
     symbols = ", ".join(
         f"{HEADERS[name].split()[0]} is {TITLES[name]}"
-        for name in contrast.figures
+        for name in contrast.metrics
         if name in TITLES
     )
     first = f"{symbols}; {LEGEND}." if symbols else f"{LEGEND[0].upper()}{LEGEND[1:]}."
-    compared = any(line.baseline for side in contrast.sides for line in side.lines)
+    compared = any(line.baseline for side in contrast.tables for line in side.rows)
     return [first, DIFFERENCE_LEGEND] if compared else [first]
 
 
-def wins(figure: str, difference: Difference) -> int | None:
+def count_wins(figure: str, difference: Difference) -> int | None:
     """Return on how many seeds the first is the better one; None where neither way is better."""
     if figure in MORE_IS_BETTER:
         return difference.above
     return difference.below if figure in LESS_IS_BETTER else None
 
 
-def _means(contrast: Contrast, side: Side) -> TextTable:
-    headers = [HEADERS.get(name, name) for name in contrast.figures]
+def _means(contrast: Comparison, side: ComparisonTable) -> TextTable:
+    headers = [HEADERS.get(name, name) for name in contrast.metrics]
     rows = []
-    for line in side.lines:
+    for line in side.rows:
         n = len(line.cell.runs)
-        figures = [_mean(name, found, n) for name, found in line.figures.items()]
+        figures = [_mean(name, found, n) for name, found in line.metrics.items()]
         costs = [
             _cost(line.costs["training_seconds"], 0),
             _cost(line.costs["forward_passes"], 2),
@@ -98,10 +98,10 @@ def _means(contrast: Contrast, side: Side) -> TextTable:
     )
 
 
-def _differences(contrast: Contrast, side: Side) -> TextTable:
-    headers = [HEADERS.get(name, name) for name in contrast.figures]
+def _differences(contrast: Comparison, side: ComparisonTable) -> TextTable:
+    headers = [HEADERS.get(name, name) for name in contrast.metrics]
     rows = []
-    for line in side.lines:
+    for line in side.rows:
         if line.baseline is None:
             continue
         shared = len(line.shared_seeds)
@@ -116,7 +116,7 @@ def _differences(contrast: Contrast, side: Side) -> TextTable:
     )
 
 
-def _names(line: Line) -> tuple[str, str]:
+def _names(line: Row) -> tuple[str, str]:
     given = (
         (line.cell.method, line.method_options),
         (line.cell.strategy, line.strategy_options),
@@ -152,7 +152,7 @@ def _difference(figure: str, found: Difference | None, shared: int) -> str:
     bounds = NONE
     if found.interval is not None:
         bounds = ", ".join(_number(figure, bound, "+") for bound in found.interval)
-    better = wins(figure, found)
+    better = count_wins(figure, found)
     count = f" {better}/{found.n}" if better is not None else ""
     fewer = f" (n = {found.n})" if found.n != shared and better is None else ""
     return f"{_number(figure, found.mean, '+')} [{bounds}]{count}{fewer}"

@@ -11,11 +11,11 @@ from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import Json, dump_json
 from pipeline.reporting.comparing.runs import Run
-from pipeline.reporting.comparing.settings import Settings, Values, settings
+from pipeline.reporting.comparing.settings import Settings, Values, read_settings
 
 
 @dataclass(frozen=True)
-class Cell:
+class RunCell:
     """The runs of one method, one strategy and one choice of their options.
 
     Attributes:
@@ -32,7 +32,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Group:
+class RunGroup:
     """Cells that can stand side by side: the same images, splits and shared params.
 
     Attributes:
@@ -43,11 +43,11 @@ class Group:
 
     shared: Values
     identity: Json
-    cells: list[Cell]
+    cells: list[RunCell]
 
 
 @dataclass(frozen=True)
-class Sweep:
+class GroupedRuns:
     """All runs in their places.
 
     Attributes:
@@ -55,11 +55,11 @@ class Sweep:
         copies: the names of each run that was there more than once, and is counted once.
     """
 
-    groups: list[Group]
+    groups: list[RunGroup]
     copies: list[list[str]]
 
 
-def gather(runs: Sequence[Run]) -> Sweep:
+def group_runs(runs: Sequence[Run]) -> GroupedRuns:
     """Put runs in their places.
 
     Raises:
@@ -74,25 +74,25 @@ def gather(runs: Sequence[Run]) -> Sweep:
     together: dict[str, list[Run]] = {}
     for run in sorted(kept, key=lambda run: cast(int, run.params["seed"])):
         together.setdefault(_key(run, with_seed=False), []).append(run)
-    beside: dict[str, Group] = {}
+    beside: dict[str, RunGroup] = {}
     for members in together.values():
         first = members[0]
-        used = settings(first.params)
+        used = read_settings(first.params)
         key = dump_json([used.shared, first.identity])
-        group = beside.setdefault(key, Group(used.shared, first.identity, []))
+        group = beside.setdefault(key, RunGroup(used.shared, first.identity, []))
         names = cast(str, first.params["method"]), cast(str, first.params["strategy"])
         by_seed = {cast(int, run.params["seed"]): run for run in members}
-        group.cells.append(Cell(*names, used, by_seed))
+        group.cells.append(RunCell(*names, used, by_seed))
     for group in beside.values():
-        group.cells.sort(key=_place)
-    return Sweep(
+        group.cells.sort(key=_registry_order)
+    return GroupedRuns(
         sorted(beside.values(), key=lambda group: -sum(len(cell.runs) for cell in group.cells)),
         [[run.name for run in copies] for copies in same.values() if len(copies) > 1],
     )
 
 
 def _key(run: Run, with_seed: bool) -> str:
-    used = settings(run.params)
+    used = read_settings(run.params)
     named = [run.params["method"], run.params["strategy"]]
     seed = run.params["seed"] if with_seed else None
     return dump_json([*named, used.shared, used.method, used.strategy, run.identity, seed])
@@ -125,7 +125,7 @@ def _disagreement(first: Run, other: Run) -> str:
     return "" if first.matrix == other.matrix else "the accuracy matrix"
 
 
-def _place(cell: Cell) -> tuple[int, str, int, str, str]:
+def _registry_order(cell: RunCell) -> tuple[int, str, int, str, str]:
     methods, strategies = list(METHODS), list(STRATEGIES)
     first = cell.strategy.split("+")[0]
     return (

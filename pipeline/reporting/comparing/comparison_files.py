@@ -10,8 +10,13 @@ from tabulate import tabulate
 from pipeline.errors import RunError
 from pipeline.files.atomic import write_text
 from pipeline.files.csv_tables import write_csv
-from pipeline.reporting.comparing.contrast import Contrast, Line
-from pipeline.reporting.comparing.contrast_tables import TextTable, legends, text_tables, wins
+from pipeline.reporting.comparing.comparison import Comparison, Row
+from pipeline.reporting.comparing.comparison_tables import (
+    TextTable,
+    count_wins,
+    format_tables,
+    write_legends,
+)
 
 COLUMNS = (
     "table", "method", "method_options", "strategy", "strategy_options", "figure", "n", "seeds",
@@ -20,7 +25,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def output_files(output: Path) -> dict[Path, Callable[[Contrast, Path], None]]:
+def output_files(output: Path) -> dict[Path, Callable[[Comparison, Path], None]]:
     """Return the files that an output stands for, and what writes each.
 
     One by its suffix; without one all three, side by side.
@@ -38,21 +43,21 @@ def output_files(output: Path) -> dict[Path, Callable[[Contrast, Path], None]]:
     return {output.with_name(output.name + suffix): write for suffix, write in WRITERS.items()}
 
 
-def _markdown(contrast: Contrast, path: Path) -> None:
+def _write_markdown(contrast: Comparison, path: Path) -> None:
     parts = []
-    for table in text_tables(contrast):
+    for table in format_tables(contrast):
         parts += [f"**{table.title}**", _tabulated(table, "pipe")]
-    parts += legends(contrast)
+    parts += write_legends(contrast)
     parts += ["\n".join(f"- {note}" for note in contrast.notes)] if contrast.notes else []
     write_text(path, "\n\n".join(parts) + "\n")
 
 
-def _latex(contrast: Contrast, path: Path) -> None:
+def _write_latex(contrast: Comparison, path: Path) -> None:
     parts = ["% \\usepackage{booktabs} in the preamble"]
-    for table in text_tables(contrast):
+    for table in format_tables(contrast):
         body = _tabulated(table, "latex_booktabs")
         parts += [f"% {table.title}", body.replace("±", r"$\pm$").replace("−", "$-$")]
-    parts += [f"% {line}" for line in [*legends(contrast), *contrast.notes]]
+    parts += [f"% {line}" for line in [*write_legends(contrast), *contrast.notes]]
     write_text(path, "\n".join(parts).replace("–", "--") + "\n")
 
 
@@ -64,21 +69,21 @@ def _tabulated(table: TextTable, form: str) -> str:
     return text
 
 
-def _csv(contrast: Contrast, path: Path) -> None:
+def _write_csv(contrast: Comparison, path: Path) -> None:
     rows = [
         row
-        for side in contrast.sides
-        for line in side.lines
-        for row in _figures(contrast, side.title, line)
+        for side in contrast.tables
+        for line in side.rows
+        for row in _csv_rows(contrast, side.title, line)
     ]
     write_csv(path, COLUMNS, rows)
 
 
-def _figures(contrast: Contrast, title: str, line: Line) -> list[dict[str, str | int | float]]:
+def _csv_rows(contrast: Comparison, title: str, line: Row) -> list[dict[str, str | int | float]]:
     """Return one row a figure, with all digits; what is undefined is an empty cell."""
     runs = line.cell.runs.values()
     rows = []
-    for name, found in (line.figures | line.costs).items():
+    for name, found in (line.metrics | line.costs).items():
         row: dict[str, str | int | float | None] = {
             "table": title,
             "method": line.cell.method,
@@ -101,14 +106,14 @@ def _figures(contrast: Contrast, title: str, line: Line) -> list[dict[str, str |
                 "difference": difference.mean,
                 "ci_low": low,
                 "ci_high": high,
-                "wins": wins(name, difference),
+                "wins": count_wins(name, difference),
             }
         rows.append({key: value for key, value in row.items() if value is not None})
     return rows
 
 
-WRITERS: dict[str, Callable[[Contrast, Path], None]] = {
-    ".md": _markdown,
-    ".csv": _csv,
-    ".tex": _latex,
+WRITERS: dict[str, Callable[[Comparison, Path], None]] = {
+    ".md": _write_markdown,
+    ".csv": _write_csv,
+    ".tex": _write_latex,
 }
