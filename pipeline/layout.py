@@ -23,6 +23,7 @@ SCRATCH = Path(".scratch")  # what can be computed again; in the main checkout, 
 STORES = SCRATCH / "images"
 CHECKPOINTS = SCRATCH / "checkpoints"
 LOCKS = SCRATCH / "locks"
+RUN_LOGS = SCRATCH / "logs"  # of the loggers that params name
 AHEAD = SCRATCH / "ahead"  # with the outputs, wherever those are
 
 

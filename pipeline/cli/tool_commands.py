@@ -22,6 +22,7 @@ class Registry(StrEnum):
     datasets = "datasets"
     backbones = "backbones"
     optimizers = "optimizers"
+    loggers = "loggers"
     probes = "probes"
 
 

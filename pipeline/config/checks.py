@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import TRANSFORMATIONS, Dataset
+from pipeline.config.registry.loggers import LOGGERS
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.sections import Choices, Data, EvaluationChoice
@@ -105,6 +106,18 @@ def check_composition(names: list[str]) -> None:
                 f"strategy: '{name}' does not compose, got {shorten('+'.join(names))}; use "
                 f"'{name}' or {shorten(others)}"
             )
+
+
+def check_loggers(names: list[str]) -> None:
+    """Check that the loggers exist and are there once.
+
+    Raises:
+        ValueError: not so.
+    """
+    for name in names:
+        find_named("train.loggers", name, LOGGERS)
+        if names.count(name) > 1:
+            raise ValueError(f"train.loggers: {shorten(name)} is there twice in {shorten(names)}")
 
 
 def check_probes(given: EvaluationChoice) -> None:

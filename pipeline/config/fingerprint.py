@@ -18,13 +18,14 @@ from pathlib import Path
 from pipeline.layout import ROOT
 
 # What these modules and packages do never reaches a state, a split or a metric: messages, names
-# of files (which dvc.yaml depends on by itself), the progress bar, when training is saved, and
-# how several processes meet.
+# of files (which dvc.yaml depends on by itself), the progress bar, loggers, when training is saved,
+# and how several processes meet.
 NOT_SHAPING = frozenset(
     {
         "pipeline.errors",
         "pipeline.layout",
         "pipeline.training.callbacks",
+        "pipeline.training.loggers",
         "pipeline.runtime.signals",
         "pipeline.runtime.dvc_process",
         "pipeline.runtime.shortages",

@@ -13,6 +13,7 @@ from pydantic import Field, create_model, model_validator
 
 from pipeline.config.checks import (
     check_composition,
+    check_loggers,
     check_probes,
     check_stream,
     find_named,
@@ -69,6 +70,7 @@ class Params(Section):
             require_chosen("strategy", name, STRATEGIES, "strategies", self.strategies)
         require_chosen("backbone.name", self.backbone.name, BACKBONES, "backbone", self.backbone)
         require_chosen("train.optimizer", self.train.optimizer, OPTIMIZERS, "train", self.train)
+        check_loggers(self.train.loggers)
         check_probes(self.evaluation)
         if not 1 <= self.num_tasks <= MAX_TASKS:
             raise ValueError(

@@ -39,6 +39,7 @@ from pipeline.config.plan_data import (
 )
 from pipeline.config.registry.backbones import BACKBONES
 from pipeline.config.registry.datasets import DATASETS
+from pipeline.config.registry.loggers import LOGGERS
 from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.optimizers import OPTIMIZERS
 from pipeline.config.registry.probes import PROBES
@@ -95,7 +96,11 @@ def resolve(params: Params) -> Plans:
     evaluate = {task: _plan_evaluation(params, task, made) for task, made in enumerate(makers)}
     views = plan_views(params)
     report = _plan_report(params, [plan_digest(plan) for plan in evaluate.values()], views)
-    machine = MachinePlan(params.train.devices, params.train.num_nodes)
+    machine = MachinePlan(
+        params.train.devices,
+        params.train.num_nodes,
+        [ComponentPlan(name, LOGGERS[name].path, {}) for name in params.train.loggers],
+    )
     return Plans(
         prepare=plan_preparation(params),
         init=init,

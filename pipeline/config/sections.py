@@ -50,6 +50,13 @@ class EvaluationChoice(Choices):
     headline: str
 
 
+# Params that say how a run is carried out and watched. They shape no result beyond rounding, so
+# `data/plan/machine.json` or `reading.json` has them, and `cassle compare` passes over them.
+MACHINE_PARAMS = frozenset(
+    {"data.store", "data.workers", "train.devices", "train.num_nodes", "train.loggers"}
+)
+
+
 class Data(Section):
     """Which images there are.
 
@@ -122,6 +129,7 @@ class Train(Choices):
             and BatchNorm see one of them at a time.
         sync_batchnorm: whether BatchNorm takes its statistics over all processes.
         scale_learning_rate: ``linear``: the rates are those for 256 images a step.
+        loggers: watch training; see ``pipeline/training/loggers``.
     """
 
     epochs: PositiveInt
@@ -139,6 +147,7 @@ class Train(Choices):
     warmup_start: NonNegativeFloat
     final_learning_rate: NonNegativeFloat
     precision: Literal["auto", "32-true", "bf16-mixed"]
+    loggers: Annotated[list[str], Field(max_length=20)]
 
     @model_validator(mode="after")
     def _batch_divides(self) -> Self:

@@ -24,6 +24,7 @@ from pipeline.stages.train_inputs import begin_strategy, read_inputs
 from pipeline.stages.train_outputs import write_outputs
 from pipeline.training.fit import fit, make_deterministic
 from pipeline.training.learner import Learner
+from pipeline.training.loggers.opening import open_loggers
 from pipeline.training.resume import hold_checkpoint, resume
 
 
@@ -106,8 +107,17 @@ def _train(plan: TrainPlan, group: Group, machine: MachinePlan) -> None:
         seconds = resume(learner, checkpoint, group)
         order.start = learner.position.step
         loader = training_batches(inputs.images, order)
+        loggers = open_loggers(machine, task, learner.total_steps) if processes.first else None
         seconds = fit(
-            learner, loader, where, precision, checkpoint, seconds, group, machine.num_nodes
+            learner,
+            loader,
+            where,
+            precision,
+            checkpoint,
+            seconds,
+            group,
+            machine.num_nodes,
+            loggers=loggers,
         )
         if processes.first:
             write_outputs(plan, learner, inputs.previous, seconds, looked_back, group, precision)

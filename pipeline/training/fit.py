@@ -19,6 +19,7 @@ from pipeline.distributed.group import Group
 from pipeline.runtime.device import Device, Precision
 from pipeline.runtime.signals import StopRequest
 from pipeline.training.callbacks.checkpoint import Checkpointing
+from pipeline.training.callbacks.epoch_logging import EpochLogging
 from pipeline.training.callbacks.progress import TaskProgress
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.learner import Learner
@@ -56,6 +57,7 @@ def fit(
     group: Group,
     num_nodes: int,
     observers: Sequence[pl.Callback] = (),
+    loggers: EpochLogging | None = None,
 ) -> float:
     """Run the Lightning Trainer to the end of the task; return the seconds that took.
 
@@ -73,6 +75,7 @@ def fit(
         group: the processes that train together.
         num_nodes: the machines they are on.
         observers: are told what happens, before the others.
+        loggers: of the first process; None: there are none.
 
     Raises:
         InterruptedRunError: Ctrl-C or SIGTERM; training is saved.
@@ -83,6 +86,8 @@ def fit(
     stop = StopRequest(prints=processes.first)
     checkpointing = Checkpointing(checkpoint, group, stop, seconds_before)
     callbacks: list[pl.Callback] = [checkpointing]
+    if loggers is not None:
+        callbacks.append(loggers)
     if processes.first:
         callbacks.append(TaskProgress(learner.optimization.epochs))
     with warnings.catch_warnings():
@@ -110,7 +115,9 @@ def fit(
             # Without it Lightning switches off what make_deterministic switched on.
             deterministic=True if device is Device.cpu else "warn",
             callbacks=[*observers, *callbacks],
-            logger=False,
+            logger=False if loggers is None else loggers.loggers,
+            # Of self.log; Lightning wants no less in a task.
+            log_every_n_steps=min(50, max(1, len(loader))),
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

@@ -94,7 +94,9 @@ class MachinePlan:
     Attributes:
         devices: of each machine: GPUs, or processes on a CPU.
         num_nodes: machines.
+        loggers: what watches training.
     """
 
     devices: int
     num_nodes: int
+    loggers: Sequence[ComponentPlan] = ()

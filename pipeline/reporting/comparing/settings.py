@@ -11,12 +11,12 @@ from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.strategies import STRATEGIES
+from pipeline.config.sections import MACHINE_PARAMS
 from pipeline.files.sealed_json import Json, JsonValue
 from pipeline.files.typed_json import get_typed
 
 # What compare sets side by side, and where the images are (their digest says which they are).
-NOT_SETTINGS = frozenset({"method", "strategy", "seed", "data.root", "data.store", "data.workers"})
-NOT_SETTINGS |= {"train.devices", "train.num_nodes"}
+NOT_SETTINGS = frozenset({"method", "strategy", "seed", "data.root"}) | MACHINE_PARAMS
 # What only a data set of image files has.
 OF_FILES = frozenset(
     {"image_size", "resize", "on_bad_image", "holdout", "class_list", "labelled_root"}
