@@ -215,7 +215,7 @@ def test_a_signal_to_one_process_saves_and_both_go_on_to_the_same_bytes(
 def test_where_one_process_fails_it_says_why_and_the_other_nothing(projects: Projects) -> None:
     folder = projects.pairs["failing"]
     assert (folder / "said_1_1.txt").read_text() == "RunError: the second process has no room\n"
-    assert (folder / "said_1_0.txt").read_text().startswith("LostProcessError elsewhere: ")
+    assert (folder / "said_1_0.txt").read_text().startswith("PeerFailedError elsewhere: ")
     assert not (folder / layout.state(1)).exists()
 
 
