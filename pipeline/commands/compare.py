@@ -51,7 +51,7 @@ class Choice:
     workspace: bool
 
 
-def run(choice: Choice, figures: Sequence[str], baseline: str | None, output: Path | None) -> None:
+def run(choice: Choice, metrics: Sequence[str], baseline: str | None, output: Path | None) -> None:
     """Print the tables, and write them where an output is given.
 
     Raises:
@@ -60,7 +60,7 @@ def run(choice: Choice, figures: Sequence[str], baseline: str | None, output: Pa
     files = _output_files(output)
     require_repository()
     runs, notes = _read(choice)
-    wanted = numeric_metrics(runs) if ALL_METRICS in figures else figures or DEFAULT_METRICS
+    wanted = numeric_metrics(runs) if ALL_METRICS in metrics else metrics or DEFAULT_METRICS
     found = compare_runs(group_runs(runs), list(dict.fromkeys(wanted)), baseline)
     found = replace(found, notes=[*notes, *found.notes])
     console = Console()
@@ -118,7 +118,7 @@ def _code_notes(runs: Sequence[Run]) -> list[str]:
         return []
     names = "; ".join(", ".join(names) for names in versions.values())
     return [
-        f"pipeline/ is not the same in all of these runs, and figures may differ for that: {names}."
+        f"pipeline/ is not the same in all of these runs, and metrics may differ for that: {names}."
     ]
 
 

@@ -96,7 +96,7 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
         shape = (cast(int, dataset["channels"]), size, size)
         contents["backbone.onnx"] = to_onnx(Portable(backbone, mean, std), shape, about)
     contents["preprocessing.json"] = dump_json(recipe).encode()
-    figures = read_state_metrics(report, task)
+    quality = read_state_metrics(report, task)
     card = Card(
         after_task=task,
         at_once=len(cast(list[str], report["evaluations"])) - 1 < num_tasks,
@@ -106,7 +106,7 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
         backbone=part(slot, "backbone"),
         num_features=backbone.num_features,
         chain=_chain(task),
-        quality=figures,
+        quality=quality,
         revision=git_revision(),
         files={
             name: (len(content), hashlib.sha256(content).hexdigest())
@@ -115,8 +115,8 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
     )
     contents["README.md"] = render_card(card).encode()
     write_folder(output, contents, FILES)
-    for reason in figures.missing:
-        logger.warning("the card lacks figures: %s", reason)
+    for reason in quality.missing:
+        logger.warning("the card lacks metrics: %s", reason)
     logger.info("state %d in %s: %s", task, output, ", ".join(contents))
 
 

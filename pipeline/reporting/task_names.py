@@ -1,4 +1,4 @@
-"""What each task holds, in words: for the report, the model card and the page."""
+"""The content of each task in words, for the report, the model card and the page."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SHARED_TEST = (
 
 @dataclass(frozen=True)
 class TaskContents:
-    """A task.
+    """The content of a task.
 
     Attributes:
-        task: its number.
-        name: its classes, its domain, or that it is a random part.
+        task: the task's number.
+        name: its classes, its domain, or "a random part".
         train: the number of training images.
         test: the number of test images.
     """
@@ -34,19 +34,19 @@ class TaskContents:
 
     @property
     def cell(self) -> str:
-        """The name in a Markdown table."""
+        """The name, escaped for a Markdown table."""
         return self.name.replace("|", "\\|")
 
 
 def tasks_heading(splits: Sequence[Json]) -> str:
-    """Return the heading of the tasks' names."""
+    """Return the column heading of the tasks' names."""
     return {"class": "classes", "data": "images", "domain": "domain"}[
         cast(str, splits[0]["scenario"])
     ]
 
 
 def describe_tasks(splits: Sequence[Json]) -> list[TaskContents]:
-    """Return what each task holds."""
+    """Return the content of each task."""
     return [
         TaskContents(
             cast(int, split["task"]),
@@ -67,7 +67,7 @@ def _name(split: Json) -> str:
 
 
 def remark_on_tasks(splits: Sequence[Json]) -> list[str]:
-    """Return what else there is to say of the tasks, a sentence or two each."""
+    """Return further remarks on the tasks, a sentence or two each."""
     said = []
     names = [] if splits[0]["scenario"] == "class" else class_names(splits)
     if splits[0]["scenario"] == "class":

@@ -1,7 +1,6 @@
-"""Code for a model card: load an exported backbone without this package.
+"""Code snippets for a model card that load an exported backbone without this package.
 
-torchvision's parts, put together under the names of our layers: so the weights load
-strictly.
+They assemble torchvision's layers under the names of our layers, so the weights load strictly.
 """
 
 from __future__ import annotations
@@ -46,24 +45,24 @@ print(features.shape)  # (2, {features})
 
 
 def onnx_snippet(shape: str, features: int) -> str:
-    """Return how onnxruntime reads backbone.onnx."""
+    """Return a snippet that runs backbone.onnx in onnxruntime."""
     return ONNX.format(shape=shape, features=features)
 
 
 def torch_snippet(spec: Json, shape: str, features: int) -> str:
-    """Return how torch reads backbone.safetensors.
+    """Return a snippet that loads backbone.safetensors in torch.
 
     Args:
         spec: the backbone as the plan describes it.
-        shape: channels, height and width of an image, as in a tuple.
-        features: the size of the features.
+        shape: channels, height and width of an image, as ``1, 28, 28``.
+        features: the number of features.
     """
     build = BUILDERS.get(cast(str, spec["name"]), _our_class)
     return IMPORTS + build(spec) + USE.format(shape=shape, features=features)
 
 
 def _stem(spec: Json, width: int) -> str:
-    """Return ``pipeline.models.backbone.build_stem`` in torch's words."""
+    """Return the code of ``pipeline.models.backbone.build_stem`` in plain torch."""
     kernel, stride = {"conv3": (3, 1), "conv3_stride2": (3, 2), "conv7_maxpool": (7, 2)}[
         cast(str, spec["stem"])
     ]
@@ -126,7 +125,7 @@ backbone.load_state_dict(dict(zip(renamed, weights.values())), strict=True)
 
 
 def _our_class(spec: Json) -> str:
-    """Return what works for any backbone, where this package is installed."""
+    """Return a snippet for any backbone, which needs this package."""
     module, _, name = cast(str, spec["class"]).partition(":")
     options = cast(Json, spec["options"])
     given = [repr(spec["channels"]), repr(spec["stem"])]

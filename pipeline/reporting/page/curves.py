@@ -1,4 +1,4 @@
-"""The curves of the page: over the tasks, and over the epochs of all tasks."""
+"""The page's line charts over tasks, and over the epochs of all tasks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ THIS_RUN, OTHER_RUN, MEAN = "var(--this)", "var(--other)", "var(--text)"
 
 
 def draw_accuracy(results: Results, against: Run | None) -> Markup:
-    """Draw the mean accuracy after each task and each task's own."""
+    """Draw the accuracy after each task: the mean and each task's."""
     tasks = results.num_tasks
     many = tasks > SERIES
     lines = []
@@ -47,7 +47,7 @@ def draw_accuracy(results: Results, against: Run | None) -> Markup:
 
 
 def draw_forgetting(results: Results, against: Run | None) -> Markup | None:
-    """Draw F as it was after each task; None where it is undefined."""
+    """Draw the forgetting F after each task; None if it is undefined."""
     points = _forgetting(results.matrix)
     if not points or shared_test(results.splits):
         return None
@@ -84,7 +84,7 @@ def draw_losses(results: Results) -> Markup:
 
 
 def draw_column(results: Results, column: str, title: str, unit: str) -> Markup | None:
-    """Draw one logged column over the epochs, from 0; None for logs without it."""
+    """Draw a column of the training log over the epochs, from 0; None without that column."""
     points = _column(results.epochs, column)
     values = [value for _, value in points if value == value]
     if not values:
@@ -99,7 +99,7 @@ def _means(matrix: Matrix) -> list[tuple[float, float]]:
 
 
 def _forgetting(matrix: Matrix) -> list[tuple[float, float]]:
-    """Return F of the stream cut after each task from 2 on; nothing if learnt at once."""
+    """Return F of the stream up to each task, from task 2 on; empty if learnt at once."""
     tasks = len(matrix[0])
     if len(matrix) != tasks + 1:
         return []
