@@ -1,4 +1,4 @@
-"""export: the backbone of a state as files that other programs read.
+"""export: a state's backbone as files for other programs.
 
 Importing this module imports no torch, so that bad input is refused at once.
 """
@@ -27,10 +27,10 @@ ONNX_PACKAGES = ("onnx", "onnxscript")
 
 
 def choose_state(task: int | None) -> int:
-    """Return which state to export: by default the last one of the plan.
+    """Return the task number of the state to export; by default the last one of the plan.
 
     Raises:
-        RunError: there is no plan, or no such state in it.
+        RunError: there is no plan, or it has no such state.
     """
     last = len(cast(list[str], require_slot("report")["evaluations"])) - 1
     if task is not None and task > last:
@@ -39,15 +39,15 @@ def choose_state(task: int | None) -> int:
 
 
 def lock_name(output: Path) -> str:
-    """Return a name for what writes this folder, however it is spelt."""
+    """Return the name of an output folder's lock, the same for all spellings of its path."""
     return f"export_{hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:12]}"
 
 
 def require_exportable(output: Path, *, with_onnx: bool, force: bool) -> None:
-    """Check that the files can be made and put where they belong.
+    """Check that the files can be made and written.
 
     Raises:
-        RunError: a package is not installed, or the folder cannot be written or is in use.
+        RunError: a package is not installed, or the folder cannot be written or is not empty.
     """
     require_writable_folder(output, FILES, replace=force)
     missing = [name for name in ONNX_PACKAGES if find_spec(name) is None]
@@ -59,16 +59,16 @@ def require_exportable(output: Path, *, with_onnx: bool, force: bool) -> None:
 
 
 def run(task: int, output: Path, *, with_onnx: bool) -> None:
-    """Write the backbone after a task, its preprocessing and its card.
+    """Write the backbone after a task, its preprocessing and its model card.
 
     Args:
-        task: 0 is the random network.
-        output: the folder.
-        with_onnx: write backbone.onnx too.
+        task: the task number; 0 is the random network.
+        output: the output folder.
+        with_onnx: whether to write backbone.onnx too.
 
     Raises:
-        PipelineError: the splits or the state are not there or not the plan's, or the
-            folder cannot be written.
+        PipelineError: the splits or the state are missing or of another plan, or the folder
+            cannot be written.
     """
     from pipeline.artifacts.portable import Portable, to_onnx, to_safetensors
     from pipeline.artifacts.state import load_state
@@ -121,11 +121,11 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
 
 
 def describe_preprocessing(dataset: Json, inside: list[str]) -> Json:
-    """Return what preprocessing.json holds.
+    """Return the content of preprocessing.json.
 
     Args:
-        dataset: as the plan describes it.
-        inside: the files that do it themselves.
+        dataset: the data set as the plan describes it.
+        inside: the files that contain the preprocessing.
     """
     return {
         "already_inside": inside,
@@ -143,7 +143,7 @@ def describe_preprocessing(dataset: Json, inside: list[str]) -> Json:
 
 
 def _chain(task: int) -> list[Json]:
-    """Return the header of a state and of those before it, as far as they are still here."""
+    """Return the headers of a state and of its ancestors, as far as their files still exist."""
     links = [_header(layout.state(task))]
     for before in range(task - 1, -1, -1):
         parent = links[-1].get("parent")
@@ -155,7 +155,7 @@ def _chain(task: int) -> list[Json]:
 
 
 def _header(path: Path) -> Json:
-    """Return where a state says that it comes from; nothing if it is none."""
+    """Return the header of a state file; empty if it cannot be read."""
     from pipeline.files.tensors import read_tensors
 
     try:

@@ -1,6 +1,6 @@
-"""params.yaml: read here and nowhere else, validated whole before anything runs.
+"""The model of params.yaml, which is validated as a whole before anything runs.
 
-There are no hidden defaults: every param has to be given in params.yaml.
+There are no hidden defaults: every param must be given in params.yaml.
 Importing this module imports no torch.
 """
 
@@ -41,7 +41,7 @@ def _options_model(name: str, component: Component) -> type[Section]:
 def _choice_model(
     title: str, components: Mapping[str, Component], **fixed: object
 ) -> type[Section]:
-    """Return a section with one optional sub-section for each component with options."""
+    """Return a section model with one optional sub-section for each component with options."""
     fields: dict[str, object] = {
         name: (_options_model(name, component) | None, None)
         for name, component in components.items()

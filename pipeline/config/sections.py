@@ -1,4 +1,4 @@
-"""The sections of params.yaml and what each of their values may be."""
+"""The sections of params.yaml, with the type and range of each value."""
 
 from __future__ import annotations
 
@@ -23,27 +23,26 @@ PerView = Annotated[
 
 
 class Section(BaseModel):
-    """A section of params.yaml: no unknown keys, no silent conversions."""
+    """A section of params.yaml, without unknown keys or silent conversions."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Data(Section):
-    """Which images there are.
+    """The data set; params from ``image_size`` on are for image files only.
 
     Attributes:
-        root: the folder that holds them.
-        full: all of the data set instead of the subset.
-        domains: which domains, in the order of scenario: domain; None: the data set's own.
-        image_size: of a data set of files, in pixels; None: the data set's own.
-        resize: of files: their shorter side in pixels, of which the central square is kept and
-            cropped to image_size; None: image_size.
-        store: of files: decode them once, or each time they are read.
-        workers: of files: threads that decode and processes that read.
-        on_bad_image: of files that cannot be read.
-        holdout: share of each class to test on, where there is no test part.
-        class_list: a file of the classes to take; see ``pipeline.data.datasets.imagenet100``.
-        labelled_root: what evaluation uses where the images have no labels.
+        root: the folder of the images.
+        full: the whole data set instead of the subset that comes with the project.
+        domains: the domains of scenario: domain, in order; None: the data set's own.
+        image_size: height and width of the images in pixels; None: the data set's own.
+        resize: the shorter side in pixels before the crop to image_size; None: image_size.
+        store: decode images once, or each time they are read.
+        workers: threads that decode, and processes that read.
+        on_bad_image: raise an error for an unreadable image, or leave it out.
+        holdout: share of each class to test on, if there is no test part.
+        class_list: a file with the classes to use; see ``pipeline.data.datasets.imagenet100``.
+        labelled_root: a labelled folder to evaluate on, if the images have no labels.
     """
 
     root: Annotated[str, Field(min_length=1)]
@@ -66,7 +65,7 @@ class Data(Section):
 
 
 class AugmentParams(Section):
-    """How views are made; see ``pipeline.data.augmentation.recipe.ViewAugment``."""
+    """The augmentation; see ``pipeline.data.augmentation.recipe.ViewAugment``."""
 
     crop_scale: Annotated[list[Positive], Field(min_length=2, max_length=2)]
     flip: PerView
@@ -88,7 +87,7 @@ class AugmentParams(Section):
 
 
 class Lars(Section):
-    """What only LARS takes; see ``pipeline.training.lars.LARS``."""
+    """The options of LARS; see ``pipeline.training.lars.LARS``."""
 
     trust_coefficient: Positive
     clip: bool
@@ -98,13 +97,14 @@ class Train(Section):
     """Training of each task; see ``pipeline.training.optim.Optimisation``.
 
     Attributes:
-        batch_size: images of one step of the optimiser, over all devices, nodes and parts.
-        devices: of each node: GPUs, or processes on a CPU.
-        num_nodes: machines.
-        accumulate_grad_batches: parts of a step's batch that pass one after another; a loss
-            and BatchNorm see one of them at a time.
-        sync_batchnorm: whether BatchNorm takes its statistics over all processes.
-        scale_learning_rate: ``linear``: the rates are those for 256 images a step.
+        batch_size: images of one optimiser step, over all devices, nodes and parts.
+        devices: GPUs of each node, or processes on a CPU.
+        num_nodes: the number of machines.
+        accumulate_grad_batches: the number of parts of a step's batch, one after another; a
+            loss and BatchNorm see one part at a time.
+        sync_batchnorm: whether BatchNorm takes its statistics over all ranks.
+        scale_learning_rate: ``linear``: the rates are for 256 images a step, and are scaled
+            to batch_size.
     """
 
     epochs: Count
