@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from torch import Tensor, nn
 
 from pipeline.errors import StateError
+
+Value = TypeVar("Value")
+
+
+def below(values: Mapping[str, Value], prefix: str) -> dict[str, Value]:
+    """Return the values whose names begin with ``prefix.``, named without it.
+
+    Args:
+        values: e.g. tensors by dotted name.
+        prefix: without the dot.
+    """
+    start = f"{prefix}."
+    return {
+        name.removeprefix(start): value for name, value in values.items() if name.startswith(start)
+    }
 
 
 def require_names(found: Iterable[str], expected: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""The positions of a chart's labels."""
+"""The positions and lengths of a chart's labels."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def spread_labels(values: Sequence[float], gap: float) -> list[float]:
     for below, above in pairwise(order):
         heights[above] = max(heights[above], heights[below] + gap)
     return heights
+
+
+def shorten_label(text: str, room: int) -> str:
+    """Return a label cut to ``room`` characters, with an ellipsis if it is longer."""
+    return text if len(text) <= room else f"{text[: room - 1]}…"

@@ -9,6 +9,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from pipeline.methods.base import Position, Views
+from pipeline.models.loading import below
 from pipeline.strategies.base import Step, Strategy, TaskStart
 
 
@@ -38,12 +39,7 @@ class Composite(Strategy):
         if strangers := owners - set(self.parts):
             raise ValueError(f"tensors of {', '.join(sorted(strangers))} are unknown")
         for name, part in self._all():
-            own = {
-                key.removeprefix(f"{name}."): tensor
-                for key, tensor in start.carried.items()
-                if key.startswith(f"{name}.")
-            }
-            part.begin_task(replace(start, carried=own))
+            part.begin_task(replace(start, carried=below(start.carried, name)))
 
     def mix(self, views: Views, at: Position) -> Views:
         """Return the views mixed by each strategy in turn."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from pipeline.reporting.chart_labels import shorten_label
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.page.svg import CHARACTER, Drawing, Scale
 from pipeline.reporting.results import Results
@@ -82,7 +83,7 @@ def draw_bar_chart(results: Results, bars: Sequence[Bar], difference: bool) -> M
         names = held[task].name if len(headings) == len(held) else ""
         start = (len(heading) + 1.25) * CHARACTER
         room = int((WIDTH - start) / CHARACTER)
-        shown = names if len(names) <= room else f"{names[: room - 1]}…"
+        shown = shorten_label(names, room)
         drawing.add("text", "bold backed", heading, x=0, y=top + 15)
         drawing.add("text", "muted backed", shown, hint=names, x=start, y=top + 15)
         for index, bar in enumerate(bars):

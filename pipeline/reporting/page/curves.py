@@ -9,12 +9,14 @@ from markupsafe import Markup
 
 from pipeline.artifacts.split import shared_test
 from pipeline.metrics.accuracy_matrix import Matrix, forgetting
+from pipeline.reporting.chart_labels import shorten_label
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.page.line_chart import Chart, Line, draw_line_chart
 from pipeline.reporting.page.svg import SERIES, round_ticks, series_color
 from pipeline.reporting.plots import NOT_LOSSES
 from pipeline.reporting.results import Results
 
+NAME_ROOM = 12  # characters of the other run's name
 THIS_RUN, OTHER_RUN, MEAN = "var(--this)", "var(--other)", "var(--text)"
 
 
@@ -31,7 +33,11 @@ def draw_accuracy(results: Results, against: Run | None) -> Markup:
             Line(name, points, "var(--faint)" if many else series_color(task, tasks), "thin")
         )
     if against is not None and len(against.matrix) == len(results.matrix):
-        lines.append(Line(_short(against.name), _means(against.matrix), MEAN, "dashed", True))
+        lines.append(
+            Line(
+                shorten_label(against.name, NAME_ROOM), _means(against.matrix), MEAN, "dashed", True
+            )
+        )
     means = _means(results.matrix)
     lines.append(Line("mean", means, MEAN, "strong", dots=True))
     chart = Chart(
@@ -54,7 +60,9 @@ def draw_forgetting(results: Results, against: Run | None) -> Markup | None:
     lines = [Line("F", points, THIS_RUN, "strong", dots=True)]
     other = _forgetting(against.matrix) if against is not None else []
     if against is not None and other:
-        lines.insert(0, Line(_short(against.name), other, OTHER_RUN, "dashed", True))
+        lines.insert(
+            0, Line(shorten_label(against.name, NAME_ROOM), other, OTHER_RUN, "dashed", True)
+        )
     said = ", ".join(f"{value:.1f} after task {int(after)}" for after, value in points)
     chart = Chart(
         name="forgetting",
@@ -143,7 +151,3 @@ def _steps(first: int, last: int, names: list[str] | None = None) -> list[tuple[
     steps = range(first, last + 1)
     shown = names or [str(step) for step in steps]
     return [(float(n), text) for n, text in zip(steps, shown, strict=True) if n % every == 0]
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 12 else f"{name[:11]}…"
