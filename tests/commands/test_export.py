@@ -262,7 +262,7 @@ def test_figures_of_another_plan_are_absent(
     project.must("evaluate", "3")
     project.must("export", "--output", "some", "--no-onnx")
     card = Path("some/README.md").read_text()
-    assert "Absent: the figures of the whole run" in card
+    assert "Absent: the metrics of the whole run" in card
     assert "average accuracy A" not in card
 
 

@@ -237,7 +237,7 @@ def test_the_same_run_with_other_figures_is_refused(repository: Repository) -> N
     repository.write(82.25, strategy="cassle", seed=0)
     message = repository.refuses()
     assert (
-        "workspace and cassle-0 are the same run (simclr, cassle, seed 0) with other figures: average_accuracy 82.25 and 82.26"
+        "workspace and cassle-0 are the same run (simclr, cassle, seed 0) with other metrics: average_accuracy 82.25 and 82.26"
         in message
     )
     assert "--no-workspace" in message
@@ -249,7 +249,7 @@ def test_accuracies_that_differ_under_the_same_figures_are_refused(repository: R
     repository.write(80)
     path = Path("reports/accuracy_matrix.csv")
     path.write_text(path.read_text().replace("0,1,50.0", "0,1,49.0"))
-    assert "with other figures: the accuracy matrix" in repository.refuses()
+    assert "with other metrics: the accuracy matrix" in repository.refuses()
 
 
 def test_undefined_figures_are_dashes_and_not_zeros(repository: Repository) -> None:
@@ -404,7 +404,7 @@ def test_code_that_differs_between_runs_is_said(repository: Repository) -> None:
         repository.experiment(name, 80, seed=seed)
     out = " ".join(repository.compare().split())
     assert (
-        "pipeline/ is not the same in all of these runs, and figures may differ for that: after; before."
+        "pipeline/ is not the same in all of these runs, and metrics may differ for that: after; before."
         in out
     )
 
