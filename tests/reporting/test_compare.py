@@ -400,7 +400,7 @@ def test_runs_are_named_by_branch_tag_commit_or_experiment(repository: Repositor
 def test_code_that_differs_between_runs_is_said(repository: Repository) -> None:
     (repository.root / "pipeline").mkdir()
     for seed, name in enumerate(["before", "after"]):
-        (repository.root / "pipeline/training/learner.py").write_text(name)
+        (repository.root / "pipeline/learner.py").write_text(name)
         repository.experiment(name, 80, seed=seed)
     out = " ".join(repository.compare().split())
     assert (
