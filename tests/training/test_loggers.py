@@ -16,7 +16,7 @@ from pipeline.config.read import parse_params
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.loggers import LOGGERS
 from pipeline.config.resolve import resolve
-from pipeline.reporting.comparing.settings import settings
+from pipeline.reporting.comparing.settings import read_settings
 from pipeline.training.learner import Learner
 from tests.support.project import Project
 
@@ -156,7 +156,7 @@ def test_compare_passes_over_loggers(project: Project) -> None:
     found = []
     for loggers in ("[]", "[csv]"):
         params = parse_params(text.replace("loggers: []", f"loggers: {loggers}"), "params")
-        found.append(settings(dict(resolve(params).report.params)))
+        found.append(read_settings(dict(resolve(params).report.params)))
     assert found[0] == found[1]
 
 
