@@ -141,7 +141,7 @@ def _against_lightly(bench: Bench) -> dict[str, Measurements]:
                 )
                 for workers in ("0", "2")
             ]
-            theirs.append(max(both, key=lambda figures: figures["images_per_second"]))
+            theirs.append(max(both, key=lambda measured: measured["images_per_second"]))
         mine, other = medians(ours), medians(theirs)
         found[setting] = {
             "ours": mine["images_per_second"],

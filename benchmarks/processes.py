@@ -72,5 +72,5 @@ def measure_in_turns(commands: Mapping[str, Sequence[str]], rounds: int) -> Meas
 
 
 def medians(rounds: Sequence[Measurements]) -> Measurements:
-    """Return the median of each figure over rounds."""
+    """Return the median of each measurement over rounds."""
     return {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}

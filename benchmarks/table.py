@@ -1,4 +1,4 @@
-"""The benchmark's figures as a table, each beside what it should be."""
+"""The benchmark's measurements as a table, each beside its wanted value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEADERS = ("figure", "measured", "wanted", "met")
 
 @dataclass(frozen=True)
 class Row:
-    """A figure.
+    """A measurement.
 
     Attributes:
         what: was measured.
@@ -44,10 +44,10 @@ def _steps(found: dict[str, Measurements]) -> Iterator[Row]:
     least = {"default": 0.90, "resnet18": 0.95}
     for setting, wanted in least.items():
         for strategy in ("finetune", "cassle"):
-            if figures := found.get(f"{setting} {strategy}"):
+            if measured := found.get(f"{setting} {strategy}"):
                 yield at_least(
                     f"step efficiency, {setting}, {strategy} (share of bare arithmetic)",
-                    figures["efficiency"],
+                    measured["efficiency"],
                     wanted,
                 )
         both = [found.get(f"{setting} {name}") for name in ("cassle", "finetune")]
@@ -70,15 +70,15 @@ def _price(
 
 def _strategies(found: dict[str, Measurements]) -> Iterator[Row]:
     finetune = found["finetune"]
-    for name, figures in found.items():
+    for name, measured in found.items():
         if name != "finetune":
-            yield _price("default", name, figures, finetune, None)
+            yield _price("default", name, measured, finetune, None)
 
 
 def _memory(found: dict[str, Measurements]) -> Iterator[Row]:
-    for name, figures in found.items():
+    for name, measured in found.items():
         setting, strategy = name.split()
-        yield Row(f"peak memory, {setting}, {strategy}", f"{figures['peak_mib']:.0f} MiB")
+        yield Row(f"peak memory, {setting}, {strategy}", f"{measured['peak_mib']:.0f} MiB")
 
 
 def _augmentation(found: dict[str, Measurements]) -> Iterator[Row]:
@@ -90,18 +90,18 @@ def _augmentation(found: dict[str, Measurements]) -> Iterator[Row]:
 
 
 def _evaluation(found: dict[str, Measurements]) -> Iterator[Row]:
-    figures = found["seconds"]
-    ratio = figures["extract"] / figures["plain"]
+    measured = found["seconds"]
+    ratio = measured["extract"] / measured["plain"]
     yield Row("features of all images over one plain pass", f"{ratio:.2f}")
 
 
 def _startup(found: dict[str, Measurements]) -> Iterator[Row]:
-    figures = found["seconds"]
-    reference = figures["all three libraries"]
+    measured = found["seconds"]
+    reference = measured["all three libraries"]
     yield Row("importing torch, torchvision and pytorch_lightning", f"{reference:.2f} s")
     # Seconds on a machine where the imports take 16.
     scaled = {"train": 12, "evaluate": 6}
-    for name, taken in figures.items():
+    for name, taken in measured.items():
         if name in scaled:
             most = scaled[name] * reference / 16
             yield at_most(f"start of {name}", taken, most, " s")
@@ -113,27 +113,27 @@ def _startup(found: dict[str, Measurements]) -> Iterator[Row]:
 
 
 def _whole(found: dict[str, Measurements]) -> Iterator[Row]:
-    figures = found["seconds"]
+    measured = found["seconds"]
     plain = found.get("plain pass", {}).get("plain")
-    yield Row("default pipeline, from a clone", f"{figures['seconds']:.0f} s")
+    yield Row("default pipeline, from a clone", f"{measured['seconds']:.0f} s")
     for name in ("training", "evaluation", "arithmetic"):
-        yield Row(f"… {name}", f"{figures[f'{name}_seconds']:.0f} s")
-    yield at_most("… all but arithmetic, share", figures["rest_share"], 0.25)
-    yield at_most("`dvc repro` with nothing to do", figures["nothing_to_do_seconds"], 4, " s")
+        yield Row(f"… {name}", f"{measured[f'{name}_seconds']:.0f} s")
+    yield at_most("… all but arithmetic, share", measured["rest_share"], 0.25)
+    yield at_most("`dvc repro` with nothing to do", measured["nothing_to_do_seconds"], 4, " s")
     if plain:
-        ratio = figures["evaluation_seconds"] / plain
+        ratio = measured["evaluation_seconds"] / plain
         yield Row("evaluation of all states over one plain pass", f"{ratio:.0f}")
 
 
 def _peers(found: dict[str, Measurements]) -> Iterator[Row]:
     for setting, least in (("default", 3.0), ("resnet18", 1.0)):
-        figures = found.get(setting)
-        if figures:
-            ours, theirs = figures["ours"], figures["lightly"]
+        measured = found.get(setting)
+        if measured:
+            ours, theirs = measured["ours"], measured["lightly"]
             yield Row(f"SimCLR, {setting}, images a second", f"{ours:.1f} (lightly {theirs:.1f})")
             yield at_least("… over lightly's", ours / theirs, least)
             peaks = (
-                f"{figures['ours_peak_mib']:.0f} MiB (lightly {figures['lightly_peak_mib']:.0f})"
+                f"{measured['ours_peak_mib']:.0f} MiB (lightly {measured['lightly_peak_mib']:.0f})"
             )
             yield Row("… peak memory", peaks)
 
@@ -159,7 +159,7 @@ def markdown(results: Results, machines: Mapping[str, str]) -> str:
     """Return the table as Markdown.
 
     Args:
-        results: figures by part and name.
+        results: measurements by part and name.
         machines: what each part was measured on.
     """
     shown = [

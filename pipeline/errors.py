@@ -1,4 +1,4 @@
-"""Errors for users: each says what, got, allowed, and what to do next.
+"""Errors for users: each says what is wrong, what was got and allowed, and what to do next.
 
 The command line prints the message alone and exits with code 2; anything else that
 is raised is a defect of the pipeline and keeps its traceback.
@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterable
 
 EXIT_USER = 2  # a problem that the user can mend
-EXIT_PEER_FAILED = 3  # of a process that ended because another one of the same training did
+EXIT_PEER_FAILED = 3  # this process stopped because another rank failed
 
 
 class PipelineError(Exception):
@@ -24,7 +24,7 @@ class PipelineError(Exception):
 
 
 class ParamsError(PipelineError):
-    """params.yaml cannot be used as it is."""
+    """params.yaml is missing or invalid."""
 
 
 class DataError(PipelineError):
@@ -40,11 +40,11 @@ class RunError(PipelineError):
 
 
 class InterruptedRunError(PipelineError):
-    """Ctrl-C or SIGTERM during a stage: not a mistake, but the stage has not ended.
+    """Ctrl-C or SIGTERM stopped a stage before its end.
 
     Args:
-        message: what is kept, and how to go on.
-        signal_number: of the signal; the exit code is 128 more.
+        message: what was saved, and how to resume.
+        signal_number: the signal's number; the exit code is 128 more.
     """
 
     def __init__(self, message: str, signal_number: int) -> None:
@@ -57,7 +57,7 @@ class PeerFailedError(PipelineError):
 
 
 def closest(name: str, allowed: Iterable[str]) -> str:
-    """Return ``did you mean 'x'? one of: ...`` for a name that is not allowed."""
+    """Return the hint ``did you mean 'x'? one of: ...`` for an unknown name."""
     names = list(allowed)
     matches = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean '{matches[0]}'? " if matches else ""
@@ -65,7 +65,7 @@ def closest(name: str, allowed: Iterable[str]) -> str:
 
 
 def shorten(value: object) -> str:
-    """Return a value as YAML readers know it, cut where it is long."""
+    """Return a value's ``repr``, cut to 80 characters."""
     if isinstance(value, int) and value.bit_length() > 200:
         return "a number of more than 60 digits"
     text = repr(value)

@@ -1,4 +1,4 @@
-"""Where the stages read and write, relative to the project's root."""
+"""The paths of all files that stages read and write, relative to the project's root."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FEATURES = Path("data/features")
 VIEWS = Path("data/views.png")
 REPORTS = Path("reports")
 PRESETS = Path("presets")
-SCRATCH = Path(".scratch")  # what can be computed again; in the main checkout, but for locks
+SCRATCH = Path(".scratch")  # can be deleted; in the main checkout, except for locks
 STORES = SCRATCH / "images"
 CHECKPOINTS = SCRATCH / "checkpoints"
 LOCKS = SCRATCH / "locks"
@@ -28,53 +28,53 @@ AHEAD = SCRATCH / "ahead"  # with the outputs, wherever those are
 
 
 def main_checkout() -> Path:
-    """Return the root of the checkout that a queued experiment is a copy of, else of this one."""
+    """Return the root of the main checkout; a queued experiment of DVC runs in a copy of it."""
     return Path(os.environ.get("DVC_ROOT", ""))
 
 
 def plan(slot: str) -> Path:
-    """Return the resolved params of a slot, e.g. ``train_2``."""
+    """Return the path of a plan file, e.g. of ``train_2``."""
     return PLAN / f"{slot}.json"
 
 
 def split(task: int) -> Path:
-    """Return what task ``task`` holds."""
+    """Return the path of a task's split: its images and classes."""
     return SPLITS / f"task_{task}.json"
 
 
 def state(task: int) -> Path:
-    """Return the network after task ``task``; 0 is the random one."""
+    """Return the path of the state after task ``task``; 0 is the random network."""
     return STATES / f"task_{task}.safetensors"
 
 
 def log(task: int) -> Path:
-    """Return the loss terms of task ``task``, epoch by epoch."""
+    """Return the path of task ``task``'s training log: loss terms by epoch."""
     return LOGS / f"task_{task}.csv"
 
 
 def timing(task: int) -> Path:
-    """Return how long training task ``task`` took, and where."""
+    """Return the path of task ``task``'s timing: seconds, device, passes."""
     return LOGS / f"task_{task}.json"
 
 
 def evaluation(task: int) -> Path:
-    """Return the accuracies after task ``task``."""
+    """Return the path of the accuracies after task ``task``."""
     return EVALUATIONS / f"task_{task}.json"
 
 
 def features(task: int) -> Path:
-    """Return the features of all test images after task ``task``."""
+    """Return the path of the test images' features after task ``task``."""
     return FEATURES / f"task_{task}.safetensors"
 
 
 def inputs(stage: str, task: int) -> tuple[Path, ...]:
-    """Return what ``evaluate`` reads for a task, or ``views``, apart from the images."""
+    """Return the input files of ``evaluate`` for a task, or of ``views``, without the images."""
     own = (plan(f"evaluate_{task}"), state(task)) if stage == "evaluate" else (plan("views"),)
     return *own, SPLIT_INDEX
 
 
 def outputs(stage: str, task: int) -> tuple[Path, ...]:
-    """Return what ``train`` or ``evaluate`` writes for a task, or ``views``."""
+    """Return the output files of ``train`` or ``evaluate`` for a task, or of ``views``."""
     if stage == "train":
         return state(task), log(task), timing(task)
     return (evaluation(task), features(task)) if stage == "evaluate" else (VIEWS,)

@@ -1,7 +1,7 @@
 """Independent random streams: one for each (seed, purpose, task, ...).
 
-Nothing in the pipeline draws from a global generator, so changing one purpose
-(say, the augmentation) never moves another (say, the order of the images).
+Nothing in the pipeline draws from a global generator, so a change to one purpose
+(e.g. the augmentation) never changes another (e.g. the order of the images).
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
 
 @contextmanager
 def seeded_initialization(seed: int, *purpose: str | int) -> Iterator[None]:
-    """Let modules built inside draw their weights from one purpose's stream.
+    """Initialize modules that are built inside from one purpose's stream.
 
-    Modules initialise themselves from torch's global generator; it is restored
-    on the way out.
+    Modules draw their weights from torch's global generator; its state is restored
+    at the end.
     """
     import torch
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,9 +59,14 @@ def repository(
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _parsed_once() -> Iterator[None]:
-    """Read each text of params once a process: parsing takes most of a small stage's time."""
+def _quick_stages() -> Iterator[None]:
+    """Spare small stages what takes most of their time: parsing params, waiting for the disk.
+
+    A text of params is parsed once a process. Files are written, but not waited for: a plan
+    alone is about a hundred waits, and no test pulls the plug.
+    """
     parse = functools.lru_cache(maxsize=64)(read.read_mapping)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(read, "read_mapping", lambda *given: copy.deepcopy(parse(*given)))
+        patch.setattr(os, "fsync", lambda handle: None)
         yield

@@ -1,7 +1,7 @@
-"""``cassle``: the stages one by one. Hyper-parameters live in params.yaml alone.
+"""The typer application ``cassle``, and options that its commands share.
 
-Importing this module imports neither torch nor pydantic: each command imports what it
-needs, so ``--help`` answers at once.
+Hyper-parameters are in params.yaml only. Importing this module imports neither torch nor
+pydantic: each command imports what it needs, so ``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ StateArgument = Annotated[
 
 
 def require_plan(name: str, params: Path, planned: bool) -> None:
-    """Check that the plan file of this name is what the params say, unless it is trusted.
+    """Check that a plan file agrees with the params, unless ``planned`` says to trust it.
 
     Raises:
-        PipelineError: it is not.
+        PipelineError: it does not agree.
     """
     if planned:
         return

@@ -1,4 +1,4 @@
-"""The command line's entry: exit codes, messages and the process's set-up."""
+"""The entry point of the command line: process set-up, messages and exit codes."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ app.add_typer(preset_commands.presets_app, name="preset")
 
 
 def main(command: Callable[[], object] = app) -> None:
-    """Run the command line: exit code 2 and one message for what the user can mend.
+    """Run the command line; exit code 2 and one message for a problem that the user can mend.
 
-    Of several processes that train together one tells what all of them have met.
+    If several processes train together, only one prints an error that all of them raise.
     """
     try:
         processes = read_processes()
         _set_up_process(processes)
-        # Of several, one may be waiting for another, where only the system can end it.
+        # One of several ranks may be waiting in a collective, where only the system can end it.
         with stopping_at_once() if processes.count == 1 else nullcontext():
             try:
                 command()
@@ -52,7 +52,7 @@ def main(command: Callable[[], object] = app) -> None:
         code = EXIT_PEER_FAILED if isinstance(error, PeerFailedError) else EXIT_USER
         _fail("" if error.reported_by_another_rank else str(error), code)
     except BrokenPipeError:
-        _fail("", 1)  # whoever read the output has had enough
+        _fail("", 1)  # the reader of the output has closed the pipe
     except (OSError, MemoryError, RuntimeError, ImportError) as error:
         reason = describe_shortage(error)
         if reason is None:
@@ -61,7 +61,7 @@ def main(command: Callable[[], object] = app) -> None:
 
 
 def _fail(message: str, code: int = EXIT_USER) -> NoReturn:
-    """Say what is wrong, and end."""
+    """Print an error message, and exit."""
     with suppress(OSError):  # standard error may lie on the full disk
         for line in message.splitlines():
             print(f"error: {line}", file=sys.stderr)
@@ -69,13 +69,13 @@ def _fail(message: str, code: int = EXIT_USER) -> NoReturn:
         try:
             stream.flush()
         except OSError:
-            # What cannot be written would be tried once more when Python ends.
+            # Python would try to write the rest again at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)
 
 
 def _set_up_process(processes: Processes) -> None:
-    """Show messages, of several processes those of the first; end with who started this one."""
+    """Configure logging (rank 0 only), and stop when the parent process ends."""
     level = logging.INFO if processes.first else logging.ERROR
     logging.basicConfig(level=level, format="%(message)s")
     if processes.launcher is Launcher.nobody:

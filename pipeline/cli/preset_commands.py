@@ -1,4 +1,4 @@
-"""``cassle preset``: published settings."""
+"""The commands ``cassle preset``: published params."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def report(
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
-    """Write the figures, tables, plots and the page, and print the accuracy matrix."""
+    """Write the metrics, tables, plots and the page, and print the accuracy matrix."""
     require_plan("report", params, planned)
     from pipeline.stages import report as stage
 

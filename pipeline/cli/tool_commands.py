@@ -89,7 +89,7 @@ def compare(
         typer.Option(
             "--metric",
             metavar="NAME",
-            help="A figure of reports/metrics.json, or `all`; may be repeated.",
+            help="A metric of reports/metrics.json, or `all`; may be repeated.",
             show_default="average_accuracy, forgetting, forward_transfer",
         ),
     ] = None,

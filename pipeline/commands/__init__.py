@@ -1,1 +1,1 @@
-"""Commands that dvc.yaml does not run."""
+"""Commands that dvc.yaml does not run: check, clean, compare, export, preset cost."""

@@ -1,4 +1,4 @@
-"""check: would the pipeline run here? Reads everything, writes nothing."""
+"""check: whether the pipeline can run here. Reads everything, writes nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.artifacts.plans.prepare import ReadingPlan
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
 from pipeline.config.params import Params
-from pipeline.config.resolve import plan_labelled, plan_preparation, plan_reading
+from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading
 from pipeline.data.source import PARTS
 from pipeline.data.stream.scenarios import divide_into_tasks
 from pipeline.errors import ParamsError, RunError
@@ -16,10 +16,10 @@ from pipeline.runtime.device import Device, choose_device, require_devices
 
 
 def run(params: Params, device: Device) -> None:
-    """Print one line for each thing that is in order.
+    """Check params, data, device and repository; print one line for each.
 
     Raises:
-        PipelineError: the first one that is not.
+        PipelineError: the first problem.
     """
     print(f"params: {params.method} with {params.strategy}, {params.num_tasks} tasks")
     _check_data(params)
@@ -29,7 +29,7 @@ def run(params: Params, device: Device) -> None:
 
 
 def _check_machine(params: Params, device: Device) -> None:
-    """Check the device that was asked for, and say how a batch is divided."""
+    """Check the given device, and print how a batch is divided over devices."""
     train = params.train
     if device is not Device.auto:
         require_devices(choose_device(device), train.devices)
@@ -41,7 +41,7 @@ def _check_machine(params: Params, device: Device) -> None:
 
 
 def _check_data(params: Params) -> None:
-    """Check that the images are there and that each task has enough of them."""
+    """Check that the images exist and that each task has enough of them."""
     plan, how = plan_preparation(params), plan_reading(params)
     source = open_source(plan.dataset, how, look=False)
     if wanted := source.describe_download():
@@ -50,7 +50,7 @@ def _check_data(params: Params) -> None:
             "put there"
         )
         return
-    tasks = divide_into_tasks(plan.scenario, source, plan.cut)
+    tasks = divide_into_tasks(plan.scenario, source, plan.stream)
     smallest = min(len(task.images["train"]) for task in tasks)
     if smallest < params.train.batch_size:
         raise ParamsError(
@@ -63,10 +63,10 @@ def _check_data(params: Params) -> None:
 
 
 def _check_labels(folder: DatasetPlan | None, how: ReadingPlan, labels: bool) -> None:
-    """Check the images that evaluation uses where those of the tasks have no labels.
+    """Check the labelled folder for evaluation, which tasks without labels need.
 
     Raises:
-        PipelineError: they cannot be used, or are not needed.
+        PipelineError: it cannot be used, or is not needed.
     """
     if folder is not None and labels:
         raise ParamsError(LABELLED_TWICE)

@@ -1,4 +1,4 @@
-"""clean: list what killed or abandoned runs left, and remove it."""
+"""clean: list and remove the files that killed or abandoned runs left."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ FOLDERS = (
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something that was left.
+    """A file or folder that a run left.
 
     Attributes:
         path: a file, or the folder of a checkpoint.
-        what: it is, for the list.
-        stale: nothing will use it.
+        what: its description.
+        stale: whether nothing will use it.
     """
 
     path: Path
@@ -50,15 +50,15 @@ class Leftover:
 
 
 def run(*, everything: bool, ask: bool) -> None:
-    """List what is there, and remove what is stale and not in use.
+    """List all leftovers, and remove those that are stale and not in use.
 
     Args:
-        everything: remove what the current plan may still use as well: its checkpoints, the
-            stores of images, and what was made ahead, which are made again.
-        ask: for consent, on a terminal.
+        everything: also remove leftovers that the current plan may use: checkpoints, stores of
+            images, precomputed outputs. They can be made again.
+        ask: ask for confirmation, on a terminal.
 
     Raises:
-        RunError: it has to ask and there is no terminal, or something cannot be removed.
+        RunError: there is no terminal to ask on, or something cannot be removed.
     """
     found = [*_checkpoints(), *_unfinished(), *_stores(), *_ahead()]
     for left in found:
@@ -110,7 +110,7 @@ def _is_current(task: int, plan: str) -> bool:
 
 
 def _unfinished() -> list[Leftover]:
-    """Return what no process can still be writing."""
+    """Return the temporary files that are too old to be still written."""
     files = [path for folder in FOLDERS for path in find_unfinished(folder)]
     files += [
         path for path in find_unfinished(Path()) if path.name.startswith(f".{layout.PARAMS}.")
@@ -128,7 +128,7 @@ def _stores() -> list[Leftover]:
 
 
 def _ahead() -> list[Leftover]:
-    """Return what a `dvc repro` has made for stages that it has not come to."""
+    """Return the precomputed outputs of stages that `dvc repro` has not run yet."""
     what = "made ahead for the next dvc repro"
     return [Leftover(path, what, stale=False) for path in sorted(layout.AHEAD.glob("*"))]
 
@@ -138,7 +138,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _remove(path: Path) -> bool:
-    """Remove a file or a folder; return whether nobody was using it."""
+    """Remove a file or a folder; return False if a process is using it."""
     try:
         if not path.is_dir():
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""compare: the runs in the workspace and in git, as tables over their seeds."""
+"""compare: tables over seeds of the runs in the workspace and in git."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ Writer = Callable[[Comparison, Path], None]
 
 @dataclass(frozen=True)
 class Choice:
-    """Which revisions to read.
+    """The choice of revisions to compare.
 
     Attributes:
-        names: these, and an error if one of them has no results; none: the workspace and the
-            experiments of the current commit, as far as they have results.
-        all_commits: the experiments of all commits.
-        branches: the local branches too.
-        tags: the tags too.
-        workspace: whether the workspace is among them, where no names are given.
+        names: revisions that must have results; empty: the workspace and the experiments of
+            the current commit, if they have results.
+        all_commits: include the experiments of all commits.
+        branches: include the local branches.
+        tags: include the tags.
+        workspace: include the workspace, if no names are given.
     """
 
     names: Sequence[str]
@@ -51,16 +51,16 @@ class Choice:
     workspace: bool
 
 
-def run(choice: Choice, figures: Sequence[str], baseline: str | None, output: Path | None) -> None:
-    """Print the tables, and write them where an output is given.
+def run(choice: Choice, metrics: Sequence[str], baseline: str | None, output: Path | None) -> None:
+    """Print the comparison, and write it if an output is given.
 
     Raises:
-        RunError: there is nothing to compare, or something that must not be averaged.
+        RunError: there is nothing to compare, or duplicates of a run disagree.
     """
     files = _output_files(output)
     require_repository()
     runs, notes = _read(choice)
-    wanted = numeric_metrics(runs) if ALL_METRICS in figures else figures or DEFAULT_METRICS
+    wanted = numeric_metrics(runs) if ALL_METRICS in metrics else metrics or DEFAULT_METRICS
     found = compare_runs(group_runs(runs), list(dict.fromkeys(wanted)), baseline)
     found = replace(found, notes=[*notes, *found.notes])
     console = Console()
@@ -71,7 +71,7 @@ def run(choice: Choice, figures: Sequence[str], baseline: str | None, output: Pa
 
 
 def _output_files(output: Path | None) -> dict[Path, Writer]:
-    """Return what to write, and how; only then is importing the means worth its time."""
+    """Return the files to write with their writers; imports these only if they are needed."""
     if output is None:
         return {}
     from pipeline.reporting.comparing.comparison_files import output_files
@@ -80,7 +80,7 @@ def _output_files(output: Path | None) -> dict[Path, Writer]:
 
 
 def _read(choice: Choice) -> tuple[list[Run], list[str]]:
-    """Return the runs, and a sentence for each kind of revision that has none."""
+    """Return the runs, and notes on revisions without results."""
     named = list(dict.fromkeys(find_revision(name) for name in choice.names))
     listed = [found for found in dict.fromkeys(_listed(choice)) if found not in named]
     results = read_runs([*named, *listed])
@@ -107,7 +107,7 @@ def _read(choice: Choice) -> tuple[list[Run], list[str]]:
 
 
 def _code_notes(runs: Sequence[Run]) -> list[str]:
-    """Say so where the runs' commits hold different code."""
+    """Return a note if the runs' commits have different code."""
     committed = [run for run in runs if run.revision is not None]
     codes = identify_objects([f"{run.revision}:./pipeline" for run in committed])
     versions: dict[str, list[str]] = {}
@@ -118,12 +118,12 @@ def _code_notes(runs: Sequence[Run]) -> list[str]:
         return []
     names = "; ".join(", ".join(names) for names in versions.values())
     return [
-        f"pipeline/ is not the same in all of these runs, and figures may differ for that: {names}."
+        f"pipeline/ is not the same in all of these runs, and metrics may differ for that: {names}."
     ]
 
 
 def _listed(choice: Choice) -> list[Revision]:
-    """Return the revisions that are not named, each once."""
+    """Return the revisions besides the named ones."""
     found: list[Revision] = []
     if not choice.names:
         found += [WORKSPACE] if choice.workspace else []

@@ -106,7 +106,7 @@ def count(name: str, plans: Plans, known: dict[str, float]) -> Cost:
 
 def _task_sizes(name: str, plan: PreparePlan) -> list[int]:
     """The number of training images of each task."""
-    dataset, tasks = plan.dataset, plan.cut.num_tasks
+    dataset, tasks = plan.dataset, plan.stream.num_tasks
     entry = DATASETS[dataset.name]
     if entry.domain_images and plan.scenario == "domain":
         given = dataset.files.domains if dataset.files is not None else None

@@ -1,4 +1,4 @@
-"""export: the backbone of a state as files that other programs read.
+"""export: a state's backbone as files for other programs.
 
 Importing this module imports no torch, so that bad input is refused at once.
 """
@@ -27,10 +27,10 @@ ONNX_PACKAGES = ("onnx", "onnxscript")
 
 
 def choose_state(task: int | None) -> int:
-    """Return which state to export: by default the last one of the plan.
+    """Return the task number of the state to export; by default the last one of the plan.
 
     Raises:
-        RunError: there is no plan, or no such state in it.
+        RunError: there is no plan, or it has no such state.
     """
     last = require_plan(ReportPlan, "report").last_state
     if task is not None and task > last:
@@ -39,15 +39,15 @@ def choose_state(task: int | None) -> int:
 
 
 def lock_name(output: Path) -> str:
-    """Return a name for what writes this folder, however it is spelt."""
+    """Return the name of an output folder's lock, the same for all spellings of its path."""
     return f"export_{hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:12]}"
 
 
 def require_exportable(output: Path, *, with_onnx: bool, force: bool) -> None:
-    """Check that the files can be made and put where they belong.
+    """Check that the files can be made and written.
 
     Raises:
-        RunError: a package is not installed, or the folder cannot be written or is in use.
+        RunError: a package is not installed, or the folder cannot be written or is not empty.
     """
     require_writable_folder(output, FILES, replace=force)
     missing = [name for name in ONNX_PACKAGES if find_spec(name) is None]
@@ -59,16 +59,16 @@ def require_exportable(output: Path, *, with_onnx: bool, force: bool) -> None:
 
 
 def run(task: int, output: Path, *, with_onnx: bool) -> None:
-    """Write the backbone after a task, its preprocessing and its card.
+    """Write the backbone after a task, its preprocessing and its model card.
 
     Args:
-        task: 0 is the random network.
-        output: the folder.
-        with_onnx: write backbone.onnx too.
+        task: the task number; 0 is the random network.
+        output: the output folder.
+        with_onnx: whether to write backbone.onnx too.
 
     Raises:
-        PipelineError: the splits or the state are not there or not the plan's, or the
-            folder cannot be written.
+        PipelineError: the splits or the state are missing or of another plan, or the folder
+            cannot be written.
     """
     from pipeline.artifacts.portable import Portable, to_onnx, to_safetensors
     from pipeline.building.trained_backbone import load_backbone
@@ -86,7 +86,7 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
         portable = Portable(backbone, dataset.mean, dataset.std)
         contents["backbone.onnx"] = to_onnx(portable, shape, about)
     contents["preprocessing.json"] = dump_json(recipe).encode()
-    figures = read_state_metrics(report, task)
+    quality = read_state_metrics(report, task)
     card = Card(
         after_task=task,
         at_once=report.last_state < plan.num_tasks,
@@ -96,7 +96,7 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
         backbone=plan.backbone,
         num_features=backbone.num_features,
         chain=_follow_chain(task),
-        quality=figures,
+        quality=quality,
         revision=git_revision(),
         files={
             name: (len(content), hashlib.sha256(content).hexdigest())
@@ -105,17 +105,17 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
     )
     contents["README.md"] = render_card(card).encode()
     write_folder(output, contents, FILES)
-    for reason in figures.missing:
-        logger.warning("the card lacks figures: %s", reason)
+    for reason in quality.missing:
+        logger.warning("the card lacks metrics: %s", reason)
     logger.info("state %d in %s: %s", task, output, ", ".join(contents))
 
 
 def describe_preprocessing(dataset: DatasetPlan, inside: list[str]) -> Json:
-    """The content of preprocessing.json.
+    """Return the content of preprocessing.json.
 
     Args:
-        dataset: as the plan describes it.
-        inside: the files that do it themselves.
+        dataset: the data set as the plan describes it.
+        inside: the files that contain the preprocessing.
     """
     return {
         "already_inside": inside,

@@ -1,1 +1,1 @@
-"""params.yaml, presets and plans: what is to be done."""
+"""params.yaml, presets, and the plans resolved from them."""

@@ -1,4 +1,4 @@
-"""Whether names exist and values fit together, beyond each value's own type."""
+"""Checks of params beyond each value's own type: names exist, and values fit together."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def find_named(key: str, name: str, components: Mapping[str, Entry]) -> Entry:
     """Return the registry entry of a name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the name is unknown.
     """
     if name not in components:
         raise ValueError(f"{key}: {shorten(name)} is unknown; {closest(name[:80], components)}")
@@ -31,10 +31,10 @@ def find_named(key: str, name: str, components: Mapping[str, Entry]) -> Entry:
 def require_chosen(
     key: str, name: str, components: Mapping[str, Component], section: str, given: Choices
 ) -> None:
-    """Check that a component exists and that its section of params is given.
+    """Check that a chosen component exists and that its section of params is given.
 
     Raises:
-        ValueError: not so.
+        ValueError: the component is unknown, or its section is missing.
     """
     component = find_named(key, name, components)
     if component.options and given.options_of(name) is None:
@@ -51,7 +51,7 @@ def check_stream(
     class_order: Sequence[str | int] | None,
     data: Data,
 ) -> None:
-    """Check the stream's params as far as can be said without looking at the images.
+    """Check the stream's params, as far as possible without the images.
 
     Raises:
         ValueError: they do not fit together.
@@ -91,7 +91,7 @@ def check_composition(names: list[str]) -> None:
     """Check that the strategies joined by ``+`` can be composed.
 
     Raises:
-        ValueError: they cannot.
+        ValueError: a strategy is repeated, or does not compose.
     """
     if len(names) == 1:
         return
@@ -121,10 +121,10 @@ def check_loggers(names: list[str]) -> None:
 
 
 def check_probes(given: EvaluationChoice) -> None:
-    """Check that the probes exist, are there once, and that the headline is one of them.
+    """Check that the probes exist, are not repeated, and include the headline.
 
     Raises:
-        ValueError: not so.
+        ValueError: a probe is unknown or repeated, or the headline is not among them.
     """
     names = given.probes
     for name in names:

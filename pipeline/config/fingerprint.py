@@ -1,8 +1,8 @@
-"""A fingerprint of the code that a stage uses, and of nothing else.
+"""A fingerprint of exactly the code that a stage uses.
 
-The plan writes it into each slot's file, so DVC reruns a stage when a module it uses
-changes and leaves it alone when another method or strategy is added. Comments,
-docstrings and blank lines do not count.
+The plan stage writes it into each stage's plan file. So DVC reruns a stage when a module that
+it uses changes, and not when another method or strategy is added. Comments, docstrings and
+blank lines do not count.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 
 from pipeline.layout import ROOT
 
-# What these modules and packages do never reaches a state, a split or a metric: messages, names
-# of files (which dvc.yaml depends on by itself), the progress bar, loggers, when training is saved,
-# and how several processes meet.
+# Modules and packages that never affect a state, a split or a metric: messages, file names
+# (dvc.yaml depends on these by itself), the progress bar, the times of checkpoints, and how
+# several processes form a group.
 NOT_SHAPING = frozenset(
     {
         "pipeline.errors",
@@ -47,14 +47,14 @@ def _source(module: str) -> Path | None:
 
 @functools.cache
 def _parse(path: Path) -> tuple[str, list[ast.AST]]:
-    """Return a file's text and all nodes of its syntax tree."""
+    """Return a file's text and the nodes of its syntax tree."""
     text = path.read_text(encoding="utf-8")
     return text, list(ast.walk(ast.parse(text)))
 
 
 @functools.cache
 def imported_modules(path: Path) -> frozenset[str]:
-    """Return the modules of this package that a file imports, anywhere in it."""
+    """Return the modules of this package that a file imports, at any level of it."""
     found = set()
     for node in _parse(path)[1]:
         if isinstance(node, ast.Import):
@@ -66,7 +66,7 @@ def imported_modules(path: Path) -> frozenset[str]:
 
 
 def closure(modules: Iterable[str]) -> list[str]:
-    """Return the modules and all that they import, directly or not, sorted.
+    """Return the modules and all that they import, directly or indirectly, sorted.
 
     Importing a module also runs the ``__init__`` of the packages that hold it.
     """
@@ -106,7 +106,7 @@ def code_text(path: Path) -> str:
             kept_as_they_are.update(range(first, last + 1))
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         row, column = token.start
-        # A docstring may have stood before the comment: look for it from the end.
+        # The comment may follow a removed docstring, so it is matched from the line's end.
         if token.type == tokenize.COMMENT:
             lines[row - 1] = lines[row - 1].removesuffix(
                 token.line[column:].rstrip("\r\n").encode()

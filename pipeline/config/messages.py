@@ -1,4 +1,4 @@
-"""What a problem of params.yaml is called, in one line."""
+"""One-line messages for problems in params.yaml."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pydantic_core import ErrorDetails
 from pipeline.config.params import PARAMS_MODEL
 from pipeline.errors import closest, shorten
 
-MAX_PROBLEMS = 20  # that one message lists
+MAX_PROBLEMS = 20  # listed in one message
 
 
 def drop_echoes(details: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Drop ``missing`` where an unknown key beside it is that key misspelt."""
+    """Drop errors of missing keys that an unknown key in the same section misspells."""
     unknown = [d["loc"] for d in details if d["type"] == "extra_forbidden"][:MAX_PROBLEMS]
 
     def misspelt(location: tuple[int | str, ...]) -> bool:
@@ -25,8 +25,8 @@ def drop_echoes(details: list[ErrorDetails]) -> list[ErrorDetails]:
 
 
 def explain_problem(detail: ErrorDetails) -> str:
-    """Return one line for one of pydantic's errors."""
-    # A union's branch appears in the location beside the keys; only real keys are shown.
+    """Return the message for one of pydantic's errors, in one line."""
+    # The location also holds the tags of union branches; only keys are shown.
     parts = [part for part in detail["loc"] if isinstance(part, int) or part.isidentifier()]
     where = ".".join(str(part) for part in parts)
     kind = detail["type"]
@@ -48,7 +48,7 @@ def explain_problem(detail: ErrorDetails) -> str:
 
 
 def _keys_of(location: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that are allowed in the section at ``location``."""
+    """Return the allowed keys of the section at ``location``."""
     model: type[BaseModel] = PARAMS_MODEL
     for part in location:
         annotation = model.model_fields[str(part)].annotation

@@ -1,6 +1,6 @@
-"""params.yaml: read here and nowhere else, validated whole before anything runs.
+"""The model of params.yaml, which is validated as a whole before anything runs.
 
-There are no hidden defaults: every param has to be given in params.yaml.
+There are no hidden defaults: every param must be given in params.yaml.
 Importing this module imports no torch.
 """
 

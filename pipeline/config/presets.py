@@ -1,7 +1,7 @@
-"""Published settings: small files of params to lay over params.yaml.
+"""Presets: published params, in small files to merge into params.yaml.
 
-A preset holds what it sets and nothing else; params.yaml keeps its comments and whatever
-the preset does not name. Importing this module imports no torch.
+A preset holds only the params that it sets; params.yaml keeps its comments and all other
+values. Importing this module imports no torch.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 def list_presets() -> list[str]:
-    """Return the presets' names, sorted."""
+    """Return the names of all presets, sorted."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
 def read_preset(name: str) -> str:
-    """Return a preset as it is written.
+    """Return the text of a preset.
 
     Raises:
-        ParamsError: there is none of this name.
+        ParamsError: the name is unknown, or the file cannot be read.
     """
     if name not in list_presets():
         if not list_presets():
@@ -43,19 +43,19 @@ def read_preset(name: str) -> str:
 
 
 def summarize(name: str) -> str:
-    """Return a preset's first line."""
+    """Return a preset's summary, its first line."""
     return read_preset(name).splitlines()[0].removeprefix("#").strip()
 
 
 def merge(params: str, preset: str) -> tuple[str, list[str]]:
-    """Lay a preset over params.
+    """Merge a preset into params.
 
     Args:
-        params: params.yaml's text, YAML whose top is a mapping.
+        params: the text of params.yaml, a YAML mapping.
         preset: the preset's text.
 
     Returns:
-        The new text, comments kept, and one line for each param that changed.
+        The new text, with its comments, and one line for each changed param.
     """
     from ruamel.yaml import YAML
 
@@ -85,13 +85,13 @@ def _lay_over(old: MutableMapping[Any, Any], new: Mapping[Any, Any], prefix: str
 
 
 def apply_preset(name: str, path: Path) -> list[str]:
-    """Lay a preset over a params file that is valid, and write it if the result is.
+    """Merge a preset into a valid params file, and write it if the result is valid too.
 
     Returns:
-        One line for each param that changed.
+        One line for each changed param.
 
     Raises:
-        ParamsError: no such preset or params file, or the two do not fit together.
+        ParamsError: the preset or the params file is missing or invalid, or their merge is.
     """
     _, merged, changes = _merged_params(name, path)
     write_text(path, merged)

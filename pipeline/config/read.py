@@ -1,4 +1,4 @@
-"""Read params.yaml: validated whole, or one line for each problem."""
+"""Reading of params.yaml: validated params, or one line for each problem."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ def load_params(path: Path) -> Params:
     """Return the validated params.
 
     Raises:
-        ParamsError: the file is missing, is not YAML, or holds something that cannot work;
-            one line for each problem.
+        ParamsError: the file is missing, not YAML or invalid; one line for each problem.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -35,7 +34,7 @@ def parse_params(text: str, source: str) -> Params:
 
     Args:
         text: YAML.
-        source: what the messages call it.
+        source: the text's name in messages.
 
     Raises:
         ParamsError: as in ``load_params``.

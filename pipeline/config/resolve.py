@@ -8,14 +8,14 @@ its method, strategy, backbone, data set and of the stage itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from pipeline import layout
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import plan_digest
 from pipeline.artifacts.plans.init import InitPlan
-from pipeline.artifacts.plans.parts import BackbonePlan, ComponentPlan, DatasetPlan, DomainsPlan
+from pipeline.artifacts.plans.parts import BackbonePlan, ComponentPlan
 from pipeline.artifacts.plans.prepare import PreparePlan, ReadingPlan
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.artifacts.plans.train import (
@@ -27,16 +27,23 @@ from pipeline.artifacts.plans.train import (
 from pipeline.artifacts.plans.views import ViewsPlan
 from pipeline.config.fingerprint import code_fingerprint
 from pipeline.config.params import Params
+from pipeline.config.plan_data import (
+    data_modules,
+    dataset_entry,
+    plan_dataset,
+    plan_labelled,
+    plan_preparation,
+    plan_reading,
+    plan_view_augments,
+    plan_views,
+)
 from pipeline.config.registry.backbones import BACKBONES
-from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, TRANSFORMED, Dataset
+from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.registry.loggers import LOGGERS
 from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.optimizers import OPTIMIZERS
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import COMPOSITE, STRATEGIES
-from pipeline.data.augmentation.view_augment import ViewAugment
-from pipeline.data.image_files.file_options import FileOptions
-from pipeline.data.stream.scenarios import StreamOptions
 from pipeline.files.sealed_json import Json, file_digest
 from pipeline.layout import ROOT
 
@@ -87,7 +94,7 @@ def resolve(params: Params) -> Plans:
         train[task] = _plan_training(params, task, makers[-1])
         makers.append(plan_digest(train[task]))
     evaluate = {task: _plan_evaluation(params, task, made) for task, made in enumerate(makers)}
-    views = _plan_views(params)
+    views = plan_views(params)
     report = _plan_report(params, [plan_digest(plan) for plan in evaluate.values()], views)
     machine = MachinePlan(
         params.train.devices,
@@ -126,73 +133,6 @@ def options(
     return top_level | (section.options_of(name) or {})
 
 
-def dataset_entry(params: Params) -> Dataset:
-    """The chosen data set's registry entry."""
-    return DATASETS[params.dataset]
-
-
-def plan_preparation(params: Params) -> PreparePlan:
-    """The plan that says which images there are and how they are cut into tasks."""
-    order = params.class_order if params.scenario == "class" else None
-    return PreparePlan(
-        dataset=_plan_dataset(params),
-        scenario=params.scenario,
-        cut=StreamOptions(params.num_tasks, params.split_seed, order),
-        slots=layout.MAX_TASKS,
-        code=code_fingerprint("pipeline.stages.prepare", *_data_modules(params)),
-    )
-
-
-def plan_labelled(params: Params) -> DatasetPlan | None:
-    """The folder that evaluation uses where the images have no labels, if there is one."""
-    dataset = _plan_dataset(params)
-    if dataset.files is None or params.data.labelled_root is None:
-        return None
-    return replace(
-        dataset,
-        name="image_folder",
-        path=DATASETS["image_folder"].path,
-        root=params.data.labelled_root,
-        files=replace(dataset.files, domains=None, class_list=None),
-    )
-
-
-def plan_reading(params: Params) -> ReadingPlan:
-    """How files are read, which changes no image."""
-    return ReadingPlan(params.data.store, params.data.workers)
-
-
-def _plan_dataset(params: Params) -> DatasetPlan:
-    entry, data = dataset_entry(params), params.data
-    size = (data.image_size if entry.files else None) or entry.image_size
-    files = transformed = None
-    if entry.files:
-        resize = data.resize or size
-        files = FileOptions(resize, data.on_bad_image, data.holdout, data.class_list, data.domains)
-    elif params.scenario == "domain":
-        transformed = DomainsPlan(TRANSFORMED, data.domains or TRANSFORMATIONS)
-    return DatasetPlan(
-        name=params.dataset,
-        path=entry.path,
-        root=data.root,
-        full=data.full or entry.files,
-        classes=entry.classes,
-        channels=entry.channels,
-        image_size=size,
-        mean=entry.mean,
-        std=entry.std,
-        files=files,
-        transformed=transformed,
-    )
-
-
-def _data_modules(params: Params) -> list[str]:
-    """The modules that read the images."""
-    transformed = _plan_dataset(params).transformed
-    made = [] if transformed is None else [transformed.path.partition(":")[0]]
-    return [dataset_entry(params).module, *made]
-
-
 def _plan_backbone(params: Params) -> BackbonePlan:
     name: str = params.backbone.name
     return BackbonePlan(
@@ -217,7 +157,7 @@ def _plan_training(params: Params, task: int, previous: str) -> TrainPlan:
     compose = COMPOSITE if len(names) > 1 else None
     modules = [
         "pipeline.stages.train_task",
-        *_data_modules(params),
+        *data_modules(params),
         BACKBONES[backbone.name].module,
         method.module,
         OPTIMIZERS[params.train.optimizer].module,
@@ -231,8 +171,8 @@ def _plan_training(params: Params, task: int, previous: str) -> TrainPlan:
     return TrainPlan(
         task=task,
         seed=params.seed,
-        dataset=_plan_dataset(params),
-        views=_view_augments(params),
+        dataset=plan_dataset(params),
+        views=plan_view_augments(params),
         backbone=backbone,
         method=ComponentPlan(params.method, method.path, options(params, "method", params.method)),
         train=_plan_optimization(params),
@@ -278,37 +218,12 @@ def _plan_optimization(params: Params) -> OptimizationPlan:
     )
 
 
-def _view_augments(params: Params) -> Sequence[ViewAugment]:
-    """How each of the two views is made."""
-    given = params.augment
-
-    def choose(value: float | list[float], view: int) -> float:
-        return value[view] if isinstance(value, list) else value
-
-    low, high = given.crop_scale
-    return [
-        ViewAugment(
-            crop_scale=(low, high),
-            flip=choose(given.flip, view),
-            jitter=choose(given.jitter, view),
-            brightness=given.brightness,
-            contrast=given.contrast,
-            saturation=given.saturation,
-            hue=given.hue,
-            grey=choose(given.grey, view),
-            blur=choose(given.blur, view),
-            solarize=choose(given.solarize, view),
-        )
-        for view in range(2)
-    ]
-
-
 def _plan_evaluation(params: Params, task: int, state: str) -> EvaluatePlan:
     backbone, labelled = _plan_backbone(params), plan_labelled(params)
     names: list[str] = params.evaluation.probes
     modules = [
         "pipeline.stages.evaluate",
-        *_data_modules(params),
+        *data_modules(params),
         *([] if labelled is None else [DATASETS[labelled.name].module]),
         BACKBONES[backbone.name].module,
         *(PROBES[name].module for name in names),
@@ -317,7 +232,7 @@ def _plan_evaluation(params: Params, task: int, state: str) -> EvaluatePlan:
         task=task,
         num_tasks=params.num_tasks,
         seed=params.seed,
-        dataset=_plan_dataset(params),
+        dataset=plan_dataset(params),
         backbone=backbone,
         probes=[
             ComponentPlan(name, PROBES[name].path, options(params, "probe", name)) for name in names
@@ -326,15 +241,6 @@ def _plan_evaluation(params: Params, task: int, state: str) -> EvaluatePlan:
         state=state,
         code=code_fingerprint(*modules),
         labelled=labelled,
-    )
-
-
-def _plan_views(params: Params) -> ViewsPlan:
-    return ViewsPlan(
-        dataset=_plan_dataset(params),
-        views=_view_augments(params),
-        num_tasks=params.num_tasks,
-        code=code_fingerprint("pipeline.stages.views", *_data_modules(params)),
     )
 
 

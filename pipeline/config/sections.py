@@ -1,4 +1,4 @@
-"""The sections of params.yaml and what each of their values may be."""
+"""The sections of params.yaml, with the type and range of each value."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PerView = Annotated[
 
 
 class Section(BaseModel):
-    """A section of params.yaml: no unknown keys, no silent conversions."""
+    """A section of params.yaml, without unknown keys or silent conversions."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -58,21 +58,20 @@ MACHINE_PARAMS = frozenset(
 
 
 class Data(Section):
-    """Which images there are.
+    """The data set; params from ``image_size`` on are for image files only.
 
     Attributes:
-        root: the folder that holds them.
-        full: all of the data set instead of the subset.
-        domains: which domains, in the order of scenario: domain; None: the data set's own.
-        image_size: of a data set of files, in pixels; None: the data set's own.
-        resize: of files: their shorter side in pixels, of which the central square is kept and
-            cropped to image_size; None: image_size.
-        store: of files: decode them once, or each time they are read.
-        workers: of files: threads that decode and processes that read.
-        on_bad_image: of files that cannot be read.
-        holdout: share of each class to test on, where there is no test part.
-        class_list: a file of the classes to take; see ``pipeline.data.datasets.imagenet100``.
-        labelled_root: what evaluation uses where the images have no labels.
+        root: the folder of the images.
+        full: the whole data set instead of the subset that comes with the project.
+        domains: the domains of scenario: domain, in order; None: the data set's own.
+        image_size: height and width of the images in pixels; None: the data set's own.
+        resize: the shorter side in pixels before the crop to image_size; None: image_size.
+        store: decode images once, or each time they are read.
+        workers: threads that decode, and processes that read.
+        on_bad_image: raise an error for an unreadable image, or leave it out.
+        holdout: share of each class to test on, if there is no test part.
+        class_list: a file with the classes to use; see ``pipeline.data.datasets.imagenet100``.
+        labelled_root: a labelled folder to evaluate on, if the images have no labels.
     """
 
     root: Annotated[str, Field(min_length=1)]
@@ -95,7 +94,7 @@ class Data(Section):
 
 
 class AugmentParams(Section):
-    """How views are made; see ``pipeline.data.augmentation.recipe.ViewAugment``."""
+    """The augmentation; see ``pipeline.data.augmentation.recipe.ViewAugment``."""
 
     crop_scale: Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)]
     flip: PerView

@@ -1,7 +1,7 @@
-"""YAML that people write: values or one clear error, whatever the text is.
+"""Safe reading of YAML that people write: plain values, or one clear error.
 
-Only plain values are made of it. A text that would grow beyond all measure through its
-aliases, that holds itself or that is nested too deeply is refused before it is built.
+A text that expands enormously through its aliases, contains itself or is nested too deeply is
+refused before its values are built.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ MAX_VALUES = 10_000
 
 
 def read_mapping(text: str, source: str) -> dict[object, object]:
-    """Return the keys and values that a text holds.
+    """Return the mapping in a YAML text.
 
     Args:
         text: YAML.
-        source: what the messages call it.
+        source: the text's name in messages.
 
     Raises:
-        ParamsError: it is not YAML, is too much, or holds something else.
+        ParamsError: it is not YAML, is too large, or is not a mapping.
     """
     from ruamel.yaml import YAML
 
@@ -37,7 +37,7 @@ def read_mapping(text: str, source: str) -> dict[object, object]:
     try:
         _count(YAML(typ="safe", pure=True).compose(text), {})
         values = YAML(typ="safe", pure=True).load(text)
-    # The library's constructors raise nearly anything on a value that does not fit its tag.
+    # The library's constructors raise many exception types if a value does not fit its tag.
     except Exception as error:
         raise ParamsError(f"{source} is not valid YAML: {_problem(error)}") from error
     if not isinstance(values, dict):
@@ -46,14 +46,14 @@ def read_mapping(text: str, source: str) -> dict[object, object]:
 
 
 def _count(node: Node | None, known: dict[int, int]) -> int:
-    """Return how many values a node stands for, aliases written out.
+    """Return the number of values in a node, with aliases expanded.
 
     Args:
-        node: of the composed text.
-        known: the counts of nodes met before, by identity; 0 while a node is being counted.
+        node: a node of the composed text.
+        known: the counts of earlier nodes, by identity; 0 while a node is being counted.
 
     Raises:
-        ValueError: too many, or a node that holds itself.
+        ValueError: too many values, or a node that contains itself.
     """
     if node is None:
         return 0
@@ -73,7 +73,7 @@ def _count(node: Node | None, known: dict[int, int]) -> int:
 
 
 def _problem(error: Exception) -> str:
-    """Return what is wrong and where, in one line."""
+    """Return a YAML error's problem and line, in one line."""
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     if isinstance(error, KeyError | IndexError):

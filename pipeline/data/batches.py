@@ -1,4 +1,4 @@
-"""Batches of a task's images, from memory, from a store or from files alike."""
+"""Batches of a task's images, read from memory, a store or image files."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pipeline.seeding import generator
 
 
 class Images(Dataset[Tensor]):
-    """Some of a data set's images, read a batch at a time.
+    """A selection of a data set's images, read a batch at a time.
 
     Args:
-        pixels: of the data set.
-        places: which of them, ``(N,)``.
-        workers: processes that read ahead; 0: this one reads.
+        pixels: reads the data set's images.
+        places: the indices of the selected images, ``(N,)``.
+        workers: processes that read ahead; 0: this process reads.
     """
 
     def __init__(self, pixels: ImageReader, places: NDArray[np.int64], workers: int = 0) -> None:
@@ -38,7 +38,7 @@ class Images(Dataset[Tensor]):
         return self._read(indices.numpy())
 
     def __getitems__(self, indices: list[int]) -> Tensor:
-        """Return a batch ``(B, C, H, W)`` in one operation."""
+        """Return a batch, uint8 ``(B, C, H, W)``, in one operation."""
         return self._read(np.array(indices, np.int64))
 
     def _read(self, indices: NDArray[np.int64]) -> Tensor:
@@ -46,12 +46,12 @@ class Images(Dataset[Tensor]):
 
 
 class FallibleImages(Dataset[Tensor | PipelineError]):
-    """Images of which a batch that cannot be read is the error that says so.
+    """Images whose unreadable batches come back as the error instead of raising in a worker.
 
-    torch would hand over a worker's error as the text of its traceback.
+    torch would turn an error raised in a worker into the text of its traceback.
 
     Args:
-        images: to read.
+        images: the images to read.
     """
 
     def __init__(self, images: Images) -> None:
@@ -61,7 +61,7 @@ class FallibleImages(Dataset[Tensor | PipelineError]):
         return len(self.images)
 
     def __getitems__(self, indices: list[int]) -> Tensor | PipelineError:
-        """Return a batch ``(B, C, H, W)``, or why there is none."""
+        """Return a batch, uint8 ``(B, C, H, W)``, or the error of reading it."""
         try:
             return self.images.__getitems__(indices)
         except PipelineError as error:
@@ -72,7 +72,7 @@ class Loader(DataLoader[Tensor]):
     """Batches of uint8 images ``(B, C, H, W)``."""
 
     def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
-        """Yield them in their order.
+        """Yield the batches in order.
 
         Raises:
             DataError: an image cannot be read.
@@ -84,27 +84,27 @@ class Loader(DataLoader[Tensor]):
 
 
 class TaskOrder(Sampler[list[int]]):
-    """The batches of a whole task, epoch after epoch, from any step on.
+    """The batches of all epochs of a task, as lists of indices, from any step on.
 
-    A step's batch comes in ``parts`` one after another, and of each part a process gets its
-    rows, the processes in the order of their ranks.
+    A step's batch is divided into ``parts``, one after another, and each part by rows over the
+    ranks, in rank order.
 
-    The order of an epoch comes from the seed, the task and the epoch alone, so a step's batch
-    does not depend on where training began. The images left over at the end of an epoch wait
-    for another epoch's order.
+    The order of an epoch depends on the seed, the task and the epoch alone, so a step's batch
+    does not depend on where training was resumed. The last images of an epoch that do not fill
+    a batch are dropped; the next epoch has another order.
 
     Args:
         count: images of the task.
         batch_size: images a step.
-        epochs: how often the images are gone through.
+        epochs: epochs of the task.
         seed: the run's seed.
         task: the number of the task, from 1.
-        parts: in which a step's batch comes.
-        rank: of this process.
-        processes: that share each part.
+        parts: the number of parts of a step's batch (accumulated gradients).
+        rank: this process's rank.
+        processes: the world size.
 
     Attributes:
-        start: the steps that are done already.
+        start: the number of completed steps, where iteration begins.
     """
 
     def __init__(
@@ -150,12 +150,12 @@ def _identity(batch: Any) -> Any:
 
 
 def training_batches(images: Images, order: TaskOrder) -> DataLoader[Tensor]:
-    """Return batches of uint8 images ``(N, C, H, W)``, those of all epochs in turn."""
+    """Return the loader of all epochs' batches, uint8 ``(N, C, H, W)``."""
     return _loader(images, order)
 
 
 def ordered_batches(images: Images, batch_size: int) -> DataLoader[Tensor]:
-    """Return all images in their order; the last batch may be smaller."""
+    """Return the loader of all images in order; the last batch may be smaller."""
     order = SequentialSampler(range(len(images)))
     return _loader(images, BatchSampler(order, batch_size, drop_last=False))
 

@@ -1,4 +1,4 @@
-"""What every data set is: labels, domains and images by part, read from disk."""
+"""The Source contract: a data set's labels, domains and images, by part."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ SourceType = TypeVar("SourceType", bound="Source")
 
 
 class ImageReader(Protocol):
-    """Images that are read by their places; an array is one."""
+    """Images read by index; a NumPy array qualifies."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, places: NDArray[np.int64], /) -> Bytes:
-        """Return the images at ``places`` ``(B,)``, in that order, ``(B, C, H, W)``."""
+        """Return the images at indices ``places`` ``(B,)``, in that order, ``(B, C, H, W)``."""
 
 
 def cached_by_part(
     method: Callable[[SourceType, Part], Value],
 ) -> Callable[[SourceType, Part], Value]:
-    """Let a source remember what its method has returned for a part, as long as it lives."""
+    """Cache a source's method by part, as long as the source lives."""
 
     @functools.wraps(method)
     def remembered(source: SourceType, part: Part) -> Value:
@@ -46,13 +46,13 @@ def cached_by_part(
 
 
 class Source(ABC):
-    """A data set on disk. Reading anything but images of files imports no torch.
+    """A data set on disk. Importing this module imports no torch.
 
     Args:
-        root: the folder that holds it.
+        root: its folder.
 
     Attributes:
-        note: what a report has to say of its images.
+        note: a remark on its images for the report; may be empty.
     """
 
     def __init__(self, root: Path) -> None:
@@ -60,12 +60,12 @@ class Source(ABC):
         self.note = ""
 
     def describe_download(self) -> str:
-        """Return what reading has to fetch or unpack; by default nothing: empty."""
+        """Return what has to be downloaded or unpacked first, in words; empty: nothing."""
         return ""
 
     @abstractmethod
     def class_names(self) -> Sequence[str]:
-        """Return the names of the classes, by label; none: there are no labels.
+        """Return the names of the classes by label; empty without labels.
 
         Raises:
             DataError: files are missing or damaged.
@@ -73,7 +73,7 @@ class Source(ABC):
 
     @abstractmethod
     def labels(self, part: Part) -> Labels:
-        """Return the label of each image, ``(N,)``; -1 where there are no labels.
+        """Return the label of each image, ``(N,)``; -1 without labels.
 
         Raises:
             DataError: files are missing or damaged.
@@ -81,7 +81,7 @@ class Source(ABC):
 
     @abstractmethod
     def images(self, part: Part) -> ImageReader:
-        """Return the images, in the order of the labels.
+        """Return the reader of the images, in the order of the labels.
 
         Raises:
             DataError: files are missing or damaged.
@@ -96,15 +96,15 @@ class Source(ABC):
         """
 
     def workers(self, part: Part) -> int:
-        """Return how many processes should read training batches; 0: they are at hand."""
+        """Return the number of processes to read training batches; 0: read in this process."""
         return 0
 
     def domain_names(self) -> Sequence[str]:
-        """Return the names of the domains in the order of the stream; none by default."""
+        """Return the names of the domains in the order of the stream; empty without domains."""
         return ()
 
     def domains(self, part: Part) -> NDArray[np.int64]:
-        """Return the domain of each image, ``(N,)``, by its place in the names.
+        """Return the domain of each image, ``(N,)``, as an index into the domain names.
 
         Raises:
             DataError: the data set has no domains.
@@ -112,26 +112,26 @@ class Source(ABC):
         raise DataError(f"{self.root} has no domains")
 
     def unreadable(self, part: Part) -> dict[int, str]:
-        """Return the places of images that cannot be read, and why not.
+        """Return the unreadable images by index, each with the reason.
 
         Raises:
-            DataError: there are some and they are not to be left out.
+            DataError: there are some, and params do not leave them out.
         """
         return {}
 
     def usable(self, part: Part) -> NDArray[np.int64]:
-        """Return the places of the images that can be read, ``(M,)``.
+        """Return the indices of the readable images, ``(M,)``.
 
         Raises:
-            DataError: as ``bad``.
+            DataError: as ``unreadable``.
         """
         return np.setdiff1d(np.arange(len(self.labels(part))), list(self.unreadable(part)))
 
     def require_classes(self) -> None:
-        """Check that the classes can be told apart, learnt and tested.
+        """Check that there are two classes or more, each with training and test images.
 
         Raises:
-            DataError: there is one class alone, or a class without images.
+            DataError: there is only one class, or a class without images in a part.
         """
         names = self.class_names()
         if len(names) == 1:

@@ -1,1 +1,1 @@
-"""Several processes that train one task together."""
+"""Data-parallel training: several processes train one task together."""

@@ -1,6 +1,6 @@
-"""Losses over the batches of all processes, with gradients through the gather.
+"""Collectives for losses over the global batch, with gradients through the gather.
 
-A process holds its rows of each global batch: as many as the others, in the order of the ranks.
+The global batch is split by rows: each rank holds as many as the others, in rank order.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor, distributed
 
 
 class _Gather(torch.autograd.Function):
-    """All processes' tensors, one after another; the gradient goes back to each owner."""
+    """Concatenate all ranks' tensors; each rank gets the gradient of its own rows."""
 
     @staticmethod
     def forward(ctx: Any, local: Tensor) -> Tensor:
@@ -30,18 +30,18 @@ class _Gather(torch.autograd.Function):
 
 
 def gather_rows(local: Tensor) -> Tensor:
-    """Return the tensors of all processes in the order of their ranks.
+    """Return the rows of all ranks in rank order: the global batch.
 
-    Every process then computes the same loss of the global batch. In the backward pass a
-    process receives the sum over the processes of the gradients of its own rows: with the
-    mean over the processes that data-parallel training takes of the parameters' gradients,
-    this is the gradient of one process that holds the whole batch.
+    Every rank then computes the same loss of the global batch. In the backward pass a rank
+    receives the sum over all ranks of the gradients of its own rows. Data-parallel training
+    averages the parameters' gradients over the ranks, so the result is the gradient of one
+    process that holds the whole batch.
 
     Args:
-        local: ``(N, ...)``, of the same shape on every process.
+        local: this rank's rows, ``(N, ...)``, of the same shape on every rank.
 
     Returns:
-        ``(processes · N, ...)``; ``local`` itself where there is one process.
+        ``(world size · N, ...)``; ``local`` itself for a single process.
     """
     if world_size() == 1:
         return local
@@ -50,21 +50,21 @@ def gather_rows(local: Tensor) -> Tensor:
 
 
 def world_size() -> int:
-    """Return how many processes train together."""
+    """Return the number of processes that train together; 1 without a process group."""
     if not distributed.is_available() or not distributed.is_initialized():
         return 1
     return distributed.get_world_size()
 
 
 def own_rows(whole: Tensor) -> Tensor:
-    """Return this process's rows of what all processes hold alike, ``(processes · N, ...)``."""
+    """Return this rank's rows ``(N, ...)`` of a global tensor ``(world size · N, ...)``."""
     count = world_size()
     return whole if count == 1 else whole.chunk(count)[distributed.get_rank()]
 
 
 @torch.no_grad()
 def mean_over_ranks(local: Tensor) -> Tensor:
-    """Return the mean of the processes' tensors, without gradient; ``local`` where one is alone."""
+    """Return the mean of all ranks' tensors, without gradient; ``local`` for a single process."""
     if world_size() == 1:
         return local
     total = local.detach().clone()

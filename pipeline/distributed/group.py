@@ -1,4 +1,4 @@
-"""The processes that train a task together: how they meet, and what they agree on."""
+"""The process group of a training, and the values and errors that its ranks share."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from pipeline.runtime.device import Device, choose_device, require_devices
 
 T = TypeVar("T")
 
-# Whatever one of them does alone, say decode a data set, the others wait for.
+# The other ranks wait while one works alone, e.g. decodes a data set.
 TIMEOUT = timedelta(days=1)
-# As gloo and the store put it; there is no exception of their own.
+# Messages of gloo and the store, which have no exception type of their own.
 PEER_FAILED = re.compile(
     "connection (closed|reset|refused)|broken pipe|socket|recvValue failed|peer|"
     "NCCL|store.*(timed? ?out|failed)",
@@ -29,14 +29,14 @@ PEER_FAILED = re.compile(
 
 
 class Group:
-    """What the processes say to each other beside the tensors of training.
+    """The ranks of a training, with collectives for small values and errors.
 
-    That goes over the CPU: it neither waits for a GPU nor hangs where a process has died.
+    These run over gloo on the CPU: they neither wait for a GPU nor hang after a rank died.
 
     Args:
-        processes: which of them this is.
-        device: where they train.
-        control: the group; None where there is one process alone.
+        processes: this process's rank and the world size.
+        device: the device to train on.
+        control: the gloo group; None for a single process.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Group:
         self.control = control
 
     def max_over_ranks(self, *values: int) -> list[int]:
-        """Return the greatest of each value over the processes."""
+        """Return the maximum of each value over all ranks."""
         if self.control is None:
             return list(values)
         found = torch.tensor(values)
@@ -58,7 +58,7 @@ class Group:
         return [int(value) for value in found]
 
     def broadcast(self, value: T) -> T:
-        """Return the value that the first process has."""
+        """Return rank 0's value."""
         if self.control is None:
             return value
         held = [value]
@@ -67,12 +67,12 @@ class Group:
 
     @contextmanager
     def fail_together(self) -> Iterator[None]:
-        """Let an error that some processes meet be one of all of them, which the first tells.
+        """If any rank raises a PipelineError, raise it on every rank; only rank 0 prints it.
 
-        What is done inside must not wait for other processes.
+        The code inside must not wait for other ranks.
 
         Raises:
-            PipelineError: one of them has met it.
+            PipelineError: a rank raised it.
         """
         if self.control is None:
             yield
@@ -91,19 +91,19 @@ class Group:
         raise self.mark_reported(shared) from own
 
     def mark_reported(self, error: PipelineError) -> PipelineError:
-        """Return an error that all processes raise, for the first one to tell."""
+        """Return an error that all ranks raise, marked so that only rank 0 prints it."""
         error.reported_by_another_rank = not self.processes.first
         return error
 
 
 @contextmanager
 def join_group(processes: Processes, wanted: Device, devices: int) -> Iterator[Group]:
-    """Meet the other processes; part from them at the end.
+    """Join the process group, and leave it at the end.
 
     Args:
-        processes: which of them this is.
-        wanted: where to train.
-        devices: GPUs, or processes, of this machine.
+        processes: this process's rank and the world size.
+        wanted: the device to train on.
+        devices: GPUs, or processes, on this machine.
 
     Raises:
         RunError: the device is not there, or not so often.
@@ -134,14 +134,14 @@ def join_group(processes: Processes, wanted: Device, devices: int) -> Iterator[G
         assert isinstance(control, distributed.ProcessGroup), "this process is in no group"
         yield Group(processes, device, control)
     except RuntimeError as error:
-        # Elsewhere such a message may mean something else; here they are all in a step.
+        # Elsewhere such a message could mean something else; here all ranks are in a step.
         if not isinstance(error, distributed.DistError) and not PEER_FAILED.search(str(error)):
             raise
         lost = PeerFailedError(
             f"process {processes.rank} of {processes.count} has lost another one, whose own "
             "message says why it ended; the same command goes on from the last checkpoint"
         )
-        # Who has started the others sees them end, and says what there is to say.
+        # The command that started the ranks sees them end, and reports it.
         command = processes.launcher is Launcher.command
         lost.reported_by_another_rank = command or not processes.first
         raise lost from error
@@ -151,7 +151,7 @@ def join_group(processes: Processes, wanted: Device, devices: int) -> Iterator[G
 
 
 def _export_slurm_environment(processes: Processes) -> None:
-    """Set the environment that torch and Lightning read."""
+    """Set the environment variables that torch and Lightning read, from SLURM's."""
     from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
     slurm = SLURMEnvironment(auto_requeue=False)

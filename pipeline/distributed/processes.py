@@ -1,6 +1,6 @@
-"""Which of the processes of a training this one is, and who started them.
+"""This process's rank, the world size, and the launcher that started the ranks.
 
-Several processes train one task where ``train.devices`` times ``train.num_nodes`` is above 1. On
+Several processes train one task if ``train.devices`` times ``train.num_nodes`` is above 1. On
 one machine the command starts them itself (``pipeline.distributed.launch``); torchrun and
 SLURM's srun start them too. Importing this module imports no torch.
 """
@@ -17,7 +17,7 @@ LAUNCHED = "CASSLE_LAUNCHED"  # set for the processes that the command itself st
 
 
 class Launcher(StrEnum):
-    """Who started the processes."""
+    """The program that started the processes."""
 
     nobody = "nobody"
     command = "this command"
@@ -30,10 +30,10 @@ class Processes:
     """This process among those that train a task together.
 
     Attributes:
-        rank: of this one, from 0; 0 alone writes.
-        local_rank: of this one on its machine.
-        count: of all of them.
-        launcher: who started them.
+        rank: this process's rank, from 0; only rank 0 writes.
+        local_rank: its rank on its machine.
+        count: the world size.
+        launcher: the program that started the processes.
     """
 
     rank: int = 0
@@ -43,15 +43,15 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """Whether this is rank 0, which writes files and prints."""
         return self.rank == 0
 
 
 def read_processes() -> Processes:
-    """Return what the launcher says; one process where there is none.
+    """Return this process's rank and world size; a single process without a launcher.
 
     Raises:
-        RunError: the launcher's environment says no numbers.
+        RunError: a variable of the launcher is not a number.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ:
         launcher, names = Launcher.torchrun, ("RANK", "LOCAL_RANK", "WORLD_SIZE")
@@ -76,7 +76,7 @@ def require_planned_count(found: Processes, devices: int, num_nodes: int) -> Non
     """Check that as many processes run as the params say.
 
     Raises:
-        RunError: others do, or nobody has started those of several machines.
+        RunError: another number runs, or a launcher for several machines is missing.
     """
     wanted = devices * num_nodes
     said = f"train.devices × train.num_nodes is {devices} × {num_nodes} = {wanted}"

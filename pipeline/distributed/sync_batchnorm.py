@@ -1,7 +1,7 @@
-"""BatchNorm with the statistics of the batches of all processes.
+"""BatchNorm with statistics over the global batch of all ranks.
 
-torch's own SyncBatchNorm runs on GPUs only, and normalises a frozen network, which is in eval
-mode, by each process's batch alone.
+torch's own SyncBatchNorm runs on GPUs only. It also normalises a frozen network, which is in
+eval mode, by each rank's batch alone.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class _Normalize(torch.autograd.Function):
-    """(x - mean) / sqrt(var + ε) · weight + bias, mean and var over all processes' batches.
+    """(x - mean) / sqrt(var + ε) · weight + bias, mean and var over the global batch.
 
-    Gives mean and var too, without gradient. Batches are of the same size everywhere.
+    Also returns mean and var, without gradient. All ranks' batches have the same size.
     """
 
     @staticmethod
@@ -59,7 +59,7 @@ class _Normalize(torch.autograd.Function):
 
 
 def _wide(x: Tensor) -> Tensor:
-    """Return ``x`` in float32, or in float64 where it is that."""
+    """Return ``x`` in float32; float64 stays."""
     return x if x.dtype == torch.float64 else x.float()
 
 
@@ -68,19 +68,19 @@ def _all_but_channels(x: Tensor) -> list[int]:
 
 
 def _along(values: Tensor, x: Tensor) -> Tensor:
-    """Return one value a channel, shaped to go with ``x``."""
+    """Return per-channel values reshaped to broadcast over ``x``."""
     return values.reshape(1, -1, *[1] * (x.ndim - 2))
 
 
 class SyncBatchNorm(_BatchNorm):
-    """BatchNorm over all processes wherever a layer would use its batch's statistics."""
+    """BatchNorm over all ranks wherever a layer would use its own batch's statistics."""
 
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002
         if input.ndim < 2:
             raise ValueError(f"expected a batch of channels, got {input.ndim} dimensions")
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
-        """Normalise ``(N, C)`` or ``(N, C, ...)``; of the same shape on every process."""
+        """Normalise ``(N, C)`` or ``(N, C, ...)``, of the same shape on every rank."""
         if not self.training and self.running_mean is not None:
             return super().forward(input)
         y, mean, variance = _Normalize.apply(input, self.weight, self.bias, self.eps)
@@ -97,9 +97,9 @@ class SyncBatchNorm(_BatchNorm):
 
 
 def synchronize_batchnorm(module: nn.Module) -> None:
-    """Let all BatchNorm layers inside a module take their statistics over all processes.
+    """Replace all BatchNorm layers inside a module by ``SyncBatchNorm``, in place.
 
-    Parameters, buffers, names and modes stay as they are.
+    Parameters, buffers, names and modes stay the same.
     """
     for name, child in list(module.named_children()):
         if isinstance(child, _BatchNorm):
@@ -120,7 +120,7 @@ def _synchronized(layer: _BatchNorm) -> SyncBatchNorm:
 
 @torch.no_grad()
 def average_statistics(module: nn.Module) -> None:
-    """Give the layers that each process normalises by itself the mean of their statistics."""
+    """Average the running statistics of unsynchronized BatchNorm layers over all ranks."""
     held = [
         statistics
         for layer in module.modules()

@@ -1,1 +1,1 @@
-"""Reading and writing files, whole or not at all."""
+"""Atomic writes and checked reads of files."""

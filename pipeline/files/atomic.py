@@ -1,6 +1,7 @@
-"""Reading and writing files: whole or not at all, and never taken for what they are not.
+"""Atomic writes, and reads that follow no link out of the project.
 
-What the pipeline reads back is sealed: it carries the SHA-256 of everything else in it.
+Files that the pipeline reads back are sealed: they carry the SHA-256 of their own content
+(``pipeline.files.sealed_json``, ``pipeline.files.tensors``).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _CACHED = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}")  # as DVC's cache names files
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file beside its place, sync it, then move it there in one step.
+    """Write a file atomically: a temporary file beside it, a sync, then one rename.
 
     Raises:
         RunError: the file cannot be written (no space, no permission).
@@ -45,7 +46,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder outlast a power cut."""
+    """Sync a folder's entries to disk, so that a rename survives a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -54,26 +55,29 @@ def sync_folder(folder: Path) -> None:
 
 
 def find_unfinished(folder: Path) -> list[Path]:
-    """Return what ``write_bytes`` left of files in a folder when it was killed."""
+    """Return the temporary files that a killed ``write_bytes`` left in a folder."""
     return [path for path in sorted(folder.glob(".*")) if _UNFINISHED.fullmatch(path.name)]
 
 
 def remove_unfinished(path: Path) -> None:
-    """Remove what was left of a file, or of any file of a folder; nobody may be writing it."""
+    """Remove the temporary files of a file, or of all files in a folder.
+
+    The caller must hold the lock: no other process may be writing there.
+    """
     for left in find_unfinished(path if path.is_dir() else path.parent):
         if path.is_dir() or left.name.startswith(f".{path.name}."):
             left.unlink(missing_ok=True)
 
 
 def read_content(path: Path) -> bytes:
-    """Return the bytes of what a stage has left: of a file of this project.
+    """Return the bytes of a stage's output file.
 
-    DVC may link its outputs to its cache, wherever that is. Any other link that leads out of the
-    project is not followed, and no pipe or device is opened.
+    DVC may link outputs to its cache, which can be anywhere. No other link out of the project
+    is followed, and no pipe or device is opened.
 
     Raises:
-        OSError: it is missing or cannot be read.
-        ValueError: it is something else, or leads out of the project.
+        OSError: the file is missing or cannot be read.
+        ValueError: it is not a regular file, or is a link out of the project.
     """
     if path.is_symlink():
         target = Path(os.path.realpath(path))
@@ -92,6 +96,6 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_best_effort(path: Path, content: str) -> None:
-    """Write what is good to know and not needed: it is not synced, and may fail."""
+    """Write a text file without a sync, and ignore errors: for files that nothing depends on."""
     with suppress(OSError):
         path.write_text(content, encoding="utf-8")

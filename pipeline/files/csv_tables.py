@@ -1,4 +1,4 @@
-"""CSV tables, written whole and read back by their SHA-256."""
+"""CSV tables, written atomically and read back by their SHA-256."""
 
 from __future__ import annotations
 
@@ -31,11 +31,16 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 def read_csv_checked(
     path: Path, sha256: str, error: type[PipelineError], remedy: str
 ) -> list[dict[str, str]]:
-    """Return the rows of a CSV file whose SHA-256 was noted when it was written.
+    """Return the rows of a CSV file, checked against the SHA-256 recorded when it was written.
+
+    Args:
+        path: the file.
+        sha256: the recorded SHA-256.
+        error: the type of error to raise.
+        remedy: the command that makes the file, for the message.
 
     Raises:
-        PipelineError: of the kind ``error``, with ``remedy``: the file is missing or is not
-            that one.
+        PipelineError: of type ``error``: the file is missing, damaged or another one.
     """
     try:
         content = read_content(path)

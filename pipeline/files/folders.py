@@ -1,4 +1,4 @@
-"""Writing a folder of files: all of them or none."""
+"""Atomic writes of a whole folder of files."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pathlib import Path
 from pipeline.errors import RunError
 from pipeline.files.atomic import sync_folder, write_bytes
 
-UNFINISHED = ".unfinished."  # what the folders begin with that a killed process may leave
+UNFINISHED = ".unfinished."  # prefix of temporary folders, which a killed process may leave
 
 
 def require_writable_folder(folder: Path, names: Sequence[str], *, replace: bool) -> None:
-    """Check that files can be put into a folder, before the work that makes them.
+    """Check that files can be written into a folder, before the work that makes them.
 
     Args:
-        folder: need not exist.
-        names: of the files; the first one is in every folder that was written before.
+        folder: the folder; it need not exist.
+        names: files to write; the first marks a folder as an earlier export.
         replace: accept a folder that is not empty.
 
     Raises:
-        RunError: it is no folder, is not empty, holds a file that only has one of the
-            names, or nothing can be written there.
+        RunError: it is not a folder, is not empty, holds a file of one of the names that no
+            export wrote, or cannot be written.
     """
     try:
         if folder.exists() and not folder.is_dir():
@@ -56,15 +56,15 @@ def require_writable_folder(folder: Path, names: Sequence[str], *, replace: bool
 
 
 def write_folder(folder: Path, contents: Mapping[str, bytes], names: Collection[str]) -> None:
-    """Write files into a folder, which is made if need be.
+    """Write files into a folder, and create it if it is missing.
 
-    They are complete on its disk before the first one takes its place. What a killed process
-    was writing there goes; nobody else may be writing there now.
+    All files are complete on disk before the first one is renamed into place. Temporary files
+    of a killed process are removed; no other process may be writing there.
 
     Args:
-        folder: where to; files of names that are not in ``names`` stay.
+        folder: the folder; its files that are not in ``names`` stay.
         contents: the files' bytes by name.
-        names: files that an earlier call may have left: those that ``contents`` lacks go.
+        names: all files that an export can have; those not in ``contents`` are removed.
 
     Raises:
         RunError: a file cannot be written; nothing has changed.

@@ -1,4 +1,4 @@
-"""JSON files that carry the SHA-256 of everything else in them."""
+"""JSON files with a seal: the SHA-256 of their other keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEAL = "sha256"
 
 
 def dump_json(value: JsonValue) -> str:
-    """Return the one JSON text that the pipeline writes for a value."""
+    """Return a value's canonical JSON text: sorted keys, indent 2."""
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -30,16 +30,21 @@ def write_json(path: Path, value: JsonValue) -> None:
 
 
 def write_sealed(path: Path, value: Json | None) -> None:
-    """Write an object as JSON with its seal; None as ``null``, which needs none."""
+    """Write an object as JSON with its seal; None as ``null``, without one."""
     write_json(path, None if value is None else seal(value))
 
 
 def read_sealed(path: Path, error: type[PipelineError], remedy: str) -> Json | None:
-    """Return the object in a sealed JSON file, or None where it holds ``null``.
+    """Return the object in a sealed JSON file, without its seal; None for ``null``.
+
+    Args:
+        path: the file.
+        error: the type of error to raise.
+        remedy: the command that makes the file, for the message.
 
     Raises:
-        PipelineError: of the kind ``error``, with ``remedy``: the file is missing, damaged, or
-            not as ``write_sealed`` leaves it.
+        PipelineError: of type ``error``: the file is missing, damaged, or not byte for byte
+            as ``write_sealed`` writes it.
     """
     try:
         return parse_sealed(read_content(path))
@@ -50,10 +55,10 @@ def read_sealed(path: Path, error: type[PipelineError], remedy: str) -> Json | N
 
 
 def parse_sealed(content: bytes) -> Json | None:
-    """Return the object in the bytes of a sealed JSON file, or None where they say ``null``.
+    """Return the object in the bytes of a sealed JSON file, without its seal; None for ``null``.
 
     Raises:
-        ValueError: they are not what ``write_sealed`` writes.
+        ValueError: the bytes are not as ``write_sealed`` writes them.
     """
     try:
         value = json.loads(content.decode())
@@ -66,7 +71,7 @@ def parse_sealed(content: bytes) -> Json | None:
 
 
 def seal(value: Json) -> Json:
-    """Return an object with the SHA-256 of what it holds."""
+    """Return an object with its seal added."""
     return {**value, SEAL: digest(value)}
 
 
@@ -74,7 +79,7 @@ def unseal(value: object) -> Json:
     """Return a sealed object without its seal.
 
     Raises:
-        ValueError: it is no object, has no seal, or does not match it.
+        ValueError: it is not an object, has no seal, or does not match its seal.
     """
     if not isinstance(value, dict):
         raise ValueError(f"it holds a {type(value).__name__}, expected an object")
@@ -87,7 +92,7 @@ def unseal(value: object) -> Json:
 
 
 def digest(value: JsonValue) -> str:
-    """Return the SHA-256 of a value's JSON text."""
+    """Return the SHA-256 of a value's canonical JSON text."""
     return hashlib.sha256(dump_json(value).encode()).hexdigest()
 
 

@@ -1,9 +1,9 @@
-"""Tensors by name and a header in one safetensors file, written and read strictly.
+"""Named tensors and a JSON header in one safetensors file, written and read strictly.
 
-The header is one JSON object under a metadata key of ours. It holds the SHA-256 of the
-tensors (``content``) and one of itself (the seal), and a file is read only if it is, byte
-for byte, what would be written for what it holds. Importing this module imports no torch,
-and a file of any other kind, a pickle above all, is refused without being interpreted.
+The header is a JSON object under the metadata key ``cassle``. It holds the SHA-256 of the
+tensors (``content``) and its own seal. A file is accepted only if writing its content again
+gives the same bytes. Importing this module imports no torch. Any other kind of file, such as
+a pickle, is refused without being interpreted.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Saver = Callable[..., bytes]
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Json) -> str:
-    """Write tensors, whole or not at all; return the SHA-256 of their content.
+    """Write tensors atomically; return the SHA-256 of their content.
 
     Args:
-        path: where to.
-        tensors: parameters and buffers by name, of any device and layout.
-        header: what to know of them; ``format`` and ``content`` are added.
+        path: the file.
+        tensors: parameters and buffers by name, on any device and in any layout.
+        header: their origin; ``format`` and ``content`` are added.
 
     Raises:
         RunError: the file cannot be written.
@@ -57,16 +57,15 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Json) -> st
 def read_tensors(
     path: Path, error: type[PipelineError], remedy: str
 ) -> tuple[dict[str, Tensor], Json]:
-    """Return the tensors and the header of a file, both as they were written.
+    """Return the tensors and the header of a file.
 
     Args:
-        path: where from.
-        error: the kind of error to raise.
-        remedy: what makes the right file, for the message.
+        path: the file.
+        error: the type of error to raise.
+        remedy: the command that makes the file, for the message.
 
     Raises:
-        PipelineError: of the kind ``error``: the file is missing, damaged, or another kind of
-            file.
+        PipelineError: of type ``error``: the file is missing, damaged, or of another kind.
     """
     from safetensors.torch import load, save
 
@@ -76,7 +75,10 @@ def read_tensors(
 def read_arrays(
     path: Path, error: type[PipelineError], remedy: str
 ) -> tuple[dict[str, NDArray[np.generic]], Json]:
-    """Return the same as ``read_tensors``, as NumPy's arrays and without torch."""
+    """Return the tensors of a file as NumPy arrays, and its header; imports no torch.
+
+    Arguments and errors are those of ``read_tensors``.
+    """
     from safetensors.numpy import load, save
 
     return _read(path, error, remedy, load, save)
@@ -92,7 +94,7 @@ def _read(
     from safetensors import SafetensorError
 
     try:
-        # Once: what is checked is what is used, whatever happens to the file meanwhile.
+        # Read once: a change of the file between check and use cannot matter.
         content = read_content(path)
         held = load(content)
         header = unseal(_read_header(content))
@@ -117,7 +119,7 @@ def _metadata(sealed: Json) -> dict[str, str]:
 
 
 def _read_header(content: bytes) -> Any:
-    """Return what is under our key in the bytes of a safetensors file."""
+    """Return the JSON object under the key ``cassle`` in a safetensors file's metadata."""
     size = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
     if HEADER not in metadata:

@@ -1,4 +1,4 @@
-"""The Method contract: how projections are made and compared."""
+"""The Method contract: a self-supervised loss, and its use for distillation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Views = tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class Encoded:
-    """What a network says of each view of a batch.
+    """A network's outputs for each view of a batch.
 
     Attributes:
         features: the backbone's output, ``(N, F)`` a view.
@@ -28,14 +28,15 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Position:
-    """Where in a task training is.
+    """The position of training within a task.
 
     Attributes:
-        step: steps of the task that are done.
+        step: completed steps of the task.
         steps_per_epoch: steps of an epoch.
         total_steps: steps of the task.
-        part: which part of the step's batch this is, from 0.
-        parts: in how many parts, one after another, the step's batch passes.
+        part: the number of this part of the step's batch, from 0.
+        parts: the number of parts into which the step's batch is divided (accumulated
+            gradients).
     """
 
     step: int
@@ -46,12 +47,12 @@ class Position:
 
     @property
     def stream(self) -> tuple[int, ...]:
-        """What numbers the random stream of this part of this step."""
+        """Key of this step's (and part's) random stream."""
         return (self.step,) if self.parts == 1 else (self.step, self.part)
 
     @property
     def progress(self) -> float:
-        """The share of the task's steps that are done, in [0, 1]."""
+        """The completed share of the task's steps, in [0, 1]."""
         return self.step / self.total_steps
 
     @property
@@ -63,15 +64,14 @@ class Position:
 class Method(nn.Module, ABC):
     """A self-supervised objective and the network it trains.
 
-    A subclass makes its modules in ``__init__`` around a backbone that already has its
-    weights, sets ``projection_dim``, and gives ``loss`` and ``compare``. All parameters and
-    persistent buffers cross task boundaries; what has to start anew with each task is a
-    buffer that is not persistent. Distillation then works: by default L_D is the mean over
-    the views of ``compare(predicted, past)``.
+    A subclass builds its modules in ``__init__`` around a backbone that already has its
+    weights, sets ``projection_dim``, and implements ``loss`` and ``compare``. All parameters
+    and persistent buffers are saved with the state and go on in the next task. A buffer that
+    has to start anew with each task is not persistent. Distillation follows: by default L_D is
+    the mean over the views of ``compare(predicted, past)``.
 
-    With several processes, what a loss takes over the batch (negatives, correlations,
-    assignments) it takes over the batches of all of them: see
-    ``pipeline.distributed.collectives.gather_rows``.
+    With several processes, a loss uses the global batch (for negatives, correlations,
+    assignments): see ``pipeline.distributed.collectives.gather_rows``.
     """
 
     backbone: Backbone
@@ -94,7 +94,7 @@ class Method(nn.Module, ABC):
 
         Args:
             views: the views of the batch, each ``(N, C, H, W)``.
-            encoded: what this network made of them.
+            encoded: this network's features and projections of them.
         """
 
     @abstractmethod
@@ -109,11 +109,11 @@ class Method(nn.Module, ABC):
         """
 
     def distill_head(self) -> nn.Module:
-        """Return a new layer after g that L_D trains; the identity for most methods."""
+        """Return a new layer after g, trained by L_D; the identity for most methods."""
         return nn.Identity()
 
     def distill_target(self, projections: Tensor) -> Tensor:
-        """Return what L_D compares with of z̄ ``(N, D)``: z̄ itself for most methods."""
+        """Return the target of L_D for z̄ ``(N, D)``: z̄ itself for most methods."""
         return projections
 
     def distill(self, predicted: tuple[Tensor, ...], past: tuple[Tensor, ...]) -> Tensor:
@@ -130,14 +130,14 @@ class Method(nn.Module, ABC):
         """Change gradients before the optimiser's step.
 
         Args:
-            at: where training is; this step is not counted yet.
+            at: the position in the task; this step is not counted yet.
         """
 
     def after_step(self, at: Position) -> None:
-        """Update what is not trained by gradient (momentum networks, queues).
+        """Update state that gradients do not train (momentum networks, queues).
 
-        Called once a step; ``loss`` was called for each part of its batch.
+        Called once a step, after ``loss`` was called for each part of its batch.
 
         Args:
-            at: where training is; this step is counted.
+            at: the position in the task; this step is counted.
         """

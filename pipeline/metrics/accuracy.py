@@ -1,4 +1,4 @@
-"""Accuracy of scores, in percent, with and without knowing an image's task."""
+"""Accuracy in percent, with and without knowledge of an image's task."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def task_agnostic(scores: Tensor, labels: Tensor) -> float:
-    """Return the share of images whose class has the largest score of all, in percent.
+    """Return the percentage of images whose class has the largest score of all classes.
 
     Args:
         scores: ``(M, C)``.
@@ -18,10 +18,10 @@ def task_agnostic(scores: Tensor, labels: Tensor) -> float:
 
 
 def task_aware(scores: Tensor, labels: Tensor, classes: Sequence[int]) -> float:
-    """Return the share of images whose class has the largest score of its task's, in percent.
+    """Return the percentage of images whose class has the largest score of its task's classes.
 
-    Never below ``task_agnostic``: a class that is ahead of all is ahead of its task's. Of
-    equal scores, both take the class of the smaller number.
+    Never below ``task_agnostic``: a class with the largest score of all has the largest of its
+    task. Of equal scores, both functions take the smaller class number.
 
     Args:
         scores: ``(M, C)``, finite.

@@ -1,8 +1,8 @@
 """Pure functions of the accuracy matrix; all values in percent.
 
 ``matrix[t][i]`` is the accuracy on task i + 1's test images after task t; row 0 is the
-random network. A matrix of T tasks has T columns and T + 1 rows; 2 rows where all tasks were
-learnt at once, with nothing to forget or to transfer.
+random network. A matrix of T tasks has T columns and T + 1 rows. It has 2 rows if all tasks
+were learnt at once: then nothing can be forgotten or transferred.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def forgetting(matrix: Matrix) -> float | None:
 
     None for one task, or for all tasks at once.
 
-    The maximum is over all trained states, those before the task included, as a
+    The maximum is over all trained states, including those before the task, because a
     self-supervised network may be good at a task that it has not seen yet.
     """
     tasks = _num_tasks(matrix)
@@ -47,9 +47,9 @@ def forgetting(matrix: Matrix) -> float | None:
 def forward_transfer(matrix: Matrix) -> float | None:
     """Return FT = 1/(T-1) Σ_{i≥2} (a[i-1, i] - a[0, i]).
 
-    None for one task, or for all tasks at once.
+    The gain over a random network on a task that has not been learnt yet.
 
-    How much better than a random network a task is before it was learnt.
+    None for one task, or for all tasks at once.
     """
     tasks = _num_tasks(matrix)
     if tasks == 1 or len(matrix) == 2:
@@ -59,7 +59,7 @@ def forward_transfer(matrix: Matrix) -> float | None:
 
 
 def plasticity(matrix: Matrix) -> float | None:
-    """Return (1/T) Σ_i (a[i, i] - a[0, i]): what learning a task gains over a random network.
+    """Return (1/T) Σ_i (a[i, i] - a[0, i]), a task's gain over a random network once learnt.
 
     None for several tasks at once, which are not learnt one by one.
     """
@@ -73,7 +73,7 @@ def plasticity(matrix: Matrix) -> float | None:
 def stability(matrix: Matrix) -> float | None:
     """Return 100/(T-1) Σ_{i<T} a[T, i] / max_{t≥1} a[t, i], the percentage kept of the best.
 
-    None for one task, for all tasks at once, or where a task's best is 0: nothing to keep.
+    None for one task, for all tasks at once, or if a task's best accuracy is 0.
     """
     tasks = _num_tasks(matrix)
     if tasks == 1 or len(matrix) == 2:

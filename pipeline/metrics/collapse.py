@@ -1,4 +1,4 @@
-"""Signs of collapse: how far the projections spread, and over how many dimensions."""
+"""Signs of collapse: the spread of the projections and their effective rank."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ COLLAPSED_RANK = 1.5
 def projection_std(z: Tensor) -> float:
     """Return √D times the mean standard deviation of the unit vectors' dimensions.
 
-    1: spread evenly over all directions; 0: all projections are the same (Chen and He,
-    2021, figure 2, who draw it without the factor √D).
+    1: spread evenly over all directions; 0: all projections are equal (Chen and He, 2021,
+    figure 2, which shows it without the factor √D).
 
     Args:
         z: projections ``(N, D)``.

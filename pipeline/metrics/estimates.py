@@ -1,4 +1,4 @@
-"""Means over runs and differences between runs of the same seeds; pure functions."""
+"""Means over runs and paired differences between runs of the same seeds; pure functions."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """The mean of a figure over runs.
+    """The mean of a metric over runs.
 
     Attributes:
         n: the number of runs, at least 1.
-        mean: over the runs.
-        deviation: sample standard deviation (n - 1); None for one run.
+        mean: the mean over the runs.
+        deviation: the sample standard deviation (n - 1); None for one run.
     """
 
     n: int
@@ -27,15 +27,15 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a figure is above another on the same seeds.
+    """The paired difference between two runs' metrics on the same seeds, first minus second.
 
     Attributes:
         n: the number of pairs, at least 1.
-        mean: of the differences.
-        interval: where the mean difference is with 95 % confidence, if the differences are
-            normally distributed; None for one pair.
-        above: the number of pairs in which the first is above.
-        below: the number of pairs in which it is below.
+        mean: the mean of the differences.
+        interval: the 95 % confidence interval of the mean, if the differences are normally
+            distributed; None for one pair.
+        above: the number of pairs in which the first is larger.
+        below: the number of pairs in which it is smaller.
     """
 
     n: int
@@ -46,7 +46,7 @@ class Difference:
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
-    """Return mean and deviation; None without values."""
+    """Return the mean and deviation of values; None without values."""
     if not values:
         return None
     deviation = statistics.stdev(values) if len(values) > 1 else None
@@ -54,7 +54,7 @@ def estimate(values: Sequence[float]) -> Estimate | None:
 
 
 def paired_difference(pairs: Sequence[tuple[float, float]]) -> Difference | None:
-    """Return how far the first of each pair is above the second; None without pairs."""
+    """Return the difference first minus second over pairs; None without pairs."""
     differences = [first - second for first, second in pairs]
     found = estimate(differences)
     if found is None:
@@ -72,8 +72,8 @@ def paired_difference(pairs: Sequence[tuple[float, float]]) -> Difference | None
 def student_quantile(probability: float, freedom: int) -> float:
     """Return the quantile of Student's t distribution.
 
-    Bisection of the distribution function. SciPy has it as well, but importing
-    scipy.special takes longer than all the rest of the command.
+    By bisection of the distribution function. SciPy has it too, but importing scipy.special
+    takes longer than the rest of the command.
 
     Args:
         probability: from 0.5 to below 1.

@@ -1,1 +1,1 @@
-"""Networks: backbones, heads, the frozen network."""
+"""Networks: backbones, heads, frozen and momentum copies."""

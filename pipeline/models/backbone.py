@@ -1,4 +1,4 @@
-"""What every backbone is: images in, one feature vector an image out."""
+"""The Backbone contract: images in, one feature vector an image out."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Backbone(nn.Module, ABC):
 
 
 def average_pool(maps: Tensor) -> Tensor:
-    """Return the mean over the pixels of ``maps`` ``(N, F, H, W)``: ``(N, F)``.
+    """Return the mean of feature maps ``(N, F, H, W)`` over their pixels, ``(N, F)``.
 
-    Its gradient lies in memory as channels-last maps do. That of the mean over the last two
-    dimensions does not, and a layer that meets both kinds at once takes ten times as long.
+    Its gradient is in channels-last memory format. The gradient of ``mean(dim=(2, 3))`` is
+    not, and a layer that gets both formats at once takes ten times as long.
     """
     return maps.permute(0, 2, 3, 1).mean(dim=(1, 2))
 

@@ -1,4 +1,4 @@
-"""The frozen network: the past, never changed by the present."""
+"""Frozen copies of a network, which no training step changes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def frozen_copy(module: Module, batch_norm: TeacherBatchNorm) -> Module:
 
 @contextmanager
 def running_statistics(module: nn.Module) -> Iterator[None]:
-    """Let BatchNorm layers normalise with their stored statistics, and leave those alone."""
+    """Put BatchNorm layers in eval mode inside: they use their running statistics unchanged."""
     layers = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
     modes = [layer.training for layer in layers]
     for layer in layers:

@@ -13,8 +13,8 @@ def mlp(widths: Sequence[int], *, batch_norm: bool) -> nn.Sequential:
 
     Args:
         widths: sizes from the input to the output, at least two.
-        batch_norm: whether each hidden layer is normalised before its ReLU. Its
-            linear layer then has no bias, which BatchNorm would take away again.
+        batch_norm: whether each hidden layer has BatchNorm before its ReLU. Its linear layer
+            then has no bias, because BatchNorm would subtract it again.
     """
     layers: list[nn.Module] = []
     for width_in, width_out in pairwise(widths[:-1]):

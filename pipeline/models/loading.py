@@ -1,20 +1,36 @@
-"""Load a module's tensors, no more and no less."""
+"""Strict loading of a module's tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from torch import Tensor, nn
 
 from pipeline.errors import StateError
 
+Value = TypeVar("Value")
+
+
+def below(values: Mapping[str, Value], prefix: str) -> dict[str, Value]:
+    """Return the values whose names begin with ``prefix.``, named without it.
+
+    Args:
+        values: e.g. tensors by dotted name.
+        prefix: without the dot.
+    """
+    start = f"{prefix}."
+    return {
+        name.removeprefix(start): value for name, value in values.items() if name.startswith(start)
+    }
+
 
 def require_names(found: Iterable[str], expected: Iterable[str]) -> None:
-    """Check that tensors are exactly those that are expected.
+    """Check that the names of tensors are exactly the expected ones.
 
     Raises:
-        ValueError: some are missing or unknown.
+        ValueError: names are missing or unknown.
     """
     found, expected = list(found), list(expected)
     problems = [f"{name} is missing" for name in expected if name not in found]
@@ -26,7 +42,7 @@ def require_names(found: Iterable[str], expected: Iterable[str]) -> None:
 def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Load all of a module's parameters and buffers.
 
-    Stricter than torch, which makes up a missing num_batches_tracked.
+    Stricter than torch, which accepts a missing num_batches_tracked.
 
     Raises:
         ValueError: names or shapes differ.
@@ -39,7 +55,12 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 def load_module(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Load all of a module's parameters and buffers, no more and no less.
+    """Load all of a module's parameters and buffers from a state file's tensors.
+
+    Args:
+        module: the module.
+        tensors: its tensors by name.
+        path: the state file, for the message.
 
     Raises:
         StateError: names or shapes differ.

@@ -1,4 +1,4 @@
-"""Momentum networks: slow copies that follow a network in training."""
+"""Momentum networks: copies whose weights are a moving average of a network in training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def momentum_copy(module: Module) -> Module:
-    """Return a copy of ``module`` that no gradient trains."""
+    """Return a copy of ``module`` without gradients."""
     return copy.deepcopy(module).requires_grad_(False)
 
 
@@ -21,7 +21,7 @@ def momentum_copy(module: Module) -> Module:
 def update_momentum(slow: nn.Module, fast: nn.Module, momentum: float) -> None:
     """Move ``slow``'s parameters towards ``fast``'s: ξ ← m ξ + (1 - m) θ (BYOL, equation 1).
 
-    BatchNorm statistics are left alone: the slow network gathers its own.
+    BatchNorm statistics stay: the slow network has its own.
     """
     for past, present in zip(slow.parameters(), fast.parameters(), strict=True):
         past.lerp_(present, 1 - momentum)

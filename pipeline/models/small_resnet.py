@@ -12,15 +12,15 @@ from pipeline.models.stems import Stem
 
 
 class PointwiseConv2d(nn.Conv2d):
-    """A 1×1 convolution without a bias, as one matrix product over the pixels that it keeps.
+    """A 1×1 convolution without a bias, on the CPU as a matrix product over the kept pixels.
 
-    A CPU takes half the time for it, forward and backward, that it takes for the convolution
-    with a stride, which looks at all pixels. Other devices run the convolution.
+    On a CPU this takes half the time of a strided convolution, forward and backward. Other
+    devices run the convolution.
 
     Args:
-        in_channels: of the maps.
-        out_channels: of the result.
-        stride: every which row and column is kept.
+        in_channels: channels of the input maps.
+        out_channels: channels of the output maps.
+        stride: distance between the kept rows and columns, in pixels.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:

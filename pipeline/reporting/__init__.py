@@ -1,1 +1,1 @@
-"""Tables and plots: read files, never models."""
+"""Tables, plots, the page and the model card, made from files and never from models."""

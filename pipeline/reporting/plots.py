@@ -19,8 +19,8 @@ NOT_LOSSES = ("task", "epoch", "step", "projection_std", "projection_rank", "lea
 
 
 def _figure(width: float, height: float) -> Figure:
-    """Return an empty figure of so many inches."""
-    # Half of what a report takes: nothing waits for it that finds its inputs missing.
+    """Return an empty figure; width and height in inches."""
+    # This import takes half of a report's time; a report without inputs fails before it.
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
@@ -34,7 +34,7 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def draw_accuracy_matrix(results: Results, path: Path) -> None:
-    """Draw the matrix as a heatmap with its numbers; learnt tasks are framed."""
+    """Draw the accuracy matrix as a heatmap with numbers; a white line frames learnt tasks."""
     columns = results.tested_on
     tasks, rows = len(columns), len(results.matrix)
     by_task = tasks == results.num_tasks and not results.at_once
@@ -63,7 +63,7 @@ def draw_accuracy_matrix(results: Results, path: Path) -> None:
 
 
 def draw_accuracy_over_tasks(results: Results, path: Path) -> None:
-    """Draw the mean accuracy and each task's, from the random network on."""
+    """Draw the mean accuracy and each task's after each task, from the random network on."""
     figure = _figure(7, 4.2)
     axes = figure.add_subplot()
     steps = list(range(len(results.matrix)))
@@ -72,7 +72,7 @@ def draw_accuracy_over_tasks(results: Results, path: Path) -> None:
     name = results.tested_on[0] if one else "mean of all tasks"
     axes.plot(steps, means, "o-", color=COLORS[0], linewidth=2.5, zorder=3, label=name)
     if one:
-        axes.margins(y=0.12)  # for the figures above the dots
+        axes.margins(y=0.12)  # for the numbers above the dots
     else:
         _draw_each_task(axes, results)
     for step, value in zip(steps, means, strict=True):
@@ -99,7 +99,7 @@ def draw_accuracy_over_tasks(results: Results, path: Path) -> None:
 
 
 def _draw_each_task(axes: Axes, results: Results) -> None:
-    """Draw each task's accuracy, thin, with its name at the end and a dot where it was learnt."""
+    """Draw each task's accuracy as a thin line, with a dot where it was learnt."""
     steps = range(len(results.matrix))
     for task in range(results.num_tasks):
         column = [row[task] for row in results.matrix]
@@ -122,9 +122,9 @@ def draw_losses(results: Results, path: Path) -> None:
     axes = figure.add_subplot()
     rows = results.epochs
     names = list(dict.fromkeys(name for row in rows for name in row if name not in NOT_LOSSES))
-    for colour, name in zip(COLORS * len(names), names, strict=False):
+    for color, name in zip(COLORS * len(names), names, strict=False):
         values = [float(row[name]) if row.get(name) else float("nan") for row in rows]
-        axes.plot(range(1, len(rows) + 1), values, label=name, color=colour)
+        axes.plot(range(1, len(rows) + 1), values, label=name, color=color)
     _mark_tasks(axes, results)
     axes.set_xlabel("epochs, all tasks in a row")
     axes.set_ylabel("loss (mean over the epoch)")
@@ -134,7 +134,7 @@ def draw_losses(results: Results, path: Path) -> None:
 
 
 def draw_projections(results: Results, path: Path) -> None:
-    """Draw the spread and the effective rank of the projections: both fall on a collapse."""
+    """Draw spread and effective rank of the projections, which both fall on a collapse."""
     figure = _figure(7, 5)
     above, below = figure.subplots(2, 1, sharex=True)
     rows = results.epochs
@@ -142,9 +142,9 @@ def draw_projections(results: Results, path: Path) -> None:
         (above, "projection_std", "spread (1: even)", COLORS[0]),
         (below, "projection_rank", "effective rank", COLORS[1]),
     ]
-    for axes, name, label, colour in drawn:
+    for axes, name, label, color in drawn:
         values = [float(row[name]) for row in rows]
-        axes.plot(range(1, len(rows) + 1), values, color=colour)
+        axes.plot(range(1, len(rows) + 1), values, color=color)
         axes.set_ylim(0, 1.2 * max(values))  # room for the tasks' names
         axes.set_ylabel(label)
         axes.grid(axis="y", alpha=0.3)

@@ -1,4 +1,4 @@
-"""Tables of what the other probes say, and of what changed inside the network."""
+"""Tables of all probes' accuracies, and of the representations' rank and CKA."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ ABOUT_REPRESENTATIONS = (
 
 
 def tasks_are_domains(results: Results) -> bool:
-    """Return whether tasks are domains."""
+    """Return whether the stream's tasks are domains."""
     return results.splits[0].domain is not None
 
 
 def explain_columns(results: Results) -> str:
-    """Say what the columns of the probes' table are."""
+    """Return an explanation of the probe table's columns."""
     return BY_DOMAIN if tasks_are_domains(results) else BY_CLASS
 
 
 def probe_columns(results: Results) -> tuple[str, ...]:
-    """Return the headings of the probes' table."""
+    """Return the column headings of the probe table."""
     return ("A", "F", "FT", "A, domain-aware" if tasks_are_domains(results) else "A, task-aware")
 
 
 def probe_rows(results: Results) -> list[tuple[str, list[str]]]:
-    """Return each probe's name and its figures in the order of ``probe_columns``."""
+    """Return each probe's name and its metrics in the order of ``probe_columns``."""
     rows = []
     for name, probed in results.probes.items():
         matrix = probed.task_agnostic
-        figures: list[float | None] = [average_accuracy(matrix)]
-        figures += [results.by_task(figure, matrix) for figure in (forgetting, forward_transfer)]
-        figures.append(average_accuracy(probed.task_aware))
-        rows.append((name, [format_metric(value, 1) for value in figures]))
+        values: list[float | None] = [average_accuracy(matrix)]
+        values += [results.by_task(metric, matrix) for metric in (forgetting, forward_transfer)]
+        values.append(average_accuracy(probed.task_aware))
+        rows.append((name, [format_metric(value, 1) for value in values]))
     return rows
 
 
 def representation_rows(results: Results) -> list[tuple[str, list[str]]]:
-    """Return each state's name, and rank and CKA for each column."""
+    """Return each state's name, with rank and CKA for each column."""
     rows = []
     for after, ranks in enumerate(results.ranks):
         cells = [format_metric(rank, 1) for rank in ranks[: len(results.tested_on)]]
@@ -62,7 +62,7 @@ def representation_rows(results: Results) -> list[tuple[str, list[str]]]:
 
 
 def probe_table(results: Results) -> list[str]:
-    """Return a table with one probe a row."""
+    """Return the probe table in Markdown, one probe a row."""
     lines = [
         "## What each probe says",
         "",
@@ -78,7 +78,7 @@ def probe_table(results: Results) -> list[str]:
 
 
 def representation_table(results: Results) -> list[str]:
-    """Return a table of ranks and CKA, one state a row."""
+    """Return the table of ranks and CKA in Markdown, one state a row."""
     lines = [
         "## What changed inside the network",
         "",
@@ -93,5 +93,5 @@ def representation_table(results: Results) -> list[str]:
 
 
 def format_metric(value: float | None, digits: int) -> str:
-    """Return a figure as people read it; a stroke where it is undefined."""
+    """Return a metric as text, a dash if it is undefined."""
     return "–" if value is None else f"{value:.{digits}f}"

@@ -1,4 +1,4 @@
-"""How the features change from state to state."""
+"""The change of the features from state to state, by linear CKA."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pipeline.metrics.cka import linear_cka
 
 @dataclass(frozen=True)
 class FeatureChange:
-    """Linear CKA between a state's features and those of the state before.
+    """Linear CKA between the features of a state and of the previous state.
 
     Attributes:
-        tasks: on each task's test images, one a task; None where features do not vary.
-        learnt: on all test images of the tasks that the state before had learnt; None for
-            the first task, which had none before it.
+        tasks: the CKA on each task's test images; None if features do not vary.
+        learnt: the CKA on all test images of the tasks that the previous state had learnt;
+            None for the first task.
     """
 
     tasks: list[float | None]
@@ -30,15 +30,15 @@ class FeatureChange:
 def compare_states(
     states: Iterable[Features], num_tasks: int, shared: bool = False
 ) -> Iterator[FeatureChange]:
-    """Compare each state with the one before, two at a time in memory.
+    """Compare each state with the previous one, with two states in memory at a time.
 
     Args:
         states: the features after task 0, 1, ...
         num_tasks: the number of tasks, T.
-        shared: whether all images are the test images of every task.
+        shared: whether all tasks share the same test images.
 
     Yields:
-        One for each state but the first.
+        The change of each state except the first.
     """
     for after, (old, new) in enumerate(pairwise(states), start=1):
         if shared:

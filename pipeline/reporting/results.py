@@ -1,4 +1,4 @@
-"""Read what the stages left: accuracies, features, logs, timings and splits."""
+"""The results of a run, read from the stages' outputs."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ class Probed:
 
 @dataclass(frozen=True)
 class Results:
-    """All that a report shows.
+    """All results that a report shows.
 
     Attributes:
-        params: params.yaml as it was planned.
+        params: the planned params.
         matrix: accuracies in percent, row 0 the random network; see
             ``pipeline.metrics.accuracy_matrix``. The headline probe's, task-agnostic.
         headline: the name of that probe.
         probes: every probe's accuracies.
         ranks: the effective rank of the features of each task's test images, by state.
-        changes: how the features changed with each task, from task 1 on.
-        splits: what each task holds.
+        changes: the features' change by each task, from task 1 on.
+        splits: the tasks' splits.
         epochs: one row an epoch of all tasks: task, epoch, step, loss terms, spread and rank
             of the projections, learning rate.
-        class_names: of the test images, by label.
+        class_names: the class names of the test images, by label.
         timings: seconds, steps, device, precision, passes and bytes of each task's training.
     """
 
@@ -79,31 +79,31 @@ class Results:
 
     @property
     def after_tasks(self) -> list[int]:
-        """How many tasks had been learnt at each row of the matrix."""
+        """The number of learnt tasks at each row of the matrix."""
         return [0, self.num_tasks] if self.at_once else list(range(self.num_tasks + 1))
 
     @property
     def tested_on(self) -> list[str]:
-        """The columns that tables and plots show: one where all tasks share a test set."""
+        """The column names of tables and plots; a single one if all tasks share a test set."""
         if shared_test(self.splits):
             return ["whole test set"]
         return [f"task {task}" for task in range(1, self.num_tasks + 1)]
 
     @property
     def shown(self) -> list[list[float]]:
-        """The matrix with those columns alone."""
+        """The matrix with the columns of ``tested_on`` only."""
         return [row[: len(self.tested_on)] for row in self.matrix]
 
     def row_name(self, after: int) -> str:
-        """Return how tables and plots name a row of the matrix."""
+        """Return the name of a matrix row in tables and plots."""
         if after == 0:
             return "random network"
         return "after all tasks" if self.at_once else f"after task {after}"
 
     def cost(self) -> Json:
-        """Return what the figures cost, as reports/cost.json holds it.
+        """Return the content of reports/cost.json.
 
-        Passes are relative to fine-tuning, which is what every strategy does on task 1.
+        Forward passes are relative to task 1, which is fine-tuning for every strategy.
         """
         base = self.timings[0].forward_passes
         later = [timing.forward_passes for timing in self.timings[1:]]
@@ -116,7 +116,7 @@ class Results:
         }
 
     def metrics(self) -> Json:
-        """Return the headline figures, as reports/metrics.json holds them."""
+        """Return the content of reports/metrics.json, the headline metrics."""
         return {
             "average_accuracy": _rounded(average_accuracy(self.matrix)),
             "forgetting": _rounded(self.by_task(forgetting, self.matrix)),
@@ -127,14 +127,14 @@ class Results:
             "headline": self.headline,
         }
 
-    def by_task(self, figure: Callable[[Matrix], float | None], matrix: Matrix) -> float | None:
-        """Return a figure that compares tasks; None where all share one test set."""
-        return None if shared_test(self.splits) else figure(matrix)
+    def by_task(self, metric: Callable[[Matrix], float | None], matrix: Matrix) -> float | None:
+        """Return a metric that compares tasks; None if all tasks share a test set."""
+        return None if shared_test(self.splits) else metric(matrix)
 
     def cka(self) -> float | None:
         """Return the mean linear CKA of consecutive trained states on tasks already learnt.
 
-        None where there are no two, or where features do not vary.
+        None if there are no two trained states, or if features do not vary.
         """
         found = [change.learnt for change in self.changes[1:]]
         known = [value for value in found if value is not None]

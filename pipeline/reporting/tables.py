@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import cast
+from typing import Any
 
 from pipeline.config.registry.probes import PROBES
 from pipeline.files.sealed_json import Json
+from pipeline.files.typed_json import get_typed
 from pipeline.reporting import probe_tables as evaluation_tables
 from pipeline.reporting.results import Results
 from pipeline.reporting.task_names import describe_tasks, remark_on_tasks, tasks_heading
@@ -29,7 +30,7 @@ def protocol(params: Json) -> str:
     Args:
         params: of the results, which another version may have made.
     """
-    evaluation = cast(Json, params["evaluation"])
+    evaluation = get_typed(params, dict[str, Any], "evaluation")
     name = str(evaluation["headline"])
     how = UNKNOWN
     if name in PROBES:
@@ -47,9 +48,9 @@ def _options(params: Json, evaluation: Json, name: str) -> Json:
 
 def headline(metrics: Json, name: str) -> str:
     """Return a headline figure as people read it, or undefined without a stream."""
-    value = cast(float | None, metrics[name])
+    value = metrics[name]
     digits = 3 if name == "cka" else 1  # from 0 to 1; the others are in percent
-    return "undefined" if value is None else f"{value:.{digits}f}"
+    return f"{value:.{digits}f}" if isinstance(value, int | float) else "undefined"
 
 
 def matrix_cells(results: Results) -> tuple[list[str], list[list[str]]]:

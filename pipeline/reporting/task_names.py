@@ -1,4 +1,4 @@
-"""What each task holds, in words: for the report, the model card and the page."""
+"""The content of each task in words, for the report, the model card and the page."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SHARED_TEST = (
 
 @dataclass(frozen=True)
 class TaskContents:
-    """A task.
+    """The content of a task.
 
     Attributes:
-        task: its number.
-        name: its classes, its domain, or that it is a random part.
+        task: the task's number.
+        name: its classes, its domain, or "a random part".
         train: the number of training images.
         test: the number of test images.
     """
@@ -32,17 +32,17 @@ class TaskContents:
 
     @property
     def cell(self) -> str:
-        """The name in a Markdown table."""
+        """The name, escaped for a Markdown table."""
         return self.name.replace("|", "\\|")
 
 
 def tasks_heading(splits: Sequence[Split]) -> str:
-    """Return the heading of the tasks' names."""
+    """Return the column heading of the tasks' names."""
     return {"class": "classes", "data": "images", "domain": "domain"}[splits[0].scenario]
 
 
 def describe_tasks(splits: Sequence[Split]) -> list[TaskContents]:
-    """Return what each task holds."""
+    """Return the content of each task."""
     return [
         TaskContents(split.task, _name(split), len(split.train), len(split.test))
         for split in splits
@@ -58,7 +58,7 @@ def _name(split: Split) -> str:
 
 
 def remark_on_tasks(splits: Sequence[Split]) -> list[str]:
-    """Return what else there is to say of the tasks, a sentence or two each."""
+    """Return further remarks on the tasks, a sentence or two each."""
     said = []
     names = [] if splits[0].scenario == "class" else class_names(splits)
     if splits[0].scenario == "class":

@@ -10,7 +10,7 @@ from pipeline.reporting.tables import HEADLINES, headline, matrix_cells
 
 
 def print_results(results: Results, console: Console) -> None:
-    """Print the matrix and the headline figures."""
+    """Print the accuracy matrix and the headline metrics."""
     params = results.params
     table = Table(
         title=f"{params['dataset']}: {params['method']} with {params['strategy']}, "

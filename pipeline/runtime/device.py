@@ -1,4 +1,4 @@
-"""Where a stage runs, and in which precision."""
+"""Device and precision of a stage."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Device(StrEnum):
 
 
 def choose_device(wanted: Device) -> Device:
-    """Return ``cpu``, ``cuda`` or ``mps``; ``auto`` takes a GPU if there is one.
+    """Return the device to use; for ``auto`` a GPU if there is one, else the CPU.
 
     Raises:
-        RunError: the device that was asked for is not there.
+        RunError: the wanted device is not available.
     """
     import torch
 
@@ -46,10 +46,10 @@ def choose_device(wanted: Device) -> Device:
 
 
 def require_devices(device: Device, count: int) -> None:
-    """Check that a device is there so often; a CPU always is.
+    """Check that the machine has ``count`` devices of this kind; a CPU always passes.
 
     Raises:
-        RunError: it is not.
+        RunError: it has fewer.
     """
     import torch
 
@@ -64,12 +64,12 @@ def require_devices(device: Device, count: int) -> None:
 
 
 def to_float64(tensor: Tensor) -> Tensor:
-    """Return a tensor in float64; on the CPU where its device has none."""
+    """Return a tensor in float64; on the CPU if its device (mps) has no float64."""
     return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 
 def choose_precision(wanted: str, device: Device) -> Precision:
-    """Return Lightning's name of the precision; ``auto`` is bf16 mixed on CUDA."""
+    """Return the precision by Lightning's name; ``auto`` is bf16-mixed on CUDA, else 32-true."""
     if wanted == "auto":
         return "bf16-mixed" if device is Device.cuda else "32-true"
     assert wanted in ("32-true", "bf16-mixed"), f"train.precision {wanted} passed validation"
@@ -77,7 +77,10 @@ def choose_precision(wanted: str, device: Device) -> Precision:
 
 
 def describe_rounding(device: Device) -> dict[str, str | int]:
-    """Return what decides, beside the code, how sums on the CPU are rounded; nothing of others."""
+    """Return what affects CPU rounding besides the code: instruction set and threads.
+
+    Empty for a GPU.
+    """
     import torch
 
     if device is not Device.cpu:

@@ -1,4 +1,4 @@
-"""The dvc process that runs this stage: found, and watched so that the stage ends with it."""
+"""Find the dvc process that runs this stage, and stop the stage when dvc ends."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import signal
 import threading
 import time
 
-POLL_SECONDS = 1.0  # between two looks at whether dvc is alive
+POLL_SECONDS = 1.0  # between two checks that dvc is alive
 
 
 def end_with_dvc() -> None:
-    """Where dvc runs this stage: stop, as by SIGTERM, when dvc is gone.
+    """Watch the dvc that runs this stage, if one does, and send SIGTERM when it is gone.
 
-    A killed dvc does not take its stage with it, and that would go on to write its outputs
-    under the next run.
+    A killed dvc does not stop its stage. The stage would go on and overwrite the outputs of
+    the next run.
     """
     if "DVC_STAGE" not in os.environ:
         return
@@ -26,10 +26,10 @@ def end_with_dvc() -> None:
 
 
 def end_with_parent(parent: int) -> None:
-    """Stop, as by SIGTERM, when the process that started this one is gone.
+    """Watch the process that started this one, and send SIGTERM when it is gone.
 
     Args:
-        parent: its number.
+        parent: its process ID.
     """
 
     def watch() -> None:
@@ -41,7 +41,7 @@ def end_with_parent(parent: int) -> None:
 
 
 def dvc_command() -> list[str]:
-    """Return the command line of the dvc that runs this stage; empty: none does."""
+    """Return the command line of the dvc that runs this stage; empty if none does."""
     import psutil
 
     dvc = _find_dvc() if "DVC_STAGE" in os.environ else None
@@ -52,13 +52,13 @@ def dvc_command() -> list[str]:
 
 
 def _find_dvc() -> tuple[int, float] | None:
-    """Return process number and start time of the nearest ancestor that is dvc."""
+    """Return process ID and start time of the nearest ancestor that is dvc."""
     import psutil
 
     for ancestor in psutil.Process().parents():
         try:
             words = ancestor.cmdline()
-            # The shell that dvc starts a stage in has the stage's command as one word.
+            # A shell that dvc starts has the whole stage command as one word of its own.
             if any("dvc" in os.path.basename(word) for word in words[:3]) or "dvc" in words:  # noqa: PTH119
                 return ancestor.pid, ancestor.create_time()
         except psutil.Error:
@@ -67,9 +67,10 @@ def _find_dvc() -> tuple[int, float] | None:
 
 
 def _is_orphan() -> bool:
-    """Return whether what started this stage was gone before the stage could look.
+    """Return whether the parent died before this stage could watch it.
 
-    A process whose parent is of another session, and that leads none, was handed on: to init, say.
+    A process whose parent is in another session, and that leads no session itself, was
+    adopted, e.g. by init.
     """
     import psutil
 

@@ -1,7 +1,7 @@
-"""Slots above num_tasks: their stages write ``null`` and end.
+"""Task slots above num_tasks: their stages write ``null`` and end.
 
-DVC runs each of them once, in a process of its own, so that process imports next to nothing:
-not even the command line.
+DVC runs each of them once, in a process of its own. This module imports next to nothing, not
+even the command line, so that such a process ends at once.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ EMPTY = b"null\n"
 
 
 def finish_if_empty(arguments: Sequence[str]) -> bool:
-    """Write the outputs of an empty slot; return whether a command line is of one.
+    """Write the outputs of an empty slot; return whether the command line names one.
 
-    Where it cannot be done, the command line has to find out why and say so.
+    On an error it returns False, and the command line then reports the error.
 
     Args:
-        arguments: of ``python -m pipeline``, without its name.
+        arguments: the arguments of ``python -m pipeline``.
     """
     match arguments:
         case ["train" | "evaluate" as stage, number, "--planned"] if number.isdecimal():
@@ -33,7 +33,7 @@ def finish_if_empty(arguments: Sequence[str]) -> bool:
 
 
 def write_if_empty(stage: str, task: int) -> bool:
-    """Write ``null`` to the outputs of a slot above num_tasks; return whether it is one.
+    """Write ``null`` to the outputs of a slot above num_tasks; return whether it is empty.
 
     Raises:
         RunError: an output cannot be written.

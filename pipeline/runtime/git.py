@@ -1,4 +1,7 @@
-"""What git holds, through its command line: a few milliseconds a call, and no checkout."""
+"""Reading of the git repository through git's command line, without a checkout.
+
+A call takes a few milliseconds.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,14 @@ from pipeline.errors import RunError
 
 
 def run_git(*arguments: str, given: str = "") -> bytes | None:
-    """Return what git prints, or None where it fails.
+    """Return git's standard output, None if it fails.
 
     Args:
-        arguments: of the command line.
-        given: what git reads from its standard input.
+        arguments: git's arguments.
+        given: its standard input.
 
     Raises:
-        RunError: there is no git on this machine.
+        RunError: git is not installed.
     """
     try:
         done = subprocess.run(["git", *arguments], input=given.encode(), capture_output=True)
@@ -26,10 +29,10 @@ def run_git(*arguments: str, given: str = "") -> bytes | None:
 
 
 def require_repository() -> None:
-    """Check that git holds something for this folder.
+    """Check that the current folder is in a git repository.
 
     Raises:
-        RunError: it is in no git repository.
+        RunError: it is not.
     """
     if run_git("rev-parse", "--git-dir") is None:
         raise RunError(
@@ -39,7 +42,7 @@ def require_repository() -> None:
 
 
 def find_commit(revision: str) -> str | None:
-    """Return the commit that git knows under a name, or None."""
+    """Return the commit of a revision, None if it is unknown."""
     found = run_git(
         "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
     )
@@ -47,10 +50,10 @@ def find_commit(revision: str) -> str | None:
 
 
 def list_references(*patterns: str) -> dict[str, str]:
-    """Return the object that each reference stands for; that of an annotated tag is its commit.
+    """Return the object ID of each reference; of an annotated tag that of its commit.
 
     Args:
-        patterns: beginnings of references, e.g. ``refs/heads``.
+        patterns: prefixes of references, e.g. ``refs/heads``.
     """
     form = "--format=%(objectname)%09%(*objectname)%09%(refname)"
     listed = (run_git("for-each-ref", form, *patterns) or b"").decode()
@@ -62,16 +65,16 @@ def list_references(*patterns: str) -> dict[str, str]:
 
 
 def read_reflog(reference: str) -> list[str]:
-    """Return the messages of a reference's log, the newest first."""
+    """Return the messages in a reference's reflog, the newest first."""
     listed = run_git("log", "--walk-reflogs", "--format=%gs", "--end-of-options", reference, "--")
     return (listed or b"").decode(errors="replace").splitlines()
 
 
 def read_objects(names: Sequence[str]) -> list[bytes | None]:
-    """Return the contents of objects, None where there is no such object.
+    """Return the contents of objects, None for a missing one.
 
     Args:
-        names: as in ``git show``, e.g. ``<commit>:./reports/run.json``; no line breaks.
+        names: names as in ``git show``, e.g. ``<commit>:./reports/run.json``; no line breaks.
     """
     stream = run_git("cat-file", "--batch", given="".join(f"{name}\n" for name in names))
     if stream is None:
@@ -89,7 +92,7 @@ def read_objects(names: Sequence[str]) -> list[bytes | None]:
 
 
 def identify_objects(names: Sequence[str]) -> list[str | None]:
-    """Return the ids of objects, None where there is no such object; names as above."""
+    """Return the IDs of objects, None for a missing one; names as in ``read_objects``."""
     form = "--batch-check=%(objectname)"
     listed = run_git("cat-file", form, given="".join(f"{name}\n" for name in names))
     lines = (listed or b"").decode().splitlines() or [" missing"] * len(names)
@@ -97,16 +100,14 @@ def identify_objects(names: Sequence[str]) -> list[str | None]:
 
 
 def git_revision() -> str:
-    """Return the checked-out commit, marked if what shapes a result differs from it."""
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
+    """Return the checked-out commit, marked if code or params have uncommitted changes."""
     try:
-        revision = git("rev-parse", "--short=12", "HEAD")
+        revision = run_git("rev-parse", "--short=12", "HEAD")
         # Not the whole tree: DVC has just moved dvc.lock and the reports.
-        changed = git("status", "--porcelain", "--", "pipeline", "params.yaml", "dvc.yaml")
-    except (OSError, subprocess.CalledProcessError):
+        changed = run_git("status", "--porcelain", "--", "pipeline", "params.yaml", "dvc.yaml")
+    except RunError:
+        revision = changed = None
+    if revision is None or changed is None:
         return "unknown (no git repository or no commit)"
-    return f"{revision}, with uncommitted changes to code or params" if changed else revision
+    commit = revision.decode().strip()
+    return f"{commit}, with uncommitted changes to code or params" if changed.strip() else commit

@@ -1,8 +1,8 @@
-"""One process at a time writes a stage's outputs.
+"""Locks of stage outputs: one process at a time writes them.
 
-The lock is the operating system's (flock): it is free as soon as its process is gone, however
-that ended. Beside it lies who holds it, for the message. Locks are in the folder that the
-stage runs in, so a queued experiment, which runs in a copy, has its own.
+The lock is the operating system's (flock): it is released when its process ends, in whatever
+way. A file beside it names the holder, for the message. Locks lie in the folder in which the
+stage runs, so a queued experiment, which runs in a copy, has its own.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from pipeline import layout
 from pipeline.errors import RunError
 from pipeline.files.atomic import remove_unfinished, write_best_effort
 
-TIMEOUT_SECONDS = 10.0  # seconds: a process that is being stopped needs some to save
+TIMEOUT_SECONDS = 10.0  # a process that is being stopped needs some seconds to save
 
 
 @contextmanager
 def lock_outputs(name: str, outputs: Sequence[Path]) -> Iterator[None]:
-    """Hold a stage's lock, and clear away what a killed process was writing.
+    """Lock a stage's outputs, and remove the temporary files of a killed process.
 
     Args:
-        name: of the stage, e.g. ``train_2``.
+        name: the stage, e.g. ``train_2``.
         outputs: the files it writes.
 
     Raises:
-        RunError: another process holds it and does not end within ``TIMEOUT_SECONDS`` seconds.
+        RunError: another process still holds the lock after ``TIMEOUT_SECONDS``.
     """
     place = layout.LOCKS / f"{name}.lock"
     holder = place.with_suffix(".holder")

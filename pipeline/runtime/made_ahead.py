@@ -1,12 +1,13 @@
-"""What a stage's process has made ahead for stages after it.
+"""Outputs of later stages that an earlier stage's process computed in advance.
 
-DVC gives every evaluation, and the sheet of views, a process of its own, and most of such a
-process's time goes into importing torch. So the first of them that DVC runs makes what the others
-will be asked for too, and puts it aside (``pipeline.stages.evaluate_ahead``). Their processes find
-it here: those start without torch and without the command line, and end at once.
+DVC runs every evaluation, and the sheet of views, in a process of its own, and most of such a
+process's time goes into importing torch. So the first evaluation that DVC runs also computes
+the others' outputs (``pipeline.stages.evaluate_ahead``). Their processes find them here: they
+start without torch and without the command line, and end at once.
 
-What is put aside is named by a digest of all that it was made from: where anything is not as it
-was, the stage's own process does the work. So it may lie there until the next ``dvc repro``.
+The folder of such outputs is named by a digest of all their inputs. If an input has changed,
+the folder is not found and the stage computes its outputs itself. So the folder may stay until
+the next ``dvc repro``.
 """
 
 from __future__ import annotations
@@ -15,27 +16,27 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import cast
 
 from pipeline import layout
 from pipeline.errors import PipelineError, RunError
 from pipeline.files.atomic import write_bytes
 from pipeline.files.sealed_json import Json, digest, file_digest, read_sealed, write_sealed
+from pipeline.files.typed_json import get_typed
 from pipeline.runtime.locks import lock_outputs
 
 MANIFEST = "manifest.json"
-# What decides how sums are rounded, as far as one can tell without torch.
+# The environment that affects rounding, as far as it is known without torch.
 ROUNDING = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 
 
 def folder_for(stage: str, task: int) -> Path:
-    """Return the folder of what is made ahead for a stage, as its inputs are now.
+    """Return the folder of a stage's precomputed outputs, keyed by the digest of its inputs.
 
     Raises:
-        OSError: one of them is missing.
+        OSError: an input is missing.
     """
     made_from: Json = {
         "inputs": [file_digest(path) for path in layout.inputs(stage, task)],
@@ -47,21 +48,21 @@ def folder_for(stage: str, task: int) -> Path:
 
 
 def seal_precomputed(folder: Path, said: Sequence[str]) -> None:
-    """Seal what lies in a folder, each file under the name of its output.
+    """Seal the precomputed outputs in a folder with a manifest of their digests.
 
     Args:
-        folder: that ``folder_for`` has named.
-        said: what the stage would have said.
+        folder: the folder from ``folder_for``; each file has the name of its output.
+        said: the lines that the stage would have printed.
     """
     held: Json = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
     write_sealed(folder / MANIFEST, {"held": held, "said": list(said)})
 
 
 def finish_if_precomputed(arguments: Sequence[str]) -> bool:
-    """Write the outputs of a stage from what was made ahead; return whether that was possible.
+    """Write a stage's outputs from the precomputed ones; return whether they were usable.
 
     Args:
-        arguments: of ``python -m pipeline``, without its name.
+        arguments: the arguments of ``python -m pipeline``.
     """
     match arguments:
         case ["evaluate" as stage, number, "--planned"] if number.isdecimal():
@@ -72,7 +73,7 @@ def finish_if_precomputed(arguments: Sequence[str]) -> bool:
 
 
 def use_precomputed(stage: str, task: int) -> bool:
-    """Write a stage's outputs from what was made ahead; return whether there was such a thing."""
+    """Write a stage's outputs from the precomputed ones; return whether they were usable."""
     if not layout.AHEAD.is_dir():
         return False
     try:
@@ -80,7 +81,8 @@ def use_precomputed(stage: str, task: int) -> bool:
         if not (folder / MANIFEST).is_file():
             return False
         manifest = read_sealed(folder / MANIFEST, RunError, "the stage does its own work") or {}
-        held = cast(Mapping[str, str], manifest["held"])
+        held = get_typed(manifest, dict[str, str], "held")
+        said = get_typed(manifest, tuple[str, ...], "said")
         outputs = layout.outputs(stage, task)
         contents = [(folder / path.name).read_bytes() for path in outputs]
         for path, content in zip(outputs, contents, strict=True):
@@ -90,9 +92,9 @@ def use_precomputed(stage: str, task: int) -> bool:
         with lock_outputs(name, outputs):
             for path, content in zip(outputs, contents, strict=True):
                 write_bytes(path, content)
-    except (OSError, KeyError, PipelineError):
+    except (OSError, ValueError, KeyError, PipelineError):
         return False
     shutil.rmtree(folder, ignore_errors=True)
-    for line in cast(Sequence[str], manifest["said"]):
+    for line in said:
         print(line, file=sys.stderr, flush=True)
     return True

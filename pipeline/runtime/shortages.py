@@ -1,4 +1,4 @@
-"""Too little memory or disk space, told from other errors."""
+"""Messages for errors that mean too little memory or disk space."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pipeline.errors import RunError
 
 @contextmanager
 def explain_out_of_memory(what: str, remedy: str) -> Iterator[None]:
-    """Turn a lack of memory, the machine's or a GPU's, into one message.
+    """Turn an out-of-memory error, on the machine or a GPU, into a RunError.
 
     Args:
-        what: was being done.
+        what: what was being done.
         remedy: what may help.
 
     Raises:
-        RunError: there was too little memory.
+        RunError: memory ran out.
     """
     try:
         yield
@@ -29,7 +29,7 @@ def explain_out_of_memory(what: str, remedy: str) -> Iterator[None]:
         raise RunError(f"{what}: out of memory ({reason}); {remedy}") from error
 
 
-# How torch, the loader of libraries and the system say that memory is short.
+# Words in the out-of-memory errors of torch, the dynamic linker and the system.
 MEMORY_MESSAGES = ("allocate memory", "not enough memory", "failed to map segment")
 
 
@@ -37,10 +37,10 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def describe_memory_shortage(error: BaseException) -> str | None:
-    """Return what an error says that means too little memory, the machine's or a GPU's.
+    """Return an out-of-memory error's own words, None for any other error.
 
-    None of another error. torch has no kind of its own for the machine's memory, and is not
-    imported here to ask for that of a GPU's.
+    torch has no exception type for the machine's memory, and is not imported here for the
+    sake of its type for a GPU's.
     """
     reason = str(error).split("\n")[0].strip() or "no more of it"
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
@@ -50,7 +50,7 @@ def describe_memory_shortage(error: BaseException) -> str | None:
 
 
 def describe_shortage(error: BaseException) -> str | None:
-    """Return what to say where something ran out that no stage watches; None of other errors."""
+    """Return a message for a full disk or exhausted memory, None for any other error."""
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         place = f" {error.filename}" if error.filename else " what this prints"
         return f"cannot write{place}: {error.strerror}; make room, and run this again"

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, and the end of the process that started this one."""
+"""Handlers of Ctrl-C and SIGTERM."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-STDERR = 2  # written to directly: a signal may come in the middle of a print
+STDERR = 2  # written to directly: a signal may interrupt a print
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """Whether training was asked to stop; a second request ends the process at once.
+    """A request to stop training, by signal; a second signal ends the process at once.
 
     Args:
-        prints: whether to say so on standard error; of several processes one does.
+        prints: whether this process prints about it; of several ranks only one does.
 
     Attributes:
-        received: the number of the signal; None as long as there was none.
+        received: the signal's number; None before a signal.
     """
 
     def __init__(self, prints: bool = True) -> None:
@@ -28,7 +28,7 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take over Ctrl-C and SIGTERM from whoever handles them now."""
+        """Handle Ctrl-C and SIGTERM inside, and restore the previous handlers after."""
         before = {number: signal.getsignal(number) for number in SIGNALS}
         self.listen()
         try:
@@ -38,13 +38,13 @@ class StopRequest:
                 signal.signal(number, handler)
 
     def listen(self) -> None:
-        """Take the signals over, until ``listening`` ends."""
+        """Install the handlers; ``listening`` restores the previous ones at its end."""
         for number in SIGNALS:
             signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
-            # Files are written whole or not at all, so nothing is left half done.
+            # Writes are atomic, so no file is left half written.
             self._say(b"\nstopped at once\n")
             os._exit(128 + number)
         self.received = number
@@ -57,10 +57,10 @@ class StopRequest:
 
 @contextmanager
 def stopping_at_once() -> Iterator[None]:
-    """Outside of training: on Ctrl-C or SIGTERM say what is kept, and end.
+    """Outside of training: end with a message on Ctrl-C or SIGTERM.
 
-    Processes that are forked from this one do as if it had not been asked. Where a signal is
-    ignored, as by what a shell runs in the background, it stays so.
+    Processes forked from this one keep the default behaviour. A signal that is ignored, as in
+    a shell's background job, stays ignored.
     """
     told = os.getpid()
 

@@ -25,7 +25,7 @@ def run() -> None:
     """
     plan = require_plan(PreparePlan, "prepare")
     source = open_source(plan.dataset)
-    tasks = divide_into_tasks(plan.scenario, source, plan.cut)
+    tasks = divide_into_tasks(plan.scenario, source, plan.stream)
     splits = [_split(number, task, source, plan) for number, task in enumerate(tasks, start=1)]
     for held in describe_tasks(splits):
         logger.info(_line(held))

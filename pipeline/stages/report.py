@@ -1,4 +1,4 @@
-"""report: figures, tables, plots and the page of the planned run."""
+"""report: metrics, tables, plots and the page of the planned run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Strategy contract: what the past adds to the objective."""
+"""The Strategy contract: what a strategy against forgetting adds to the objective."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pipeline.models.loading import require_names
 
 
 class Generators(Protocol):
-    """Random streams of a task, one for each purpose and number."""
+    """A task's random streams, one for each purpose."""
 
     def __call__(self, *purpose: str | int) -> torch.Generator:
         """Return a new CPU generator, e.g. for ``("er", step)``."""
 
 
 class IndexedImages(Protocol):
-    """Images that are read by their places; a tensor is one."""
+    """Images read by index; a tensor qualifies."""
 
     def __len__(self) -> int: ...
 
@@ -38,13 +38,13 @@ class TaskStart:
         method: the network as the previous task left it. It is about to be trained: copy
             what has to stay as it was.
         carried: what the previous task's strategy carried; empty on task 2.
-        previous_images: the previous task's training images, which need not be in memory:
-            read what is needed.
-        augment: makes the views of a batch of uint8 images ``(N, C, H, W)``; of several
-            processes each gives its own rows of a batch.
-        normalise: makes a batch of uint8 images one normalised view, not augmented.
-        batch_size: images that a loss sees at once, over all processes.
-        device: where to compute what looking back needs.
+        previous_images: the previous task's training images. They may be on disk, so read
+            only those that are needed.
+        augment: makes the views of a batch of uint8 images ``(N, C, H, W)``; each rank passes
+            its own rows of the global batch.
+        normalize: normalises a batch of uint8 images, without augmentation.
+        batch_size: images that a loss sees at once, over all ranks.
+        device: the device for computations when the task begins.
         generators: random streams of this task.
     """
 
@@ -61,13 +61,13 @@ class TaskStart:
 
 @dataclass(frozen=True)
 class Step:
-    """One training step, as strategies see it.
+    """One training step.
 
     Attributes:
         method: the network in training.
-        views: the views it was given, each ``(N, C, H, W)``.
-        encoded: what it made of them.
-        at: where in the task it is; the step itself is not counted yet.
+        views: its input views, each ``(N, C, H, W)``.
+        encoded: its features and projections of them.
+        at: the position in the task; this step is not counted yet.
     """
 
     method: Method
@@ -77,16 +77,17 @@ class Step:
 
 
 class Strategy(nn.Module):
-    """What the past adds to L_SSL; here nothing, so a strategy overrides what it needs.
+    """The base of all strategies; by itself it is fine-tuning, L_SSL alone.
 
     A strategy looks back when a task begins, never when one ends, and none acts on task 1:
-    so the state after task 1 is the same for every strategy. What it must remember from
-    task to task is listed by ``carried`` and handed back in ``TaskStart.carried``; its
-    options are keyword arguments of ``__init__``. A network it keeps as it was is its
-    ``teacher``, which stays in eval mode. What it draws at random it draws from
-    ``TaskStart.generators`` by the number of the step (``Position.stream``), so nothing random
-    has to be saved. Of several processes each draws for the whole batch and takes its own rows
-    (``pipeline.distributed.collectives.own_rows``), so all of them see what one would.
+    so the state after task 1 is the same for every strategy. The tensors that it needs from
+    task to task are returned by ``carried`` and passed back in ``TaskStart.carried``; its
+    options are keyword arguments of ``__init__``. A frozen copy of the network is its
+    ``teacher``, which stays in eval mode. Random numbers come from ``TaskStart.generators``
+    by the number of the step (``Position.stream``), so no random state has to be saved. Each
+    rank draws for the global batch and takes its own rows
+    (``pipeline.distributed.collectives.own_rows``), so all ranks together see what a single
+    process would.
     """
 
     teacher: nn.Module | None
@@ -96,39 +97,38 @@ class Strategy(nn.Module):
         self.teacher = None
 
     def train(self, mode: bool = True) -> Strategy:
-        """Switch between training and evaluation; the teacher stays as it is."""
+        """Switch between training and evaluation; the teacher stays in eval mode."""
         super().train(mode)
         if self.teacher is not None:
             self.teacher.eval()
         return self
 
     def epochs(self, counts: Sequence[int], batch_size: int, epochs: int) -> int:
-        """Return how many epochs to train.
+        """Return the number of epochs to train.
 
         Args:
-            counts: images of each task that is learnt now.
+            counts: images of each task that this training learns.
             batch_size: images a step.
-            epochs: epochs of a task.
+            epochs: the epochs of one task, from params.
         """
         return epochs
 
     def begin_task(self, start: TaskStart) -> None:
-        """Look back: keep a teacher, fill a memory, build modules, take over what is carried.
+        """Look back: freeze a teacher, fill a memory, build modules, load the carried tensors.
 
         Raises:
-            ValueError: the carried tensors are not this strategy's (missing, unknown, or of
-                other shapes).
+            ValueError: a carried tensor is missing, unknown or of another shape.
         """
         require_names(start.carried, ())
 
     def mix(self, views: Views, at: Position) -> Views:
-        """Return the views that the network sees instead of ``views``."""
+        """Return the views to train on instead of ``views``."""
         return views
 
     def terms(self, step: Step) -> dict[str, Tensor]:
-        """Return named loss terms to add to L_SSL, each a scalar, weights applied."""
+        """Return the loss terms to add to L_SSL by name, each a weighted scalar."""
         return {}
 
     def carried(self) -> dict[str, Tensor]:
-        """Return the tensors that the next task's strategy starts from."""
+        """Return the tensors that the next task's strategy needs."""
         return {}

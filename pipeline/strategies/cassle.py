@@ -23,8 +23,8 @@ class Cassle(Strategy):
         predictor: ``mlp``: g is Linear - BatchNorm - ReLU - Linear; ``none``: g is the
             identity (the paper's ablation).
         predictor_hidden: the width of g's hidden layer; 2048 in the paper.
-        carry_predictor: whether g (and a layer after it that the method's L_D trains) goes
-            on from the previous task's, as in the reference code, or starts anew.
+        carry_predictor: whether g (and a layer after it that the method's L_D trains) starts
+            from the previous task's weights, as in the reference code, or from new ones.
         teacher_batchnorm: see ``frozen_copy``; ``batch`` in the reference code.
     """
 
@@ -47,7 +47,7 @@ class Cassle(Strategy):
         self.distiller = nn.ModuleDict({"predictor": nn.Identity(), "head": nn.Identity()})
 
     def begin_task(self, start: TaskStart) -> None:
-        """Freeze the network as the previous task left it; build g, or take it over."""
+        """Freeze the network as the previous task left it; build g, or load the carried g."""
         if self.distill_weight == 0:
             require_names(start.carried, ())
             return
@@ -76,5 +76,5 @@ class Cassle(Strategy):
         return {"distill": self.distill_weight * distance}
 
     def carried(self) -> dict[str, Tensor]:
-        """Return g's weights and statistics, if the next task goes on from them."""
+        """Return g's weights and statistics, if ``carry_predictor``."""
         return dict(self.distiller.state_dict()) if self.carry_predictor else {}

@@ -1,4 +1,4 @@
-"""Several strategies at once, e.g. ``cassle+er``."""
+"""Compositions of strategies, e.g. ``cassle+er``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import cast
 from torch import Tensor, nn
 
 from pipeline.methods.base import Position, Views
+from pipeline.models.loading import below
 from pipeline.strategies.base import Step, Strategy, TaskStart
 
 
 class Composite(Strategy):
-    """Strategies side by side: views are mixed in turn, loss terms are summed.
+    """Several strategies at once: each mixes the views in turn, and loss terms are summed.
 
-    Each looks back at the same network and carries its own tensors, under its own name.
+    Each looks back at the same network and carries its own tensors, prefixed by its name.
 
     Args:
         parts: strategies by name, in order.
@@ -29,34 +30,29 @@ class Composite(Strategy):
         return [(name, cast(Strategy, part)) for name, part in self.parts.items()]
 
     def begin_task(self, start: TaskStart) -> None:
-        """Let each look back, with what it carried itself.
+        """Let each strategy look back, with its own carried tensors.
 
         Raises:
-            ValueError: a carried tensor belongs to none of them, or not to its own.
+            ValueError: a carried tensor belongs to none of them, or does not fit its strategy.
         """
         owners = {name.partition(".")[0] for name in start.carried}
         if strangers := owners - set(self.parts):
             raise ValueError(f"tensors of {', '.join(sorted(strangers))} are unknown")
         for name, part in self._all():
-            own = {
-                key.removeprefix(f"{name}."): tensor
-                for key, tensor in start.carried.items()
-                if key.startswith(f"{name}.")
-            }
-            part.begin_task(replace(start, carried=own))
+            part.begin_task(replace(start, carried=below(start.carried, name)))
 
     def mix(self, views: Views, at: Position) -> Views:
-        """Return the views after each has mixed them."""
+        """Return the views mixed by each strategy in turn."""
         for _, part in self._all():
             views = part.mix(views, at)
         return views
 
     def terms(self, step: Step) -> dict[str, Tensor]:
-        """Return the terms of all."""
+        """Return the loss terms of all strategies."""
         return {key: term for _, part in self._all() for key, term in part.terms(step).items()}
 
     def carried(self) -> dict[str, Tensor]:
-        """Return what each carries, under its name."""
+        """Return the carried tensors of all strategies, prefixed by their names."""
         return {
             f"{name}.{key}": tensor
             for name, part in self._all()

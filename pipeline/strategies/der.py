@@ -25,15 +25,15 @@ def mean_squared_error(z: Tensor, stored: Tensor) -> Tensor:
 class DarkExperienceReplay(Strategy):
     """L_SSL + α · MSE between the present and the stored projections of memory images.
 
-    A projection is stored when its image enters the memory, and never changed. Projections
-    are those of the image itself, not augmented, with BatchNorm's stored statistics: so the
-    term is 0 as long as nothing has changed. L_SSL sees the batch alone, as in the paper's
-    DER; ``er+der`` replays the images as well (its DER++).
+    A projection is stored when its image enters the memory, and never changed. Images are
+    projected without augmentation, with BatchNorm's running statistics: so the term is 0 as
+    long as the network has not changed. L_SSL sees the batch alone, as in the paper's DER;
+    ``er+der`` replays the images as well (its DER++).
 
     Args:
         memory_size: images in the memory; 0 is finetune.
-        batch_share: images from memory for each image of the batch; no more than there are,
-            and of several processes as many for each.
+        batch_share: memory images for each image of the batch; at most the memory's, and a
+            multiple of the world size.
         weight: α.
     """
 
@@ -47,7 +47,7 @@ class DarkExperienceReplay(Strategy):
         self.weight = weight
 
     def begin_task(self, start: TaskStart) -> None:
-        """Fill the memory from the task before, with the network as that left it."""
+        """Fill the memory from the previous task, and project with the network it left."""
         self._normalize, self._generators = start.normalize, start.generators
         self._count = round(self.batch_share * start.batch_size)
         places = self.memory.look_back(start, beside=("projections",))
@@ -70,7 +70,7 @@ class DarkExperienceReplay(Strategy):
             return method.encode((self._normalize(images),)).projections[0]
 
     def terms(self, step: Step) -> dict[str, Tensor]:
-        """Return the distance between what is projected now and what was."""
+        """Return the mean squared error between present and stored projections."""
         count = memory_batch_size(self._count, len(self.memory))
         if count == 0:
             return {}

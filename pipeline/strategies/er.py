@@ -1,4 +1,4 @@
-"""Experience replay: each batch is joined by images from a memory."""
+"""Experience replay: memory images are appended to each batch."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pipeline.strategies.memory import Reservoir, memory_batch_size
 
 
 class ExperienceReplay(Strategy):
-    """L_SSL on the batch and a batch from memory together.
+    """L_SSL on the batch and memory images together.
 
-    Terms that other strategies add (in a composition) see the joined batch too.
+    In a composition, the terms of other strategies see the joined batch too.
 
-    The memory is of the tasks before, filled when a task begins. It does not take up the
-    present task's images as they pass, as the buffers of supervised replay do.
+    The memory holds images of earlier tasks and is filled when a task begins. Unlike the
+    buffers of supervised replay, it does not take in the present task's images.
 
     Args:
         memory_size: images in the memory; 0 is finetune.
-        batch_share: images from memory for each image of the batch; no more than there are,
-            and of several processes as many for each.
+        batch_share: memory images for each image of the batch; at most the memory's, and a
+            multiple of the world size.
     """
 
     def __init__(self, *, memory_size: int, batch_share: float) -> None:
@@ -31,12 +31,12 @@ class ExperienceReplay(Strategy):
         self.batch_share = batch_share
 
     def begin_task(self, start: TaskStart) -> None:
-        """Fill the memory from the task before."""
+        """Fill the memory from the previous task."""
         self._augment, self._generators = start.augment, start.generators
         self.memory.look_back(start)
 
     def mix(self, views: Views, at: Position) -> Views:
-        """Return each view joined by a view of memory images."""
+        """Return each view with a view of memory images appended."""
         wanted = round(self.batch_share * len(views[0]) * world_size())
         count = memory_batch_size(wanted, len(self.memory))
         if count == 0:

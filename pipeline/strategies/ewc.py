@@ -26,27 +26,28 @@ def quadratic_penalty(parameters: Sequence[Tensor], anchor: Tensor, fisher: Tens
 
 
 def flatten(tensors: Sequence[Tensor]) -> Tensor:
-    """Return all numbers in one vector ``(P,)``."""
+    """Return all tensors' numbers as one vector ``(P,)``."""
     return torch.cat([tensor.reshape(-1) for tensor in tensors])
 
 
 def trainable(method: Method) -> list[Tensor]:
-    """Return the parameters that EWC holds: all that gradients train."""
+    """Return the parameters that EWC anchors: all trainable ones."""
     return [parameter for parameter in method.parameters() if parameter.requires_grad]
 
 
 class EWC(Strategy):
     """L_SSL + λ/2 Σ_k F_k (θ_k - θ*_k)², the Fisher information accumulated over tasks.
 
-    F of a task is the mean over batches of its images of the squared gradient of L_SSL, which
-    is a loss of a batch, not of an image, divided by its mean over all parameters: a λ then
-    means the same for every method and network. Online EWC (Schwarz et al., 2018):
-    F ← decay · F + F of the last task, and θ* are the parameters when that ended.
+    F of a task is the squared gradient of L_SSL, averaged over batches of the task's images
+    (L_SSL is a loss of a batch, not of an image), then divided by its mean over all
+    parameters, so that a λ means the same for every method and network. Online EWC (Schwarz
+    et al., 2018): F ← decay · F + F of the last task, and θ* are the parameters when that
+    task ended.
 
     Args:
         weight: λ.
-        fisher_batches: batches of the task's batch size that F is estimated on.
-        decay: γ, what is left of the earlier tasks' F.
+        fisher_batches: batches, of the task's batch size, that F is estimated on.
+        decay: γ, the factor on the earlier tasks' F.
     """
 
     fisher: Tensor
@@ -61,7 +62,7 @@ class EWC(Strategy):
         self.register_buffer("anchor", torch.zeros(0))
 
     def begin_task(self, start: TaskStart) -> None:
-        """Estimate F on the task before, and keep the parameters as it left them."""
+        """Estimate F on the previous task, and store the parameters that it left."""
         anchor = flatten(trainable(start.method)).detach().clone()
         fisher = self._estimate(start)
         if start.carried:
@@ -93,7 +94,7 @@ class EWC(Strategy):
         return (total / mean).cpu()
 
     def terms(self, step: Step) -> dict[str, Tensor]:
-        """Return the penalty."""
+        """Return the quadratic penalty."""
         penalty = quadratic_penalty(trainable(step.method), self.anchor, self.fisher)
         return {"ewc": self.weight * penalty}
 

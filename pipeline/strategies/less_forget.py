@@ -24,7 +24,7 @@ class LessForget(Strategy):
     which are not known here.
 
     Args:
-        weight: of the term.
+        weight: the weight of the term.
         teacher_batchnorm: see ``frozen_copy``.
     """
 

@@ -16,8 +16,8 @@ def mixup(views: Views, past: Views, share: float) -> Views:
 
     Args:
         views: views of the batch, each ``(N, C, H, W)``.
-        past: views of as many memory images.
-        share: λ, from 0 to 1; at 1 the views are as they were.
+        past: views of as many memory images, each ``(N, C, H, W)``.
+        share: λ, from 0 to 1; 1 leaves the views unchanged.
     """
     return tuple(share * x + (1 - share) * m for x, m in zip(views, past, strict=True))
 
@@ -36,7 +36,7 @@ class Lump(Strategy):
         self.alpha = alpha
 
     def begin_task(self, start: TaskStart) -> None:
-        """Fill the memory from the task before."""
+        """Fill the memory from the previous task."""
         self._augment, self._generators = start.augment, start.generators
         self.memory.look_back(start)
 

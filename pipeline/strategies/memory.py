@@ -1,4 +1,4 @@
-"""A reservoir of raw images from the tasks before."""
+"""A reservoir of raw images from earlier tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from pipeline.strategies.base import IndexedImages, TaskStart
 
 
 def memory_batch_size(wanted: int, held: int) -> int:
-    """Return how many images to draw for a batch of all processes: as many for each."""
+    """Return how many memory images to draw for the global batch: a multiple of the world size.
+
+    Args:
+        wanted: the wanted number.
+        held: images in the memory, the largest possible number.
+    """
     count = min(wanted, held)
     return count - count % world_size()
 
@@ -21,14 +26,14 @@ def memory_batch_size(wanted: int, held: int) -> int:
 class Reservoir(nn.Module):
     """A uniform sample of all images seen so far (Vitter, 1985, algorithm R).
 
-    Every image of the stream is in it with the same probability, size / seen.
+    Every image seen is in it with the same probability, size / seen.
 
     Args:
-        size: images it holds at most; 0: none.
+        size: the maximum number of images; may be 0.
 
     Attributes:
-        images: what it holds, uint8 ``(M, C, H, W)``.
-        seen: how many images have passed.
+        images: the images in the memory, uint8 ``(M, C, H, W)``.
+        seen: the number of images seen.
     """
 
     images: Tensor
@@ -44,17 +49,17 @@ class Reservoir(nn.Module):
         return len(self.images)
 
     def look_back(self, start: TaskStart, beside: Sequence[str] = ()) -> Tensor:
-        """Take over the carried memory, then let the previous task's images pass.
+        """Load the carried memory, then insert the previous task's images.
 
         Args:
-            start: of the task that begins.
-            beside: names of what else the strategy carries.
+            start: the start of the task.
+            beside: names of the strategy's other carried tensors.
 
         Returns:
-            The places that changed, ``(K,)``.
+            The indices that changed in the memory, ``(K,)``.
 
         Raises:
-            ValueError: what is carried is no memory of this size.
+            ValueError: the carried tensors are not a memory of this size.
         """
         if start.carried:
             require_names(start.carried, ("images", "seen", *beside))
@@ -62,10 +67,10 @@ class Reservoir(nn.Module):
         return self.insert(start.previous_images, start.generators("reservoir"))
 
     def restore(self, images: Tensor, seen: Tensor) -> None:
-        """Take over the memory of the task before.
+        """Load the memory of the previous task.
 
         Raises:
-            ValueError: it is not one of this size.
+            ValueError: it is not a memory of this size.
         """
         count = min(self.size, int(seen))
         if images.dtype != torch.uint8 or images.ndim != 4 or len(images) != count:
@@ -76,14 +81,14 @@ class Reservoir(nn.Module):
         self.images, self.seen = images.clone(), seen.clone()
 
     def insert(self, images: IndexedImages, generator: torch.Generator) -> Tensor:
-        """Let images pass; some of them stay, and those alone are read.
+        """Offer images to the reservoir; only those that stay are read.
 
         Args:
             images: uint8 ``(N, C, H, W)``.
-            generator: decides which.
+            generator: a CPU generator, decides which images stay.
 
         Returns:
-            The places that changed, ``(K,)``.
+            The indices that changed in the memory, ``(K,)``.
         """
         seen = int(self.seen)
         number = torch.arange(seen, seen + len(images))
@@ -91,7 +96,7 @@ class Reservoir(nn.Module):
         place = torch.where(number < self.size, number, (draw * (number + 1)).long())
         stays = place < self.size
         total = min(self.size, seen + len(images))
-        # A place that was taken twice holds the later image.
+        # Where two images get the same index, the later one stays.
         latest = torch.full((max(total, 1),), -1)
         latest.scatter_reduce_(0, place[stays], torch.arange(len(images))[stays], "amax")
         places = torch.nonzero(latest >= 0).squeeze(1)
@@ -104,7 +109,7 @@ class Reservoir(nn.Module):
         return places
 
     def draw_indices(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return ``count`` places, each drawn at once before any is drawn again."""
+        """Return ``count`` random indices; every index is drawn once before any is repeated."""
         rounds = -(-count // len(self))
         orders = [torch.randperm(len(self), generator=generator) for _ in range(rounds)]
         return torch.cat(orders)[:count].to(self.images.device)

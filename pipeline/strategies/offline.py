@@ -1,4 +1,4 @@
-"""Offline training, the upper bound: the stream as one task."""
+"""Offline training, the upper bound: all tasks as one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Offline(Strategy):
     """L_SSL on the images of all tasks at once.
 
     Args:
-        match: ``epochs``: as many epochs as each task of a stream has; ``steps``: as many
-            epochs as come nearest to the steps of the whole stream.
+        match: ``epochs``: the epochs of one task of the stream; ``steps``: the number of epochs
+            whose steps are nearest to those of the whole stream.
     """
 
     def __init__(self, *, match: Literal["epochs", "steps"]) -> None:
@@ -21,7 +21,7 @@ class Offline(Strategy):
         self.match = match
 
     def epochs(self, counts: Sequence[int], batch_size: int, epochs: int) -> int:
-        """Return the epochs to train, as ``match`` says."""
+        """Return the number of epochs to train, by ``match``."""
         if self.match == "epochs":
             return epochs
         stream = epochs * sum(count // batch_size for count in counts)

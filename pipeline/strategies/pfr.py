@@ -45,7 +45,7 @@ class PFR(Strategy):
         self.predictor = mlp([size, self.predictor_hidden, size], batch_norm=True)
 
     def terms(self, step: Step) -> dict[str, Tensor]:
-        """Return the negative similarity of projected present and past features."""
+        """Return the negative cosine similarity of projected present and past features."""
         assert self.teacher is not None, "the task has not begun"
         assert self.predictor is not None, "the task has not begun"
         with torch.no_grad():

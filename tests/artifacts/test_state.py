@@ -58,7 +58,7 @@ def write_chain(plans: Plans, last: int) -> list[State]:
     return states
 
 
-def read(plan: TrainPlan, **changes: object) -> State:
+def read(plan: TrainPlan, /, **changes: object) -> State:
     given: dict[str, object] = {
         "task": plan.task,
         "plan": plan_digest(plan),

@@ -262,7 +262,7 @@ def test_figures_of_another_plan_are_absent(
     project.must("evaluate", "3")
     project.must("export", "--output", "some", "--no-onnx")
     card = Path("some/README.md").read_text()
-    assert "Absent: the figures of the whole run" in card
+    assert "Absent: the metrics of the whole run" in card
     assert "average accuracy A" not in card
 
 
@@ -389,6 +389,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     assert {path.name: path.read_bytes() for path in kept.iterdir()} == {"a": b"1"}
 
 
+@pytest.mark.pipeline
 def test_bad_input_is_refused_without_torch() -> None:
     code = "import sys, pipeline.commands.export; print(*sorted(sys.modules))"
     result = subprocess.run(

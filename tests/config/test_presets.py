@@ -103,6 +103,7 @@ def test_of_the_presets_used_before_nothing_takes_effect(name: str, mixed: str) 
     assert after.train == alone.train
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_trains_two_steps(name: str) -> None:
     """The recipe's own network, objective, distillation, views and optimizer; few images."""

@@ -114,6 +114,7 @@ def test_what_interrupts_the_writer_leaves_no_store(
     assert list(place.parent.iterdir()) == []
 
 
+@pytest.mark.pipeline
 def test_two_processes_that_write_one_store_at_once_do_each_other_no_harm(
     files: ImageFiles, place: Path
 ) -> None:

@@ -91,7 +91,9 @@ def test_each_process_is_told_which_one_it_is(
         (3, 3, 2),
     ],
 )
-def test_the_exit_code_is_that_of_who_has_said_why(first: int, second: int, code: int) -> None:
+def test_the_exit_code_is_that_of_the_process_that_gave_the_reason(
+    first: int, second: int, code: int
+) -> None:
     chosen = f"import os, sys; sys.exit(({first}, {second})[int(os.environ['RANK'])])"
     assert run_together(python(chosen), 2) == code
 
@@ -148,7 +150,7 @@ def test_a_signal_reaches_each_of_them_once(number: signal.Signals, tmp_path: Pa
         assert (tmp_path / f"stopped{rank}").read_text() == str(number.value)
 
 
-def test_they_end_when_who_started_them_is_killed(tmp_path: Path) -> None:
+def test_processes_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     code = PARENT.format(root=str(ROOT), child=WAITS.format(root=str(ROOT)))
     with subprocess.Popen(python(code), cwd=tmp_path) as parent:
         wait_for(tmp_path / "waits0", tmp_path / "waits1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import re
 from pathlib import Path
 
@@ -84,11 +83,10 @@ def changed(edits: list[tuple[str, int, str, str]]) -> str:
 
 @pytest.fixture
 def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project whose code is fingerprinted once and whose disk need not be waited for."""
+    """A project whose code is fingerprinted once."""
     for name in (".git", ".dvc"):
         (project.root / name).mkdir()
     monkeypatch.setattr(resolve, "code_fingerprint", functools.cache(code_fingerprint))
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
     return project
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from typing import Any
 
 import numpy as np
@@ -89,9 +88,8 @@ def rewrite(task: int, split: Json) -> None:
 
 
 @pytest.fixture
-def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(project: Project) -> Project:
     project.trained(0)
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
     return project
 
 

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,8 @@ from torch import Tensor
 
 from pipeline import layout
 from pipeline.errors import StateError
-from pipeline.training.checkpoint import lock_checkpoint
 from pipeline.training.learner import Learner
+from tests.support.interruption import KilledError, at_step, checkpoints, kill, send
 from tests.support.params import Changes
 from tests.support.project import Project
 
@@ -40,41 +39,11 @@ CONFIGS: dict[str, Changes] = {
 }
 
 
-class KilledError(BaseException):
-    """Nothing catches it, as nothing catches SIGKILL."""
-
-
 def outputs(task: int) -> tuple[bytes, bytes, dict[str, object]]:
     """A task's files; of its timing all that is not measured seconds."""
     timing = json.loads(layout.timing(task).read_text())
     kept = {key: value for key, value in timing.items() if "seconds" not in key and key != "sha256"}
     return layout.state(task).read_bytes(), layout.log(task).read_bytes(), kept
-
-
-def at_step(monkeypatch: pytest.MonkeyPatch, step: int, act: Callable[[], None]) -> None:
-    """Do something when a step is about to be taken, once."""
-    original = Learner.training_step
-    waiting = [step]
-
-    def training_step(self: Learner, images: Tensor, index: int) -> Tensor:
-        if waiting and self.position.step == waiting[0]:
-            waiting.clear()
-            act()
-        return original(self, images, index)
-
-    monkeypatch.setattr(Learner, "training_step", training_step)
-
-
-def kill() -> None:
-    raise KilledError
-
-
-def send(number: signal.Signals) -> Callable[[], None]:
-    return lambda: os.kill(os.getpid(), number)
-
-
-def checkpoints() -> list[Path]:
-    return sorted(layout.CHECKPOINTS.rglob("*.safetensors"))
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -238,29 +207,6 @@ def test_a_damaged_checkpoint_is_noticed_and_the_task_begins_anew(
     assert outputs(1) == whole
 
 
-def test_two_trainings_of_the_same_hold_a_checkpoint_each(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with (
-        lock_checkpoint(1, "ab" * 32, "cd" * 32) as first,
-        lock_checkpoint(1, "ab" * 32, "cd" * 32) as second,
-    ):
-        assert first.path != second.path
-        assert first.path.parent.name == "train_1-abababababab"
-        assert second.path.parent.name == "train_1-abababababab-2"
-    assert not list(layout.CHECKPOINTS.iterdir())
-
-
-def test_one_that_was_saved_is_taken_before_a_new_one(project: Project) -> None:
-    with (
-        lock_checkpoint(1, "ab" * 32, "cd" * 32),
-        lock_checkpoint(1, "ab" * 32, "cd" * 32) as second,
-    ):
-        second.path.write_bytes(b"saved")
-    with lock_checkpoint(1, "ab" * 32, "cd" * 32) as again:
-        assert again.path == second.path
-
-
 def test_checkpoints_of_a_queued_experiment_lie_in_the_main_checkout(
     project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -330,145 +276,3 @@ def test_a_full_disk_at_a_checkpoint_stops_and_the_one_before_is_used(
     assert [left.name for left in path.parent.iterdir() if left.name.startswith(".")] == []
     assert "goes on after step 4 of 8" in project.cassle("train", "1")[2]
     assert outputs(1) == whole
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore"),
-        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
-        MemoryError(),
-    ],
-)
-def test_out_of_memory_says_the_batch_size_to_try(
-    error: BaseException, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.trained(0)
-
-    def fail() -> None:
-        raise error
-
-    at_step(monkeypatch, 1, fail)
-    code, _, err = project.cassle("train", "1")
-    assert code == 2
-    assert "task 1: out of memory" in err
-    assert "try train.batch_size: 8 (now 16)" in err
-    assert len(err.strip().splitlines()[-1].splitlines()) == 1
-
-
-def test_evaluation_says_that_memory_is_short(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.trained(0)
-
-    def extract(*arguments: object) -> Tensor:
-        raise torch.OutOfMemoryError("CUDA out of memory.")
-
-    monkeypatch.setattr("pipeline.stages.evaluate.extract", extract)
-    code, _, err = project.cassle("evaluate", "0")
-    assert code == 2
-    assert err == (
-        "error: evaluation after task 0: out of memory (CUDA out of memory.); end other "
-        "programs, or choose another --device\n"
-    )
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
-        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
-        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
-    ],
-)
-def test_any_command_says_that_memory_is_short(
-    error: Exception, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.must("plan")
-
-    def fail(spec: object) -> None:
-        raise error
-
-    monkeypatch.setattr("pipeline.stages.init.build_backbone", fail)
-    code, _, err = project.cassle("init")
-    assert code == 2
-    assert err.startswith(f"error: out of memory ({str(error)[:30]}")
-    assert err.endswith("make the network or the batches smaller\n")
-
-
-def test_another_runtime_error_keeps_its_traceback(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.trained(0)
-
-    def fail() -> None:
-        raise RuntimeError("a defect")
-
-    at_step(monkeypatch, 1, fail)
-    with pytest.raises(RuntimeError, match="a defect"):
-        project.cassle("train", "1")
-
-
-def interrupted(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
-    project.trained(0)
-    at_step(monkeypatch, 2, send(signal.SIGINT))
-    assert project.cassle("train", "1")[0] == 130
-    (path,) = checkpoints()
-    return path
-
-
-def test_clean_lists_all_and_removes_what_is_stale(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = interrupted(project, monkeypatch)
-    left = layout.STATES / ".task_1.safetensors.abcd1234"
-    params = Path(".params.yaml.abcd1234")
-    kept = Path(".env.yaml.abcd1234")
-    for file in (left, params, kept):
-        file.write_bytes(b"half")
-        os.utime(file, (0, 0))
-    out = project.must("clean", "--yes")
-    assert f"{path.parent}  " in out
-    assert "task 1 after step 3, saved " in out
-    assert "of the current plan" in out
-    assert f"{left}  0.0 MB  unfinished" in out
-    assert path.exists()
-    assert (left.exists(), params.exists(), kept.exists()) == (False, False, True)
-    assert project.must("clean", "--yes").endswith("nothing to remove without --all\n")
-    project.set({"seed": 1})
-    project.must("plan")
-    out = project.must("clean", "--yes")
-    assert "of another plan" in out
-    assert out.endswith("removed 1 of 1\n")
-    assert not path.exists()
-    assert project.must("clean", "--yes") == "nothing to remove\n"
-
-
-def test_clean_all_removes_what_could_still_be_used_but_not_what_is(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = interrupted(project, monkeypatch)
-    layout.STORES.mkdir(parents=True)
-    (layout.STORES / "a.uint8").write_bytes(b"1")
-    from filelock import FileLock
-
-    with FileLock(path.parent / "lock"):
-        out = project.must("clean", "--all", "--yes")
-        assert f"{path.parent} stays: it is in use" in out
-        assert out.endswith("removed 1 of 2\n")
-    assert path.exists()
-    assert not list(layout.STORES.iterdir())
-    project.must("clean", "--all", "--yes")
-    assert not path.parent.exists()
-
-
-def test_clean_asks_where_it_can_and_else_wants_consent(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = interrupted(project, monkeypatch)
-    path.write_bytes(b"damaged")
-    code, out, err = project.cassle("clean")
-    assert code == 2
-    assert "damaged" in out
-    assert "add --yes" in err
-    assert path.exists()

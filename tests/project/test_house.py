@@ -171,6 +171,7 @@ def test_only_files_that_stages_need_name_one_method_or_strategy() -> None:
         assert not users, path
 
 
+@pytest.mark.pipeline
 def test_planning_and_reporting_import_no_torch() -> None:
     modules = ["pipeline.cli.app", "pipeline.config.params", "pipeline.stages.plan"]
     modules += ["pipeline.commands.check", "pipeline.stages.prepare", "pipeline.stages.report"]
@@ -183,6 +184,7 @@ def test_planning_and_reporting_import_no_torch() -> None:
     assert not {"torch", "torchvision", "pytorch_lightning"} & set(loaded)
 
 
+@pytest.mark.pipeline
 def test_the_command_line_starts_without_pydantic() -> None:
     code = "import sys, pipeline.cli.app; print(*sorted(sys.modules))"
     result = subprocess.run(
@@ -266,7 +268,7 @@ def test_stages_put_out_files_not_folders() -> None:
             assert Path(path).suffix or path == "data/plan", f"{name}: {path}"
 
 
-def test_who_reads_all_splits_depends_on_their_index() -> None:
+def test_stages_that_read_all_splits_depend_on_the_index() -> None:
     stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
     splits = {f"data/splits/task_{task}.json" for task in range(1, MAX_TASKS + 1)}
     index = str(SPLIT_INDEX)

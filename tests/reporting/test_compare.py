@@ -237,7 +237,7 @@ def test_the_same_run_with_other_figures_is_refused(repository: Repository) -> N
     repository.write(82.25, strategy="cassle", seed=0)
     message = repository.refuses()
     assert (
-        "workspace and cassle-0 are the same run (simclr, cassle, seed 0) with other figures: average_accuracy 82.25 and 82.26"
+        "workspace and cassle-0 are the same run (simclr, cassle, seed 0) with other metrics: average_accuracy 82.25 and 82.26"
         in message
     )
     assert "--no-workspace" in message
@@ -249,7 +249,7 @@ def test_accuracies_that_differ_under_the_same_figures_are_refused(repository: R
     repository.write(80)
     path = Path("reports/accuracy_matrix.csv")
     path.write_text(path.read_text().replace("0,1,50.0", "0,1,49.0"))
-    assert "with other figures: the accuracy matrix" in repository.refuses()
+    assert "with other metrics: the accuracy matrix" in repository.refuses()
 
 
 def test_undefined_figures_are_dashes_and_not_zeros(repository: Repository) -> None:
@@ -287,7 +287,7 @@ def test_figures_are_chosen_by_name(repository: Repository) -> None:
     assert "'headline' is no number" in repository.refuses("--metric", "headline")
 
 
-def test_what_neither_way_is_better_has_no_wins(repository: Repository) -> None:
+def test_a_metric_without_a_better_direction_has_no_wins(repository: Repository) -> None:
     for name in ("finetune", "cassle"):
         repository.experiment(name, 80, strategy=name, figures={"cka": 0.9})
     _, difference = rows(repository.compare("--metric", "cka"), "simclr", "cassle")
@@ -400,11 +400,11 @@ def test_runs_are_named_by_branch_tag_commit_or_experiment(repository: Repositor
 def test_code_that_differs_between_runs_is_said(repository: Repository) -> None:
     (repository.root / "pipeline").mkdir()
     for seed, name in enumerate(["before", "after"]):
-        (repository.root / "pipeline/training/learner.py").write_text(name)
+        (repository.root / "pipeline/learner.py").write_text(name)
         repository.experiment(name, 80, seed=seed)
     out = " ".join(repository.compare().split())
     assert (
-        "pipeline/ is not the same in all of these runs, and figures may differ for that: after; before."
+        "pipeline/ is not the same in all of these runs, and metrics may differ for that: after; before."
         in out
     )
 

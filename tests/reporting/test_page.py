@@ -227,7 +227,7 @@ def test_both_schemes_set_the_same_colours() -> None:
     assert light == dark
 
 
-def test_what_params_say_is_never_markup() -> None:
+def test_params_are_escaped() -> None:
     results = make_results()
     evil = "<script>alert('x')</script>\"&"
     results.params.update(dataset=evil, strategy=evil, notes=evil)
@@ -293,7 +293,7 @@ def test_another_run_stands_beside_this_one() -> None:
     assert "Dashed" not in text
 
 
-def test_what_was_not_made_is_left_out() -> None:
+def test_the_page_leaves_out_images_that_are_missing() -> None:
     results = make_results()
     bare = dataclasses.replace(
         make_extras(results), view_strips=None, features=None, state_bytes=[None] * 4

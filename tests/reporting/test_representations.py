@@ -250,9 +250,7 @@ def test_damaged_features_are_refused(
     project: Project, damage: Callable[[Path], None], message: str
 ) -> None:
     project.set({"num_tasks": 1})
-    project.trained(1)
-    project.must("evaluate", "0")
-    project.must("evaluate", "1")
+    project.finished(1)
     damage(layout.features(1))
     code, _, err = project.cassle("report")
     assert code == 2

@@ -50,7 +50,7 @@ def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_patience")
-def test_who_comes_second_is_told_who_runs_the_stage(project: Project) -> None:
+def test_a_second_process_is_told_which_one_runs_the_stage(project: Project) -> None:
     project.must("plan")
     with another_process("prepare") as process:
         code, _, err = project.cassle("prepare")
@@ -65,7 +65,7 @@ def test_who_comes_second_is_told_who_runs_the_stage(project: Project) -> None:
     project.must("prepare")
 
 
-def test_who_comes_second_runs_when_the_first_has_ended_in_time(project: Project) -> None:
+def test_a_second_process_waits_and_runs_after_the_first(project: Project) -> None:
     project.must("plan")
     with another_process("prepare") as process:
         assert process.stdin is not None
@@ -104,7 +104,7 @@ def test_two_exports_to_one_folder_do_not_mix(project: Project) -> None:
     project.must("export", "0", "--output", "out", "--no-onnx")
 
 
-def test_what_a_killed_process_was_writing_goes_and_nothing_else(project: Project) -> None:
+def test_only_half_written_files_of_a_killed_process_are_removed(project: Project) -> None:
     layout.STATES.mkdir(parents=True)
     ours = layout.STATES / ".task_2.safetensors.abcd_123"
     others = [layout.STATES / name for name in (".task_1.safetensors.abcd_123", ".gitignore")]

@@ -43,7 +43,7 @@ def contents(stage: str, task: int) -> list[bytes]:
     return [path.read_bytes() for path in layout.outputs(stage, task)]
 
 
-def test_what_is_made_ahead_is_what_the_stages_would_have_made(
+def test_precomputed_outputs_are_the_bytes_that_the_stages_write(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for task in (1, 2):
@@ -80,7 +80,7 @@ def _threads() -> dict[str, str]:
     return {name: os.environ[name] for name in ahead.ROUNDING if name in os.environ}
 
 
-def test_nothing_is_made_ahead_without_dvc_or_where_it_is_there(
+def test_nothing_is_precomputed_without_dvc_or_if_outputs_exist(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.must("evaluate", "0", "--planned")
@@ -96,7 +96,7 @@ def test_nothing_is_made_ahead_without_dvc_or_where_it_is_there(
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a kernel"), MemoryError(), RunError("mended by")])
-def test_what_goes_wrong_ahead_harms_no_stage(
+def test_an_error_while_precomputing_fails_no_stage(
     error: Exception, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     score = evaluate.score
@@ -114,7 +114,7 @@ def test_what_goes_wrong_ahead_harms_no_stage(
     assert not ahead.finish_if_precomputed(["evaluate", "2", "--planned"])
 
 
-def test_a_signal_meanwhile_costs_nothing_of_what_is_done(
+def test_a_signal_while_precomputing_keeps_finished_outputs(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     score, before = evaluate.score, []
@@ -136,7 +136,7 @@ def test_a_signal_meanwhile_costs_nothing_of_what_is_done(
 
 
 @pytest.mark.parametrize("labelled", [False, True])
-def test_an_evaluation_with_labels_from_elsewhere_is_not_put_aside(
+def test_an_evaluation_on_labelled_root_is_not_precomputed(
     labelled: bool, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No digest tells whether those images have changed.
@@ -159,7 +159,7 @@ def test_an_evaluation_with_labels_from_elsewhere_is_not_put_aside(
     assert not list(layout.AHEAD.glob("evaluate_0-*"))
 
 
-def test_what_is_there_already_is_not_made_again(
+def test_existing_outputs_are_not_recomputed(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluate_first(project, monkeypatch)
@@ -173,7 +173,7 @@ def test_what_is_there_already_is_not_made_again(
 @pytest.mark.parametrize(
     "what", ["plan", "state", "index", "threads", "damage", "manifest", "lost"]
 )
-def test_what_is_not_as_it_was_is_not_taken(
+def test_precomputed_outputs_of_changed_inputs_are_not_used(
     what: str, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluate_first(project, monkeypatch)
@@ -214,7 +214,7 @@ def test_a_state_that_cannot_be_evaluated_is_left_to_its_own_stage(
     assert json.loads(layout.evaluation(0).read_text())["after_task"] == 0
 
 
-def test_an_earlier_runs_leftovers_are_cleared_away(
+def test_leftovers_of_an_earlier_run_are_removed(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stale = layout.AHEAD / "evaluate_1-0123456789ab"

@@ -15,6 +15,8 @@ from pipeline.runtime.signals import SIGNALS, StopRequest
 from tests.support.params import ROOT
 from tests.support.project import Project
 
+pytestmark = pytest.mark.pipeline  # starts processes
+
 LISTENER = """
 import sys, time
 sys.path.insert(0, {root!r})
@@ -71,7 +73,7 @@ def test_the_second_signal_stops_at_once(first: signal.Signals, second: signal.S
     assert err.endswith("stopped at once\n")
 
 
-def test_signals_are_theirs_again_who_had_them() -> None:
+def test_previous_signal_handlers_are_restored() -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
     stop = StopRequest()
     with stop.listening():
@@ -109,7 +111,7 @@ def test_a_stage_ends_when_its_dvc_is_killed(tmp_path: Path) -> None:
     assert not (tmp_path / "ended").exists()
 
 
-def test_a_stage_ends_whose_dvc_was_killed_before_it_could_look(tmp_path: Path) -> None:
+def test_a_stage_stops_if_its_dvc_died_before_the_watch_began(tmp_path: Path) -> None:
     (tmp_path / "stage.py").write_text(STAGE.format(root=str(ROOT), seconds=30))
     (tmp_path / "dvc").write_text(
         "import subprocess, sys\n"
@@ -123,7 +125,7 @@ def test_a_stage_ends_whose_dvc_was_killed_before_it_could_look(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("name", "stage"), [("dvc", True), ("dvc", False), ("make", True)])
-def test_a_stage_whose_dvc_lives_or_that_has_none_runs_to_its_end(
+def test_a_stage_runs_to_its_end_if_dvc_lives_or_did_not_start_it(
     name: str, stage: bool, tmp_path: Path
 ) -> None:
     process = start(tmp_path, 0.5, name, stage=stage)

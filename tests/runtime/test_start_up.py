@@ -17,6 +17,8 @@ from pipeline.runtime.device import Device
 from pipeline.training.fit import skip_nvml_check
 from tests.support.params import ROOT
 
+pytestmark = pytest.mark.pipeline  # starts processes
+
 
 @pytest.mark.parametrize("stage", ["train", "evaluate"])
 def test_an_empty_slot_ends_before_the_command_line_is_imported(
@@ -87,7 +89,7 @@ def test_a_cpu_looks_for_no_gpu_through_nvml_in_each_step(monkeypatch: pytest.Mo
     assert name not in os.environ
 
 
-def test_a_process_that_trains_looks_for_garbage_seldom() -> None:
+def test_training_raises_the_garbage_collection_threshold() -> None:
     code = "import gc; from pipeline.runtime.before_torch import before_torch; before_torch(); print(gc.isenabled(), gc.get_threshold()[0])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True 50000\n"

@@ -241,7 +241,7 @@ def test_tensors_of_another_predictor_are_refused() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"carry_predictor": False}, {"distill_weight": 0}])
-def test_what_would_not_be_used_is_refused(changes: dict[str, Any]) -> None:
+def test_carried_tensors_that_would_be_unused_are_refused(changes: dict[str, Any]) -> None:
     method = past_network()
     with pytest.raises(ValueError, match="is unknown"):
         begin(method, carried=begin(method).carried(), **changes)

@@ -120,6 +120,7 @@ def test_composed_strategies_train_with_all_their_terms(strategy: str, project: 
 )
 def test_the_cost_is_counted(strategy: str, passes: float, project: Project) -> None:
     choose(project, strategy, "byol")
+    project.set({"evaluation.probes": ["nearest_mean"], "evaluation.headline": "nearest_mean"})
     project.run_all(3)
     timings = [json.loads(layout.timing(task).read_text()) for task in (1, 2, 3)]
     # The momentum network sees the views as well, and of memory images whatever is in the views.

@@ -16,14 +16,14 @@ class PreparePlan:
     Attributes:
         dataset: the data set.
         scenario: ``class``, ``data`` or ``domain``.
-        cut: the number of tasks, and what decides which images each holds.
+        stream: the number of tasks, and what decides which images each holds.
         slots: the task slots of dvc.yaml.
         code: the fingerprint of the stage's code.
     """
 
     dataset: DatasetPlan
     scenario: str
-    cut: StreamOptions
+    stream: StreamOptions
     slots: int
     code: str
 

@@ -19,23 +19,24 @@ COLOR_CHANGES = {
     "hue": image_ops.adjust_hue,
 }
 
-# Takes images and their places in the batch.
+# Takes images and their indices in the batch.
 Change = Callable[[Tensor, Tensor], Tensor]
 
 
 class Augment:
-    """Make one view a recipe of each image of a batch.
+    """Make one view of each image of a batch for each recipe.
 
     All random parameters are drawn on the CPU from one generator, so the views are
-    the same on every device; the arithmetic runs where the images are.
+    the same on every device; the arithmetic runs on the images' device.
 
     Args:
         recipes: one recipe a view.
         size: height and width of the views in pixels.
         mean: mean of each channel in [0, 1], subtracted from the views.
         std: standard deviation of each channel, by which they are divided.
-        rank: which rows of a global batch are given, where several processes share it.
-        processes: how many share it. Each draws for all of it, so they see what one would.
+        rank: this process's rank; it gets the rows of this rank of the global batch.
+        processes: the world size. Each rank draws for the global batch, so all ranks together
+            make the views that a single process would.
     """
 
     def __init__(
@@ -60,35 +61,35 @@ class Augment:
         return self.make_views(images, drawn)
 
     def make_views(self, images: Tensor, drawn: Sequence[DrawnView]) -> tuple[Tensor, ...]:
-        """Return the views of images for which all that is random has been drawn."""
+        """Return the views of images from parameters that were drawn before."""
         # Pixels stay float32: bfloat16 keeps 8 bits of them, and matrix products would round.
         with torch.autocast(images.device.type, enabled=False), torch.no_grad():
-            # Bytes are moved, not floats: cropping wants the colours of a row beside each other.
+            # Bytes are moved, not floats: cropping needs the channels of a row beside each other.
             scaled = (images.transpose(1, 2).contiguous() / 255).transpose(1, 2)
             return tuple(self._view(scaled, one) for one in drawn)
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Return float ``(N, C, size, size)``: the centre of uint8 images, not augmented."""
+        """Return the normalised centre crop of uint8 images, float ``(N, C, size, size)``."""
         top, left = ((side - self.size) // 2 for side in images.shape[-2:])
         centre = images[..., top : top + self.size, left : left + self.size]
         return self._normalize_in_place(centre / 255)
 
     def _normalize_in_place(self, images: Tensor) -> Tensor:
-        """Return images with the data set's mean and deviation taken away, in their place."""
+        """Subtract the data set's mean and divide by its deviation, in place."""
         return images.sub_(self.mean.to(images.device)).div_(self.std.to(images.device))
 
     def draw_batches(
         self, shape: torch.Size, generator: torch.Generator, batches: int = 1
     ) -> list[tuple[list[DrawnView], Tensor]]:
-        """Draw for the images of all processes, and keep what is of this one's.
+        """Draw for the global batch, and keep this rank's rows.
 
         Args:
-            shape: of this process's images, ``(N, C, H, W)``.
-            generator: what decides.
-            batches: for how many batches of that shape.
+            shape: the shape of this rank's images, ``(N, C, H, W)``.
+            generator: a CPU generator.
+            batches: the number of batches of that shape.
 
         Returns:
-            For each batch what was drawn for each view, and the generator's state after it.
+            For each batch the drawn parameters of each view, and the generator's state after it.
         """
         rows, channels, height, width = shape
 
@@ -112,10 +113,10 @@ class Augment:
             return some
 
         if any(name == "hue" for name, _ in drawn.factors):
-            # Dear, and exact to rounding alone where it turns by nothing.
+            # Expensive, and not exact for a turn of 0: so only the chosen images are changed.
             _change(view, drawn.jitter, jitter)
         else:
-            # A factor that changes nothing is cheaper than to take images out and put them back.
+            # A neutral factor on all images is cheaper than to take images out and put them back.
             for operation, factor in factors:
                 operation(view, factor, view)
         _change(
@@ -143,14 +144,14 @@ def _change(images: Tensor, chosen: Tensor | None, change: Change) -> None:
 
     Args:
         images: ``(N, C, H, W)``.
-        chosen: on the CPU, so that a GPU need not be waited for, ``(N,)``; None: none of them.
-        change: takes a copy of the chosen images, ``(M, C, H, W)``, and their places ``(M,)``.
+        chosen: bool ``(N,)``, on the CPU so that a GPU is not waited for; None: no image.
+        change: takes a copy of the chosen images, ``(M, C, H, W)``, and their indices ``(M,)``.
     """
     if chosen is None:
         return
     at = chosen.nonzero().flatten().to(images.device)
     if len(at):
-        # Colours first: so they lie in memory, see pipeline.data.augmentation.image_ops.
+        # Channels first, as they lie in memory: see pipeline.data.augmentation.image_ops.
         planes = images.transpose(0, 1)
         changed = change(planes.index_select(1, at).transpose(0, 1), at)
         planes.index_copy_(1, at, changed.transpose(0, 1))

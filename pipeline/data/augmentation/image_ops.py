@@ -2,9 +2,9 @@
 
 Every function equals torchvision's functional of the same name, image by image, on
 float images in [0, 1]; the tests compare them. Cropping and blurring are products with
-one small matrix an image and axis, so a batch costs two batched multiplications. Colour
-images come out with the planes of all images beside each other in memory (red, then green,
-then blue): what mixes colours then runs over whole planes.
+one small matrix an image and axis, so a batch costs two batched multiplications. In the
+resulting colour images the planes of all images lie beside each other in memory (red, then
+green, then blue): operations that mix colours then run over whole planes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import functools
 import torch
 from torch import Tensor
 
-MAX_TABLE_NUMBERS = 2**23  # numbers in a table of crops at most: images of up to 45 pixels
+MAX_TABLE_NUMBERS = 2**23  # of a table of all crops: enough for images of up to 45 pixels
 GRAY_WEIGHTS = (0.2989, 0.587, 0.114)  # torchvision's; ITU-R BT.601 luma
 
 
 def resample_matrix(start: Tensor, length: Tensor, in_size: int, out_size: int) -> Tensor:
-    """Return the antialiased bilinear weights that resample an interval of a line.
+    """Return the antialiased bilinear weights that resample intervals of a line.
 
     The filter is a triangle as wide as one output pixel (at least one input pixel),
     centred on each output pixel, cut at the interval's ends and normalised.
@@ -45,9 +45,9 @@ def resample_matrix(start: Tensor, length: Tensor, in_size: int, out_size: int) 
 
 @functools.lru_cache(maxsize=4)
 def _all_intervals(in_size: int, out_size: int, device: torch.device) -> Tensor:
-    """Return the weights of every interval of a line, by its first pixel and its length.
+    """Return the weights of every interval of a line, by first pixel and length.
 
-    Those that mirror the interval come after all of those that do not.
+    The mirrored weights of all intervals follow after the plain ones.
     """
     pixels = torch.arange(in_size, device=device)
     start, length = torch.cartesian_prod(pixels, pixels + 1).unbind(1)
@@ -58,14 +58,14 @@ def _all_intervals(in_size: int, out_size: int, device: torch.device) -> Tensor:
 def _interval_matrices(
     start: Tensor, length: Tensor, in_size: int, out_size: int, mirrored: Tensor | None = None
 ) -> Tensor:
-    """Return what ``resample_matrix`` does; looked up where all there can be are few.
+    """Return ``resample_matrix(...)``, from a table of all intervals if that is small.
 
     Args:
-        start: as there, and so are the next three.
-        length: of the interval.
-        in_size: of the line.
-        out_size: of the result.
-        mirrored: which intervals come out the other way round, ``(N,)``; None: none.
+        start: first input pixel of each image's interval, ``(N,)``.
+        length: its number of pixels, ``(N,)``.
+        in_size: length of the whole line in pixels.
+        out_size: length of the result in pixels.
+        mirrored: which intervals are mirrored, bool ``(N,)``; None: none.
     """
     if 2 * in_size**3 * out_size > MAX_TABLE_NUMBERS:
         matrices = resample_matrix(start, length, in_size, out_size)
@@ -120,7 +120,7 @@ def resized_crop(
         height: rows of the crop, ``(N,)``.
         width: columns of the crop, ``(N,)``.
         size: height and width of the result in pixels.
-        mirrored: whose results are mirrored left and right, bool ``(N,)``; None: nobody's.
+        mirrored: which results are flipped horizontally, bool ``(N,)``; None: none.
     """
     rows = _interval_matrices(top, height, images.shape[2], size)
     columns = _interval_matrices(left, width, images.shape[3], size, mirrored)
@@ -132,7 +132,7 @@ def _per_image(values: Tensor) -> Tensor:
 
 
 def rgb_to_grayscale(images: Tensor) -> Tensor:
-    """Return the luma of RGB images, ``(N, 1, H, W)``; grey images as they are."""
+    """Return the luma of RGB images, ``(N, 1, H, W)``; grey images stay unchanged."""
     if images.shape[1] == 1:
         return images
     red, green, blue = images.unbind(1)
@@ -147,7 +147,7 @@ def adjust_brightness(images: Tensor, factor: Tensor, out: Tensor | None = None)
 
 
 def adjust_contrast(images: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:
-    """Move away from the image's mean luma by ``factor``; arguments as in brightness."""
+    """Scale the distance to the image's mean luma by ``factor``; arguments as in brightness."""
     # The mean of the luma is the luma of the means.
     mean = rgb_to_grayscale(images.mean(dim=(2, 3), keepdim=True))
     # torch.lerp takes three times as long from a single number an image.
@@ -156,18 +156,18 @@ def adjust_contrast(images: Tensor, factor: Tensor, out: Tensor | None = None) -
 
 
 def adjust_saturation(images: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:
-    """Move away from the pixel's luma by ``factor``; grey images as they are."""
+    """Scale the distance to the pixel's luma by ``factor``; grey images stay unchanged."""
     if images.shape[1] == 1:
         return images
     return torch.lerp(rgb_to_grayscale(images), images, _per_image(factor), out=out).clamp_(0, 1)
 
 
 def adjust_hue(images: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:
-    """Turn the hue by ``factor`` ``(N,)`` of a full circle; grey images as they are."""
+    """Turn the hue by ``factor`` ``(N,)`` full circles; grey images stay unchanged."""
     if images.shape[1] == 1:
         return images
     red, green, blue = images.unbind(1)
-    # Planes are used again while the cache has them: new ones would cost as much as the sums.
+    # Planes are reused while they are in the cache: new ones would cost as much as the sums.
     value, darkest = torch.maximum(red, green), torch.minimum(red, green)
     torch.maximum(value, blue, out=value)
     torch.minimum(darkest, blue, out=darkest)
@@ -181,7 +181,7 @@ def adjust_hue(images: Tensor, factor: Tensor, out: Tensor | None = None) -> Ten
     ahead.lerp_(other, is_green).lerp_(torch.sub(green, blue, out=other), is_red)
     floor, ceiling = darkest.sub_(spread), value.add_(spread)
     spread.mul_(6)
-    # Without colour all differences are 0, and so is the hue.
+    # Of a grey pixel all differences are 0, and so is the hue.
     torch.clamp(spread, min=torch.finfo(spread.dtype).tiny, out=other)
     # In circles, turned and brought back to [0, 1).
     hue = ahead.div_(other).add_(1 + factor[:, None, None]).frac_()

@@ -1,4 +1,4 @@
-"""What is random about a view: how it may be made, and what was drawn for each image."""
+"""The recipe of a view, and the random parameters drawn from it for each image."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from pipeline.data.augmentation.view_augment import ViewAugment
 CROP_TRIES = 10  # torchvision's
 ASPECT_RATIOS = (3 / 4, 4 / 3)  # torchvision's
 BLUR_SIGMA = (0.1, 2.0)  # SimCLR's, in pixels
-# A batch goes through them in a random order.
+# Applied to a batch in a random order.
 JITTERS = ("brightness", "contrast", "saturation", "hue")
 NEUTRAL = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0}
 
 
 class CropNumbers:
-    """What is random about the crops of several views, from torchvision's RandomResizedCrop.
+    """Random numbers of the crops of several views, as in torchvision's RandomResizedCrop.
 
     Args:
-        views: how many views.
+        views: the number of views.
         count: images of a batch.
     """
 
@@ -34,24 +34,24 @@ class CropNumbers:
         self.position = torch.empty(views, 2, count)
 
     def draw_view(self, view: int, scale: tuple[float, float], generator: torch.Generator) -> None:
-        """Draw for a view: shares of the area, aspect ratios, then the place."""
+        """Draw for a view: shares of the area, aspect ratios, then the position."""
         self.area[view].uniform_(*scale, generator=generator)
         bounds = math.log(ASPECT_RATIOS[0]), math.log(ASPECT_RATIOS[1])
         self.log_ratio[view].uniform_(*bounds, generator=generator)
         self.position[view].uniform_(generator=generator)
 
     def crops(self, height: int, width: int) -> Tensor:
-        """Return top, left, height and width in pixels, int64 ``(4, views, count)``; once.
+        """Return top, left, height and width in pixels, int64 ``(4, views, count)``.
 
-        The numbers are overwritten.
-        An image none of whose ten tries fits gets the largest central crop of an allowed ratio.
+        Can be called once, as it overwrites the drawn numbers. If none of an image's ten tries
+        fits, it gets the largest central crop of an allowed ratio.
 
         Args:
-            height: of the images, in pixels.
-            width: likewise.
+            height: height of the images, in pixels.
+            width: width of the images, in pixels.
         """
-        # By NumPy, and for all views at once: an operation of torch on so few numbers costs
-        # twice as much, and so does every further operation.
+        # By NumPy, and for all views at once: on so few numbers a torch operation costs twice
+        # as much, and each further operation costs as much again.
         area = self.area.mul_(height * width).flatten(0, 1).numpy()
         ratio = self.log_ratio.exp_().flatten(0, 1).numpy()
         position = self.position.transpose(0, 1).flatten(1).numpy()
@@ -76,18 +76,18 @@ def _uniform(
 
 
 class DrawnView(NamedTuple):
-    """What was drawn for a view of each image of a batch, on the CPU.
+    """The random parameters of one view of a batch, on the CPU.
 
     Attributes:
         crops: top, left, height and width of the crop in pixels, int64 ``(N,)`` each.
-        jitter: whether colours are changed, ``(N,)``.
-        factors: the names of the changes in their order, with the factor of each image ``(N,)``:
-            that which changes nothing where colours are not changed.
-        grey: whether colours are dropped, ``(N,)``; None where the recipe has none of it.
-        sigma: of the blur, in pixels, ``(N,)``; None likewise.
-        blur: whether it is blurred, ``(N,)``; None likewise.
-        solarize: whether its bright half is inverted, ``(N,)``; None likewise.
-        flip: whether it is mirrored, ``(N,)``; None likewise.
+        jitter: whether colours are changed, bool ``(N,)``.
+        factors: the names of the colour changes in their order, each with a factor an image,
+            ``(N,)``: the neutral factor if the image's colours are not changed.
+        grey: whether colours are dropped, bool ``(N,)``; None if the recipe never does.
+        sigma: the blur's standard deviation in pixels, ``(N,)``; None if the recipe never blurs.
+        blur: whether the image is blurred, bool ``(N,)``; None likewise.
+        solarize: whether bright values are inverted, bool ``(N,)``; None if never.
+        flip: whether the image is flipped, bool ``(N,)``; None if never.
     """
 
     crops: tuple[Tensor, ...]
@@ -108,21 +108,21 @@ def draw_batches(
     generator: torch.Generator,
     batches: int = 1,
 ) -> list[tuple[list[DrawnView], Tensor]]:
-    """Draw the views of each image of one batch after another, one view after another.
+    """Draw the random parameters of several batches, batch by batch and view by view.
 
     Differs from the reference: the order of the jitter's changes is drawn once a batch, not
     once an image.
 
     Args:
         recipes: one a view.
-        count: images of the batch, over all processes.
+        count: images of a global batch.
         image_shape: channels, height and width.
-        own: takes what was drawn for all images, ``(..., count)``, and returns this process's.
-        generator: what decides.
-        batches: how many batches.
+        own: returns this rank's part of what was drawn for all images, ``(..., count)``.
+        generator: a CPU generator.
+        batches: the number of batches.
 
     Returns:
-        For each batch what was drawn for each view, and the generator's state after it.
+        For each batch the drawn parameters of each view, and the generator's state after it.
     """
     channels, height, width = image_shape
     numbers = CropNumbers(batches * len(recipes), count)
@@ -149,7 +149,7 @@ def _draw_changes(
     own: Callable[[Tensor], Tensor],
     generator: torch.Generator,
 ) -> DrawnView:
-    """Draw all of a view but its crops, which are left empty."""
+    """Draw the parameters of a view except its crops, which are left empty."""
 
     def chance(probability: float) -> Tensor:
         return own(torch.rand(count, generator=generator) < probability)

@@ -1,4 +1,4 @@
-"""A sheet of training images and their two views, as the network sees them."""
+"""Strips of training images and their augmented views, for a preview."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ GAP = 2
 
 
 def images_per_task(num_tasks: int) -> int:
-    """Return how many images of each task the sheet shows."""
+    """Return the number of images of each task on the sheet."""
     return max(2, min(MAX_PER_TASK, MAX_IMAGES // num_tasks))
 
 
 def draw_strip(augment: Augment, images: Tensor, generator: torch.Generator) -> NDArray[np.uint8]:
-    """Return a strip: the images in the first row, their views in the rows below.
+    """Return a strip with the images in the first row and their views in the rows below.
 
     Args:
-        augment: how the views are made.
+        augment: makes the views.
         images: uint8 ``(N, C, H, W)`` with one channel or three.
-        generator: where the views' random parameters come from.
+        generator: the CPU generator of the views' random parameters.
 
     Returns:
-        uint8 ``(3 · (size + GAP), N · (size + GAP), 4)``, red, green, blue and opacity; the
-        gaps are transparent.
+        uint8 RGBA ``(3 · (size + GAP), N · (size + GAP), 4)``; the gaps are transparent.
     """
     rows = [images.float() / 255] + [
         view * augment.std + augment.mean for view in augment(images, generator)

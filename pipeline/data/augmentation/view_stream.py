@@ -1,4 +1,4 @@
-"""The views of one batch after another, drawn for several batches at once."""
+"""The views of successive batches, with parameters drawn for several batches at once."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import Tensor
 from pipeline.data.augmentation.augment import Augment
 from pipeline.data.augmentation.recipe import DrawnView
 
-# Between two steps the caches hold the network, not the code that draws: each batch alone would
-# read it anew.
+# During a step the network pushes the code that draws out of the caches: to draw for a single
+# batch would load it anew each time.
 BATCHES_AHEAD = 8
 
 
 class ViewStream:
-    """Make the views of batches, the numbers of each drawn after those of the one before.
+    """Make the views of successive batches.
 
-    The views are those that ``augment(images, generator)`` gives batch by batch, bit for bit.
+    The views equal those of ``augment(images, generator)`` batch by batch, bit for bit.
 
     Args:
         augment: makes the views.
-        generator: what decides; nothing else may draw from it.
+        generator: a CPU generator; nothing else may draw from it.
     """
 
     def __init__(self, augment: Augment, generator: torch.Generator) -> None:
@@ -35,7 +35,7 @@ class ViewStream:
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the views, each float ``(N, C, size, size)``, of uint8 ``(N, C, H, W)``."""
         if not self._drawn or images.shape != self._shape:
-            # What was drawn for batches of another shape is drawn anew.
+            # Parameters drawn for another batch shape are dropped and drawn anew.
             self._generator.set_state(self._state)
             self._drawn = deque(
                 self.augment.draw_batches(images.shape, self._generator, BATCHES_AHEAD)
@@ -49,6 +49,6 @@ class ViewStream:
         return self._state
 
     def resume(self, state: Tensor) -> None:
-        """Go on after the batch that left the generator in a state."""
+        """Continue after the batch that left the generator in ``state``."""
         self._state = state
         self._drawn.clear()

@@ -11,11 +11,11 @@ from pipeline.data.source import Bytes, Part, Source, cached_by_part
 
 
 class ArraySource(Source):
-    """A data set that is read whole. Reading it imports no torch.
+    """A data set that is read into memory. Importing this module imports no torch.
 
     Args:
-        root: the folder that holds it.
-        full: all of it instead of the subset that comes with the project.
+        root: its folder.
+        full: the whole data set instead of the subset that comes with the project.
         classes: the names of the classes, by label.
     """
 
@@ -26,7 +26,7 @@ class ArraySource(Source):
 
     @abstractmethod
     def _read(self, part: Part) -> tuple[Bytes, Bytes]:
-        """Return the images, ``(N, C, H, W)``, and the label of each, ``(N,)``.
+        """Return the images, ``(N, C, H, W)``, and their labels, ``(N,)``.
 
         Raises:
             DataError: files are missing or damaged.

@@ -10,13 +10,13 @@ from pipeline.errors import DataError
 
 
 class CIFAR10(ArraySource):
-    """torchvision's copy under ``root``, fetched and checked by torchvision."""
+    """CIFAR-10 in torchvision's folder under ``root``, downloaded and checked by torchvision."""
 
     archive = "cifar-10-python.tar.gz"
     folder = "cifar-10-batches-py"
 
     def describe_download(self) -> str:
-        """Return the archive, unless torchvision's folder is there."""
+        """Return the archive, unless torchvision's folder exists; empty without ``full``."""
         there = (self.root / self.folder).is_dir()
         return "" if there or not self.full else f"{self.archive} in {self.root}"
 
@@ -42,7 +42,7 @@ class CIFAR10(ArraySource):
 
 
 class CIFAR100(CIFAR10):
-    """The same with 100 classes."""
+    """CIFAR-100, likewise."""
 
     archive = "cifar-100-python.tar.gz"
     folder = "cifar-100-python"

@@ -3,8 +3,8 @@
     clipart_train.txt   clipart_test.txt    lines "clipart/zebra/clipart_345_000001.jpg 344"
     clipart/zebra/clipart_345_000001.jpg
 
-The lists lie in ``root`` or in ``root/splits``. Without any, domain/class folders are read as
-those of ``image_folder``, and a share of each class is held out.
+The lists are in ``root`` or in ``root/splits``. Without lists, domain/class folders are read
+like those of ``image_folder``, and a share of each class is held out for testing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DOMAINS = ("real", "quickdraw", "painting", "sketch", "infograph", "clipart")
 
 
 class DomainNet(FileSource):
-    """Its domains, in the paper's order unless another is given."""
+    """DomainNet, its domains in the paper's order unless another is given."""
 
     holds = "<domain>_train.txt, <domain>_test.txt and the domains' folders"
 
@@ -51,7 +51,7 @@ _PARTS: tuple[Part, Part] = ("train", "test")
 
 
 def _read_lists(root: Path, place: Path, domains: list[str], part: Part) -> list[Item]:
-    """Return the images that the lists of a part name."""
+    """Return the images in the lists of a part."""
     found = []
     for domain in domains:
         path = place / f"{domain}_{part}.txt"

@@ -1,4 +1,4 @@
-"""Fashion-MNIST (Xiao et al., 2017): the subset in data/, or all of it."""
+"""Fashion-MNIST (Xiao et al., 2017): the subset in data/, or the whole data set."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ FILES = {
 
 
 class FashionMNIST(ArraySource):
-    """Four gzipped idx files in ``root``, or torchvision's copy under it (``full``)."""
+    """Fashion-MNIST from four gzipped idx files in ``root``, or torchvision's copy (``full``)."""
 
     @property
     def _raw(self) -> Path:
-        """Where torchvision keeps the full set."""
+        """The folder of torchvision's copy."""
         return self.root / "FashionMNIST" / "raw"
 
     def describe_download(self) -> str:
-        """Return the full set's files, unless they are unpacked; the subset has to be there."""
+        """Return the full set's files, unless they are unpacked; empty for the subset."""
         there = all((self._raw / name).is_file() for pair in FILES.values() for name in pair)
         return "" if there or not self.full else f"Fashion-MNIST's four files in {self._raw}"
 
@@ -42,7 +42,7 @@ class FashionMNIST(ArraySource):
         return images[:, None], labels
 
     def _subset_folder(self) -> tuple[Path, str]:
-        """Return where the subset is, checked against SHA256SUMS if that is there."""
+        """Return the subset's folder and file ending, checked against SHA256SUMS if it exists."""
         if not self.root.is_dir():
             raise DataError(
                 f"data.root: the folder '{self.root}' is missing; "
@@ -63,7 +63,7 @@ class FashionMNIST(ArraySource):
         return self.root, ".gz"
 
     def _full_folder(self) -> tuple[Path, str]:
-        """Return where torchvision keeps the full set, fetching it if need be."""
+        """Return the folder of the full set and its file ending; downloads it if it is missing."""
         from torchvision.datasets import FashionMNIST as Loader
 
         if (self.root / "SHA256SUMS").is_file():

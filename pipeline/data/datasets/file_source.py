@@ -19,19 +19,19 @@ from pipeline.data.image_files.store_writer import find_bad_images, store_path
 from pipeline.data.source import ImageReader, Part, Source, cached_by_part
 from pipeline.errors import DataError
 
-PAGE_CACHE_BYTES = 2**30  # bytes of a store that the system keeps in memory by itself
+PAGE_CACHE_BYTES = 2**30  # a store up to this size stays in the system's page cache
 
 
 class FileSource(Source):
     """A data set of image files.
 
     Args:
-        root: the folder that holds it.
-        options: what shapes the images.
-        reading: how they are read.
+        root: its folder.
+        options: options that change the images.
+        reading: options of how they are read.
 
     Attributes:
-        holds: what the folder should hold, in words.
+        holds: the expected content of the folder, in words, for messages.
     """
 
     holds: str
@@ -43,10 +43,10 @@ class FileSource(Source):
 
     @abstractmethod
     def _find(self) -> Catalogue:
-        """Look for the files.
+        """Return the catalogue of the files.
 
         Raises:
-            DataError: there are none, or they are not sorted as they should be.
+            DataError: there are none, or the folders have another layout.
         """
 
     @functools.cached_property
@@ -81,7 +81,7 @@ class FileSource(Source):
         return content_digest(self.root, paths, self.reading.scratch, self.reading.workers)
 
     def fingerprint(self, part: Part) -> str:
-        """Return the SHA-256 of the files' names and bytes, and of their labels and domains."""
+        """Return a SHA-256 of the files' names and bytes, and of their labels and domains."""
         held = self._part(part)
         total = hashlib.sha256(self._content(part).encode())
         total.update(held.labels.tobytes())
@@ -103,7 +103,7 @@ class FileSource(Source):
         return find_bad_images(files, place, self.reading.workers, keep=keep)
 
     def images(self, part: Part) -> ImageReader:
-        """Return the images; makes the store if there should be one and is none."""
+        """Return the reader of the images; makes the store if it is wanted and missing."""
         files = self._files(part)
         if self.reading.store == "stream":
             return files
@@ -111,13 +111,17 @@ class FileSource(Source):
         return Store(self._store_path(part), len(files), files.size)
 
     def workers(self, part: Part) -> int:
-        """Return how many processes should read; none where the system has it all in memory."""
+        """Return the number of reading processes; 0 if the store fits the page cache."""
         size = len(self._part(part).paths) * 3 * self.options.resize**2
         at_hand = self.reading.store == "cache" and size < PAGE_CACHE_BYTES
         return 0 if at_hand else self.reading.workers
 
     def unreadable(self, part: Part) -> dict[int, str]:
-        """Return the places of images that cannot be read, and why not."""
+        """Return the unreadable images by index, each with the reason.
+
+        Raises:
+            DataError: there are some, and ``on_bad_image`` is ``error``.
+        """
         found = self._found_bad(part)
         if found and self.options.on_bad_image == "error":
             paths = self._part(part).paths

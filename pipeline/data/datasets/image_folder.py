@@ -1,8 +1,8 @@
 """Any folder of images: one folder a class, domain/class, or no folders and no labels.
 
-root/train/cat/1.jpg  root/test/cat/2.jpg     parts (val/ is a test part too)
+root/train/cat/1.jpg  root/test/cat/2.jpg     parts (val/ counts as test/)
 root/cat/1.jpg                                a share of each class is held out for testing
-root/sketch/cat/1.jpg                         domains; train/ and test/ above them, if there
+root/sketch/cat/1.jpg                         domains; below train/ and test/ if these exist
 root/1.jpg                                    no labels
 """
 
@@ -27,7 +27,7 @@ from pipeline.errors import DataError
 
 
 class ImageFolder(FileSource):
-    """A folder of JPEG and PNG files; what else is in it does not count."""
+    """A folder of JPEG and PNG files; other files are ignored."""
 
     holds = "class folders, domain/class folders, or images without folders (and labels)"
 
@@ -46,10 +46,10 @@ class ImageFolder(FileSource):
 
 
 def list_items(root: Path, folder: Path) -> list[Item]:
-    """Return the images of a folder with their classes and domains, as its folders say.
+    """Return the images of a folder, with classes and domains from the names of its folders.
 
     Raises:
-        DataError: there are none, a class is empty, or the folder is not sorted in one way.
+        DataError: there are no images, a class is empty, or the folders mix two layouts.
     """
     tree = list_folder(folder)
     if tree.images and tree.folders:
@@ -63,7 +63,7 @@ def list_items(root: Path, folder: Path) -> list[Item]:
     above = ancestors(folder)
     for name in tree.folders:
         require_no_loop(folder / name, above)
-    # A folder of a domain holds folders alone, a folder of a class holds images.
+    # A domain's folder holds only folders, a class's folder holds images.
     levels = {name: list_folder(folder / name) for name in tree.folders}
     of_domains = [name for name, below in levels.items() if below.folders and not below.images]
     if not of_domains:

@@ -2,8 +2,8 @@
 
     train/n01440764/*.JPEG   val/n01440764/*.JPEG
 
-The list is a file of class folders, one a line or with blanks between them (the paper's comes
-with its code). Without one, the folder has to hold a hundred classes and no more.
+The list is a file with names of class folders, separated by lines or blanks (the paper's list
+comes with its code). Without a list, the folder must hold exactly a hundred classes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NUM_CLASSES = 100
 
 
 class ImageNet100(FileSource):
-    """ImageNet's class folders, of which the list's are taken."""
+    """The hundred class folders of ImageNet that the list names."""
 
     holds = "ImageNet's train/ and val/, each with one folder a class"
 
@@ -41,7 +41,7 @@ class ImageNet100(FileSource):
         return build_catalogue(self.root, parts, names)
 
     def _choose_classes(self, found: list[str]) -> list[str]:
-        """Return the class folders to take, sorted."""
+        """Return the names of the class folders to use, sorted."""
         given = self.options.class_list
         if given is None:
             if len(found) == NUM_CLASSES:

@@ -16,14 +16,14 @@ FILES = {
 
 
 class MNIST(ArraySource):
-    """torchvision's copy under ``root``, fetched and checked by torchvision."""
+    """MNIST in torchvision's folder under ``root``, downloaded and checked by torchvision."""
 
     @property
     def _raw(self) -> Path:
         return self.root / "MNIST" / "raw"
 
     def describe_download(self) -> str:
-        """Return the four files, unless torchvision has unpacked them."""
+        """Return the four files, unless they are unpacked; empty without ``full``."""
         there = all((self._raw / name).is_file() for pair in FILES.values() for name in pair)
         return "" if there or not self.full else f"MNIST's four files in {self._raw}"
 

@@ -1,4 +1,4 @@
-"""Tiny ImageNet (Le and Yang, 2015): 200 classes of 64 pixels, as its archive unpacks.
+"""Tiny ImageNet (Le and Yang, 2015): 200 classes, 64×64 pixels, in the archive's layout.
 
     train/n01443537/images/n01443537_0.JPEG   wnids.txt   words.txt
     val/images/val_0.JPEG                     val/val_annotations.txt
@@ -22,7 +22,7 @@ ANNOTATIONS = Path("val") / "val_annotations.txt"
 
 
 class TinyImageNet(FileSource):
-    """The archive's folder, as ``root`` itself or in it."""
+    """Tiny ImageNet; ``root`` is the archive's folder or holds it."""
 
     holds = "what tiny-imagenet-200.zip unpacks to"
 
@@ -44,7 +44,7 @@ class TinyImageNet(FileSource):
 
 
 def _read_annotations(root: Path, base: Path) -> list[Item]:
-    """Return the test images as the annotations list them: name, class, box."""
+    """Return the test images from the annotations (name, class, box a line)."""
     found = []
     path = base / ANNOTATIONS
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
@@ -57,7 +57,7 @@ def _read_annotations(root: Path, base: Path) -> list[Item]:
 
 
 def _read_class_names(path: Path, folders: list[str]) -> dict[str, str]:
-    """Return a name for each class folder: the first word for it, if it is no other's."""
+    """Return the class name of each folder: its first word, with the folder if not unique."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     words = {key: said.split(",")[0].strip() for key, _, said in (x.partition("\t") for x in lines)}
     chosen = {folder: words.get(folder) or folder for folder in folders}

@@ -1,8 +1,8 @@
-"""Domains made of one data set by fixed transformations: a check, not a benchmark.
+"""Domains made from one data set by fixed transformations: a check, not a benchmark.
 
-They make a domain-incremental stream of images that come with the project, so that its
-whole path can be run without another data set. What a network learns from them says nothing
-about domains of photographs, sketches and the like.
+They turn the images that come with the project into a domain-incremental stream, so that
+the whole pipeline can be run without another data set. Results on them say nothing about
+real domains such as photographs and sketches.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.data.source import Bytes, Part, Source, cached_by_part
 
 
 def plain(images: Bytes) -> Bytes:
-    """Return images ``(N, C, H, W)`` as they are."""
+    """Return images ``(N, C, H, W)`` unchanged."""
     return images
 
 
@@ -28,12 +28,12 @@ def inverted(images: Bytes) -> Bytes:
 
 
 def rotated(images: Bytes) -> Bytes:
-    """Turn by 90 degrees, anticlockwise."""
+    """Rotate by 90 degrees, anticlockwise."""
     return np.rot90(images, axes=(2, 3))
 
 
 def blurred(images: Bytes) -> Bytes:
-    """Take the mean of 5×5 pixels, the border repeated outwards."""
+    """Take the mean of 5×5 pixels; border pixels are repeated outwards."""
     padded = np.pad(images, ((0, 0), (0, 0), (2, 2), (2, 2)), mode="edge")
     total = np.zeros(images.shape, np.uint16)
     height, width = images.shape[2:]
@@ -58,14 +58,14 @@ TRANSFORMATIONS: dict[str, Callable[[Bytes], Bytes]] = {
 
 
 class Transformed(Source):
-    """A data set whose images are dealt out to domains, class by class, in turn.
+    """A data set whose images are assigned to domains in turn, class by class.
 
-    Each image is in one domain alone, transformed as its name says, and every domain holds
-    as many images of each class as the others, or one more.
+    Each image is in one domain, changed by its transformation. Domains hold equal numbers of
+    images of each class, give or take one.
 
     Args:
-        source: the data set.
-        names: of the transformations, in the order of the stream.
+        source: the underlying data set.
+        names: the names of the transformations, in the order of the stream.
     """
 
     def __init__(self, source: ArraySource, names: Sequence[str]) -> None:
@@ -78,15 +78,15 @@ class Transformed(Source):
         )
 
     def describe_download(self) -> str:
-        """Return what of the data set reading would fetch."""
+        """Return what the underlying data set would download."""
         return self.source.describe_download()
 
     def class_names(self) -> Sequence[str]:
-        """Return the data set's own."""
+        """Return the class names of the underlying data set, by label."""
         return self.source.class_names()
 
     def labels(self, part: Part) -> Bytes:
-        """Return the data set's own."""
+        """Return the labels of the underlying data set, ``(N,)``."""
         return self.source.labels(part)
 
     def domain_names(self) -> Sequence[str]:
@@ -94,7 +94,7 @@ class Transformed(Source):
         return self.names
 
     def domains(self, part: Part) -> NDArray[np.int64]:
-        """Return the transformation of each image, ``(N,)``."""
+        """Return the index of each image's transformation, ``(N,)``."""
         labels = self.labels(part)
         dealt = np.zeros(len(labels), np.int64)
         for label in np.unique(labels):

@@ -1,1 +1,1 @@
-"""Images in files: found, decoded, stored."""
+"""Image files: listing, decoding and the store of decoded images."""

@@ -1,4 +1,4 @@
-"""The image files of a data set, by part."""
+"""The catalogue of a data set's image files, by part."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a part.
+    """The image files of a part.
 
     Attributes:
-        paths: relative to the root.
-        labels: ``(N,)``, -1 where there are none.
-        domains: places in the domains' names, ``(N,)``; None where there are none.
+        paths: the files, relative to the root.
+        labels: their labels, ``(N,)``; -1 without labels.
+        domains: indices into the domain names, ``(N,)``; None without domains.
     """
 
     paths: list[str]
@@ -26,13 +26,13 @@ class Listing:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All files of a data set.
+    """All image files of a data set.
 
     Attributes:
-        class_names: by label; none where there are no labels.
+        class_names: the class names by label; empty without labels.
         train: the training part.
         test: the test part.
-        domain_names: in the order of the stream.
+        domain_names: the domain names in the order of the stream.
     """
 
     class_names: list[str]

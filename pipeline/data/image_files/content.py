@@ -1,4 +1,4 @@
-"""The digest of many files, computed again only where one of them has changed."""
+"""A cached digest of many files."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from pipeline.errors import DataError
 from pipeline.files.sealed_json import file_digest, read_sealed, write_sealed
 
 MAX_NAMED = 10  # files that a message names
-UNREADABLE = "-"  # in place of a digest
+UNREADABLE = "-"  # in place of an unreadable file's digest
 
 
 def content_digest(root: Path, paths: Sequence[str], scratch: Path, threads: int) -> str:
     """Return a SHA-256 of files' names and bytes.
 
-    Once computed it is kept under ``scratch``, by the files' names, sizes and times of change:
-    a stage then looks at those alone. A file that cannot be read counts by its name, and
-    nothing is kept: whoever decodes it says what is wrong.
+    It is cached under ``scratch`` by the files' names, sizes and modification times, so later
+    calls do not read the files. An unreadable file counts by its name and nothing is cached;
+    the decoder reports the error.
 
     Args:
-        root: the folder that holds them.
-        paths: relative to it, in order.
-        scratch: a folder for what can be computed again.
-        threads: that read.
+        root: the files' folder.
+        paths: the files, relative to the root, in order.
+        scratch: the cache's folder.
+        threads: reading threads.
     """
     listed, total = hashlib.sha256(), hashlib.sha256()
     for path in paths:
@@ -59,6 +59,6 @@ def _digest_or_unreadable(path: Path) -> str:
 
 
 def list_first(items: Sequence[str]) -> str:
-    """Return the first ten, and how many more there are."""
+    """Return the first ten items and the number of the others, as text."""
     more = len(items) - MAX_NAMED
     return ", ".join(items[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")

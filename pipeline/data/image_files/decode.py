@@ -1,8 +1,8 @@
-"""Image files as squares of bytes.
+"""Decode image files to square uint8 arrays.
 
-Pillow decodes: as fast as torchvision's decoders, which are deprecated (torchvision 0.29), and
-without torch, so that prepare starts at once. Its decoders and its resampling leave Python's
-lock, so threads keep all cores busy.
+Pillow is as fast as torchvision's decoders, which are deprecated (torchvision 0.29), and needs
+no torch, so that prepare starts at once. Its decoders and its resampling release Python's
+global lock, so threads keep all cores busy.
 """
 
 from __future__ import annotations
@@ -14,29 +14,27 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.data.source import Bytes
 
-MIN_SIDE = 4  # pixels; what is smaller shows nothing
-DECODER_VERSION = (
-    1  # of what the functions here make of a file: a number more, and stores are made anew
-)
+MIN_SIDE = 4  # pixels
+DECODER_VERSION = 1  # raise it with every change of the decoded bytes: stores are made anew
 
 
 class BadImageError(Exception):
-    """A file that holds no image that can be used; the message says why."""
+    """A file without a usable image; the message says why."""
 
 
 def read_square(path: Path, size: int) -> Bytes:
-    """Return an image's central square, resized: ``(size, size, 3)``.
+    """Return the resized central square of an image, uint8 ``(size, size, 3)``.
 
-    Bilinear and antialiased. Grey images get three equal channels, opacity is dropped, 16 bits
-    become 8, and a photograph is turned as its EXIF tag says.
+    Resized bilinearly with antialiasing. Grey images get three equal channels, opacity is
+    dropped, 16 bits become 8, and a photograph is rotated by its EXIF tag.
 
     Args:
         path: a JPEG or PNG file.
         size: height and width of the result in pixels.
 
     Raises:
-        BadImageError: the file cannot be read, is no JPEG or PNG, is damaged, or the image is
-            smaller than 4 pixels.
+        BadImageError: the file cannot be read, is not a JPEG or PNG, is damaged, or a side of
+            the image is below 4 pixels.
     """
     try:
         with Image.open(path, formats=("JPEG", "PNG")) as image:
@@ -44,7 +42,7 @@ def read_square(path: Path, size: int) -> Bytes:
                 raise BadImageError(
                     f"of {image.width}×{image.height} pixels, {MIN_SIDE} or more are needed"
                 )
-            # JPEG alone: decodes at a half, a quarter or an eighth where that is enough.
+            # JPEG only: decodes at a half, a quarter or an eighth of the size if that is enough.
             image.draft("RGB", (size, size))
             whole = _to_rgb(ImageOps.exif_transpose(image) if "exif" in image.info else image)
             side = min(whole.size)
@@ -64,7 +62,7 @@ def read_square(path: Path, size: int) -> Bytes:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """Return the image as RGB of 8 bits."""
+    """Return the image as 8-bit RGB."""
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).astype(np.uint8))
     elif image.mode == "P":

@@ -1,4 +1,4 @@
-"""What params say of image files."""
+"""Options of data sets of image files."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class FileOptions:
-    """What shapes the images and their parts.
+    """Options that change the images or their parts.
 
     Attributes:
-        resize: the shorter side is brought to so many pixels, and the central square is kept.
-        on_bad_image: what happens where one cannot be read: an error, or it is left out.
-        holdout: the share of each class that is tested on where there is no test part.
-        class_list: a file that names the classes to take; None: all.
-        domains: the domains in their order; None: the data set's own.
+        resize: the shorter side in pixels after resizing; the central square is kept.
+        on_bad_image: for an unreadable image: raise an error, or leave it out.
+        holdout: the share of each class to test on if there is no test part.
+        class_list: a file with the names of the classes to use; None: all.
+        domains: the domains to use, in order; None: the data set's own.
     """
 
     resize: int
@@ -29,13 +29,13 @@ class FileOptions:
 
 @dataclass(frozen=True)
 class Reading:
-    """How images are read, which changes nothing in them.
+    """Options of how images are read, which do not change the images.
 
     Attributes:
         store: decode once into a store, or each time.
-        workers: threads that decode in prepare, processes that read in training.
+        workers: decoding threads in prepare, reading processes in training.
         scratch: the folder of the stores.
-        look: whether to find out which images cannot be read, which decodes all of them.
+        look: whether to find the unreadable images, which decodes all of them.
     """
 
     store: Literal["cache", "stream"]

@@ -1,10 +1,9 @@
-"""Images of files, decoded when they are read or once into a file of bytes.
+"""Readers of image files: decoded at each read, or from a store of decoded bytes.
 
-A store lies outside DVC's outputs, under ``.scratch/images``, and is named by what is in it: the
-digest of the files, the size, and the version of the decoder. It is made where it is missing,
-and can be deleted at any time. Reading takes the rows that are asked for, so memory does not
-grow with the number of images. Rows hold the colours of a pixel beside each other, as decoders
-leave them.
+A store is not an output of DVC. It lies under ``.scratch/images``, named by its content: the
+digest of the files, the size, and the version of the decoder. A missing store is made anew, so
+it can be deleted at any time. Only the requested rows are read, so memory does not grow with the
+number of images. A row holds an image as ``(H, W, 3)``, as decoders return it.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from pipeline.errors import DataError
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files, read as squares.
+    """Reads image files as squares, and decodes them at each read.
 
     Attributes:
-        root: the folder that holds them.
-        paths: relative to it.
+        root: the files' folder.
+        paths: the files, relative to the root.
         size: height and width of the squares in pixels.
     """
 
@@ -39,10 +38,10 @@ class ImageFiles:
         return len(self.paths)
 
     def __getitem__(self, places: NDArray[np.int64]) -> Bytes:
-        """Return the images at ``places``, decoded now, ``(B, 3, size, size)``.
+        """Return the images at indices ``places``, uint8 ``(B, 3, size, size)``.
 
         Raises:
-            DataError: one cannot be read.
+            DataError: a file cannot be read.
         """
         found = np.empty((len(places), self.size, self.size, 3), np.uint8)
         for row, place in enumerate(places):
@@ -56,10 +55,10 @@ class ImageFiles:
 
 @dataclass(frozen=True)
 class Store:
-    """Squares in one file of bytes, a row each.
+    """Reads decoded squares from one file, a row each.
 
     Attributes:
-        path: of the file.
+        path: the file.
         count: the number of images.
         size: height and width in pixels.
     """
@@ -73,16 +72,16 @@ class Store:
 
     @property
     def row(self) -> int:
-        """Bytes an image."""
+        """Bytes of an image."""
         return 3 * self.size * self.size
 
     def __getitem__(self, places: NDArray[np.int64]) -> Bytes:
-        """Return the images at ``places``, ``(B, 3, size, size)``.
+        """Return the images at indices ``places``, uint8 ``(B, 3, size, size)``.
 
         Read, not mapped: pages of a mapped file would count as this process's memory.
 
         Raises:
-            DataError: the file is gone or too short.
+            DataError: the file is missing or too short.
         """
         found = np.empty((len(places), self.size, self.size, 3), np.uint8)
         try:

@@ -1,4 +1,4 @@
-"""Look at all images of a data set once: which cannot be read, and the store of the others."""
+"""Decode all images of a data set once: find the bad ones, and write the store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
@@ -22,30 +21,31 @@ from pipeline.data.source import Bytes
 from pipeline.errors import DataError
 from pipeline.files.atomic import find_unfinished
 from pipeline.files.sealed_json import read_sealed, write_sealed
+from pipeline.files.typed_json import get_typed
 
 logger = logging.getLogger(__name__)
-CHUNK = 32  # images that a thread decodes before it asks for others
-CHUNKS_PER_SYNC = 16  # chunks between two calls that wait for the disk
+CHUNK = 32  # images that a thread decodes at a time
+CHUNKS_PER_SYNC = 16  # chunks between two fsync calls
 PROGRESS_SECONDS = 10  # between two lines of progress
-NEW_SECONDS = 5  # a store of this age is locked by whoever writes it
+NEW_SECONDS = 5  # a store older than this is locked by its writer, if that lives
 
 
 def store_path(scratch: Path, fingerprint: str, size: int) -> Path:
-    """Return where the store of files with this digest is."""
+    """Return the path of a store, named by the digest of its files and their size."""
     return scratch / f"{fingerprint[:32]}-{size}-{DECODER_VERSION}.uint8"
 
 
 def find_bad_images(files: ImageFiles, place: Path, threads: int, *, keep: bool) -> dict[int, str]:
-    """Return the places of images that cannot be read, and why; decodes all of them once.
+    """Return the bad images by index, each with the reason; decodes all images once.
 
     Args:
         files: the images.
-        place: where the store is or would be; what was found is written beside it.
-        threads: that decode.
-        keep: make the store, unless it is there.
+        place: the path of the store, whether it exists or not; the findings are cached beside it.
+        threads: decoding threads.
+        keep: write the store if it is missing.
 
     Raises:
-        DataError: there is not enough room for the store.
+        DataError: the disk has too little room for the store.
     """
     found = _read_findings(place, len(files))
     store = Store(place, len(files), files.size)
@@ -69,16 +69,16 @@ def _read_findings(place: Path, count: int) -> dict[int, str] | None:
         return None
     if held is None or held["count"] != count:
         return None
-    return {int(number): why for number, why in cast(dict[str, str], held["bad"]).items()}
+    return {int(number): why for number, why in get_typed(held, dict[str, str], "bad").items()}
 
 
 def _decode_only(files: ImageFiles, threads: int) -> dict[int, str]:
-    """Decode all images and forget them; return why which ones cannot be read."""
+    """Decode all images without keeping them; return the reasons of the bad ones, by index."""
     return _decode(files, threads, lambda number, image: None)
 
 
 def _write(files: ImageFiles, place: Path, threads: int) -> dict[int, str]:
-    """Write the store beside its place, then move it there; rows of bad images stay zero."""
+    """Write the store atomically; return the reasons of bad images, whose rows stay zero."""
     row = 3 * files.size * files.size
     temporary: Path | None = None
     try:
@@ -116,11 +116,11 @@ def _write(files: ImageFiles, place: Path, threads: int) -> dict[int, str]:
 
 
 def find_abandoned(scratch: Path) -> list[Path]:
-    """Return the stores that a killed process was writing; those being written are locked."""
+    """Return the unfinished stores of killed processes; a living writer holds a lock."""
     found = []
     for path in find_unfinished(scratch):
         with suppress(OSError), path.open("rb") as file:
-            # Made and not yet locked: a moment, for which this is generous.
+            # A new file is unlocked for a moment; this waits far longer.
             if time.time() - path.stat().st_mtime > NEW_SECONDS:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 found.append(path)
@@ -141,13 +141,13 @@ def _decode(
     take: Callable[[int, Bytes], None],
     between: Callable[[], None] = lambda: None,
 ) -> dict[int, str]:
-    """Decode all images; return why which ones cannot be read.
+    """Decode all images; return the reasons of the bad ones, by index.
 
     Args:
         files: the images.
-        threads: that decode, and take.
-        take: what becomes of an image, by its place; called by several threads.
-        between: called now and then while they work, so that the disk keeps up.
+        threads: threads that decode and call ``take``.
+        take: called with each image's index and bytes, by several threads.
+        between: called after every ``CHUNKS_PER_SYNC`` chunks, so that the disk keeps up.
     """
 
     def some(first: int) -> dict[int, str]:

@@ -1,4 +1,4 @@
-"""Folders of images: which files there are, which share of them is held out."""
+"""Listing folders of images, and holding out a test part."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from pipeline.data.source import Part
 from pipeline.errors import DataError
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png"})
-Identities = tuple[tuple[int, int], ...]  # device and number of folders
+Identities = tuple[tuple[int, int], ...]  # device and inode of folders
 
 
 @dataclass(frozen=True)
 class Item:
-    """An image of a labelled data set.
+    """An image file with its class and domain.
 
     Attributes:
-        path: relative to the data set's root.
+        path: the file, relative to the data set's root.
         kind: the name of its class; empty without labels.
         domain: the name of its domain; empty without domains.
     """
@@ -36,7 +36,7 @@ class Item:
 
 @dataclass
 class FolderContents:
-    """A folder: the images in it, and the folders in it. Hidden ones do not count."""
+    """The names of the images and folders in a folder, without hidden ones."""
 
     path: Path
     images: list[str] = field(default_factory=list)
@@ -44,7 +44,7 @@ class FolderContents:
 
 
 def list_folder(folder: Path) -> FolderContents:
-    """Return what a folder holds, sorted by name.
+    """Return the images and folders in a folder, sorted by name.
 
     Raises:
         DataError: it cannot be read.
@@ -65,15 +65,15 @@ def list_folder(folder: Path) -> FolderContents:
 
 
 def list_images(root: Path, folder: Path, above: Identities = ()) -> list[str]:
-    """Return all images in a folder and the folders in it, as paths relative to a root.
+    """Return all images in a folder and its subfolders, as paths relative to a root.
 
     Args:
-        root: where the paths begin.
-        folder: where to look; links are followed.
-        above: the folders that hold it; none: looked up.
+        root: the data set's root.
+        folder: the folder to list; links are followed.
+        above: the identities of its ancestors; empty: they are looked up.
 
     Raises:
-        DataError: a link leads back to a folder that holds it, or a folder cannot be read.
+        DataError: a link leads back to an ancestor, or a folder cannot be read.
     """
     here = require_no_loop(folder, above or ancestors(folder.parent))
     tree = list_folder(folder)
@@ -84,10 +84,14 @@ def list_images(root: Path, folder: Path, above: Identities = ()) -> list[str]:
 
 
 def require_no_loop(folder: Path, above: Identities) -> Identities:
-    """Return the identities of a folder and of those above it.
+    """Return the identities of a folder and of its ancestors.
+
+    Args:
+        folder: the folder.
+        above: the identities of its ancestors.
 
     Raises:
-        DataError: the folder is one of those above it, or cannot be read.
+        DataError: the folder is one of its ancestors (by a link), or cannot be read.
     """
     try:
         status = folder.stat()
@@ -102,7 +106,7 @@ def require_no_loop(folder: Path, above: Identities) -> Identities:
 
 
 def ancestors(folder: Path) -> Identities:
-    """Return the identities of a folder and of all that hold it."""
+    """Return the identities of a folder and of all its ancestors."""
     statuses = [path.stat() for path in (folder.resolve(), *folder.resolve().parents)]
     return tuple((status.st_dev, status.st_ino) for status in statuses)
 
@@ -111,10 +115,10 @@ def list_by_class(root: Path, folder: Path, domain: str = "", within: str = "") 
     """Yield the images of each class folder.
 
     Args:
-        root: of the data set.
-        folder: that holds one folder a class.
+        root: the data set's root.
+        folder: the folder with one folder a class.
         domain: the name of the images' domain.
-        within: the one folder of each class folder that holds its images; empty: any.
+        within: the subfolder of each class folder with its images; empty: all of it.
 
     Raises:
         DataError: a class folder holds no image.
@@ -133,13 +137,14 @@ def list_by_class(root: Path, folder: Path, domain: str = "", within: str = "") 
 
 
 def split_off_test(items: Sequence[Item], share: float) -> dict[Part, list[Item]]:
-    """Deal images to training and test, the same ones each time.
+    """Split images into a training and a test part, always the same way.
 
-    Of each class, in each domain, the share (rounded, at least one image, and never all) whose
-    paths have the smallest SHA-256: another image that is added moves few others.
+    Of each class in each domain, the images whose paths have the smallest SHA-256 are held out
+    for testing: the given share, rounded, at least one and never all. So an added image moves
+    few others.
 
     Raises:
-        DataError: a class has one image alone.
+        DataError: a class has only one image.
     """
     groups: dict[tuple[str, str], list[Item]] = {}
     for item in items:
@@ -167,17 +172,17 @@ def build_catalogue(
     class_names: Sequence[str] | None = None,
     domain_names: Sequence[str] | None = None,
 ) -> Catalogue:
-    """Return what a data set holds.
+    """Return the catalogue of a data set, with labels and domains as numbers.
 
     Args:
-        root: of the data set, for messages.
+        root: the data set's root, for messages.
         parts: its images.
-        class_names: by label; None: those of the training part, sorted.
-        domain_names: those to take, in their order; None: those of the training part, sorted.
+        class_names: the class names by label; None: those of the training part, sorted.
+        domain_names: the domains to use, in order; None: those of the training part, sorted.
 
     Raises:
-        DataError: a test image is of a class or a domain that is not learnt, or a domain that
-            is wanted is not there.
+        DataError: a test image has a class that the training part lacks, or a wanted domain
+            is missing.
     """
     train = parts["train"]
     if not train:

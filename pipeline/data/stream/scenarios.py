@@ -1,4 +1,4 @@
-"""What each task of a stream holds, by scenario."""
+"""The tasks of a stream: class-, data- or domain-incremental."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from pipeline.errors import DataError
 
 @dataclass(frozen=True)
 class StreamOptions:
-    """How to cut a data set.
+    """Options of a stream.
 
     Attributes:
         num_tasks: the number of tasks, T.
-        split_seed: decides what is random.
-        order: every class, by name or number; None: the split seed's order.
+        split_seed: the seed of random orders.
+        order: all classes in order, by name or number; None: a random order.
     """
 
     num_tasks: int
@@ -34,11 +34,11 @@ class StreamOptions:
 
 @dataclass(frozen=True)
 class Task:
-    """What a task holds.
+    """The images and classes of a task.
 
     Attributes:
-        images: the places of its training and of its test images in the data set.
-        classes: the labels among them, sorted; none where there are no labels.
+        images: the indices of its training and test images in the data set.
+        classes: the labels among them, sorted; empty without labels.
         domain: the name of its domain, if tasks are domains.
     """
 
@@ -48,17 +48,22 @@ class Task:
 
 
 def divide_into_tasks(scenario: str, source: Source, cut: StreamOptions) -> list[Task]:
-    """Return what each task holds. Images that cannot be read are left out.
+    """Return the tasks of a stream, without unreadable images.
+
+    Args:
+        scenario: ``class``, ``data`` or ``domain``.
+        source: the data set.
+        cut: the stream's options.
 
     Raises:
-        DataError: the data set cannot be cut so: too few classes, images or domains, no
-            labels, or a class without images.
+        DataError: the data set has too few classes, images or domains, no labels, or a class
+            without images.
     """
     source.require_classes()
     tasks = SCENARIOS[scenario](source, cut)
     for number, task in enumerate(tasks, start=1):
         for part, images in task.images.items():
-            # Without labels nothing is tested: a data set may then be without test images.
+            # Without labels nothing is tested, so a data set needs no test images then.
             if len(images) == 0 and (part == "train" or task.classes):
                 raise DataError(f"{source.root}: the {part} part has no image of task {number}")
     return tasks

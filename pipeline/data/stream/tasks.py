@@ -1,4 +1,4 @@
-"""Cut classes or images into the tasks of a stream."""
+"""Division of classes or images into the tasks of a stream."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Indices = NDArray[np.int64]
 
 
 def resolve_class_order(order: Sequence[str | int], names: Sequence[str]) -> list[int]:
-    """Return the labels of classes that are given by name or by number.
+    """Return the labels of classes given by name or by number.
 
     Args:
         order: every class once.
-        names: of the classes, by label.
+        names: the names of the classes, by label.
 
     Raises:
-        ValueError: a class is unknown, there twice, or missing.
+        ValueError: a class is unknown, repeated or missing.
     """
     labels: list[int] = []
     for given in order:
@@ -50,15 +50,15 @@ def resolve_class_order(order: Sequence[str | int], names: Sequence[str]) -> lis
 def class_incremental(
     num_classes: int, num_tasks: int, split_seed: int, order: Sequence[int] | None = None
 ) -> list[list[int]]:
-    """Return the classes of each task: shuffled by the split seed, cut into groups.
+    """Return the classes of each task: groups of a random or given order.
 
-    Where the classes do not divide evenly, the first tasks hold one class more.
+    If the classes do not divide evenly, the first tasks hold one class more.
 
     Args:
         num_classes: classes 0 .. num_classes - 1, at least ``num_tasks``.
         num_tasks: the number of groups, at least 1.
-        split_seed: alone decides the order, if none is given.
-        order: all classes.
+        split_seed: the only seed of the random order.
+        order: all classes in order; None: a random order.
     """
     classes = list(range(num_classes) if order is None else order)
     if order is None:
@@ -67,14 +67,14 @@ def class_incremental(
 
 
 def data_incremental(images: Indices, num_tasks: int, split_seed: int) -> list[Indices]:
-    """Return the images of each task: shuffled by the split seed, cut into random parts.
+    """Return the indices of each task's images: a random partition.
 
-    Where the images do not divide evenly, the first tasks hold one image more.
+    If the images do not divide evenly, the first tasks hold one image more.
 
     Args:
-        images: their places in the data set, ``(N,)``.
+        images: indices in the data set, ``(N,)``.
         num_tasks: the number of parts, from 1 to N.
-        split_seed: alone decides the order.
+        split_seed: the only seed of the random order.
     """
     order = list(range(len(images)))
     random.Random(derive_seed(split_seed, "image order")).shuffle(order)
@@ -82,7 +82,7 @@ def data_incremental(images: Indices, num_tasks: int, split_seed: int) -> list[I
 
 
 def divide_evenly(items: Sequence[Item], groups: int) -> list[Sequence[Item]]:
-    """Cut a sequence into groups whose sizes differ by one at most, larger ones first."""
+    """Divide a sequence into groups whose sizes differ by at most one, larger ones first."""
     if not 1 <= groups <= len(items):
         raise ValueError(f"num_tasks must be from 1 to {len(items)}, got {groups}")
     size, more = divmod(len(items), groups)

@@ -36,20 +36,20 @@ class Link:
 
 @dataclass(frozen=True)
 class Card:
-    """All that a card says.
+    """The content of a model card.
 
     Attributes:
         after_task: the last task that the state has learnt; 0 is the random network.
         at_once: whether all tasks were learnt at once.
-        params: params.yaml as it was planned.
+        params: the planned params.
         dataset: the data set as the plan describes it.
-        splits: what each task holds.
+        splits: the tasks' splits.
         backbone: the backbone as the plan describes it.
         num_features: the size of its features.
         chain: the state and those before it, backwards.
         figures: how good it is.
         revision: the code's git revision.
-        files: size in bytes and SHA-256 of each file beside the card.
+        files: size in bytes and SHA-256 of each exported file.
     """
 
     after_task: int
@@ -66,12 +66,12 @@ class Card:
 
     @property
     def last(self) -> int:
-        """The number of the run's last state."""
+        """The task number of the run's last state."""
         return 1 if self.at_once else len(self.splits)
 
     @property
     def shape(self) -> str:
-        """Channels, height and width of an image, as in a tuple."""
+        """Channels, height and width of an image, as ``1, 28, 28``."""
         size = self.dataset.image_size
         return f"{self.dataset.channels}, {size}, {size}"
 
@@ -81,12 +81,12 @@ class Card:
 
 
 def render_card(card: Card) -> str:
-    """Return the card: YAML front matter, then text."""
+    """Return the card as Markdown with YAML front matter."""
     parts = [
         _front_matter(card),
         _title(card),
         _tasks(card),
-        _figures(card),
+        _quality(card),
         _use(card),
         _recipe(card),
         _origin(card),
@@ -149,12 +149,12 @@ def _tasks(card: Card) -> list[str]:
     return lines
 
 
-def _figures(card: Card) -> list[str]:
-    figures = card.quality
+def _quality(card: Card) -> list[str]:
+    quality = card.quality
     lines = ["## How good it is", ""]
-    if figures.accuracy is None:
+    if quality.accuracy is None:
         return [*lines, "Absent: this state was not evaluated when it was exported."]
-    row = figures.accuracy
+    row = quality.accuracy
     cells = [f"{value:.1f}" for value in [*row, sum(row) / len(row)]]
     lines += [
         f"Accuracy on each task's test images in percent: {protocol(card.params)}.",
@@ -164,16 +164,16 @@ def _figures(card: Card) -> list[str]:
         "| " + " | ".join(cells) + " |",
         "",
     ]
-    if figures.metrics is not None:
-        lines += ["| figure of the whole run | value |", "| --- | ---: |"]
-        metrics = figures.metrics
+    if quality.metrics is not None:
+        lines += ["| metric of the whole run | value |", "| --- | ---: |"]
+        metrics = quality.metrics
         return [
             *lines,
             *(f"| {title} | {headline(metrics, name)} |" for name, title in HEADLINES.items()),
         ]
     if 0 < card.after_task == card.last:
-        return [*lines, "Absent: the figures of the whole run, such as forgetting."]
-    return [*lines, "Figures of the whole run, such as forgetting, belong to its last state."]
+        return [*lines, "Absent: the metrics of the whole run, such as forgetting."]
+    return [*lines, "Metrics of the whole run, such as forgetting, belong to its last state."]
 
 
 def _use(card: Card) -> list[str]:
@@ -219,7 +219,7 @@ def _recipe(card: Card) -> list[str]:
 
 
 def _choices(params: Json) -> list[str]:
-    """Return a line for the method, each strategy and the backbone, with its options."""
+    """Return one line each for method, strategies and backbone, with their options."""
     chosen = [
         ("method", get_typed(params, str, "method"), "methods"),
         *(("strategy", name, "strategies") for name in _strategies(params)),

@@ -1,4 +1,4 @@
-"""Code for a model card: load an exported backbone without this package.
+"""Code snippets for a model card that load an exported backbone without this package.
 
 Of some backbones it is torchvision's parts, put together under the names of our layers, so
 that the weights load strictly; of any other it imports this package.
@@ -49,12 +49,12 @@ print(features.shape)  # (2, {features})
 
 
 def onnx_snippet(shape: str, features: int) -> str:
-    """Return how onnxruntime reads backbone.onnx."""
+    """Return a snippet that runs backbone.onnx in onnxruntime."""
     return ONNX.format(shape=shape, features=features)
 
 
 def torch_snippet(plan: BackbonePlan, shape: str, features: int) -> str:
-    """Return how torch reads backbone.safetensors.
+    """Return a snippet that loads backbone.safetensors in torch.
 
     Args:
         plan: of the backbone.
@@ -67,7 +67,7 @@ def torch_snippet(plan: BackbonePlan, shape: str, features: int) -> str:
 
 
 def _stem(plan: BackbonePlan, width: int) -> str:
-    """Return ``pipeline.models.backbone.build_stem`` in torch's words."""
+    """Return the code of ``pipeline.models.backbone.build_stem`` in plain torch."""
     stem = STEMS[plan.stem]
     kernel, stride = stem.kernel, stem.stride
     convolution = (
@@ -129,7 +129,7 @@ backbone.load_state_dict(dict(zip(renamed, weights.values())), strict=True)
 
 
 def _our_class(plan: BackbonePlan) -> str:
-    """Return the code for any backbone, where this package is installed."""
+    """Return a snippet for any backbone, which needs this package."""
     module, _, name = plan.path.partition(":")
     given = [repr(plan.channels), repr(plan.stem)]
     given += [f"{key}={value!r}" for key, value in plan.options.items()]

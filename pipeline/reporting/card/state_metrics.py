@@ -1,4 +1,4 @@
-"""What the evaluations say of one state, if they are the plan's."""
+"""Accuracies and metrics of one state, from evaluations of the current plan."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pipeline.reporting.results import read_results
 
 @dataclass(frozen=True)
 class StateMetrics:
-    """What is known of how good a state is.
+    """Accuracies and metrics of a state.
 
     Attributes:
-        accuracy: on each task's test images, in percent; None if there is no evaluation.
-        metrics: of the whole stream, for its last state; None if there are none.
-        missing: why something is None.
+        accuracy: the accuracy on each task's test images, in percent; None without evaluation.
+        metrics: the metrics of the whole stream; None except for its last state.
+        missing: the reason of each None.
     """
 
     accuracy: list[float] | None
@@ -27,7 +27,7 @@ class StateMetrics:
 
 
 def read_state_metrics(plan: ReportPlan, after_task: int) -> StateMetrics:
-    """Return the figures of the state after a task; never those of another run.
+    """Return the metrics of the state after a task, only from evaluations of this plan.
 
     Args:
         plan: of the report.

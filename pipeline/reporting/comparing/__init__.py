@@ -1,1 +1,1 @@
-"""Runs side by side: what each was made of, and tables over their seeds."""
+"""Comparison of runs: their settings, and tables over their seeds."""

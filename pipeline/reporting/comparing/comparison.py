@@ -1,10 +1,9 @@
-"""Means over the seeds, and differences to a baseline on the seeds that both have."""
+"""Means over seeds, and paired differences to a baseline on shared seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from pipeline.errors import RunError, closest
 from pipeline.metrics.estimates import Difference, Estimate, estimate, paired_difference
@@ -19,16 +18,16 @@ COSTS = ("training_seconds", "forward_passes", "strategy_bytes")
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of a cell.
+    """One row of a comparison: the estimates of a run cell.
 
     Attributes:
         cell: its runs.
-        method_options: the options in which it differs from others of its method; may be empty.
-        strategy_options: those in which it differs from others of its strategy.
-        figures: by the name of the figure; None where it is undefined in all runs.
-        costs: means by name; None where no run has it.
-        baseline: what it is compared with; None for nothing.
-        differences: to the baseline, by the name of the figure.
+        method_options: the options in which it differs from other cells of its method.
+        strategy_options: the options in which it differs from other cells of its strategy.
+        metrics: estimates by metric; None if it is undefined in all runs.
+        costs: estimates by cost; None if no run has it.
+        baseline: the cell to compare with; None without baseline.
+        differences: differences to the baseline, by metric.
     """
 
     cell: RunCell
@@ -41,18 +40,18 @@ class Row:
 
     @property
     def shared_seeds(self) -> list[int]:
-        """The seeds that the baseline has too."""
+        """The seeds that the cell and its baseline share."""
         other = {} if self.baseline is None else self.baseline.runs
         return [seed for seed in self.cell.runs if seed in other]
 
 
 @dataclass(frozen=True)
 class ComparisonTable:
-    """Lines that can stand side by side.
+    """A table of comparable rows: the same images, splits and shared params.
 
     Attributes:
-        title: the data set and the stream, and what tells it from other tables.
-        lines: one a cell.
+        title: the data set, the stream, and the params that differ from other tables.
+        rows: one a cell.
     """
 
     title: str
@@ -61,13 +60,13 @@ class ComparisonTable:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All of a comparison.
+    """A comparison of runs.
 
     Attributes:
-        figures: the names of the figures, in order.
-        baseline: the strategy that others are compared with; None where no run has it.
-        sides: one for each choice of the shared params, the images and the splits.
-        notes: what has to be known to read it, a sentence each.
+        metrics: the names of the metrics, in order.
+        baseline: the strategy that others are compared with; None if no run has it.
+        tables: one for each combination of shared params, images and splits.
+        notes: remarks for the reader, a sentence each.
     """
 
     metrics: list[str]
@@ -76,37 +75,37 @@ class Comparison:
     notes: list[str]
 
 
-def compare_runs(sweep: GroupedRuns, figures: Sequence[str], baseline: str | None) -> Comparison:
-    """Summarise all runs.
+def compare_runs(grouped: GroupedRuns, metrics: Sequence[str], baseline: str | None) -> Comparison:
+    """Return the comparison of all runs.
 
     Args:
-        sweep: the runs in their places.
-        figures: names of figures in metrics.json.
-        baseline: the strategy to compare with; None for fine-tuning, if there is some.
+        grouped: the runs, grouped.
+        metrics: names of metrics in metrics.json.
+        baseline: the strategy to compare with; None: fine-tuning, if a run has it.
 
     Raises:
-        RunError: no run has the figure, or the baseline was asked for and no run has it.
+        RunError: no run has a metric, or no run has the given baseline.
     """
-    cells = [cell for group in sweep.groups for cell in group.cells]
+    cells = [cell for group in grouped.groups for cell in group.cells]
     runs = [run for cell in cells for run in cell.runs.values()]
-    _require_metrics(runs, figures)
+    _require_metrics(runs, metrics)
     chosen = _choose_baseline(list(dict.fromkeys(cell.strategy for cell in cells)), baseline)
-    notes = _notes(sweep, chosen)
-    sides = []
-    for group, title in zip(sweep.groups, title_groups(sweep.groups), strict=True):
-        where = f" in '{title}'" if len(sweep.groups) > 1 else ""
-        lines = []
+    notes = _notes(grouped, chosen)
+    tables = []
+    for group, title in zip(grouped.groups, title_groups(grouped.groups), strict=True):
+        where = f" in '{title}'" if len(grouped.groups) > 1 else ""
+        rows = []
         for cell in group.cells:
             base = _find_baseline(cell, group, chosen)
             if isinstance(base, str):
                 notes.append(f"No difference for {cell.method}, {cell.strategy}{where}: {base}.")
-            lines.append(_row(cell, base if isinstance(base, RunCell) else None, cells, figures))
-        sides.append(ComparisonTable(title, lines))
-    for name in figures:
+            rows.append(_row(cell, base if isinstance(base, RunCell) else None, cells, metrics))
+        tables.append(ComparisonTable(title, rows))
+    for name in metrics:
         lacking = [run.name for run in runs if name not in run.metrics]
         if lacking:
             notes.append(f"Made before there was a {name}: {', '.join(lacking)}.")
-    return Comparison(list(figures), chosen, sides, notes)
+    return Comparison(list(metrics), chosen, tables, notes)
 
 
 def _choose_baseline(strategies: Sequence[str], asked: str | None) -> str | None:
@@ -117,15 +116,15 @@ def _choose_baseline(strategies: Sequence[str], asked: str | None) -> str | None
     return asked or (DEFAULT_BASELINE if DEFAULT_BASELINE in strategies else None)
 
 
-def _notes(sweep: GroupedRuns, baseline: str | None) -> list[str]:
-    """Return what has to be known of all tables together."""
-    notes = [f"The same run, counted once: {', '.join(names)}." for names in sweep.copies]
-    if len(sweep.groups) > 1:
+def _notes(grouped: GroupedRuns, baseline: str | None) -> list[str]:
+    """Return the remarks on all tables together."""
+    notes = [f"The same run, counted once: {', '.join(names)}." for names in grouped.copies]
+    if len(grouped.groups) > 1:
         notes.append(
             "Each table holds runs of the same shared params, images and splits. Tables are never "
             "averaged together, and no difference goes from one to another."
         )
-    if baseline is None and len({c.strategy for group in sweep.groups for c in group.cells}) > 1:
+    if baseline is None and len({c.strategy for group in grouped.groups for c in group.cells}) > 1:
         notes.append(
             f"No differences: no run has the strategy {DEFAULT_BASELINE}; choose another with "
             "--baseline."
@@ -134,14 +133,14 @@ def _notes(sweep: GroupedRuns, baseline: str | None) -> list[str]:
 
 
 def numeric_metrics(runs: Sequence[Run]) -> list[str]:
-    """Return the names of the figures that are numbers, or undefined, in all runs."""
+    """Return the names of the metrics that are a number or undefined in all runs."""
     names = dict.fromkeys(name for run in runs for name in run.metrics)
     return [n for n in names if not any(isinstance(run.metrics.get(n), str) for run in runs)]
 
 
-def _require_metrics(runs: Sequence[Run], figures: Sequence[str]) -> None:
+def _require_metrics(runs: Sequence[Run], metrics: Sequence[str]) -> None:
     known = numeric_metrics(runs)
-    for name in figures:
+    for name in metrics:
         if name not in known:
             raise RunError(
                 f"--metric: '{name}' is no number in a run's metrics.json; {closest(name, known)}"
@@ -149,9 +148,9 @@ def _require_metrics(runs: Sequence[Run], figures: Sequence[str]) -> None:
 
 
 def _row(
-    cell: RunCell, base: RunCell | None, cells: Sequence[RunCell], figures: Sequence[str]
+    cell: RunCell, base: RunCell | None, cells: Sequence[RunCell], metrics: Sequence[str]
 ) -> Row:
-    values = {name: _values(cell, name) for name in figures}
+    values = {name: _values(cell, name) for name in metrics}
     of_method = [other.settings.method for other in cells if other.method == cell.method]
     of_strategy = [other.settings.strategy for other in cells if other.strategy == cell.strategy]
     return Row(
@@ -173,9 +172,9 @@ def _pairs(ours: dict[int, float], theirs: dict[int, float]) -> list[tuple[float
 
 
 def _find_baseline(cell: RunCell, group: RunGroup, name: str | None) -> RunCell | str | None:
-    """Return the baseline's cell of the same method with the same options, or why there is none.
+    """Return the baseline's cell of the same method and options, or the reason if there is none.
 
-    None for the baseline itself, and where there is no baseline at all.
+    None for the baseline itself, and without any baseline.
     """
     if name is None or cell.strategy == name:
         return None
@@ -197,9 +196,9 @@ def _find_baseline(cell: RunCell, group: RunGroup, name: str | None) -> RunCell 
 
 
 def _values(cell: RunCell, figure: str) -> dict[int, float]:
-    """Return a figure by seed, where it is defined."""
+    """Return a metric's defined values by seed."""
     found = {seed: run.metrics.get(figure) for seed, run in cell.runs.items()}
-    return {seed: float(cast(float, value)) for seed, value in found.items() if value is not None}
+    return {seed: float(value) for seed, value in found.items() if isinstance(value, int | float)}
 
 
 def _costs(cell: RunCell, name: str) -> list[float]:

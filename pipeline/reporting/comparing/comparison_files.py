@@ -26,12 +26,12 @@ COLUMNS = (
 
 
 def output_files(output: Path) -> dict[Path, Callable[[Comparison, Path], None]]:
-    """Return the files that an output stands for, and what writes each.
+    """Return the files to write for an output path, each with its writer.
 
-    One by its suffix; without one all three, side by side.
+    One file by the path's suffix; three files without a suffix.
 
     Raises:
-        RunError: the suffix is of another kind.
+        RunError: the suffix is unknown.
     """
     if output.suffix in WRITERS:
         return {output: WRITERS[output.suffix]}
@@ -43,72 +43,72 @@ def output_files(output: Path) -> dict[Path, Callable[[Comparison, Path], None]]
     return {output.with_name(output.name + suffix): write for suffix, write in WRITERS.items()}
 
 
-def _write_markdown(contrast: Comparison, path: Path) -> None:
+def _write_markdown(comparison: Comparison, path: Path) -> None:
     parts = []
-    for table in format_tables(contrast):
+    for table in format_tables(comparison):
         parts += [f"**{table.title}**", _tabulated(table, "pipe")]
-    parts += write_legends(contrast)
-    parts += ["\n".join(f"- {note}" for note in contrast.notes)] if contrast.notes else []
+    parts += write_legends(comparison)
+    parts += ["\n".join(f"- {note}" for note in comparison.notes)] if comparison.notes else []
     write_text(path, "\n\n".join(parts) + "\n")
 
 
-def _write_latex(contrast: Comparison, path: Path) -> None:
+def _write_latex(comparison: Comparison, path: Path) -> None:
     parts = ["% \\usepackage{booktabs} in the preamble"]
-    for table in format_tables(contrast):
+    for table in format_tables(comparison):
         body = _tabulated(table, "latex_booktabs")
         parts += [f"% {table.title}", body.replace("±", r"$\pm$").replace("−", "$-$")]
-    parts += [f"% {line}" for line in [*write_legends(contrast), *contrast.notes]]
+    parts += [f"% {line}" for line in [*write_legends(comparison), *comparison.notes]]
     write_text(path, "\n".join(parts).replace("–", "--") + "\n")
 
 
 def _tabulated(table: TextTable, form: str) -> str:
-    sides = ["left", "left"] + ["right"] * (len(table.columns) - 2)
+    alignments = ["left", "left"] + ["right"] * (len(table.columns) - 2)
     text: str = tabulate(
-        table.rows, table.columns, tablefmt=form, colalign=sides, disable_numparse=True
+        table.rows, table.columns, tablefmt=form, colalign=alignments, disable_numparse=True
     )
     return text
 
 
-def _write_csv(contrast: Comparison, path: Path) -> None:
+def _write_csv(comparison: Comparison, path: Path) -> None:
     rows = [
-        row
-        for side in contrast.tables
-        for line in side.rows
-        for row in _csv_rows(contrast, side.title, line)
+        cells
+        for table in comparison.tables
+        for row in table.rows
+        for cells in _csv_rows(comparison, table.title, row)
     ]
     write_csv(path, COLUMNS, rows)
 
 
-def _csv_rows(contrast: Comparison, title: str, line: Row) -> list[dict[str, str | int | float]]:
-    """Return one row a figure, with all digits; what is undefined is an empty cell."""
-    runs = line.cell.runs.values()
+def _csv_rows(comparison: Comparison, title: str, row: Row) -> list[dict[str, str | int | float]]:
+    """Return one CSV row a metric, with all digits; undefined values are left out."""
+    runs = row.cell.runs.values()
     rows = []
-    for name, found in (line.metrics | line.costs).items():
-        row: dict[str, str | int | float | None] = {
+    for name, found in (row.metrics | row.costs).items():
+        cells: dict[str, str | int | float | None] = {
             "table": title,
-            "method": line.cell.method,
-            "method_options": line.method_options,
-            "strategy": line.cell.strategy,
-            "strategy_options": line.strategy_options,
+            "method": row.cell.method,
+            "method_options": row.method_options,
+            "strategy": row.cell.strategy,
+            "strategy_options": row.strategy_options,
             "figure": name,
             "n": 0 if found is None else found.n,
-            "seeds": " ".join(str(seed) for seed in line.cell.runs),
+            "seeds": " ".join(str(seed) for seed in row.cell.runs),
             "mean": None if found is None else found.mean,
             "standard_deviation": None if found is None else found.deviation,
             "runs": " ".join(run.name for run in runs),
         }
-        difference = line.differences.get(name)
+        difference = row.differences.get(name)
         if difference is not None:
             low, high = difference.interval or (None, None)
-            row |= {
-                "baseline": contrast.baseline,
+            cells |= {
+                "baseline": comparison.baseline,
                 "shared_seeds": difference.n,
                 "difference": difference.mean,
                 "ci_low": low,
                 "ci_high": high,
                 "wins": count_wins(name, difference),
             }
-        rows.append({key: value for key, value in row.items() if value is not None})
+        rows.append({key: value for key, value in cells.items() if value is not None})
     return rows
 
 

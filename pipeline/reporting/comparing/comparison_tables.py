@@ -1,4 +1,4 @@
-"""A comparison as cells of text, the same in the terminal, in Markdown and in LaTeX."""
+"""A comparison as tables of text, the same in the terminal, in Markdown and in LaTeX."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.reporting.comparing.comparison import Comparison, ComparisonTable,
 
 NONE = "–"
 DECIMALS = {"cka": 4}
-# Which way is better; nothing is said of other figures.
+# The better direction; other metrics have none.
 MORE_IS_BETTER = ("average_accuracy", "forward_transfer", "plasticity", "stability")
 LESS_IS_BETTER = ("forgetting",)
 HEADERS = {
@@ -40,9 +40,9 @@ class TextTable:
     """A table of text.
 
     Attributes:
-        title: what it shows.
-        columns: their headers; the first two are names, the others figures.
-        rows: a cell for each column.
+        title: the table's title.
+        columns: the column headers; the first two are names, the others numbers.
+        rows: one cell for each column.
     """
 
     title: str
@@ -50,76 +50,76 @@ class TextTable:
     rows: list[list[str]]
 
 
-def format_tables(contrast: Comparison) -> list[TextTable]:
-    """Return a table of means for each side, and one of differences where there are some."""
+def format_tables(comparison: Comparison) -> list[TextTable]:
+    """Return a text table of means for each table, and one of its differences if it has some."""
     tables = []
-    for side in contrast.tables:
-        tables.append(_means(contrast, side))
-        if any(line.baseline is not None for line in side.rows):
-            tables.append(_differences(contrast, side))
+    for table in comparison.tables:
+        tables.append(_means(comparison, table))
+        if any(row.baseline is not None for row in table.rows):
+            tables.append(_differences(comparison, table))
     return tables
 
 
-def write_legends(contrast: Comparison) -> list[str]:
-    """Return what the tables' cells mean."""
+def write_legends(comparison: Comparison) -> list[str]:
+    """Return the legends of the tables' cells."""
     symbols = ", ".join(
         f"{HEADERS[name].split()[0]} is {TITLES[name]}"
-        for name in contrast.metrics
+        for name in comparison.metrics
         if name in TITLES
     )
     first = f"{symbols}; {LEGEND}." if symbols else f"{LEGEND[0].upper()}{LEGEND[1:]}."
-    compared = any(line.baseline for side in contrast.tables for line in side.rows)
+    compared = any(row.baseline for table in comparison.tables for row in table.rows)
     return [first, DIFFERENCE_LEGEND] if compared else [first]
 
 
-def count_wins(figure: str, difference: Difference) -> int | None:
-    """Return on how many seeds the first is the better one; None where neither way is better."""
-    if figure in MORE_IS_BETTER:
+def count_wins(metric: str, difference: Difference) -> int | None:
+    """Return the number of seeds on which the first is better; None without a better direction."""
+    if metric in MORE_IS_BETTER:
         return difference.above
-    return difference.below if figure in LESS_IS_BETTER else None
+    return difference.below if metric in LESS_IS_BETTER else None
 
 
-def _means(contrast: Comparison, side: ComparisonTable) -> TextTable:
-    headers = [HEADERS.get(name, name) for name in contrast.metrics]
+def _means(comparison: Comparison, table: ComparisonTable) -> TextTable:
+    headers = [HEADERS.get(name, name) for name in comparison.metrics]
     rows = []
-    for line in side.rows:
-        n = len(line.cell.runs)
-        figures = [_mean(name, found, n) for name, found in line.metrics.items()]
+    for row in table.rows:
+        n = len(row.cell.runs)
+        metrics = [_mean(name, found, n) for name, found in row.metrics.items()]
         costs = [
-            _cost(line.costs["training_seconds"], 0),
-            _cost(line.costs["forward_passes"], 2),
-            _cost(line.costs["strategy_bytes"], 2, 1e6),
+            _cost(row.costs["training_seconds"], 0),
+            _cost(row.costs["forward_passes"], 2),
+            _cost(row.costs["strategy_bytes"], 2, 1e6),
         ]
-        rows.append([*_names(line), str(n), *figures, *costs])
+        rows.append([*_names(row), str(n), *metrics, *costs])
     return TextTable(
-        side.title,
+        table.title,
         ["method", "strategy", "n", *headers, "seconds", "passes", "MB"],
         rows,
     )
 
 
-def _differences(contrast: Comparison, side: ComparisonTable) -> TextTable:
-    headers = [HEADERS.get(name, name) for name in contrast.metrics]
+def _differences(comparison: Comparison, table: ComparisonTable) -> TextTable:
+    headers = [HEADERS.get(name, name) for name in comparison.metrics]
     rows = []
-    for line in side.rows:
-        if line.baseline is None:
+    for row in table.rows:
+        if row.baseline is None:
             continue
-        shared = len(line.shared_seeds)
-        most = max(len(line.cell.runs), len(line.baseline.runs))
+        shared = len(row.shared_seeds)
+        most = max(len(row.cell.runs), len(row.baseline.runs))
         seeds = str(shared) if shared == most else f"{shared} of {most}"
-        figures = [_difference(name, found, shared) for name, found in line.differences.items()]
-        rows.append([*_names(line), seeds, *figures])
+        metrics = [_difference(name, found, shared) for name, found in row.differences.items()]
+        rows.append([*_names(row), seeds, *metrics])
     return TextTable(
-        f"{side.title}: difference to {contrast.baseline}",
+        f"{table.title}: difference to {comparison.baseline}",
         ["method", "strategy", "shared seeds", *headers],
         rows,
     )
 
 
-def _names(line: Row) -> tuple[str, str]:
+def _names(row: Row) -> tuple[str, str]:
     given = (
-        (line.cell.method, line.method_options),
-        (line.cell.strategy, line.strategy_options),
+        (row.cell.method, row.method_options),
+        (row.cell.strategy, row.strategy_options),
     )
     first, second = (
         f"{name} ({options.replace(f'{name}.', '')})" if options else name
@@ -128,31 +128,31 @@ def _names(line: Row) -> tuple[str, str]:
     return first, second
 
 
-def _number(figure: str, value: float, sign: str = "") -> str:
-    text = f"{value:{sign}.{DECIMALS.get(figure, 2)}f}"
+def _number(metric: str, value: float, sign: str = "") -> str:
+    text = f"{value:{sign}.{DECIMALS.get(metric, 2)}f}"
     # A difference that rounds to nothing has no sign.
     return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
 
 
-def _mean(figure: str, found: Estimate | None, runs: int) -> str:
+def _mean(metric: str, found: Estimate | None, runs: int) -> str:
     if found is None:
         return NONE
-    spread = NONE if found.deviation is None else _number(figure, found.deviation)
+    spread = NONE if found.deviation is None else _number(metric, found.deviation)
     fewer = f" (n = {found.n})" if found.n != runs else ""
-    return f"{_number(figure, found.mean)} ± {spread}{fewer}"
+    return f"{_number(metric, found.mean)} ± {spread}{fewer}"
 
 
 def _cost(found: Estimate | None, decimals: int, unit: float = 1) -> str:
     return NONE if found is None else f"{found.mean / unit:.{decimals}f}"
 
 
-def _difference(figure: str, found: Difference | None, shared: int) -> str:
+def _difference(metric: str, found: Difference | None, shared: int) -> str:
     if found is None:
         return NONE
     bounds = NONE
     if found.interval is not None:
-        bounds = ", ".join(_number(figure, bound, "+") for bound in found.interval)
-    better = count_wins(figure, found)
+        bounds = ", ".join(_number(metric, bound, "+") for bound in found.interval)
+    better = count_wins(metric, found)
     count = f" {better}/{found.n}" if better is not None else ""
     fewer = f" (n = {found.n})" if found.n != shared and better is None else ""
-    return f"{_number(figure, found.mean, '+')} [{bounds}]{count}{fewer}"
+    return f"{_number(metric, found.mean, '+')} [{bounds}]{count}{fewer}"

@@ -13,9 +13,9 @@ from pipeline.reporting.comparing.comparison_tables import format_tables, write_
 UNBOUNDED = 10_000
 
 
-def print_comparison(contrast: Comparison, console: Console) -> None:
-    """Print the tables, what their cells mean, and the notes."""
-    for table in format_tables(contrast):
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Print the tables, their legends and the notes."""
+    for table in format_tables(comparison):
         drawn = Table(title=Text(table.title), title_justify="left", box=box.SIMPLE_HEAD)
         for index, column in enumerate(table.columns):
             drawn.add_column(
@@ -24,12 +24,12 @@ def print_comparison(contrast: Comparison, console: Console) -> None:
         for row in table.rows:
             drawn.add_row(*(Text(cell) for cell in row))
         if not console.is_terminal:
-            # A file or a pipe has no edge to fold the cells at.
+            # A file or a pipe has no width at which to fold the cells.
             unbounded = console.options.update(max_width=UNBOUNDED)
             needed = console.measure(drawn, options=unbounded).maximum
             console.width = max(console.width, needed, len(table.title))
         console.print(drawn)
-    for line in write_legends(contrast):
+    for line in write_legends(comparison):
         console.print(Text(line, style="dim"))
-    for note in contrast.notes:
+    for note in comparison.notes:
         console.print(Text(f"note: {note}"))

@@ -1,4 +1,4 @@
-"""What a table of a comparison is called, and what tells it from the others."""
+"""The titles of a comparison's tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STREAM = ("dataset", "scenario", "num_tasks")
 
 
 def title_groups(groups: Sequence[RunGroup]) -> list[str]:
-    """Return a title for each group: its stream, and the params in which groups differ."""
+    """Return a title for each group: its stream, and the params in which the groups differ."""
     names = [
         name for name in differing_params(group.shared for group in groups) if name not in STREAM
     ]
@@ -23,7 +23,7 @@ def title_groups(groups: Sequence[RunGroup]) -> list[str]:
         parts = [f"{dataset}, {scenario}-incremental, {tasks} tasks"]
         parts += [format_settings(group.shared, names)] if names else []
         titles.append("; ".join(parts))
-    # The same params, yet other images or splits: the digests tell them apart.
+    # The same params but other images or splits: the digests distinguish them.
     return [
         f"{title}; {_format_digests(group)}" if titles.count(title) > 1 else title
         for title, group in zip(titles, groups, strict=True)

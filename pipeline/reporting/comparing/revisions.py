@@ -1,4 +1,4 @@
-"""Which revisions hold runs: the workspace, branches, tags and DVC's experiments.
+"""Revisions that hold runs: the workspace, branches, tags and DVC's experiments.
 
 DVC (3.67) keeps an experiment as ``refs/exps/<2>/<rest of the baseline's id>/<name>``; the
 other references under refs/exps are its queue and its own bookkeeping.
@@ -21,11 +21,11 @@ QUEUED = re.compile(r"dvc-exp:[0-9a-f]+:(?P<baseline>[0-9a-f]+):(?P<name>[^:]*)"
 
 @dataclass(frozen=True)
 class Revision:
-    """Where results are.
+    """A place of results: a commit or the workspace.
 
     Attributes:
-        name: how people know it.
-        commit: None for the workspace.
+        name: its name for people.
+        commit: the commit; None for the workspace.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Experiment(Revision):
     """A DVC experiment.
 
     Attributes:
-        baseline: the commit it was made from.
+        baseline: the commit it was started from.
     """
 
     baseline: str
@@ -49,7 +49,7 @@ WORKSPACE = Revision("workspace", None)
 
 
 def find_revision(name: str) -> Revision:
-    """Return what people mean by a name: ``workspace``, a branch, a tag, an experiment, a commit.
+    """Return the revision of a name: ``workspace``, a branch, tag, experiment or commit.
 
     Raises:
         RunError: nothing has this name, or experiments of several commits have it.
@@ -79,10 +79,12 @@ def find_revision(name: str) -> Revision:
 
 
 def list_experiments(all_commits: bool) -> list[Experiment]:
-    """Return the experiments of the current commit, or of all; names that several have are marked.
+    """Return the experiments of the current commit, or of all commits.
+
+    Experiments of the same name get their baseline added to it.
 
     Args:
-        all_commits: whether to look beyond the current commit.
+        all_commits: whether to include other commits.
     """
     head = find_commit("HEAD")
     found = [each for each in _experiments() if all_commits or each.baseline == head]
@@ -106,10 +108,10 @@ def list_tags() -> list[Revision]:
 
 
 def list_without_results(all_commits: bool) -> dict[str, list[str]]:
-    """Return the names of experiments without a commit, by what became of them.
+    """Return the names of experiments without results, by their status.
 
     Args:
-        all_commits: whether to look beyond the current commit.
+        all_commits: whether to include other commits.
     """
     head = find_commit("HEAD")
     places = {"that failed": "refs/exps/celery/failed", "still queued": "refs/exps/celery/stash"}
@@ -125,14 +127,14 @@ def list_without_results(all_commits: bool) -> dict[str, list[str]]:
 
 
 def _running() -> Iterator[tuple[str, str]]:
-    """Yield the baseline and the name of what DVC says is running."""
+    """Yield baseline and name of each experiment that DVC lists as running."""
     for path in sorted(RUNNING.glob("*/*.run")):
         try:
             held = json.loads(path.read_text(encoding="utf-8"))
             if held["status"] in UNFINISHED:
                 yield held["baseline_rev"], held["name"]
         except (OSError, ValueError, KeyError, TypeError):
-            # Being written, or of another version of DVC: no results either way.
+            # The file is being written, or is of another version of DVC.
             continue
 
 

@@ -1,28 +1,28 @@
-"""Runs that differ in nothing but the seed, put together; all others kept apart."""
+"""Groups of comparable runs, and cells of runs that differ only in the seed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import Json, dump_json
+from pipeline.files.typed_json import get_typed
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.comparing.settings import Settings, Values, read_settings
 
 
 @dataclass(frozen=True)
 class RunCell:
-    """The runs of one method, one strategy and one choice of their options.
+    """The runs of one method, one strategy and their options, over seeds.
 
     Attributes:
-        method: name.
-        strategy: name, or names joined with "+".
-        settings: what all of the runs were made with.
-        runs: by seed, rising.
+        method: the method's name.
+        strategy: the strategy's name, or names joined by "+".
+        settings: the settings of all runs.
+        runs: the runs by seed, in increasing order.
     """
 
     method: str
@@ -33,12 +33,12 @@ class RunCell:
 
 @dataclass(frozen=True)
 class RunGroup:
-    """Cells that can stand side by side: the same images, splits and shared params.
+    """Comparable cells: the same images, splits and shared params.
 
     Attributes:
-        shared: the params that methods and strategies share.
+        shared: the shared params.
         identity: digests of the images and of the splits.
-        cells: in the order of the registry.
+        cells: the cells in the order of the registry.
     """
 
     shared: Values
@@ -48,11 +48,11 @@ class RunGroup:
 
 @dataclass(frozen=True)
 class GroupedRuns:
-    """All runs in their places.
+    """All runs, grouped.
 
     Attributes:
-        groups: the one with most runs first.
-        copies: the names of each run that was there more than once, and is counted once.
+        groups: the groups, the one with most runs first.
+        copies: the names of duplicates, a list for each run that is counted once.
     """
 
     groups: list[RunGroup]
@@ -60,19 +60,19 @@ class GroupedRuns:
 
 
 def group_runs(runs: Sequence[Run]) -> GroupedRuns:
-    """Put runs in their places.
+    """Group runs by settings and seed; duplicates of a run count once.
 
     Raises:
-        RunError: runs have the same params and seed, but other figures.
+        RunError: runs of the same params and seed have different metrics.
     """
     same: dict[str, list[Run]] = {}
     for run in runs:
         same.setdefault(_key(run, with_seed=True), []).append(run)
     _require_agreement(same.values())
-    # One that knows more figures, of a later version, stands for its copies.
+    # Of duplicates the one with most metrics, of the latest version, is kept.
     kept = [max(copies, key=lambda run: len(run.metrics)) for copies in same.values()]
     together: dict[str, list[Run]] = {}
-    for run in sorted(kept, key=lambda run: cast(int, run.params["seed"])):
+    for run in sorted(kept, key=lambda run: get_typed(run.params, int, "seed")):
         together.setdefault(_key(run, with_seed=False), []).append(run)
     beside: dict[str, RunGroup] = {}
     for members in together.values():
@@ -80,9 +80,9 @@ def group_runs(runs: Sequence[Run]) -> GroupedRuns:
         used = read_settings(first.params)
         key = dump_json([used.shared, first.identity])
         group = beside.setdefault(key, RunGroup(used.shared, first.identity, []))
-        names = cast(str, first.params["method"]), cast(str, first.params["strategy"])
-        by_seed = {cast(int, run.params["seed"]): run for run in members}
-        group.cells.append(RunCell(*names, used, by_seed))
+        method, strategy = (get_typed(first.params, str, key) for key in ("method", "strategy"))
+        by_seed = {get_typed(run.params, int, "seed"): run for run in members}
+        group.cells.append(RunCell(method, strategy, used, by_seed))
     for group in beside.values():
         group.cells.sort(key=_registry_order)
     return GroupedRuns(
@@ -107,7 +107,7 @@ def _require_agreement(copies: Iterable[list[Run]]) -> None:
                 params = first.params
                 problems.append(
                     f"{first.name} and {other.name} are the same run ({params['method']}, "
-                    f"{params['strategy']}, seed {params['seed']}) with other figures: {found}"
+                    f"{params['strategy']}, seed {params['seed']}) with other metrics: {found}"
                 )
     if problems:
         problems.append(
@@ -118,7 +118,7 @@ def _require_agreement(copies: Iterable[list[Run]]) -> None:
 
 
 def _disagreement(first: Run, other: Run) -> str:
-    """Return which figure differs; none is an empty text."""
+    """Return the first metric that differs, as text; empty if none does."""
     for name in sorted(first.metrics.keys() & other.metrics.keys()):
         if first.metrics[name] != other.metrics[name]:
             return f"{name} {first.metrics[name]} and {other.metrics[name]}"

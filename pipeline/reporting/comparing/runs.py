@@ -1,4 +1,4 @@
-"""The results of a run: what reports/ holds, in the workspace or at a git revision."""
+"""The results of a run, read from reports/ in the workspace or at a git revision."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.reporting.results import Results
 
 FORMAT = 2
-# Before run.json was sealed and knew the tables beside it.
+# The format before run.json had a seal and the digests of the tables.
 UNSEALED = 1
 TABLES = (
     "metrics.json",
@@ -42,13 +42,13 @@ class Run:
     """The results of one run.
 
     Attributes:
-        name: how people know it: branch, tag, experiment, or "workspace".
+        name: its name for people: branch, tag, experiment, or "workspace".
         revision: the commit; None for the workspace.
-        params: all params, as they were planned.
-        metrics: figures by name; numbers are finite, None where a figure is undefined.
+        params: the planned params.
+        metrics: metrics by name; finite numbers, None for an undefined one.
         matrix: accuracies in percent, row 0 the random network; see
             ``pipeline.metrics.accuracy_matrix``.
-        cost: what it took; None where it is not known.
+        cost: cost.json; None for runs without one.
         identity: digests of the images and of the splits.
     """
 
@@ -66,9 +66,9 @@ class NoResultsError(RunError):
 
 
 def describe_run(results: Results) -> Json:
-    """Return reports/run.json: what has to be known to put runs side by side.
+    """Return the content of reports/run.json: params and digests, for comparing runs.
 
-    The tables beside it have to be there: it holds the SHA-256 of each.
+    The tables in reports/ must exist: it holds the SHA-256 of each.
     """
     return {
         "format": FORMAT,
@@ -83,11 +83,10 @@ def read_run(revision: str | None) -> Run:
     """Return the results of a run.
 
     Args:
-        revision: a branch, a tag, the name of a DVC experiment or a commit; None for the
-            workspace.
+        revision: a branch, a tag, the name of a DVC experiment or a commit; None: the workspace.
 
     Raises:
-        RunError: there is no such revision, no results there, or they are damaged or of another
+        RunError: the revision is unknown or has no results, or they are damaged or of another
             version of the pipeline.
     """
     found = read_runs([WORKSPACE if revision is None else find_revision(revision)])[0]
@@ -97,7 +96,7 @@ def read_run(revision: str | None) -> Run:
 
 
 def read_runs(revisions: Sequence[Revision]) -> list[Run | RunError]:
-    """Return the results of each revision, or why there are none."""
+    """Return the results of each revision, or the error of reading them."""
     committed = [found for found in revisions if found.commit is not None]
     names = [f"{found.commit}:./{REPORTS / file}" for found in committed for file in FILES]
     contents = iter(read_objects(names) if names else [])
@@ -159,7 +158,7 @@ def _parse_run(revision: Revision, contents: dict[str, bytes | None]) -> Run:
 
 
 def _read_checked(contents: dict[str, bytes | None]) -> Json:
-    """Return what run.json holds, once it and the tables are as they were written."""
+    """Return the content of run.json, after checking its seal and the tables' digests."""
     held = _read_object(contents, "run.json")
     if held.get("format") == UNSEALED and not {"files", SEAL} & held.keys():
         return held

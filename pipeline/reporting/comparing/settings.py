@@ -1,4 +1,4 @@
-"""What a run was made with, as far as it can shape its figures."""
+"""The settings of a run: the params that can change its metrics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import cast
 
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS
@@ -14,6 +13,7 @@ from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.sections import MACHINE_PARAMS
 from pipeline.files.sealed_json import Json, JsonValue
+from pipeline.files.typed_json import get_typed
 
 # What compare sets side by side, and where the images are (their digest says which they are).
 NOT_SETTINGS = frozenset({"method", "strategy", "seed", "data.root"}) | MACHINE_PARAMS
@@ -27,15 +27,15 @@ Values = dict[str, str]
 
 @dataclass(frozen=True)
 class Settings:
-    """Params by their dotted names, their values as JSON.
+    """A run's settings, by dotted name, with values as JSON.
 
     Options of methods, strategies, backbones, optimisers and probes that the run does not
     use are left out.
 
     Attributes:
-        shared: what runs of other methods and strategies have too.
+        shared: settings that do not belong to a method or strategy.
         method: the options of the run's method.
-        strategy: the options of the run's strategy, or of all that it composes.
+        strategy: the options of the run's strategy, or of all strategies in a composition.
     """
 
     shared: Values
@@ -44,9 +44,9 @@ class Settings:
 
 
 def read_settings(params: Json) -> Settings:
-    """Return the settings among a run's params."""
-    method = cast(str, params["method"])
-    strategies = cast(str, params["strategy"]).split("+")
+    """Return the settings in a run's params."""
+    method = get_typed(params, str, "method")
+    strategies = get_typed(params, str, "strategy").split("+")
     of_method, of_strategy = (
         _top_level_params([method], METHODS),
         _top_level_params(strategies, STRATEGIES),
@@ -57,7 +57,7 @@ def read_settings(params: Json) -> Settings:
     }
     shared["backbone"] = _only_chosen(shared.get("backbone"), "name")
     shared["evaluation"] = _only_chosen(shared.get("evaluation"), "headline")
-    dataset = DATASETS.get(cast(str, params.get("dataset")))
+    dataset = DATASETS.get(str(params.get("dataset")))
     data = shared.get("data")
     if isinstance(data, dict) and dataset is not None and not dataset.files:
         shared["data"] = {key: value for key, value in data.items() if key not in OF_FILES}
@@ -70,22 +70,22 @@ def read_settings(params: Json) -> Settings:
 
 
 def differing_params(settings: Iterable[Values]) -> list[str]:
-    """Return the names of the params that are not the same in all settings, sorted."""
+    """Return the names of the params that differ between settings, sorted."""
     given = list(settings)
     names = {name for values in given for name in values}
     return sorted(name for name in names if len({values.get(name) for values in given}) > 1)
 
 
 def format_settings(values: Values, names: Iterable[str]) -> str:
-    """Return ``name=value`` for each of the names, as people write params."""
+    """Return ``name=value`` for each name, joined by commas."""
     return ", ".join(
         f"{name}={values[name].strip(chr(34)) if name in values else 'not set'}" for name in names
     )
 
 
 def _top_level_params(names: Iterable[str], components: Mapping[str, Component]) -> set[str]:
-    """Return the params from the top of params.yaml that some components take."""
-    # One that is unknown here, of a newer version, might take any.
+    """Return the top-level params that components take."""
+    # An unknown component, of a newer version, might take any of them.
     unknown = any(name not in components for name in names)
     entries = components.values() if unknown else [components[name] for name in names]
     return set(chain.from_iterable(entry.top_level for entry in entries))
@@ -103,11 +103,11 @@ def _options(
 
 
 def _only_chosen(section: JsonValue, choice: str) -> JsonValue:
-    """Return a section with the options of what it chooses alone."""
+    """Return a section without the options of components that it does not choose."""
     if not isinstance(section, dict):
         return section
     chosen = section.get(choice)
-    # Which other probes were asked too changes no figure of the headline's.
+    # The other probes do not change the metrics of the headline probe.
     return {
         key: value
         for key, value in section.items()

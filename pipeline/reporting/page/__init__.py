@@ -1,1 +1,1 @@
-"""reports/report.html: its figures, charts and template."""
+"""reports/report.html: its headline metrics, charts and template."""

@@ -1,4 +1,4 @@
-"""Whether another run can stand beside this one, and what differs between them."""
+"""Checks that another run is comparable with this one, and the params that differ."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pipeline.files.sealed_json import Json
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.results import Results
 
-# What decides which images a task holds, together with the images themselves.
+# The params that, with the images themselves, determine the tasks.
 SPLIT_PARAMS = ("dataset", "scenario", "num_tasks", "split_seed")
 
 
 def require_same_tasks(results: Results, other: Run) -> None:
-    """Check that a task is the same images in both runs.
+    """Check that both runs have the same images in each task.
 
     Raises:
-        RunError: it is not, so that accuracies on a task cannot be compared.
+        RunError: they have not, so accuracies on a task cannot be compared.
     """
     for name in SPLIT_PARAMS:
         ours, theirs = results.params.get(name), other.params.get(name)
@@ -32,7 +32,7 @@ def require_same_tasks(results: Results, other: Run) -> None:
 
 
 def different_params(ours: Json, theirs: Json, prefix: str = "") -> list[tuple[str, str, str]]:
-    """Return the dotted names of params that differ, with both values as text."""
+    """Return the params that differ: dotted name, our value, their value, as text."""
     rows: list[tuple[str, str, str]] = []
     for name in dict.fromkeys([*ours, *theirs]):
         a, b = ours.get(name), theirs.get(name)

@@ -1,4 +1,4 @@
-"""Each task at the end as horizontal bars, which fit a phone whatever the number of tasks."""
+"""Horizontal bars of each task's final accuracy; they fit a phone for any number of tasks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from pipeline.reporting.chart_labels import shorten_label
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.page.svg import CHARACTER, Drawing, Scale
 from pipeline.reporting.results import Results
@@ -16,26 +17,26 @@ WIDTH = 440
 BAR, GAP = 14, 3
 HEADING, BETWEEN = 22, 16
 AXIS = 26
-VALUES = 104  # room for the figures beside the bars
+VALUES = 104  # room for the numbers beside the bars
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar of each task.
+    """One bar for each task.
 
     Attributes:
-        name: what it is, for the legend.
-        colour: as CSS has it.
+        name: its name in the legend.
+        color: a CSS colour.
         values: percent, one a task.
     """
 
     name: str
-    colour: str
+    color: str
     values: Sequence[float]
 
 
 def build_bars(results: Results, against: Run | None) -> list[Bar]:
-    """Return this run's bars beside another run's, or beside the random network's and the best."""
+    """Return the bars of this run and of another run, or of the random network and the best."""
     last = results.matrix[-1]
     this = str(results.params["strategy"])
     if against is not None:
@@ -58,9 +59,9 @@ def draw_bar_chart(results: Results, bars: Sequence[Bar], difference: bool) -> M
     """Draw the bars task by task, from 0 to 100 percent.
 
     Args:
-        results: for the tasks' names.
-        bars: the first is the one that counts.
-        difference: whether to write how much the first is above the second.
+        results: the results, for the tasks' names.
+        bars: the bars; the first is this run's.
+        difference: whether to write the difference of the first to the second.
     """
     block = HEADING + len(bars) * (BAR + GAP) + BETWEEN
     headings = results.tested_on
@@ -82,7 +83,7 @@ def draw_bar_chart(results: Results, bars: Sequence[Bar], difference: bool) -> M
         names = held[task].name if len(headings) == len(held) else ""
         start = (len(heading) + 1.25) * CHARACTER
         room = int((WIDTH - start) / CHARACTER)
-        shown = names if len(names) <= room else f"{names[: room - 1]}…"
+        shown = shorten_label(names, room)
         drawing.add("text", "bold backed", heading, x=0, y=top + 15)
         drawing.add("text", "muted backed", shown, hint=names, x=start, y=top + 15)
         for index, bar in enumerate(bars):
@@ -91,7 +92,7 @@ def draw_bar_chart(results: Results, bars: Sequence[Bar], difference: bool) -> M
             hint = f"{heading}, {bar.name}: {value:.1f} %"
             width = x(value)
             drawing.add(
-                "rect", "bar", hint=hint, colour=bar.colour, x=0, y=above, width=width, height=BAR
+                "rect", "bar", hint=hint, color=bar.color, x=0, y=above, width=width, height=BAR
             )
             text = f"{value:.1f}"
             if difference and index == 0:

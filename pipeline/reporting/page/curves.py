@@ -1,4 +1,4 @@
-"""The curves of the page: over the tasks, and over the epochs of all tasks."""
+"""The page's line charts over tasks, and over the epochs of all tasks."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from markupsafe import Markup
 
 from pipeline.artifacts.split import shared_test
 from pipeline.metrics.accuracy_matrix import Matrix, forgetting
+from pipeline.reporting.chart_labels import shorten_label
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.page.line_chart import Chart, Line, draw_line_chart
 from pipeline.reporting.page.svg import SERIES, round_ticks, series_color
 from pipeline.reporting.plots import NOT_LOSSES
 from pipeline.reporting.results import Results
 
+NAME_ROOM = 12  # characters of the other run's name
 THIS_RUN, OTHER_RUN, MEAN = "var(--this)", "var(--other)", "var(--text)"
 
 
 def draw_accuracy(results: Results, against: Run | None) -> Markup:
-    """Draw the mean accuracy after each task and each task's own."""
+    """Draw the accuracy after each task: the mean and each task's."""
     tasks = results.num_tasks
     many = tasks > SERIES
     lines = []
@@ -31,7 +33,11 @@ def draw_accuracy(results: Results, against: Run | None) -> Markup:
             Line(name, points, "var(--faint)" if many else series_color(task, tasks), "thin")
         )
     if against is not None and len(against.matrix) == len(results.matrix):
-        lines.append(Line(_short(against.name), _means(against.matrix), MEAN, "dashed", True))
+        lines.append(
+            Line(
+                shorten_label(against.name, NAME_ROOM), _means(against.matrix), MEAN, "dashed", True
+            )
+        )
     means = _means(results.matrix)
     lines.append(Line("mean", means, MEAN, "strong", dots=True))
     chart = Chart(
@@ -47,14 +53,16 @@ def draw_accuracy(results: Results, against: Run | None) -> Markup:
 
 
 def draw_forgetting(results: Results, against: Run | None) -> Markup | None:
-    """Draw F as it was after each task; None where it is undefined."""
+    """Draw the forgetting F after each task; None if it is undefined."""
     points = _forgetting(results.matrix)
     if not points or shared_test(results.splits):
         return None
     lines = [Line("F", points, THIS_RUN, "strong", dots=True)]
     other = _forgetting(against.matrix) if against is not None else []
     if against is not None and other:
-        lines.insert(0, Line(_short(against.name), other, OTHER_RUN, "dashed", True))
+        lines.insert(
+            0, Line(shorten_label(against.name, NAME_ROOM), other, OTHER_RUN, "dashed", True)
+        )
     said = ", ".join(f"{value:.1f} after task {int(after)}" for after, value in points)
     chart = Chart(
         name="forgetting",
@@ -84,7 +92,7 @@ def draw_losses(results: Results) -> Markup:
 
 
 def draw_column(results: Results, column: str, title: str, unit: str) -> Markup | None:
-    """Draw one logged column over the epochs, from 0; None for logs without it."""
+    """Draw a column of the training log over the epochs, from 0; None without that column."""
     points = _column(results.epochs, column)
     values = [value for _, value in points if value == value]
     if not values:
@@ -99,7 +107,7 @@ def _means(matrix: Matrix) -> list[tuple[float, float]]:
 
 
 def _forgetting(matrix: Matrix) -> list[tuple[float, float]]:
-    """Return F of the stream cut after each task from 2 on; nothing if learnt at once."""
+    """Return F of the stream up to each task, from task 2 on; empty if learnt at once."""
     tasks = len(matrix[0])
     if len(matrix) != tasks + 1:
         return []
@@ -143,7 +151,3 @@ def _steps(first: int, last: int, names: list[str] | None = None) -> list[tuple[
     steps = range(first, last + 1)
     shown = names or [str(step) for step in steps]
     return [(float(n), text) for n, text in zip(steps, shown, strict=True) if n % every == 0]
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 12 else f"{name[:11]}…"

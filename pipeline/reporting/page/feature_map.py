@@ -1,4 +1,4 @@
-"""A map of the features: their two main directions, coloured by group."""
+"""A scatter plot of the features on their two principal directions, coloured by group."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pipeline.reporting.page.svg import CHARACTER, Drawing, Scale, format_number
 WIDTH, HEIGHT = 440, 380
 MARGIN = 12
 POINTS = 2000  # more would only lie on top of each other
-NAMED = 12  # groups whose names fit the map
-LAYERS = 5  # groups take turns, so that the last one does not cover the others
+NAMED = 12  # names are written for at most so many groups
+LAYERS = 5  # groups are drawn in turns, so that the last one does not cover the others
 
 
 def project_to_plane(features: NDArray[np.float32]) -> tuple[NDArray[np.float64], list[float]]:
@@ -25,8 +25,8 @@ def project_to_plane(features: NDArray[np.float32]) -> tuple[NDArray[np.float64]
         features: ``(M, F)``.
 
     Returns:
-        ``(M, 2)``, and the share of the variance that lies in each direction, in percent.
-        A direction points where its largest entry is positive.
+        The projections ``(M, 2)``, and each direction's share of the variance in percent. The
+        sign of a direction makes its largest entry positive.
     """
     centred = features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)
     variances, directions = np.linalg.eigh(centred.T @ centred)
@@ -51,12 +51,12 @@ def draw_scatter(
     """Draw points in the colours of their groups.
 
     Args:
-        name: unique on the page.
-        title: what it is.
-        description: what it shows.
-        points: ``(M, 2)``; of many, an even choice is drawn.
-        groups: ``(M,)``, from 0.
-        names: one a group.
+        name: the chart's name, unique on the page.
+        title: the chart's title.
+        description: its content in words.
+        points: ``(M, 2)``; at most ``POINTS`` evenly chosen ones are drawn.
+        groups: the group of each point, ``(M,)``, from 0.
+        names: the names of the groups.
     """
     drawing = Drawing(name, WIDTH, HEIGHT, title, description)
     drawing.add("rect", "frame", x=0.5, y=0.5, width=WIDTH - 1, height=HEIGHT - 1)
@@ -74,7 +74,7 @@ def draw_scatter(
                 f"M{format_number(x(h))} {format_number(y(v))}h0" for h, v in points[held].tolist()
             )
             shade = series_color(group, len(names))
-            drawing.add("path", "points", hint=group_name, colour=shade, d=marks)
+            drawing.add("path", "points", hint=group_name, color=shade, d=marks)
     if len(names) <= NAMED:
         _write_names(drawing, points, groups, names, x, y)
     return drawing.markup()
@@ -98,4 +98,4 @@ def _write_names(
         centre = min(max(x(middle[0]), half), WIDTH - half)
         place = HEIGHT - height + excess + 4
         shade = series_color(group, len(names))
-        drawing.add("text", "middle bold halo name", names[group], colour=shade, x=centre, y=place)
+        drawing.add("text", "middle bold halo name", names[group], color=shade, x=centre, y=place)

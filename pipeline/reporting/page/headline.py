@@ -1,15 +1,14 @@
-"""The headline figures as the page shows them."""
+"""The headline metrics of the page."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from pipeline.files.sealed_json import Json
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.results import Results
 
-# Name in metrics.json: title, unit, decimals, what it means.
+# Name in metrics.json: title, unit, decimals, meaning.
 MEANINGS = {
     "average_accuracy": ("Average accuracy A", "%", 1, "all tasks, at the end; more is better"),
     "forgetting": ("Forgetting F", "points", 1, "lost since each task's best; less is better"),
@@ -37,14 +36,14 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class HeadlineMetric:
-    """One figure.
+    """A headline metric as text.
 
     Attributes:
         title: its name and symbol.
-        value: as text; empty where it is undefined.
-        unit: of the value.
-        meaning: what it measures, and which way is better.
-        other: the other run's value as text; None without one.
+        value: its value; empty if it is undefined.
+        unit: the unit of the value.
+        meaning: what it measures, and the better direction.
+        other: the other run's value; None without another run.
     """
 
     title: str
@@ -55,7 +54,7 @@ class HeadlineMetric:
 
 
 def headline_metrics(results: Results, against: Run | None) -> list[HeadlineMetric]:
-    """Return the figures that the results have, in the order of ``MEANINGS``."""
+    """Return the headline metrics of the results, in the order of ``MEANINGS``."""
     metrics = results.metrics()
     return [
         HeadlineMetric(
@@ -77,5 +76,5 @@ def _format_other(metrics: Json, name: str, decimals: int) -> str:
 
 
 def _format(metrics: Json, name: str, decimals: int) -> str:
-    value = cast(float | None, metrics.get(name))
-    return "" if value is None else f"{value:.{decimals}f}"
+    value = metrics.get(name)
+    return f"{value:.{decimals}f}" if isinstance(value, int | float) else ""

@@ -1,4 +1,4 @@
-"""A line chart as inline SVG, its lines named where they end."""
+"""A line chart as inline SVG, with the lines' names at their ends."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ class Line:
     """One line of a chart.
 
     Attributes:
-        name: written where it ends, unless empty.
+        name: the name at its end; may be empty.
         points: x and y; a y that is not finite interrupts the line.
-        colour: as CSS has it.
-        kind: how it is drawn.
-        dots: whether its points are marked, with their values as hints.
+        color: a CSS colour.
+        kind: the line's style.
+        dots: whether points are marked, with their values as hints.
     """
 
     name: str
     points: Sequence[tuple[float, float]]
-    colour: str
+    color: str
     kind: Literal["strong", "thin", "dashed"] = "strong"
     dots: bool = False
 
 
 @dataclass(frozen=True)
 class Chart:
-    """What surrounds the lines.
+    """The title, axes and marks of a line chart.
 
     Attributes:
-        name: unique on the page.
-        title: what the chart is.
-        description: what it shows, in a sentence.
-        x_label: below the chart.
-        y_label: above the vertical axis, with its unit.
-        x_ticks: where the horizontal axis is marked, and how.
-        marks: vertical lines with a name, e.g. where tasks begin.
+        name: the chart's name, unique on the page.
+        title: the chart's title.
+        description: its content in a sentence.
+        x_label: the label below the chart.
+        y_label: the label above the vertical axis, with its unit.
+        x_ticks: positions and texts of the horizontal axis's ticks.
+        marks: positions and names of vertical lines, e.g. the beginnings of tasks.
         from_zero: whether the vertical axis begins at 0.
     """
 
@@ -62,7 +62,7 @@ class Chart:
 
 
 def draw_line_chart(chart: Chart, lines: Sequence[Line]) -> Markup:
-    """Return a chart of lines that have at least one finite point between them."""
+    """Return the chart of lines, which together have at least one finite point."""
     drawing = Drawing(chart.name, WIDTH, HEIGHT, chart.title, chart.description)
     longest = max(len(line.name) for line in lines)
     right = WIDTH - (16 + longest * CHARACTER if longest else 12)
@@ -90,7 +90,7 @@ def draw_line_chart(chart: Chart, lines: Sequence[Line]) -> Markup:
 def _draw_marks(
     drawing: Drawing, marks: Sequence[tuple[float, str]], x: Scale, right: float
 ) -> None:
-    """Draw vertical lines; where the names do not fit, only some of them are written."""
+    """Draw vertical lines; names that do not fit are left out."""
     free = -math.inf
     for value, text in marks:
         drawing.add("line", "mark", x1=x(value), y1=TOP, x2=x(value), y2=HEIGHT - BOTTOM)
@@ -102,7 +102,7 @@ def _draw_marks(
 
 def _draw_line(drawing: Drawing, line: Line, x: Scale, y: Scale) -> None:
     places = [(x(horizontal), y(vertical)) for horizontal, vertical in line.points]
-    drawing.path(f"line {line.kind}", places, hint=line.name, colour=line.colour)
+    drawing.path(f"line {line.kind}", places, hint=line.name, color=line.color)
     alone = sum(math.isfinite(value) for _, value in line.points) == 1
     if not (line.dots or alone):
         return
@@ -111,7 +111,7 @@ def _draw_line(drawing: Drawing, line: Line, x: Scale, y: Scale) -> None:
         if math.isfinite(value):
             hint = f"{line.name} {format_number(value)}".strip()
             drawing.add(
-                "circle", "dot", hint=hint, colour=line.colour, cx=horizontal, cy=vertical, r=radius
+                "circle", "dot", hint=hint, color=line.color, cx=horizontal, cy=vertical, r=radius
             )
 
 
@@ -129,4 +129,4 @@ def _name_lines(drawing: Drawing, lines: Sequence[Line], x: Scale, y: Scale) -> 
     for (line, _), height in zip(ended, heights, strict=True):
         weight = " bold" if line.kind == "strong" else ""
         place = HEIGHT - height + 4 + excess
-        drawing.add("text", f"name{weight}", line.name, colour=line.colour, x=x.end + 10, y=place)
+        drawing.add("text", f"name{weight}", line.name, color=line.color, x=x.end + 10, y=place)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import jinja2
 from markupsafe import Markup
 
 from pipeline.artifacts.features import Features
 from pipeline.artifacts.split import shared_test
-from pipeline.files.sealed_json import Json, JsonValue
+from pipeline.files.sealed_json import JsonValue
 from pipeline.reporting import probe_tables as evaluation_tables
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.page import bars, curves, feature_map
@@ -51,16 +50,16 @@ EPOCH_CURVES = (
 
 @dataclass(frozen=True)
 class Extras:
-    """What the page shows beside the results.
+    """The page's content besides the results.
 
     Attributes:
         revision: the code's git revision.
-        class_names: of the data set, by label.
-        state_bytes: the size of each state's file, the random network's first; None where
-            it is not here.
-        view_strips: one PNG a task; None where they were not drawn.
-        features: those of the last state; None where they were not kept.
-        against: a run to set beside this one.
+        class_names: the data set's class names, by label.
+        state_bytes: the size of each state file in bytes, the random network's first; None for
+            a missing file.
+        view_strips: one PNG a task; None if they were not drawn.
+        features: the features of the last state; None if they were not kept.
+        against: a run to compare with this one.
     """
 
     revision: str
@@ -72,7 +71,7 @@ class Extras:
 
 
 def render_page(results: Results, extras: Extras) -> str:
-    """Return the page; the same results give the same text."""
+    """Return the page as HTML; the same results give the same text."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -91,7 +90,7 @@ def render_page(results: Results, extras: Extras) -> str:
         holdings=describe_tasks(results.splits),
         what_tasks_are=tasks_heading(results.splits),
         remarks=remark_on_tasks(results.splits),
-        figures=headline_metrics(results, against),
+        headline_metrics=headline_metrics(results, against),
         against=against,
         different=different_params(params, against.params) if against else [],
         shares=_shares(results.shown),
@@ -119,12 +118,12 @@ def render_page(results: Results, extras: Extras) -> str:
     )
 
 
-def flatten_params(values: Json, prefix: str = "") -> list[tuple[str, str]]:
-    """Return nested params as dotted names and their values as text."""
+def flatten_params(values: Mapping[str, JsonValue], prefix: str = "") -> list[tuple[str, str]]:
+    """Return nested params as pairs of dotted name and value, as text."""
     rows: list[tuple[str, str]] = []
     for name, value in values.items():
-        if isinstance(value, dict):
-            rows += flatten_params(cast(Json, value), f"{prefix}{name}.")
+        if isinstance(value, Mapping):
+            rows += flatten_params(value, f"{prefix}{name}.")
         else:
             rows.append((f"{prefix}{name}", _text(value)))
     return rows
@@ -137,14 +136,14 @@ def _text(value: JsonValue) -> str:
 
 
 def _shares(matrix: Sequence[Sequence[float]]) -> list[list[int]]:
-    """Return how far each value is between the lowest and the highest, in percent."""
+    """Return each value's position between the lowest and the highest, in percent."""
     values = [value for row in matrix for value in row]
     low, span = min(values), (max(values) - min(values)) or 1.0
     return [[round(100 * (value - low) / span) for value in row] for row in matrix]
 
 
 def _epoch_curves(results: Results) -> list[tuple[str, Markup, str]]:
-    """Return the title, the chart and the caption of each column that the logs have."""
+    """Return title, chart and caption of each column in the logs."""
     drawn = [
         (title, curves.draw_column(results, column, title, unit), caption)
         for column, title, unit, caption in EPOCH_CURVES
@@ -159,7 +158,7 @@ def _data_uris(strips: Sequence[bytes] | None) -> list[str]:
 def _maps(
     features: Features | None, results: Results, class_names: Sequence[str]
 ) -> list[dict[str, object]]:
-    """Return the maps by task, if each image has one, and by class, with their legends."""
+    """Return the feature maps by class, and by task unless tasks share a test set, with legends."""
     if features is None or len(features.features) == 0:
         return []
     points, shares = feature_map.project_to_plane(features.features)

@@ -1,7 +1,7 @@
 """Inline SVG: elements, scales and ticks. Colours come from the page's style sheet.
 
 Inline SVG rather than images of plots: it follows dark mode and print through CSS variables,
-its text stays text, and the same figures give the same bytes.
+its text stays text, and the same numbers give the same bytes.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
-CHARACTER = 8.0  # room for a character in user units, at the largest size of the style sheet
+CHARACTER = 8.0  # width of a character in user units, at the style sheet's largest font size
 SERIES = 10  # colours of the style sheet
 
 
 def format_number(value: float) -> str:
-    """Return a coordinate with one decimal, without needless digits."""
+    """Return a coordinate as text, with at most one decimal."""
     text = f"{value:.1f}".removesuffix(".0")
     return "0" if text == "-0" else text
 
 
 def series_color(index: int, count: int) -> str:
-    """Return the colour of one of ``count`` groups, from 0.
+    """Return the CSS colour of group ``index`` of ``count``, from 0.
 
-    Up to ten come from the style sheet; more are hues of one lightness, apart from their
-    neighbours (the golden angle), which can be seen on light and on dark.
+    Up to ten colours come from the style sheet. More are hues of equal lightness, a golden
+    angle apart, visible on light and on dark.
     """
     if count <= SERIES:
         return f"var(--series-{index + 1})"
@@ -36,7 +36,7 @@ def series_color(index: int, count: int) -> str:
 
 @dataclass(frozen=True)
 class Scale:
-    """From values to coordinates."""
+    """A linear map from values to coordinates."""
 
     low: float
     high: float
@@ -51,7 +51,7 @@ class Scale:
 
 
 def round_ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Return round values from at or below ``low`` to at or above ``high``."""
+    """Return equidistant round values that cover ``low`` to ``high``."""
     span = (high - low) or max(abs(high), 1.0)
     rough = span / about
     power = 10.0 ** math.floor(math.log10(rough))
@@ -63,14 +63,14 @@ def round_ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 class Drawing:
-    """An SVG image with a title and a description for those who cannot see it.
+    """An SVG image with title and description for screen readers.
 
     Args:
-        name: unique on the page.
-        width: in user units.
-        height: in user units.
-        title: what it is.
-        description: what it shows.
+        name: the image's name, unique on the page.
+        width: width in user units.
+        height: height in user units.
+        title: the image's title.
+        description: its content in words.
     """
 
     def __init__(self, name: str, width: float, height: float, title: str, description: str):
@@ -93,22 +93,22 @@ class Drawing:
         text: str = "",
         *,
         hint: str = "",
-        colour: str = "",
+        color: str = "",
         **places: str | float,
     ) -> None:
         """Add an element.
 
         Args:
-            tag: its name.
-            kind: its classes in the style sheet.
-            text: what it says.
-            hint: shown when the pointer rests on it.
-            colour: as CSS has it.
+            tag: the element's tag.
+            kind: its CSS classes.
+            text: its text.
+            hint: its tooltip.
+            color: a CSS colour.
             places: its other attributes; numbers are rounded to one decimal.
         """
         values = {"class": kind} if kind else {}
-        if colour:
-            values["style"] = f"--colour: {colour}"
+        if color:
+            values["style"] = f"--colour: {color}"
         for key, value in places.items():
             values[key] = value if isinstance(value, str) else format_number(value)
         element = ElementTree.SubElement(self.root, tag, values)
@@ -117,9 +117,9 @@ class Drawing:
             ElementTree.SubElement(element, "title").text = hint
 
     def path(
-        self, kind: str, points: Sequence[tuple[float, float]], *, hint: str, colour: str
+        self, kind: str, points: Sequence[tuple[float, float]], *, hint: str, color: str
     ) -> None:
-        """Add a line through points; a point whose place is not finite interrupts it."""
+        """Add a line through points; a y that is not finite interrupts it."""
         steps, pen_down = [], False
         for x, y in points:
             if not math.isfinite(y):
@@ -128,8 +128,8 @@ class Drawing:
             steps.append(f"{'L' if pen_down else 'M'}{format_number(x)} {format_number(y)}")
             pen_down = True
         if steps:
-            self.add("path", kind, hint=hint, colour=colour, d="".join(steps))
+            self.add("path", kind, hint=hint, color=color, d="".join(steps))
 
     def markup(self) -> Markup:
-        """Return the element, escaped where it has to be."""
+        """Return the SVG element as escaped markup."""
         return Markup(ElementTree.tostring(self.root, encoding="unicode"))
