@@ -1,9 +1,14 @@
 """Start the processes of one machine that train a task together, and watch over them.
 
 They are processes of Lightning's DDP, each with the environment that Lightning expects of those
-that somebody else started. Lightning could start them too, but only once the first one has
-imported torch and looked back, and where one fails it kills the others within seconds, before
-they can say anything. Importing this module imports no torch.
+that somebody else started. Importing this module imports no torch.
+
+Torch's elastic launcher cannot do this. Where one process ends with an error it sends SIGTERM to
+the others at once. But who loses the connection to another one often ends before that one has said
+why, so the launcher ends the only process that knows; see ``tests/distributed/test_launch.py``.
+It keeps one exit code, of the first to fail, gives the others 30 seconds, less than a long step
+and its checkpoint may take, and a second Ctrl-C leaves them running. Lightning's own launcher
+starts the others only once the first one has imported torch and looked back, and kills likewise.
 """
 
 from __future__ import annotations

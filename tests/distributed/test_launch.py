@@ -98,6 +98,35 @@ def test_the_exit_code_is_that_of_the_process_that_gave_the_reason(
     assert run_together(python(chosen), 2) == code
 
 
+# The first has lost the second, which takes a while to say why.
+SAYS_WHY = f"""
+import os, sys, time
+if os.environ["RANK"] == "0":
+    sys.exit({EXIT_PEER_FAILED})
+time.sleep(1)
+open("said", "w").write("why")
+sys.exit(2)
+"""
+ELASTIC = """
+import sys
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, start_processes
+command = {{rank: ("-c", {child!r}) for rank in (0, 1)}}
+environment = {{rank: {{"RANK": str(rank), "LOCAL_RANK": str(rank)}} for rank in (0, 1)}}
+started = start_processes("t", sys.executable, command, environment, DefaultLogsSpecs())
+assert started.wait().is_failed()
+"""
+
+
+def test_the_last_word_is_heard_which_the_elastic_launcher_cuts_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(python(ELASTIC.format(child=SAYS_WHY)), check=True, capture_output=True)
+    assert not Path("said").exists()
+    assert run_together(python(SAYS_WHY), 2) == 2
+    assert Path("said").read_text() == "why"
+
+
 def test_where_one_is_killed_the_others_end_and_one_message_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
