@@ -1,14 +1,16 @@
-# make demo: set up and run the main job. make test: set up and run every check.
+# make demo: set up and run the main job. make check: the quick checks. make test: every check.
 
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test torture bench lock clean
+.PHONY: help demo check test docs torture bench lock clean
 
 help:
 	@echo "make demo   set up .venv, then dvc repro: the forgetting table of params.yaml"
-	@echo "make test   set up .venv, then ruff, mypy and pytest"
+	@echo "make check  set up .venv, then ruff, mypy and the unit tests: for between two edits"
+	@echo "make test   set up .venv, then ruff, mypy and all tests"
+	@echo "make docs   build the README and docs/ into a site, .scratch/site"
 	@echo "make torture  kill stages at random moments, and compare the files with those of a run in peace"
 	@echo "make bench  measure speed, beside lightly and Kornia in an environment of their own"
 	@echo "make lock   resolve requirements.lock anew from pyproject.toml"
@@ -39,9 +41,9 @@ demo: $(BIN)/installed
 # An hour: SIGKILLs at random moments, and the files compared with those of a run in peace;
 # then ten experiments by two workers of DVC's queue, compared with those run one by one.
 torture: $(BIN)/installed
-	python -m tests.torture --kills 60
-	python -m tests.torture_dvc --kills 10
-	python -m tests.torture_queue
+	python -m tests.torture.stages --kills 60
+	python -m tests.torture.dvc --kills 10
+	python -m tests.torture.queue
 
 # About an hour, with nothing else on the machine. The peers get the torch that we have.
 bench: .scratch/peers/installed
@@ -53,12 +55,26 @@ bench: .scratch/peers/installed
 	$(BIN)/uv pip install --quiet --python .scratch/peers/bin/python lightly kornia --requirement .scratch/peers/same.txt
 	touch $@
 
-# One thread a worker: the networks are tiny, and threads would only wait for each other.
+# One thread a worker: the networks are tiny, and threads would only wait for each other. Bytecode
+# is kept: else each process that a test starts compiles torch anew.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadgroup
+
+check: $(BIN)/installed
+	ruff check .
+	ruff format --check .
+	mypy
+	$(PYTEST) -m unit
+
 test: $(BIN)/installed
 	ruff check .
 	ruff format --check .
 	mypy
-	OMP_NUM_THREADS=1 pytest --numprocesses 2
+	$(PYTEST)
+
+# Strict: a warning ends it. What it would say of MkDocs 2 concerns nothing here.
+docs: $(BIN)/installed
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	@echo "Look at .scratch/site/index.html; with search: python -m http.server --directory .scratch/site"
 
 lock: $(BIN)/installed
 	uv pip compile --quiet --universal --extra dev --python-version 3.11 --no-annotate \

@@ -15,8 +15,10 @@ from typing import cast
 
 from benchmarks import startup, whole
 from benchmarks.processes import Measurements, medians, run_module
+from benchmarks.setting import Setting, write_setting
 from benchmarks.table import Results, markdown
 from pipeline import layout
+from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.config import presets
 from pipeline.config.read import load_params, parse_params
 from pipeline.config.registry.strategies import STRATEGIES
@@ -50,10 +52,11 @@ class Bench:
     device: Device
 
     def slots(self, setting: str, strategy: str) -> Path:
-        """Write the slots of a setting, and return their file."""
-        slots = {"own": _slot(setting, strategy), "finetune": _slot(setting, "finetune")}
+        """Write the plans of a setting, and return their file."""
         path = self.folder / f"{setting}_{strategy}.json"
-        write_json(path, slots)
+        at_hand = resolve(load_params(layout.PARAMS)).prepare.dataset
+        own, finetune = _plan_task_2(setting, strategy), _plan_task_2(setting, "finetune")
+        write_setting(path, Setting(own, finetune, at_hand))
         return path
 
     def step(self, setting: str, strategy: str) -> Measurements:
@@ -68,19 +71,16 @@ class Bench:
         return run_module(STEPS, slots, "--steps", str(steps), "--device", self.device)
 
 
-def _slot(setting: str, strategy: str) -> Json:
-    """Return task 2 of a setting, and beside it the slot of the images that are at hand."""
-    params, preset = load_params(layout.PARAMS), PRESETS[setting]
-    here = resolve(params)["prepare"]
+def _plan_task_2(setting: str, strategy: str) -> TrainPlan:
+    """The training of task 2 of a setting."""
+    preset = PRESETS[setting]
     text, origin = layout.PARAMS.read_text(encoding="utf-8"), str(layout.PARAMS)
     if preset is not None:
         text, _ = presets.merge(text, presets.read_preset(preset))
         origin += f" with preset {preset}"
     tasks = max(2, parse_params(text, origin).num_tasks)
     text, _ = presets.merge(text, f"strategy: {strategy}\nnum_tasks: {tasks}\n")
-    slot = resolve(parse_params(text, f"{origin} and strategy {strategy}"))["train_2"]
-    assert slot is not None, "there is no task 2 to measure"
-    return {**slot, "stand_in": here}
+    return resolve(parse_params(text, f"{origin} and strategy {strategy}")).train[2]
 
 
 def _steps(bench: Bench) -> dict[str, Measurements]:

@@ -12,18 +12,16 @@ import json
 import statistics
 import time
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
 
+from benchmarks.setting import read_setting
 from benchmarks.workloads import build
-from pipeline.artifacts.plan import part
 from pipeline.building.data import open_source
 from pipeline.data.batches import Images, ordered_batches
 from pipeline.data.source import PARTS
 from pipeline.evaluation.features import BATCH, extract
-from pipeline.files.sealed_json import Json
 from pipeline.runtime.device import Device, choose_device
 
 
@@ -34,11 +32,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, required=True)
     parser.add_argument("--device", type=Device, default=Device.auto)
     given = parser.parse_args()
-    slot = cast(Json, json.loads(given.slots.read_text(encoding="utf-8"))["finetune"])
+    setting = read_setting(given.slots)
     device = str(choose_device(given.device))
-    load = build(slot, device)
+    load = build(setting.finetune, setting.images, device)
     backbone = load.method.backbone.to(device).eval()
-    source = open_source(part(slot, "stand_in"))
+    source = open_source(setting.images)
     held = [source.images(name) for name in PARTS]
     images = [Images(pixels, np.arange(len(pixels))) for pixels in held]
     ready = [

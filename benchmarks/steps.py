@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.processes import peak_memory
+from benchmarks.setting import read_setting
 from benchmarks.workloads import BareStep, Workload, build
 from pipeline.data.batches import Images, TaskOrder, training_batches
 from pipeline.distributed.group import Group
@@ -115,8 +116,8 @@ def train(load: Workload, interleave: Interleave, epochs: int, steps: int) -> li
     held = Images(load.images.numpy(), places)
     # The last step is followed by no batch, so an epoch more than counts.
     order = TaskOrder(len(held), load.batch_size, epochs + 1, seed=0, task=2)
-    optimisation = replace(load.optimisation, epochs=epochs + 1)
-    learner = Learner(load.method, load.strategy, load.augment, optimisation, steps, 0, 2)
+    optimization = replace(load.optimization, epochs=epochs + 1)
+    learner = Learner(load.method, load.strategy, load.augment, optimization, steps, 0, 2)
     make_deterministic(device)
     batches = training_batches(held, order)
     alone = Group(Processes(), device)
@@ -188,13 +189,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--device", type=Device, default=Device.auto)
     given = parser.parse_args()
-    slots = json.loads(given.slots.read_text(encoding="utf-8"))
+    setting = read_setting(given.slots)
     device = str(choose_device(given.device))
-    load = build(slots["own"], device)
+    load = build(setting.own, setting.images, device)
     if given.blocks is None:
         print(json.dumps(rate(load, given.steps)))
     else:
-        baseline = build(slots["finetune"], device)
+        baseline = build(setting.finetune, setting.images, device)
         print(json.dumps(measure(load, baseline, given.blocks, given.steps)))
 
 

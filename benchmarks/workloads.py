@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.artifacts.plan import part
+from pipeline.artifacts.plans.parts import DatasetPlan
+from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.building.data import open_source
-from pipeline.building.stand_in import begin
-from pipeline.building.training import build_optimisation
+from pipeline.building.stand_in import begin_stand_in
+from pipeline.building.training import build_optimization
 from pipeline.building.views import build_augment
 from pipeline.data.augmentation.augment import Augment
-from pipeline.files.sealed_json import Json
 from pipeline.methods.base import Method, Position, Views
 from pipeline.runtime.device import Device, Precision, choose_precision
 from pipeline.seeding import generator
 from pipeline.strategies.base import Step, Strategy
-from pipeline.training.optim import Optimisation, build_optimizer
+from pipeline.training.optim import Optimization, build_optimizer
 
 EMBEDDED = 2000  # of the images that come with the project, a task's worth
 
@@ -35,7 +34,7 @@ class Workload:
         method: the network.
         strategy: has looked back at the network as it is.
         augment: makes the views.
-        optimisation: how the weights move.
+        optimization: how the weights move.
         images: uint8 ``(N, C, H, W)``.
         batch_size: images a step.
         device: where it runs.
@@ -45,7 +44,7 @@ class Workload:
     method: Method
     strategy: Strategy
     augment: Augment
-    optimisation: Optimisation
+    optimization: Optimization
     images: Tensor
     batch_size: int
     device: str
@@ -66,7 +65,7 @@ class BareStep:
     def __init__(self, load: Workload) -> None:
         self.method = load.method.to(load.device).train()
         self.strategy = load.strategy.to(load.device).train()
-        self.optimizer = build_optimizer([self.method, self.strategy], load.optimisation)
+        self.optimizer = build_optimizer([self.method, self.strategy], load.optimization)
         images = load.images[: load.batch_size].to(load.device)
         at = Position(0, 1, 1)
         views = self.strategy.mix(load.augment(images, generator(0, "benchmark")), at)
@@ -89,30 +88,30 @@ class BareStep:
         self.method.after_step(self.at)
 
 
-def build(slot: Json, device: str) -> Workload:
-    """Return the training of a slot: task 2 of a stream, or task 1 where the slot says so.
+def build(plan: TrainPlan, at_hand: DatasetPlan, device: str) -> Workload:
+    """The training of task 2 of a stream.
 
-    The images are the embedded ones, brought to the slot's size and channels: what they show
+    The images are the embedded ones, brought to the plan's size and channels: what they show
     costs nothing.
 
     Args:
-        slot: of the plan, with ``stand_in`` beside it: the slot whose images are at hand.
+        plan: of the training.
+        at_hand: the data set whose images are here.
         device: where it runs.
     """
-    images, augment = _images(slot), build_augment(slot)
-    training = part(slot, "train")
-    batch_size = cast(int, training["batch_size"])
-    method, strategy = begin(slot, images, augment, batch_size, device, "benchmark")
+    images, augment = _images(plan.dataset, at_hand), build_augment(plan.dataset, plan.views)
+    training = plan.train
+    batch_size = training.batch_size
+    method, strategy = begin_stand_in(plan, images, augment, batch_size, device, "benchmark")
     # No warm-up: the schedule costs nothing, and its length is the benchmark's own.
-    optimisation = replace(build_optimisation(slot), warmup_epochs=0.0)
-    precision = choose_precision(cast(str, training["precision"]), Device(device))
-    return Workload(method, strategy, augment, optimisation, images, batch_size, device, precision)
+    optimization = replace(build_optimization(training), warmup_epochs=0.0)
+    precision = choose_precision(training.precision, Device(device))
+    return Workload(method, strategy, augment, optimization, images, batch_size, device, precision)
 
 
-def _images(slot: Json) -> Tensor:
-    dataset = part(slot, "dataset")
-    size, channels = cast(int, dataset["image_size"]), cast(int, dataset["channels"])
-    held = open_source(part(slot, "stand_in")).images("train")
+def _images(wanted: DatasetPlan, at_hand: DatasetPlan) -> Tensor:
+    size, channels = wanted.image_size, wanted.channels
+    held = open_source(at_hand).images("train")
     images = torch.tensor(held[np.arange(min(EMBEDDED, len(held)))])
     if images.shape[-1] != size:
         scaled = functional.interpolate(images.float(), (size, size), mode="bilinear")

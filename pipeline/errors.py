@@ -17,7 +17,7 @@ class PipelineError(Exception):
     """A problem that the user can mend.
 
     Attributes:
-        reported_by_another_rank: whether another process of this training prints the message.
+        reported_by_another_rank: whether another process of the same training says so.
     """
 
     reported_by_another_rank = False

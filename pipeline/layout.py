@@ -23,7 +23,8 @@ SCRATCH = Path(".scratch")  # can be deleted; in the main checkout, except for l
 STORES = SCRATCH / "images"
 CHECKPOINTS = SCRATCH / "checkpoints"
 LOCKS = SCRATCH / "locks"
-AHEAD = SCRATCH / "ahead"  # in the checkout whose outputs it holds
+RUN_LOGS = SCRATCH / "logs"  # of the loggers that params name
+AHEAD = SCRATCH / "ahead"  # with the outputs, wherever those are
 
 
 def main_checkout() -> Path:

@@ -1,3 +1,5 @@
+"""Random streams: independent, and the same each time."""
+
 from __future__ import annotations
 
 import hashlib

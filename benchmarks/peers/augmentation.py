@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
+from benchmarks.setting import read_setting
 from benchmarks.workloads import build
 from pipeline.data.augmentation.augment import Augment
-from pipeline.data.augmentation.recipe import ViewAugment
+from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.data.augmentation.view_stream import BATCHES_AHEAD, ViewStream
 from pipeline.runtime.before_torch import keep_freed_memory
 
@@ -64,7 +65,8 @@ def main() -> None:
     parser.add_argument("slots", type=Path)
     parser.add_argument("--rounds", type=int, required=True)
     given = parser.parse_args()
-    load = build(json.loads(given.slots.read_text(encoding="utf-8"))["finetune"], "cpu")
+    setting = read_setting(given.slots)
+    load = build(setting.finetune, setting.images, "cpu")
     augment, images = load.augment, load.images[: load.batch_size]
     recipe, random = augment.recipes[0], torch.Generator().manual_seed(0)
     kornias, torchvisions = of_kornia(recipe, augment), of_torchvision(recipe, augment)

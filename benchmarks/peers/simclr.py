@@ -23,7 +23,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.processes import peak_memory
+from benchmarks.setting import read_setting
 from benchmarks.workloads import Workload, build
+from pipeline.files.typed_json import get_typed
 from pipeline.training.optim import build_optimizer
 
 
@@ -75,7 +77,7 @@ def rate(load: Workload, temperature: float, steps: int, workers: int) -> float:
     """Return the images a second over an epoch of ``steps`` steps, after one to warm up."""
     model = nn.Sequential(load.method.backbone, load.method.projector).train()
     criterion = NTXentLoss(temperature=temperature)
-    optimizer = build_optimizer([model], load.optimisation)
+    optimizer = build_optimizer([model], load.optimization)
     pictures = Pictures(load.images, transform(load), load.batch_size * steps)
     loader = DataLoader(
         pictures,
@@ -103,9 +105,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--workers", type=int, required=True)
     given = parser.parse_args()
-    slot = json.loads(given.slots.read_text(encoding="utf-8"))["finetune"]
-    options = slot["method"]["options"]
-    found = rate(build(slot, "cpu"), options["temperature"], given.steps, given.workers)
+    setting = read_setting(given.slots)
+    temperature = get_typed(setting.finetune.method.options, float, "temperature")
+    load = build(setting.finetune, setting.images, "cpu")
+    found = rate(load, temperature, given.steps, given.workers)
     peak = peak_memory(resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     print(json.dumps({"images_per_second": found, "peak_mib": peak}))
 

@@ -1,16 +1,22 @@
-"""Read the features that an evaluation left, strictly, with NumPy alone."""
+"""The features of all tasks' test images after one task."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import layout
+from pipeline.artifacts.evaluation import make_command
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import Json
-from pipeline.files.tensors import read_arrays
+from pipeline.files.tensors import read_arrays, write_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TYPES = {"features": "float32", "labels": "int64", "tasks": "int64"}
 
@@ -30,21 +36,43 @@ class Features:
     tasks: NDArray[np.int64]
 
 
-def read_features(after: int, expected: Json, remedy: str) -> Features:
-    """Return the features after task ``after``; 0 is the random network.
+def write_features(
+    path: Path, features: Tensor, labels: Tensor, tasks: Tensor, after_task: int, plan: str
+) -> str:
+    """Write features; return the SHA-256 of their content.
 
     Args:
-        after: the task.
-        expected: what the file's header has to say: the digest of the evaluation's slot in the
-            plan (``plan``), and the SHA-256 that the evaluation noted (``content``).
-        remedy: what makes the right file, for the message.
+        path: where to.
+        features: float32 ``(M, F)``.
+        labels: classes, int64 ``(M,)``.
+        tasks: the task of each image, from 1, int64 ``(M,)``.
+        after_task: the last task the state has learnt.
+        plan: the digest of the plan of the evaluation.
+
+    Raises:
+        RunError: they cannot be written.
+    """
+    held = {"features": features, "labels": labels, "tasks": tasks}
+    return write_tensors(path, held, {"after_task": after_task, "plan": plan})
+
+
+def read_features(after_task: int, plan: str, content: str | None = None) -> Features:
+    """The features after a task, read with NumPy alone.
+
+    Args:
+        after_task: 0 is the random network.
+        plan: the digest of the plan of the evaluation they have to be of.
+        content: the SHA-256 that the evaluation noted; None: any.
 
     Raises:
         RunError: missing, damaged, or not those.
     """
-    path = layout.features(after)
+    path, remedy = layout.features(after_task), make_command(after_task)
     arrays, header = read_arrays(path, RunError, remedy)
-    for key, value in {"after_task": after, **expected}.items():
+    expected: Json = {"after_task": after_task, "plan": plan}
+    if content is not None:
+        expected["content"] = content
+    for key, value in expected.items():
         if header.get(key) != value:
             raise RunError(
                 f"{path} has {key} {_short(header.get(key))}, expected {_short(value)}; {remedy}"
@@ -53,7 +81,11 @@ def read_features(after: int, expected: Json, remedy: str) -> Features:
     shapes = {name: array.shape for name, array in arrays.items()}
     if found != TYPES or not _fit(shapes):
         raise RunError(f"{path} holds {found} of shapes {shapes}, expected {TYPES}; {remedy}")
-    return Features(**arrays)  # type: ignore[arg-type]
+    return Features(
+        arrays["features"].astype(np.float32, copy=False),
+        arrays["labels"].astype(np.int64, copy=False),
+        arrays["tasks"].astype(np.int64, copy=False),
+    )
 
 
 def _fit(shapes: dict[str, tuple[int, ...]]) -> bool:

@@ -1,43 +1,142 @@
-"""Read the splits that ``prepare`` left."""
+"""Which images each task holds: one file a task, and an index of them all."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from pipeline import layout
-from pipeline.data.source import PARTS
+from pipeline.data.source import PARTS, Part
 from pipeline.errors import DataError, shorten
-from pipeline.files.sealed_json import Json, digest, read_sealed
+from pipeline.files.sealed_json import Json, digest, read_sealed, write_sealed
+from pipeline.files.typed_json import from_json, to_json
 
 FIRST = "run `cassle prepare` first"
+REMEDY = "run `cassle prepare` again"
 
 
-def read_split(task: int) -> Json:
-    """Return what a task holds.
+@dataclass(frozen=True)
+class Counts:
+    """Numbers of images.
+
+    Attributes:
+        all: of the part.
+        classes: of each class, by name.
+    """
+
+    all: int
+    classes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Split:
+    """What one task holds.
+
+    Attributes:
+        task: its number, from 1.
+        scenario: ``class``, ``data`` or ``domain``.
+        dataset: the data set's name in params.yaml.
+        fingerprint: SHA-256 of all images of the data set, by part.
+        classes: the labels of its images, sorted; none where there are no labels.
+        class_names: their names, in the same order.
+        counts: numbers of its images, by part.
+        train: indices of its training images in the data set.
+        test: indices of its test images.
+        domain: the name of its domain, where tasks are domains.
+        skipped: numbers of images of the whole data set that cannot be read, by part.
+        note: what else there is to say of the data set.
+    """
+
+    task: int
+    scenario: str
+    dataset: str
+    fingerprint: Mapping[str, str]
+    classes: Sequence[int]
+    class_names: Sequence[str]
+    counts: Mapping[str, Counts]
+    train: Sequence[int]
+    test: Sequence[int]
+    domain: str | None = None
+    skipped: Mapping[str, int] | None = None
+    note: str | None = None
+
+    def indices(self, part: Part) -> Sequence[int]:
+        """The indices of its images in a part of the data set."""
+        return self.train if part == "train" else self.test
+
+
+def write_splits(splits: Sequence[Split], slots: int) -> None:
+    """Write what the tasks hold, ``null`` for the slots after them, and the index.
+
+    Raises:
+        RunError: a file cannot be written.
+    """
+    held = [to_json(split) for split in splits]
+    for task in range(1, slots + 1):
+        write_sealed(layout.split(task), held[task - 1] if task <= len(held) else None)
+    index: Json = {str(task): digest(split) for task, split in enumerate(held, start=1)}
+    write_sealed(layout.SPLIT_INDEX, index)
+
+
+def write_split_origin(plan: str) -> None:
+    """Write which plan the splits are of.
+
+    Apart from the tasks' files: a param that moves no image must not train them again.
+
+    Args:
+        plan: its digest.
+    """
+    write_sealed(layout.SPLIT_ORIGIN, {"plan": plan})
+
+
+def require_split_origin(plan: str) -> None:
+    """Check that the splits are those of a plan.
+
+    Args:
+        plan: its digest.
+
+    Raises:
+        DataError: they are of another one, or nothing says of which.
+    """
+    origin = read_sealed(layout.SPLIT_ORIGIN, DataError, FIRST)
+    if origin is None or origin.get("plan") != plan:
+        raise DataError(f"the splits in {layout.SPLITS} are of another plan; {FIRST}")
+
+
+def read_split(task: int) -> Split:
+    """What a task holds.
 
     Raises:
         DataError: there is no such split, or it cannot be read or be right.
     """
-    split = read_sealed(layout.split(task), DataError, FIRST)
-    if split is None:
-        raise DataError(f"{layout.split(task)} is empty; {REMEDY}")
-    check_split(split, task, layout.split(task))
+    path = layout.split(task)
+    held = read_sealed(path, DataError, FIRST)
+    if held is None:
+        raise DataError(f"{path} is empty; {REMEDY}")
+    try:
+        split = from_json(Split, held)
+        _check(split, task)
+    except ValueError as error:
+        raise DataError(f"{path} is no split of task {task}: {error}; {REMEDY}") from error
     return split
 
 
-def split_digest(task: int) -> str | None:
-    """Return the SHA-256 of a task's split as a state's header has it; None if it is missing.
+def split_digest(split: Split) -> str:
+    """The SHA-256 of a split, as the headers of states and the index have it."""
+    return digest(to_json(split))
+
+
+def find_split_digest(task: int) -> str | None:
+    """The SHA-256 of a task's split; None where it is not here.
 
     Raises:
         DataError: the split is damaged.
     """
-    return digest(read_split(task)) if layout.split(task).is_file() else None
+    return split_digest(read_split(task)) if layout.split(task).is_file() else None
 
 
-def read_splits(num_tasks: int) -> list[Json]:
-    """Return what all tasks hold, as one run of ``prepare`` has cut them.
+def read_splits(num_tasks: int) -> list[Split]:
+    """What all tasks hold, as one run of ``prepare`` has cut them.
 
     The index stands for all splits among the dependencies of a stage that reads all of them.
 
@@ -48,80 +147,45 @@ def read_splits(num_tasks: int) -> list[Json]:
     splits = [read_split(task) for task in range(1, num_tasks + 1)]
     index = read_sealed(layout.SPLIT_INDEX, DataError, FIRST) or {}
     for task, split in enumerate(splits, start=1):
-        if index.get(str(task)) != digest(split):
+        if index.get(str(task)) != split_digest(split):
             raise DataError(
                 f"{layout.split(task)} is not the split that {layout.SPLIT_INDEX} names; {REMEDY}"
             )
     return splits
 
 
-def index_of(splits: list[Json]) -> Json:
-    """Return what the index holds: the SHA-256 of each task's split, by the task's number."""
-    return {str(task): digest(split) for task, split in enumerate(splits, start=1)}
+def shared_test(splits: Sequence[Split]) -> bool:
+    """Whether every task is tested on the same images."""
+    return splits[0].scenario == "data"
 
 
-REMEDY = "run `cassle prepare` again"
-
-
-def check_split(split: Json, task: int, path: Path) -> None:
-    """Check that a split is one of a task, apart from any images.
-
-    Raises:
-        DataError: a key is missing, or holds what no split can hold.
-    """
-
-    def require(holds: bool, problem: str) -> None:
-        if not holds:
-            raise DataError(f"{path} is no split of task {task}: {problem}; {REMEDY}")
-
-    found = split.get("task")
-    require(type(found) is int and found == task, f"it says task {shorten(found)}")
-    for key in ("scenario", "dataset"):
-        require(isinstance(split.get(key), str), f"{key} is {shorten(split.get(key))}")
-    fingerprint = split.get("fingerprint")
-    known = isinstance(fingerprint, dict) and all(
-        isinstance(fingerprint.get(part), str) for part in PARTS
-    )
-    require(known, f"fingerprint is {shorten(fingerprint)}")
-    for key in ("classes", *PARTS):
-        numbers = split.get(key)
-        # Without labels there are no classes, and nothing need be tested.
-        may_be_empty = key == "classes" or (key == "test" and not split["classes"])
-        if not isinstance(numbers, list) or not (numbers or may_be_empty):
-            raise DataError(
-                f"{path} is no split of task {task}: {key} is {shorten(numbers)}, expected a list "
-                f"of numbers; {REMEDY}"
-            )
-        wrong = [number for number in numbers if type(number) is not int or number < 0]
-        require(not wrong, f"{key} holds {shorten(wrong[0] if wrong else None)}")
-        require(len(set(numbers) if not wrong else ()) == len(numbers), f"{key} holds one twice")
-    names, classes = split.get("class_names"), split["classes"]
-    named = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    require(named, f"class_names is {shorten(names)}")
-    assert isinstance(names, list), "checked above"
-    assert isinstance(classes, list), "checked above"
-    require(len(names) == len(classes), f"{len(names)} names for {len(classes)} classes")
-
-
-def shared_test(splits: Sequence[Json]) -> bool:
-    """Return whether every task is tested on the same images."""
-    return splits[0]["scenario"] == "data"
-
-
-def class_names(splits: Sequence[Json]) -> list[str]:
-    """Return the names of all classes of the stream, by label."""
+def class_names(splits: Sequence[Split]) -> list[str]:
+    """The names of all classes of the stream, by label."""
     found: dict[int, str] = {}
     for split in splits:
-        labels, names = cast(list[int], split["classes"]), cast(list[str], split["class_names"])
-        found |= dict(zip(labels, names, strict=True))
+        found |= dict(zip(split.classes, split.class_names, strict=True))
     return [found[label] for label in sorted(found)]
 
 
-def learnt_from(task: int) -> Json:
-    """Return what the header of the state after a task says of the splits it has learnt from.
+def _check(split: Split, task: int) -> None:
+    """Check what its types do not say, apart from any images.
 
     Raises:
-        DataError: a split is damaged.
+        ValueError: it holds what no split of this task can hold.
     """
-    splits = [split_digest(number) for number in range(1, task + 1)]
-    return {"split": splits[-1], "task_order": splits}
+    if split.task != task:
+        raise ValueError(f"it says task {shorten(split.task)}")
+    if missing := [part for part in PARTS if part not in split.fingerprint]:
+        raise ValueError(f"fingerprint.{missing[0]} is missing")
+    # Without labels there are no classes, and nothing need be tested.
+    filled = {"train": True, "test": bool(split.classes), "classes": False}
+    held = {"train": split.train, "test": split.test, "classes": split.classes}
+    for name, numbers in held.items():
+        if filled[name] and not numbers:
+            raise ValueError(f"{name} is []")
+        if negative := [number for number in numbers if number < 0]:
+            raise ValueError(f"{name} holds {shorten(negative[0])}")
+        if len(set(numbers)) < len(numbers):
+            raise ValueError(f"{name} holds one twice")
+    if len(split.class_names) != len(split.classes):
+        raise ValueError(f"{len(split.class_names)} names for {len(split.classes)} classes")

@@ -7,52 +7,76 @@ states before it), so a state that belongs to another run is refused, not used.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
+from pipeline import layout
+from pipeline.artifacts.plans.files import plan_digest, read_plan
+from pipeline.artifacts.plans.init import InitPlan
+from pipeline.artifacts.plans.parts import BackbonePlan
+from pipeline.artifacts.plans.train import TrainPlan
+from pipeline.artifacts.split import find_split_digest
 from pipeline.errors import StateError
 from pipeline.files.sealed_json import Json
 from pipeline.files.tensors import read_tensors, write_tensors
+from pipeline.files.typed_json import from_json, to_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Of keys of a header that would not say what differs.
 NAMES = {"code": "version of the code", "plan": "set of params"}
+METHOD, BACKBONE, STRATEGY = "method", "method.backbone", "strategy"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a state comes from, as its header says.
+
+    Attributes:
+        task: the last task it has learnt; 0: the random network.
+        plan: the digest of the plan that made it.
+        seed: of the run.
+        code: the fingerprint of the code that made it.
+        backbone: its network.
+        method: the name of the objective; None of the random network.
+        strategy: the names of the strategies that made it, joined by ``+``; None: none did.
+        parent: the content of the state it was made from.
+        ancestors: the content of each state that it comes from, from state 0 to its parent.
+        split: the digest of the split it has learnt from.
+        task_order: the digest of the split of each task on the way, in order.
+    """
+
+    task: int
+    plan: str
+    seed: int
+    code: str
+    backbone: BackbonePlan
+    ancestors: Sequence[str]
+    task_order: Sequence[str]
+    method: str | None = None
+    strategy: str | None = None
+    parent: str | None = None
+    split: str | None = None
 
 
 @dataclass(frozen=True)
 class State:
-    """Tensors by name, and where they come from.
+    """A network after a task.
 
     Attributes:
         tensors: ``method.*`` and ``strategy.*``.
         content: SHA-256 of the tensors' names, types, shapes and bytes.
-        ancestors: the content of each state that it comes from, from state 0 to its parent.
-        task_order: the digest of the split of each task on the way, in order.
+        origin: where it comes from.
     """
 
-    tensors: dict[str, Tensor]
+    tensors: Mapping[str, Tensor]
     content: str
-    ancestors: tuple[str, ...] = ()
-    task_order: tuple[str, ...] = ()
-
-    def descent(self, split: str) -> Json:
-        """Return what the header of a state says that is made from this one.
-
-        Args:
-            split: the digest of the split that it has learnt from.
-        """
-        return {
-            "parent": self.content,
-            "ancestors": [*self.ancestors, self.content],
-            "split": split,
-            "task_order": [*self.task_order, split],
-        }
+    origin: Origin
 
     def section(self, prefix: str) -> dict[str, Tensor]:
-        """Return the tensors whose names begin with ``prefix.``, without it."""
+        """The tensors whose names begin with ``prefix.``, without it."""
         start = f"{prefix}."
         return {
             name.removeprefix(start): tensor
@@ -61,43 +85,133 @@ class State:
         }
 
 
-def save_state(path: Path, tensors: Mapping[str, Tensor], origin: Json) -> None:
-    """Write a state, whole or not at all.
+def origin_of_random_network(plan: InitPlan) -> Origin:
+    """The origin of state 0."""
+    return Origin(0, plan_digest(plan), plan.seed, plan.code, plan.backbone, [], [])
+
+
+def origin_after_task(plan: TrainPlan, parent: State, split: str) -> Origin:
+    """The origin of the state that training a task makes.
 
     Args:
-        path: where to.
-        tensors: parameters and buffers by name.
-        origin: what made them; ``load_state`` compares it.
+        plan: of the training.
+        parent: the state it started from.
+        split: the digest of the split that was learnt.
+    """
+    return Origin(
+        task=plan.task,
+        plan=plan_digest(plan),
+        seed=plan.seed,
+        code=plan.code,
+        backbone=plan.backbone,
+        ancestors=[*parent.origin.ancestors, parent.content],
+        task_order=[*parent.origin.task_order, split],
+        method=plan.method.name,
+        strategy=_strategy_names(plan),
+        parent=parent.content,
+        split=split,
+    )
+
+
+def write_state(sections: Mapping[str, Mapping[str, Tensor]], origin: Origin) -> None:
+    """Write the state after a task, whole or not at all.
+
+    Args:
+        sections: parameters and buffers by name, in ``METHOD``, ``BACKBONE`` or ``STRATEGY``.
+        origin: where it comes from, its task too.
 
     Raises:
         RunError: the file cannot be written.
     """
-    write_tensors(path, tensors, origin)
+    tensors = {
+        f"{prefix}.{name}": tensor
+        for prefix, held in sections.items()
+        for name, tensor in held.items()
+    }
+    write_tensors(layout.state(origin.task), tensors, to_json(origin))
 
 
-def load_state(path: Path, origin: Json, remedy: str) -> State:
-    """Read a state and check that it is the expected one.
+def read_state(
+    task: int,
+    plan: str,
+    backbone: BackbonePlan,
+    method: str | None = None,
+    *,
+    need_splits: bool = True,
+) -> State:
+    """The state after a task, once it is known to be the expected one.
 
     Args:
-        path: where from.
-        origin: the part of the header that must agree.
-        remedy: what makes the right state, for the message.
+        task: the last task it has learnt; 0: the random network.
+        plan: the digest of the plan that has to have made it.
+        backbone: the network it has to hold.
+        method: the objective that has to have made it; None: any.
+        need_splits: whether the splits it has learnt from must be here to compare; else those
+            that are here are compared.
 
     Raises:
         StateError: missing, damaged, or of another origin.
+        PipelineError: a plan or a split is damaged.
     """
+    expected: Json = {"task": task, "backbone": to_json(backbone)}
+    if method is not None:
+        expected["method"] = method
+    splits = [find_split_digest(number) for number in range(1, task + 1)]
+    if need_splits or None not in splits:
+        expected["task_order"] = splits
+    if splits and (need_splits or splits[-1] is not None):
+        expected["split"] = splits[-1]
+    maker = read_plan(TrainPlan, f"train_{task}") if task > 0 else read_plan(InitPlan, "init")
+    expected |= _describe(maker, plan)
+    path = layout.state(task)
+    stage = "cassle init" if task == 0 else f"cassle train {task}"
+    remedy = f"run `{stage}` first (or `dvc repro`)"
     tensors, header = read_tensors(path, StateError, remedy)
-    for key, expected in origin.items():
-        found = header.get(key)
-        if found != expected:
+    for key, value in expected.items():
+        if header.get(key) != value:
             what = NAMES.get(key, key)
             raise StateError(
-                f"{path} has another {what} than the plan: {_pair(found, expected)}; {remedy}"
+                f"{path} has another {what} than the plan: {_pair(header.get(key), value)}; "
+                f"{remedy}"
             )
-    ancestors, task_order = (
-        tuple(cast(list[str], header.get(key, []))) for key in ("ancestors", "task_order")
-    )
-    return State(tensors, cast(str, header["content"]), ancestors, task_order)
+    return _typed(tensors, header, f"{path} is of another version", remedy)
+
+
+def read_origin(task: int) -> tuple[Origin, str]:
+    """Where the state after a task comes from, whichever run it is of, and its content.
+
+    Raises:
+        StateError: missing or damaged.
+    """
+    path = layout.state(task)
+    tensors, header = read_tensors(path, StateError, "")
+    state = _typed(tensors, header, f"{path} is of another version", "")
+    return state.origin, state.content
+
+
+def _typed(tensors: Mapping[str, Tensor], header: Json, problem: str, remedy: str) -> State:
+    held = {key: value for key, value in header.items() if key not in ("format", "content")}
+    try:
+        return State(tensors, str(header["content"]), from_json(Origin, held))
+    except ValueError as error:
+        raise StateError(f"{problem} ({error}); {remedy}") from error
+
+
+def _describe(plan: InitPlan | TrainPlan | None, expected: str) -> Json:
+    """What a header must say of the plan that made it, what tells most first.
+
+    The plan's digest decides; the rest, of the plan as it is now, names what differs. The
+    strategies come first: other ones use other code.
+    """
+    if plan is None or plan_digest(plan) != expected:
+        return {"plan": expected}
+    strategy = _strategy_names(plan) if isinstance(plan, TrainPlan) else None
+    known: Json = {} if strategy is None else {"strategy": strategy}
+    return {**known, "seed": plan.seed, "code": plan.code, "plan": expected}
+
+
+def _strategy_names(plan: TrainPlan) -> str | None:
+    return "+".join(each.name for each in plan.strategies) or None
 
 
 def _pair(found: object, expected: object) -> str:

@@ -1,4 +1,4 @@
-"""Cut the sheet of augmented views into one strip a task."""
+"""The sheet of augmented views: a strip of images and their views for each task."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from pipeline.errors import RunError
-from pipeline.files.atomic import read_content
+from pipeline.files.atomic import read_content, write_bytes
+from pipeline.files.sealed_json import dump_json
 
 # Pillow reads no further than this chunk's name.
 LAST_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"
@@ -20,12 +21,12 @@ REMEDY = "run `cassle views` first (or `dvc repro`)"
 
 
 def read_view_strips(path: Path, num_tasks: int, plan: str) -> list[bytes] | None:
-    """Return each task's strip as PNG; None where there is no sheet.
+    """The strip of each task as PNG; None where there is no sheet.
 
     Args:
         path: what the stage ``views`` wrote.
         num_tasks: how many strips the sheet has, of equal height.
-        plan: the digest of that stage's slot.
+        plan: the digest of the plan of that stage.
 
     Raises:
         RunError: damaged, or of another plan.
@@ -58,10 +59,19 @@ def _png(image: Image.Image) -> bytes:
     return content.getvalue()
 
 
-def sheet_png(strips: Sequence[NDArray[np.uint8]], origin: str) -> bytes:
-    """Return strips below each other as PNG, with ``origin`` as its text ``cassle``."""
+def write_view_sheet(path: Path, strips: Sequence[NDArray[np.uint8]], plan: str) -> None:
+    """Write strips below each other as one PNG.
+
+    Args:
+        path: where to.
+        strips: uint8 ``(height, width, 4)``, one a task.
+        plan: the digest of the plan of ``views``, which goes into the file.
+
+    Raises:
+        RunError: it cannot be written.
+    """
     text = PngImagePlugin.PngInfo()
-    text.add_text("cassle", origin)
+    text.add_text("cassle", dump_json({"plan": plan}))
     content = io.BytesIO()
     Image.fromarray(np.concatenate(strips), "RGBA").save(content, format="png", pnginfo=text)
-    return content.getvalue()
+    write_bytes(path, content.getvalue())

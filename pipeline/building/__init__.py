@@ -1,1 +1,1 @@
-"""From a plan to objects. Four builders, so that no stage depends on what it does not use."""
+"""From a plan to objects. Several builders, so that no stage depends on what it does not use."""

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
-
+from pipeline.artifacts.plans.parts import BackbonePlan
 from pipeline.building.components import load_class
-from pipeline.files.sealed_json import Json
-
-if TYPE_CHECKING:
-    from pipeline.models.backbone import Backbone
+from pipeline.models.backbone import Backbone
 
 
-def build_backbone(spec: Json) -> Backbone:
-    """Return a new backbone as the plan describes it."""
-    backbone = load_class(cast(str, spec["class"]))
-    options = cast(Json, spec["options"])
-    return cast("Backbone", backbone(spec["channels"], spec["stem"], **options))
+def build_backbone(plan: BackbonePlan) -> Backbone:
+    """A new backbone, with random weights."""
+    backbone = load_class(plan.path, Backbone)
+    return backbone(plan.channels, plan.stem, **plan.options)

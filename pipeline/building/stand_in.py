@@ -1,37 +1,36 @@
-"""Begin a slot's training on images that only stand in for its own, to measure or count it."""
+"""A training on images that only stand in for its own, to measure or count it."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from pipeline.artifacts.plan import part
+from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.building.backbone import build_backbone
 from pipeline.building.training import build_method, build_strategy
 from pipeline.data.augmentation.augment import Augment
-from pipeline.files.sealed_json import Json
 from pipeline.methods.base import Method
 from pipeline.seeding import generator, seeded_initialization
 from pipeline.strategies.base import Strategy, TaskStart
 
 
-def begin(
-    slot: Json, images: Tensor, augment: Augment, batch_size: int, device: str, purpose: str
+def begin_stand_in(
+    plan: TrainPlan, images: Tensor, augment: Augment, batch_size: int, device: str, purpose: str
 ) -> tuple[Method, Strategy]:
-    """Return a new network and its strategy, which has looked back at both, as of task 2.
+    """A new network and its strategy, which has looked back at both, as of task 2.
 
     Args:
-        slot: of the plan.
-        images: uint8 ``(N, C, H, W)``, of the slot's size and channels.
+        plan: of the training.
+        images: uint8 ``(N, C, H, W)``, of the plan's size and channels.
         augment: makes the views.
         batch_size: images a step.
         device: where the strategy keeps what it holds.
         purpose: names the random streams.
     """
     with seeded_initialization(0, purpose):
-        backbone = build_backbone(part(slot, "backbone"))
-        method = build_method(slot, backbone).to(memory_format=torch.channels_last)
-        strategy = build_strategy(slot)
+        backbone = build_backbone(plan.backbone)
+        method = build_method(plan, backbone).to(memory_format=torch.channels_last)
+        strategy = build_strategy(plan)
         strategy.begin_task(
             TaskStart(
                 task=2,

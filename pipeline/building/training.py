@@ -1,43 +1,43 @@
-"""Build what a slot of the plan names: the strategy and how the weights move."""
+"""What training needs beside the backbone: the method, the strategy, how the weights move."""
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import cast
+from functools import partial
 
-from pipeline.artifacts.plan import part
+from torch.optim import Optimizer
+
+from pipeline.artifacts.plans.train import OptimizationPlan, TrainPlan
 from pipeline.building.components import load_class
-from pipeline.files.sealed_json import Json
 from pipeline.methods.base import Method
 from pipeline.models.backbone import Backbone
 from pipeline.strategies.base import Strategy
-from pipeline.training.optim import LarsOptions, Optimisation
+from pipeline.strategies.finetune import Finetune
+from pipeline.training.optim import Optimization
 
 
-def build_method(slot: Json, backbone: Backbone) -> Method:
-    """Return the method around a backbone that has its weights."""
-    spec = part(slot, "method")
-    return cast(Method, load_class(cast(str, spec["class"]))(backbone, **part(spec, "options")))
+def build_method(plan: TrainPlan, backbone: Backbone) -> Method:
+    """The method around a backbone that has its weights."""
+    return load_class(plan.method.path, Method)(backbone, **plan.method.options)
 
 
-def build_strategy(slot: Json) -> Strategy:
-    """Return the strategy, which has not looked back yet; fine-tuning on task 1 of a stream."""
-    if "strategies" not in slot:
-        return Strategy()
-    parts = {
-        cast(str, spec["name"]): cast(
-            Strategy, load_class(cast(str, spec["class"]))(**part(spec, "options"))
-        )
-        for spec in cast(list[Json], slot["strategies"])
-    }
-    if "compose" in slot:
-        return cast(Strategy, load_class(cast(str, slot["compose"]))(parts))
-    return next(iter(parts.values()))
+def build_strategy(plan: TrainPlan) -> Strategy:
+    """The strategy, which has not looked back yet; fine-tuning on task 1 of a stream."""
+    parts = {each.name: load_class(each.path, Strategy)(**each.options) for each in plan.strategies}
+    if plan.compose is not None:
+        return load_class(plan.compose, Strategy)(parts)
+    return next(iter(parts.values()), Finetune())
 
 
-def build_optimisation(slot: Json) -> Optimisation:
-    """Return how the weights move."""
-    given = part(slot, "train")
-    names = [field.name for field in fields(Optimisation) if field.name != "lars"]
-    lars = LarsOptions(**part(given, "lars")) if "lars" in given else None  # type: ignore[arg-type]
-    return Optimisation(**{name: given[name] for name in names}, lars=lars)  # type: ignore[arg-type]
+def build_optimization(plan: OptimizationPlan) -> Optimization:
+    """How the weights move."""
+    optimizer = load_class(plan.optimizer.path, Optimizer)
+    return Optimization(
+        optimizer=partial(optimizer, **plan.optimizer.options),
+        learning_rate=plan.learning_rate,
+        weight_decay=plan.weight_decay,
+        exclude_norms_and_biases=plan.exclude_norms_and_biases,
+        epochs=plan.epochs,
+        warmup_epochs=plan.warmup_epochs,
+        warmup_start=plan.warmup_start,
+        final_learning_rate=plan.final_learning_rate,
+    )

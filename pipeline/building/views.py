@@ -1,27 +1,23 @@
-"""Read the augmentation of a slot of the plan."""
+"""The augmentation that a plan describes."""
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import cast
+from collections.abc import Sequence
 
-from pipeline.building.data import normalisation
+from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.data.augmentation.augment import Augment
-from pipeline.data.augmentation.recipe import ViewAugment
-from pipeline.files.sealed_json import Json
+from pipeline.data.augmentation.view_augment import ViewAugment
 
 
-def build_augment(slot: Json, rank: int = 0, processes: int = 1) -> Augment:
-    """Return what makes the views of a slot's images; see ``ViewAugment``.
+def build_augment(
+    dataset: DatasetPlan, views: Sequence[ViewAugment], rank: int = 0, processes: int = 1
+) -> Augment:
+    """What makes the views of a data set's images.
 
     Args:
-        slot: of the plan.
+        dataset: whose images.
+        views: how each view is made; none where images are only normalized.
         rank: of this process.
         processes: that share each batch.
     """
-    recipes = []
-    for view in cast(list[Json], slot["views"]):
-        values = {field.name: view[field.name] for field in fields(ViewAugment)}
-        values["crop_scale"] = tuple(cast(list[float], view["crop_scale"]))
-        recipes.append(ViewAugment(**values))  # type: ignore[arg-type]
-    return Augment(recipes, *normalisation(slot), rank, processes)
+    return Augment(views, dataset.image_size, dataset.mean, dataset.std, rank, processes)

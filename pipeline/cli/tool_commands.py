@@ -21,6 +21,8 @@ class Registry(StrEnum):
     strategies = "strategies"
     datasets = "datasets"
     backbones = "backbones"
+    optimizers = "optimizers"
+    loggers = "loggers"
     probes = "probes"
 
 

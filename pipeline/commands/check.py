@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.building.data import LABELLED_TWICE, cut, open_labelled, open_source
+from pipeline.artifacts.plans.parts import DatasetPlan
+from pipeline.artifacts.plans.prepare import ReadingPlan
+from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
 from pipeline.config.params import Params
-from pipeline.config.resolve import cutting, labelled, reading
+from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading
 from pipeline.data.source import PARTS
 from pipeline.data.stream.scenarios import divide_into_tasks
 from pipeline.errors import ParamsError, RunError
-from pipeline.files.sealed_json import Json
 from pipeline.runtime.device import Device, choose_device, require_devices
 
 
@@ -41,15 +42,15 @@ def _check_machine(params: Params, device: Device) -> None:
 
 def _check_data(params: Params) -> None:
     """Check that the images exist and that each task has enough of them."""
-    slot, how = cutting(params), {**reading(params), "look": False}
-    source = open_source(slot, how)
+    plan, how = plan_preparation(params), plan_reading(params)
+    source = open_source(plan.dataset, how, look=False)
     if wanted := source.describe_download():
         print(
             f"data: prepare has to fetch or unpack {wanted}; without a network it says what to "
             "put there"
         )
         return
-    tasks = divide_into_tasks(params.scenario, source, cut(slot))
+    tasks = divide_into_tasks(plan.scenario, source, plan.stream)
     smallest = min(len(task.images["train"]) for task in tasks)
     if smallest < params.train.batch_size:
         raise ParamsError(
@@ -58,19 +59,19 @@ def _check_data(params: Params) -> None:
         )
     train, test = (len(source.usable(name)) for name in PARTS)
     print(f"data: {train} training and {test} test images, {smallest} or more a task")
-    _check_labels(labelled(params), how, bool(source.class_names()))
+    _check_labels(plan_labelled(params), how, bool(source.class_names()))
 
 
-def _check_labels(folder: Json, how: Json, labels: bool) -> None:
+def _check_labels(folder: DatasetPlan | None, how: ReadingPlan, labels: bool) -> None:
     """Check the labelled folder for evaluation, which tasks without labels need.
 
     Raises:
         PipelineError: it cannot be used, or is not needed.
     """
-    if folder and labels:
+    if folder is not None and labels:
         raise ParamsError(LABELLED_TWICE)
-    if folder:
-        source = open_labelled(folder, how)
+    if folder is not None:
+        source = open_labelled(folder, how, look=False)
         print(f"labels: {len(source.class_names())} classes in {source.root}")
     elif not labels:
         print("labels: none; training works, evaluation needs data.labelled_root")

@@ -13,11 +13,11 @@ import typer
 from filelock import FileLock, Timeout
 
 from pipeline import layout
-from pipeline.artifacts.plan import read_slot
+from pipeline.artifacts.plans.files import plan_digest, read_plan
+from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.data.image_files.store_writer import find_abandoned
 from pipeline.errors import PipelineError, RunError
 from pipeline.files.atomic import find_unfinished
-from pipeline.files.sealed_json import digest
 from pipeline.files.tensors import HEADER
 from pipeline.training.checkpoint import FILE, LOCK
 
@@ -103,10 +103,10 @@ def _checkpoint(folder: Path) -> Leftover:
 
 def _is_current(task: int, plan: str) -> bool:
     try:
-        slot = read_slot(f"train_{task}")
+        current = read_plan(TrainPlan, f"train_{task}")
     except PipelineError:
         return False
-    return slot is not None and digest(slot) == plan
+    return current is not None and plan_digest(current) == plan
 
 
 def _unfinished() -> list[Leftover]:

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.artifacts.plan import part
-from pipeline.building.data import normalisation
-from pipeline.building.stand_in import begin
+from pipeline.artifacts.plans.prepare import PreparePlan
+from pipeline.artifacts.plans.train import TrainPlan
+from pipeline.building.stand_in import begin_stand_in
 from pipeline.building.views import build_augment
-from pipeline.config.registry.datasets import DOMAINNET, IMAGES
+from pipeline.config.registry.datasets import DATASETS
+from pipeline.config.resolve import Plans
 from pipeline.data.stream.tasks import divide_evenly
 from pipeline.errors import ParamsError
-from pipeline.files.sealed_json import Json, dump_json
+from pipeline.files.sealed_json import dump_json
+from pipeline.files.typed_json import to_json
 from pipeline.methods.base import Position
 from pipeline.seeding import generator
 from pipeline.strategies.base import Step
@@ -52,11 +53,11 @@ class Cost:
         return self.total / (rate * 1e12) / 3600
 
 
-def table(plans: Mapping[str, Mapping[str, Json | None]], rate: float) -> str:
+def table(plans: Mapping[str, Plans], rate: float) -> str:
     """Return a Markdown table, a row for each plan by its name.
 
     Args:
-        plans: what ``pipeline.config.resolve.resolve`` gives.
+        plans: of each recipe.
         rate: TFLOP/s, an assumption of who asks.
 
     Raises:
@@ -68,8 +69,8 @@ def table(plans: Mapping[str, Mapping[str, Json | None]], rate: float) -> str:
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     known: dict[str, float] = {}
-    for name, slots in plans.items():
-        cost = count(name, slots, known)
+    for name, each in plans.items():
+        cost = count(name, each, known)
         first, later = (each / 1e12 for each in (cost.operations[0], cost.operations[-1]))
         lines.append(
             f"| {name} | {sum(cost.steps)} | {first:.2f} | {later:.2f} | {cost.total / 1e15:.0f} "
@@ -78,63 +79,62 @@ def table(plans: Mapping[str, Mapping[str, Json | None]], rate: float) -> str:
     return "\n".join(lines)
 
 
-def count(name: str, slots: Mapping[str, Json | None], known: dict[str, float]) -> Cost:
-    """Return what the training of a plan takes.
+def count(name: str, plans: Plans, known: dict[str, float]) -> Cost:
+    """What the training of a plan takes.
 
     Args:
         name: of the recipe, for messages.
-        slots: the plan.
+        plans: of its stages.
         known: counts of steps by what shapes them; is added to.
 
     Raises:
         ParamsError: the data set's number of images is not known.
     """
-    prepare = slots["prepare"]
-    assert prepare is not None, "the plan has no prepare slot"
-    sizes = _sizes(name, prepare)
     steps, operations = [], []
-    for task, size in enumerate(sizes, start=1):
+    for task, size in enumerate(_task_sizes(name, plans.prepare), start=1):
         # From task 2 on all tasks are alike.
-        slot = slots[f"train_{min(task, 2)}"]
-        assert slot is not None, "the plan has fewer tasks than it says"
-        train = part(slot, "train")
-        batch_size = cast(int, train["batch_size"])
-        steps.append(size // batch_size * cast(int, train["epochs"]))
-        shape = {key: slot.get(key) for key in ("dataset", "backbone", "method", "strategies")}
-        key = dump_json({**shape, "task": min(task, 2)})
+        plan = plans.train[min(task, 2)]
+        batch_size = plan.train.batch_size
+        steps.append(size // batch_size * plan.train.epochs)
+        parts = (plan.dataset, plan.backbone, plan.method, *plan.strategies)
+        key = dump_json([min(task, 2), *(to_json(part) for part in parts)])
         if key not in known:
-            known[key] = _image_operations(slot)
+            known[key] = _image_operations(plan)
         operations.append(known[key] * batch_size)
     return Cost(steps, operations)
 
 
-def _sizes(name: str, prepare: Json) -> list[int]:
-    """Return the number of training images of each task."""
-    dataset, tasks = part(prepare, "dataset"), cast(int, prepare["num_tasks"])
-    kind = cast(str, dataset["name"])
-    if kind == "domainnet":
-        domains = cast(list[str] | None, part(dataset, "files")["domains"]) or list(DOMAINNET)
-        if prepare["scenario"] == "domain" and set(domains) <= set(DOMAINNET):
-            return [DOMAINNET[domain] for domain in domains[:tasks]]
-    elif kind in IMAGES and dataset["full"]:
-        return [len(images) for images in divide_evenly(range(IMAGES[kind]), tasks)]
+def _task_sizes(name: str, plan: PreparePlan) -> list[int]:
+    """The number of training images of each task."""
+    dataset, tasks = plan.dataset, plan.stream.num_tasks
+    entry = DATASETS[dataset.name]
+    if entry.domain_images and plan.scenario == "domain":
+        given = dataset.files.domains if dataset.files is not None else None
+        domains = given or list(entry.domain_images)
+        if set(domains) <= set(entry.domain_images):
+            return [entry.domain_images[domain] for domain in domains[:tasks]]
+    elif entry.train_images is not None and dataset.full:
+        return [len(images) for images in divide_evenly(range(entry.train_images), tasks)]
+    whole = sorted(name for name, entry in DATASETS.items() if entry.train_images is not None)
+    by_domain = sorted(name for name, entry in DATASETS.items() if entry.domain_images)
     raise ParamsError(
-        f"preset cost: the images of {name} (dataset: {kind}, scenario: {prepare['scenario']}) "
-        f"cannot be counted without the files; known are {', '.join(IMAGES)} in full and "
-        "domainnet by domain"
+        f"preset cost: the images of {name} (dataset: {dataset.name}, scenario: {plan.scenario}) "
+        f"cannot be counted without the files; known are {', '.join(whole)} in full and "
+        f"{', '.join(by_domain)} by domain"
     )
 
 
-def _image_operations(slot: Json) -> float:
+def _image_operations(plan: TrainPlan) -> float:
     """Return the floating-point operations of a step for each image of the batch.
 
     What grows with the square of the batch, a contrastive loss's matrix of similarities, is
     counted for a batch of two: less than a thousandth of the whole.
     """
-    augment = build_augment(slot)
-    shape = (SAMPLE, cast(int, part(slot, "backbone")["channels"]), *[normalisation(slot)[0]] * 2)
+    augment = build_augment(plan.dataset, plan.views)
+    size = plan.dataset.image_size
+    shape = (SAMPLE, plan.backbone.channels, size, size)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator(0, "cost"))
-    method, strategy = begin(slot, images, augment, SAMPLE, "cpu", "cost")
+    method, strategy = begin_stand_in(plan, images, augment, SAMPLE, "cpu", "cost")
     method.train()
     strategy.train()
     at = Position(0, 1, 1)

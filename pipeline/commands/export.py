@@ -9,16 +9,16 @@ import hashlib
 import logging
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
 
-from pipeline import layout
-from pipeline.artifacts.plan import made_by, part, require_slot
-from pipeline.artifacts.split import learnt_from, read_splits
-from pipeline.building.backbone import build_backbone
+from pipeline.artifacts.plans.evaluate import EvaluatePlan
+from pipeline.artifacts.plans.files import require_plan
+from pipeline.artifacts.plans.parts import DatasetPlan
+from pipeline.artifacts.plans.report import ReportPlan
+from pipeline.artifacts.split import read_splits
 from pipeline.errors import RunError, StateError
 from pipeline.files.folders import require_writable_folder, write_folder
 from pipeline.files.sealed_json import Json, dump_json
-from pipeline.reporting.card.card import Card, render_card
+from pipeline.reporting.card.card import Card, Link, render_card
 from pipeline.reporting.card.state_metrics import read_state_metrics
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def choose_state(task: int | None) -> int:
     Raises:
         RunError: there is no plan, or it has no such state.
     """
-    last = len(cast(list[str], require_slot("report")["evaluations"])) - 1
+    last = require_plan(ReportPlan, "report").last_state
     if task is not None and task > last:
         raise RunError(f"there is no state {task} in the plan; name one from 0 to {last}")
     return last if task is None else task
@@ -71,41 +71,31 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
             cannot be written.
     """
     from pipeline.artifacts.portable import Portable, to_onnx, to_safetensors
-    from pipeline.artifacts.state import load_state
-    from pipeline.models.loading import load_module
+    from pipeline.building.trained_backbone import load_backbone
     from pipeline.runtime.git import git_revision
 
-    slot, report = require_slot(f"evaluate_{task}"), require_slot("report")
-    path = layout.state(task)
-    stage = "cassle init" if task == 0 else f"cassle train {task}"
-    origin: Json = {"task": task, "backbone": slot["backbone"]}
-    if task > 0:
-        origin |= learnt_from(task)
-    origin |= made_by("init" if task == 0 else f"train_{task}", slot["state"])
-    state = load_state(path, origin, f"run `{stage}` first (or `dvc repro`)")
-    backbone = build_backbone(part(slot, "backbone"))
-    load_module(backbone, state.section("method.backbone"), path)
-
-    dataset, num_tasks = part(slot, "dataset"), cast(int, slot["num_tasks"])
+    plan = require_plan(EvaluatePlan, f"evaluate_{task}")
+    report = require_plan(ReportPlan, "report")
+    backbone, content = load_backbone(plan)
+    dataset = plan.dataset
     recipe = describe_preprocessing(dataset, ["backbone.onnx"] if with_onnx else [])
-    about: Json = {"after_task": task, "state": state.content, "preprocessing": recipe}
+    about: Json = {"after_task": task, "state": content, "preprocessing": recipe}
     contents = {"backbone.safetensors": to_safetensors(backbone, about)}
     if with_onnx:
-        mean, std = cast(list[float], dataset["mean"]), cast(list[float], dataset["std"])
-        size = cast(int, dataset["image_size"])
-        shape = (cast(int, dataset["channels"]), size, size)
-        contents["backbone.onnx"] = to_onnx(Portable(backbone, mean, std), shape, about)
+        shape = (dataset.channels, dataset.image_size, dataset.image_size)
+        portable = Portable(backbone, dataset.mean, dataset.std)
+        contents["backbone.onnx"] = to_onnx(portable, shape, about)
     contents["preprocessing.json"] = dump_json(recipe).encode()
     quality = read_state_metrics(report, task)
     card = Card(
         after_task=task,
-        at_once=len(cast(list[str], report["evaluations"])) - 1 < num_tasks,
-        params=part(report, "params"),
+        at_once=report.last_state < plan.num_tasks,
+        params=dict(report.params),
         dataset=dataset,
-        splits=read_splits(num_tasks),
-        backbone=part(slot, "backbone"),
+        splits=read_splits(plan.num_tasks),
+        backbone=plan.backbone,
         num_features=backbone.num_features,
-        chain=_chain(task),
+        chain=_follow_chain(task),
         quality=quality,
         revision=git_revision(),
         files={
@@ -120,7 +110,7 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
     logger.info("state %d in %s: %s", task, output, ", ".join(contents))
 
 
-def describe_preprocessing(dataset: Json, inside: list[str]) -> Json:
+def describe_preprocessing(dataset: DatasetPlan, inside: list[str]) -> Json:
     """Return the content of preprocessing.json.
 
     Args:
@@ -129,36 +119,32 @@ def describe_preprocessing(dataset: Json, inside: list[str]) -> Json:
     """
     return {
         "already_inside": inside,
-        "channels": dataset["channels"],
-        "colours": "grey" if dataset["channels"] == 1 else "RGB",
+        "channels": dataset.channels,
+        "colours": "grey" if dataset.channels == 1 else "RGB",
         "dtype": "uint8",
         "formula": "(pixels * scale - mean) / std",
-        "image_size": dataset["image_size"],
+        "image_size": dataset.image_size,
         "layout": "NCHW",
-        "mean": dataset["mean"],
+        "mean": dataset.mean,
         "range": [0, 255],
         "scale": 1 / 255,
-        "std": dataset["std"],
+        "std": dataset.std,
     }
 
 
-def _chain(task: int) -> list[Json]:
-    """Return the headers of a state and of its ancestors, as far as their files still exist."""
-    links = [_header(layout.state(task))]
-    for before in range(task - 1, -1, -1):
-        parent = links[-1].get("parent")
-        header = _header(layout.state(before))
-        if header.get("content") != parent:
-            return [*links, {"task": before, "content": parent}]
-        links.append(header)
+def _follow_chain(task: int) -> list[Link]:
+    """A state and those before it, as far as they are still here."""
+    from pipeline.artifacts.state import read_origin
+
+    links: list[Link] = []
+    expected: str | None = None
+    for number in range(task, -1, -1):
+        try:
+            origin, content = read_origin(number)
+        except StateError:
+            origin, content = None, ""
+        if origin is None or (links and content != expected):
+            return links if expected is None else [*links, Link(number, expected)]
+        links.append(Link(number, content, origin.plan, origin.split))
+        expected = origin.parent
     return links
-
-
-def _header(path: Path) -> Json:
-    """Return the header of a state file; empty if it cannot be read."""
-    from pipeline.files.tensors import read_tensors
-
-    try:
-        return read_tensors(path, StateError, "")[1]
-    except StateError:
-        return {}

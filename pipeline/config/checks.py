@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from pydantic import BaseModel
-
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import TRANSFORMATIONS, Dataset
+from pipeline.config.registry.loggers import LOGGERS
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
-from pipeline.config.sections import Data
+from pipeline.config.sections import Choices, Data, EvaluationChoice
 from pipeline.data.stream.tasks import resolve_class_order
 from pipeline.errors import closest, shorten
 
@@ -30,7 +29,7 @@ def find_named(key: str, name: str, components: Mapping[str, Entry]) -> Entry:
 
 
 def require_chosen(
-    key: str, name: str, components: Mapping[str, Component], section: str, given: BaseModel
+    key: str, name: str, components: Mapping[str, Component], section: str, given: Choices
 ) -> None:
     """Check that a chosen component exists and that its section of params is given.
 
@@ -38,7 +37,7 @@ def require_chosen(
         ValueError: the component is unknown, or its section is missing.
     """
     component = find_named(key, name, components)
-    if component.options and getattr(given, name) is None:
+    if component.options and given.options_of(name) is None:
         raise ValueError(
             f"{section}.{name} is missing; add its options: {', '.join(component.options)}"
         )
@@ -109,22 +108,33 @@ def check_composition(names: list[str]) -> None:
             )
 
 
-def check_probes(given: BaseModel) -> None:
+def check_loggers(names: list[str]) -> None:
+    """Check that the loggers exist and are there once.
+
+    Raises:
+        ValueError: not so.
+    """
+    for name in names:
+        find_named("train.loggers", name, LOGGERS)
+        if names.count(name) > 1:
+            raise ValueError(f"train.loggers: {shorten(name)} is there twice in {shorten(names)}")
+
+
+def check_probes(given: EvaluationChoice) -> None:
     """Check that the probes exist, are not repeated, and include the headline.
 
     Raises:
         ValueError: a probe is unknown or repeated, or the headline is not among them.
     """
-    names: list[str] = given.probes  # type: ignore[attr-defined]
+    names = given.probes
     for name in names:
         if names.count(name) > 1:
             raise ValueError(
                 f"evaluation.probes: {shorten(name)} is there twice in {shorten(names)}"
             )
         require_chosen("evaluation.probes", name, PROBES, "evaluation", given)
-    headline: str = given.headline  # type: ignore[attr-defined]
-    if headline not in names:
+    if given.headline not in names:
         raise ValueError(
-            f"evaluation.headline: {shorten(headline)} is not among evaluation.probes; "
-            f"{closest(headline[:80], names)}"
+            f"evaluation.headline: {shorten(given.headline)} is not among evaluation.probes; "
+            f"{closest(given.headline[:80], names)}"
         )

@@ -25,6 +25,7 @@ NOT_SHAPING = frozenset(
         "pipeline.errors",
         "pipeline.layout",
         "pipeline.training.callbacks",
+        "pipeline.training.loggers",
         "pipeline.runtime.signals",
         "pipeline.runtime.dvc_process",
         "pipeline.runtime.shortages",

@@ -7,7 +7,7 @@ import difflib
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from pipeline.config.params import Params
+from pipeline.config.params import PARAMS_MODEL
 from pipeline.errors import closest, shorten
 
 MAX_PROBLEMS = 20  # listed in one message
@@ -49,7 +49,7 @@ def explain_problem(detail: ErrorDetails) -> str:
 
 def _keys_of(location: tuple[int | str, ...]) -> list[str]:
     """Return the allowed keys of the section at ``location``."""
-    model: type[BaseModel] = Params
+    model: type[BaseModel] = PARAMS_MODEL
     for part in location:
         annotation = model.model_fields[str(part)].annotation
         candidates = [annotation, *getattr(annotation, "__args__", ())]

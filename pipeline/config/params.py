@@ -7,64 +7,41 @@ Importing this module imports no torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    Field,
-    create_model,
-    model_validator,
-)
+from pydantic import Field, create_model, model_validator
 
 from pipeline.config.checks import (
     check_composition,
+    check_loggers,
     check_probes,
     check_stream,
     find_named,
     require_chosen,
 )
+from pipeline.config.option_types import NonNegativeFloat, Seed
 from pipeline.config.registry.backbones import BACKBONES
-from pipeline.config.registry.component import Component, NonNegative
+from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.registry.methods import METHODS
+from pipeline.config.registry.optimizers import OPTIMIZERS
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
-from pipeline.config.sections import AugmentParams, Data, LinearEval, Section, Seed, Train
+from pipeline.config.sections import (
+    AugmentParams,
+    BackboneChoice,
+    Choices,
+    Data,
+    EvaluationChoice,
+    LinearEval,
+    Section,
+    Train,
+)
 from pipeline.layout import MAX_TASKS
 
 
-def _options_model(name: str, component: Component) -> type[Section]:
-    fields: dict[str, object] = {key: (kind, ...) for key, kind in component.options.items()}
-    model: type[Section] = create_model(name, __base__=Section, **fields)  # type: ignore[call-overload]
-    return model
-
-
-def _choice_model(
-    title: str, components: Mapping[str, Component], **fixed: object
-) -> type[Section]:
-    """Return a section model with one optional sub-section for each component with options."""
-    fields: dict[str, object] = {
-        name: (_options_model(name, component) | None, None)
-        for name, component in components.items()
-        if component.options
-    }
-    model: type[Section] = create_model(title, __base__=Section, **fixed, **fields)  # type: ignore[call-overload]
-    return model
-
-
-StemParam = Literal["conv3", "conv3_stride2", "conv7_maxpool"]
-BackboneParams = _choice_model("Backbone", BACKBONES, name=(str, ...), stem=(StemParam, ...))
-MethodsParams = _choice_model("Methods", METHODS)
-StrategiesParams = _choice_model("Strategies", STRATEGIES)
-EvaluationParams = _choice_model(
-    "Evaluation",
-    PROBES,
-    probes=(Annotated[list[str], Field(min_length=1, max_length=20)], ...),
-    headline=(str, ...),
-)
-
-
 class Params(Section):
-    """All of params.yaml."""
+    """All of params.yaml but the options that the registry lists; see ``validate_params``."""
 
     dataset: str
     scenario: Literal["class", "data", "domain"]
@@ -72,16 +49,16 @@ class Params(Section):
     class_order: Annotated[list[str | int], Field(min_length=1)] | None
     method: str
     strategy: Annotated[str, Field(max_length=200)]
-    distill_weight: NonNegative
+    distill_weight: NonNegativeFloat
     seed: Seed
     split_seed: Seed
     data: Data
     augment: AugmentParams
-    backbone: BackboneParams  # type: ignore[valid-type]
-    methods: MethodsParams  # type: ignore[valid-type]
-    strategies: StrategiesParams  # type: ignore[valid-type]
+    backbone: BackboneChoice
+    methods: Choices
+    strategies: Choices
     train: Train
-    evaluation: EvaluationParams  # type: ignore[valid-type]
+    evaluation: EvaluationChoice
     linear_eval: LinearEval
 
     @model_validator(mode="after")
@@ -91,7 +68,9 @@ class Params(Section):
         check_composition(self.strategy.split("+"))
         for name in self.strategy.split("+"):
             require_chosen("strategy", name, STRATEGIES, "strategies", self.strategies)
-        require_chosen("backbone.name", self.backbone.name, BACKBONES, "backbone", self.backbone)  # type: ignore[attr-defined]
+        require_chosen("backbone.name", self.backbone.name, BACKBONES, "backbone", self.backbone)
+        require_chosen("train.optimizer", self.train.optimizer, OPTIMIZERS, "train", self.train)
+        check_loggers(self.train.loggers)
         check_probes(self.evaluation)
         if not 1 <= self.num_tasks <= MAX_TASKS:
             raise ValueError(
@@ -102,3 +81,33 @@ class Params(Section):
             self.dataset, dataset, self.scenario, self.num_tasks, self.class_order, self.data
         )
         return self
+
+
+def _add_options(section: type[Choices], components: Mapping[str, Component]) -> type[Choices]:
+    """Return the section with an optional section for each component that has options."""
+    fields: dict[str, Any] = {}
+    for name, component in components.items():
+        if component.options:
+            types: dict[str, Any] = {key: (kind, ...) for key, kind in component.options.items()}
+            fields[name] = (create_model(name, __base__=Section, **types) | None, None)
+    return create_model(section.__name__, __base__=section, **fields)
+
+
+PARAMS_MODEL = create_model(
+    "Params",
+    __base__=Params,
+    backbone=(_add_options(BackboneChoice, BACKBONES), ...),
+    methods=(_add_options(Choices, METHODS), ...),
+    strategies=(_add_options(Choices, STRATEGIES), ...),
+    train=(_add_options(Train, OPTIMIZERS), ...),
+    evaluation=(_add_options(EvaluationChoice, PROBES), ...),
+)
+
+
+def validate_params(values: object) -> Params:
+    """Return the params among plain values.
+
+    Raises:
+        ValidationError: they are not as they should be.
+    """
+    return PARAMS_MODEL.model_validate(values)

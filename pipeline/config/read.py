@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipeline.config.messages import MAX_PROBLEMS, drop_echoes, explain_problem
-from pipeline.config.params import Params
+from pipeline.config.params import Params, validate_params
 from pipeline.config.yaml_text import read_mapping
 from pipeline.errors import ParamsError
 
@@ -41,7 +41,7 @@ def parse_params(text: str, source: str) -> Params:
     """
     values = read_mapping(text, source)
     try:
-        return Params.model_validate(values)
+        return validate_params(values)
     except ValidationError as error:
         details = drop_echoes(error.errors())
         problems = [explain_problem(detail) for detail in details[:MAX_PROBLEMS]]

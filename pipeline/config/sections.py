@@ -6,13 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from pipeline.config.registry.component import Fraction, NonNegative, Positive
-
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-
+from pipeline.config.option_types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from pipeline.files.sealed_json import Json
+from pipeline.models.stems import Stem
 
 # One probability for both views, or a list of two, one a view.
 PerView = Annotated[
@@ -26,6 +22,39 @@ class Section(BaseModel):
     """A section of params.yaml, without unknown keys or silent conversions."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Choices(Section):
+    """A section with one more section for each component that has options.
+
+    Those are not here: ``pipeline.config.params`` adds what the registry lists.
+    """
+
+    def options_of(self, name: str) -> Json | None:
+        """Return the options given for a component; None where there are none."""
+        given = getattr(self, name, None)
+        return given.model_dump() if isinstance(given, Section) else None
+
+
+class BackboneChoice(Choices):
+    """The backbone, with the options of all."""
+
+    name: str
+    stem: Stem
+
+
+class EvaluationChoice(Choices):
+    """The probes, with the options of all; ``headline`` is the one of the matrix."""
+
+    probes: Annotated[list[str], Field(min_length=1, max_length=20)]
+    headline: str
+
+
+# Params that say how a run is carried out and watched. They shape no result beyond rounding, so
+# `data/plan/machine.json` or `reading.json` has them, and `cassle compare` passes over them.
+MACHINE_PARAMS = frozenset(
+    {"data.store", "data.workers", "train.devices", "train.num_nodes", "train.loggers"}
+)
 
 
 class Data(Section):
@@ -67,12 +96,12 @@ class Data(Section):
 class AugmentParams(Section):
     """The augmentation; see ``pipeline.data.augmentation.recipe.ViewAugment``."""
 
-    crop_scale: Annotated[list[Positive], Field(min_length=2, max_length=2)]
+    crop_scale: Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)]
     flip: PerView
     jitter: PerView
-    brightness: NonNegative
-    contrast: NonNegative
-    saturation: NonNegative
+    brightness: NonNegativeFloat
+    contrast: NonNegativeFloat
+    saturation: NonNegativeFloat
     hue: Annotated[float, Field(ge=0, le=0.5)]
     grey: PerView
     blur: PerView
@@ -86,43 +115,38 @@ class AugmentParams(Section):
         return self
 
 
-class Lars(Section):
-    """The options of LARS; see ``pipeline.training.lars.LARS``."""
+class Train(Choices):
+    """Training of each task; see ``pipeline.training.optim.Optimization``.
 
-    trust_coefficient: Positive
-    clip: bool
-
-
-class Train(Section):
-    """Training of each task; see ``pipeline.training.optim.Optimisation``.
+    Each optimizer of the registry that has options has a section of its name beside these.
 
     Attributes:
-        batch_size: images of one optimiser step, over all devices, nodes and parts.
-        devices: GPUs of each node, or processes on a CPU.
-        num_nodes: the number of machines.
-        accumulate_grad_batches: the number of parts of a step's batch, one after another; a
-            loss and BatchNorm see one part at a time.
-        sync_batchnorm: whether BatchNorm takes its statistics over all ranks.
-        scale_learning_rate: ``linear``: the rates are for 256 images a step, and are scaled
-            to batch_size.
+        batch_size: images of one step of the optimizer, over all devices, nodes and parts.
+        devices: of each node: GPUs, or processes on a CPU.
+        num_nodes: machines.
+        accumulate_grad_batches: parts of a step's batch that pass one after another; a loss
+            and BatchNorm see one of them at a time.
+        sync_batchnorm: whether BatchNorm takes its statistics over all processes.
+        scale_learning_rate: ``linear``: the rates are those for 256 images a step.
+        loggers: watch training; see ``pipeline/training/loggers``.
     """
 
-    epochs: Count
+    epochs: PositiveInt
     batch_size: Annotated[int, Field(ge=2, le=1_000_000)]
     devices: Annotated[int, Field(ge=1, le=1024)]
     num_nodes: Annotated[int, Field(ge=1, le=1024)]
-    accumulate_grad_batches: Count
+    accumulate_grad_batches: PositiveInt
     sync_batchnorm: bool
-    optimizer: Literal["adamw", "sgd", "lars"]
-    lars: Lars | None = None
-    learning_rate: Positive
+    optimizer: str
+    learning_rate: PositiveFloat
     scale_learning_rate: Literal["none", "linear"]
-    weight_decay: NonNegative
+    weight_decay: NonNegativeFloat
     exclude_norms_and_biases: bool
-    warmup_epochs: NonNegative
-    warmup_start: NonNegative
-    final_learning_rate: NonNegative
+    warmup_epochs: NonNegativeFloat
+    warmup_start: NonNegativeFloat
+    final_learning_rate: NonNegativeFloat
     precision: Literal["auto", "32-true", "bf16-mixed"]
+    loggers: Annotated[list[str], Field(max_length=20)]
 
     @model_validator(mode="after")
     def _batch_divides(self) -> Self:
@@ -153,12 +177,6 @@ class Train(Section):
         return self
 
     @model_validator(mode="after")
-    def _lars_has_its_options(self) -> Self:
-        if self.optimizer == "lars" and self.lars is None:
-            raise ValueError(f"lars is missing; add its options: {', '.join(Lars.model_fields)}")
-        return self
-
-    @model_validator(mode="after")
     def _warmup_within_epochs(self) -> Self:
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
@@ -168,13 +186,13 @@ class Train(Section):
 
 
 class LinearEval(Section):
-    """Linear evaluation; see ``pipeline.evaluation.linear.LinearEvaluation``."""
+    """The options of the probe ``linear``; see ``pipeline.evaluation.linear.Linear``."""
 
-    epochs: Count
-    batch_size: Count
-    learning_rate: Positive
-    milestones: list[Count]
-    weight_decay: NonNegative
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    milestones: list[PositiveInt]
+    weight_decay: NonNegativeFloat
     standardize: bool
 
     @model_validator(mode="after")

@@ -106,8 +106,8 @@ def join_group(processes: Processes, wanted: Device, devices: int) -> Iterator[G
         devices: GPUs, or processes, on this machine.
 
     Raises:
-        RunError: the machine has no such device, or too few.
-        PeerFailedError: another rank has ended.
+        RunError: the device is not there, or not so often.
+        PeerFailedError: another process has ended.
     """
     try:
         device = choose_device(wanted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,9 +14,9 @@ from pipeline.evaluation.base import Probe
 from pipeline.evaluation.standardization import standardized
 
 
-@dataclass(frozen=True)
-class LinearEvaluation:
-    """The schedule of the classifier's training.
+@dataclass(frozen=True, kw_only=True)
+class Linear(Probe):
+    """The published protocol: SGD on a fixed schedule.
 
     Attributes:
         epochs: passes over the training features.
@@ -28,25 +28,14 @@ class LinearEvaluation:
             1 over the training images, so that one learning rate fits every backbone.
     """
 
+    stream = "linear evaluation"
+
     epochs: int
     batch_size: int
     learning_rate: float
     milestones: Sequence[int]
     weight_decay: float
     standardize: bool
-
-
-class Linear(Probe):
-    """The published protocol: SGD on a fixed schedule.
-
-    Args:
-        linear_eval: the schedule, see ``LinearEvaluation``.
-    """
-
-    stream = "linear evaluation"
-
-    def __init__(self, *, linear_eval: Mapping[str, object]) -> None:
-        self.schedule = LinearEvaluation(**linear_eval)  # type: ignore[arg-type]
 
     def scores(
         self,
@@ -61,23 +50,23 @@ class Linear(Probe):
         Raises:
             RunError: the schedule diverged.
         """
-        if self.schedule.standardize:
+        if self.standardize:
             train, test = standardized(train, test)
-        classifier = train_classifier(train, labels, num_classes, self.schedule, generator)
+        classifier = train_classifier(train, labels, num_classes, self, generator)
         if not classifier.weight.isfinite().all():
             raise RunError(
                 "the linear evaluation gave weights that are not finite; lower "
-                f"linear_eval.learning_rate ({self.schedule.learning_rate})"
+                f"linear_eval.learning_rate ({self.learning_rate})"
             )
         with torch.no_grad():
-            return classifier(test)  # type: ignore[no-any-return]
+            return functional.linear(test, classifier.weight, classifier.bias)
 
 
 def train_classifier(
     features: Tensor,
     labels: Tensor,
     num_classes: int,
-    schedule: LinearEvaluation,
+    schedule: Linear,
     generator: torch.Generator,
 ) -> nn.Linear:
     """Train a linear classifier by SGD on cross-entropy.
@@ -86,7 +75,7 @@ def train_classifier(
         features: ``(N, F)``, already standardised if wanted.
         labels: classes in 0 .. num_classes - 1, ``(N,)``.
         num_classes: the number of outputs.
-        schedule: how to train.
+        schedule: the probe, for its options.
         generator: draws the order of the images.
 
     Returns:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal
 
 from torch import Tensor, nn
 
-Stem = Literal["conv3", "conv3_stride2", "conv7_maxpool"]
+from pipeline.models.stems import STEMS, Stem
 
 
 class Backbone(nn.Module, ABC):
@@ -30,18 +29,14 @@ def average_pool(maps: Tensor) -> Tensor:
 
 
 def build_stem(stem: Stem, in_channels: int, width: int) -> nn.Sequential:
-    """Return the first layers: convolution, BatchNorm, ReLU and maybe a max-pool.
-
-    ``conv3`` keeps the resolution (the usual stem for images of 32 pixels),
-    ``conv3_stride2`` halves it (a quarter of the arithmetic), ``conv7_maxpool`` is
-    the ImageNet stem and divides it by four.
-    """
-    kernel, stride = {"conv3": (3, 1), "conv3_stride2": (3, 2), "conv7_maxpool": (7, 2)}[stem]
+    """Return the first layers of a network, as ``STEMS`` describes them."""
+    wanted = STEMS[stem]
+    kernel, stride = wanted.kernel, wanted.stride
     layers: list[nn.Module] = [
         nn.Conv2d(in_channels, width, kernel, stride, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(width),
         nn.ReLU(inplace=True),
     ]
-    if stem == "conv7_maxpool":
+    if wanted.max_pool:
         layers.append(nn.MaxPool2d(3, 2, padding=1))
     return nn.Sequential(*layers)

@@ -7,7 +7,8 @@ from typing import cast
 from torch import Tensor, nn
 from torchvision.models import resnet
 
-from pipeline.models.backbone import Backbone, Stem, average_pool, build_stem
+from pipeline.models.backbone import Backbone, average_pool, build_stem
+from pipeline.models.stems import Stem
 
 
 class ResNet(Backbone):

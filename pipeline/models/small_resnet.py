@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.models.backbone import Backbone, Stem, average_pool, build_stem
+from pipeline.models.backbone import Backbone, average_pool, build_stem
+from pipeline.models.stems import Stem
 
 
 class PointwiseConv2d(nn.Conv2d):
@@ -61,7 +62,7 @@ class SmallResNet(Backbone):
 
     Args:
         in_channels: channels of the images.
-        stem: see ``build_stem``.
+        stem: see ``pipeline.models.stems``.
         widths: channels of each stage; the last one is the size of the features.
         blocks: residual blocks in each stage.
     """

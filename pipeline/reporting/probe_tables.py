@@ -21,7 +21,7 @@ ABOUT_REPRESENTATIONS = (
 
 def tasks_are_domains(results: Results) -> bool:
     """Return whether the stream's tasks are domains."""
-    return "domain" in results.splits[0]
+    return results.splits[0].domain is not None
 
 
 def explain_columns(results: Results) -> str:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import cast
 
-from pipeline import layout
+from pipeline.artifacts.evaluation import ByTask, Evaluation, read_evaluation
 from pipeline.artifacts.features import read_features
-from pipeline.artifacts.split import read_splits, shared_test
-from pipeline.errors import RunError
-from pipeline.files.csv_tables import read_csv_checked
-from pipeline.files.sealed_json import Json, read_sealed
+from pipeline.artifacts.plans.report import ReportPlan
+from pipeline.artifacts.split import Split, read_splits, shared_test
+from pipeline.artifacts.training_log import Timing, read_training_log
+from pipeline.files.sealed_json import Json
+from pipeline.files.typed_json import get_typed
 from pipeline.metrics.accuracy_matrix import (
     Matrix,
     average_accuracy,
@@ -63,9 +62,9 @@ class Results:
     probes: dict[str, Probed]
     ranks: list[list[float]]
     changes: list[FeatureChange]
-    splits: list[Json]
+    splits: list[Split]
     epochs: list[dict[str, str]]
-    timings: list[Json]
+    timings: list[Timing]
     class_names: Sequence[str] = ()
 
     @property
@@ -106,19 +105,14 @@ class Results:
 
         Forward passes are relative to task 1, which is fine-tuning for every strategy.
         """
-        base = cast(float, self.timings[0]["forward_passes"])
-        later = [cast(float, timing["forward_passes"]) for timing in self.timings[1:]]
-        seconds = [
-            cast(float, timing["seconds"]) + cast(float, timing["look_back_seconds"])
-            for timing in self.timings
-        ]
-        strategy = max(cast(int, timing["strategy_bytes"]) for timing in self.timings)
-        carried = max(cast(int, timing["carried_bytes"]) for timing in self.timings)
+        base = self.timings[0].forward_passes
+        later = [timing.forward_passes for timing in self.timings[1:]]
+        seconds = [timing.seconds + timing.look_back_seconds for timing in self.timings]
         return {
             "training_seconds": round(sum(seconds), 1),
             "forward_passes": round(sum(later) / len(later) / base, 2) if later else 1.0,
-            "strategy_bytes": strategy,
-            "carried_bytes": carried,
+            "strategy_bytes": max(timing.strategy_bytes for timing in self.timings),
+            "carried_bytes": max(timing.carried_bytes for timing in self.timings),
         }
 
     def metrics(self) -> Json:
@@ -151,78 +145,55 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def read_results(params: Json, evaluations: Sequence[str]) -> Results:
-    """Return the results of the planned run.
-
-    Args:
-        params: params.yaml as it was planned.
-        evaluations: the digest of each evaluation's slot in the plan, from after task 0 on.
+def read_results(plan: ReportPlan) -> Results:
+    """The results of the planned run.
 
     Raises:
         PipelineError: an evaluation, its features, a split, a log or a timing is missing or
             unreadable.
     """
-    tasks = range(1, cast(int, params["num_tasks"]) + 1)
-    trained = range(1, len(evaluations))  # 1 alone where all tasks are learnt at once
-    remedies = [
-        f"run `cassle evaluate {t}` first (or `dvc repro`)" for t in range(len(evaluations))
-    ]
-    found = []
-    for after in range(len(evaluations)):
-        evaluation = _required(layout.evaluation(after), remedies[after])
-        if evaluation.get("plan") != evaluations[after]:
-            raise RunError(
-                f"{layout.evaluation(after)} is of another plan (params or code changed); "
-                f"{remedies[after]}"
-            )
-        found.append(evaluation)
-    headline = cast(str, found[0]["headline"])
-    probes = {
-        name: Probed(
-            _rows(found, tasks, "probes", name, "task_agnostic"),
-            _rows(found, tasks, "probes", name, "task_aware"),
-        )
-        for name in cast(list[str], cast(Json, params["evaluation"])["probes"])
-    }
+    params = dict(plan.params)
+    num_tasks = get_typed(params, int, "num_tasks")
+    found = [read_evaluation(after, digest) for after, digest in enumerate(plan.evaluations)]
     features = (
-        read_features(after, {"plan": plan, "content": found[after]["features"]}, remedies[after])
-        for after, plan in enumerate(evaluations)
+        read_features(after, evaluation.plan, evaluation.features)
+        for after, evaluation in enumerate(found)
     )
     epochs: list[dict[str, str]] = []
     timings = []
-    for task in trained:
-        remedy = f"run `cassle train {task}` first"
-        timings.append(_required(layout.timing(task), remedy))
-        noted = cast(str, timings[-1]["log"])
-        epochs += read_csv_checked(layout.log(task), noted, RunError, remedy)
-    splits = read_splits(len(tasks))
+    for task in range(1, len(found)):  # 1 alone where all tasks are learnt at once
+        timing, rows = read_training_log(task)
+        timings.append(timing)
+        epochs += rows
+    splits = read_splits(num_tasks)
     return Results(
         params=params,
-        matrix=_rows(found, tasks, "accuracy"),
-        headline=headline,
-        probes=probes,
-        ranks=_rows(found, tasks, "rank"),
-        changes=list(compare_states(features, len(tasks), shared_test(splits))),
+        matrix=_rows(found, num_tasks, lambda evaluation: evaluation.accuracy),
+        headline=found[0].headline,
+        probes={name: _probed(found, num_tasks, name) for name in _probe_names(params)},
+        ranks=_rows(found, num_tasks, lambda evaluation: evaluation.rank),
+        changes=list(compare_states(features, num_tasks, shared_test(splits))),
         splits=splits,
         epochs=epochs,
         timings=timings,
-        class_names=cast(list[str], found[0]["class_names"]),
+        class_names=found[0].class_names,
     )
 
 
-def _rows(evaluations: Sequence[Json], tasks: Sequence[int], *keys: str) -> list[list[float]]:
-    """Return one row an evaluation, with one number a task."""
-    rows = []
-    for evaluation in evaluations:
-        held = evaluation
-        for key in keys:
-            held = cast(Json, held[key])
-        rows.append([cast(float, held[str(task)]) for task in tasks])
-    return rows
+def _probe_names(params: Json) -> Sequence[str]:
+    return get_typed(params, tuple[str, ...], "evaluation", "probes")
 
 
-def _required(path: Path, remedy: str) -> Json:
-    value = read_sealed(path, RunError, remedy)
-    if value is None:
-        raise RunError(f"{path} is empty; {remedy}")
-    return value
+def _probed(evaluations: Sequence[Evaluation], num_tasks: int, name: str) -> Probed:
+    return Probed(
+        _rows(evaluations, num_tasks, lambda each: each.probes[name].task_agnostic),
+        _rows(evaluations, num_tasks, lambda each: each.probes[name].task_aware),
+    )
+
+
+def _rows(
+    evaluations: Sequence[Evaluation], num_tasks: int, choose: Callable[[Evaluation], ByTask]
+) -> list[list[float]]:
+    """One row an evaluation, one number a task."""
+    tasks = [str(task) for task in range(1, num_tasks + 1)]
+    return [[choose(evaluation)[task] for task in tasks] for evaluation in evaluations]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import cast
+from contextlib import suppress
+from typing import Any
 
+from pipeline.config.registry.probes import PROBES
 from pipeline.files.sealed_json import Json
+from pipeline.files.typed_json import get_typed
 from pipeline.reporting import probe_tables as evaluation_tables
 from pipeline.reporting.results import Results
 from pipeline.reporting.task_names import describe_tasks, remark_on_tasks, tasks_heading
 
+UNKNOWN = "a probe, or options of one, that this version of the code does not know"
 HEADLINES = {
     "average_accuracy": "average accuracy A",
     "forgetting": "forgetting F",
@@ -21,30 +25,32 @@ HEADLINES = {
 
 
 def protocol(params: Json) -> str:
-    """Say how the headline probe's accuracies came about."""
-    evaluation, linear = cast(Json, params["evaluation"]), cast(Json, params["linear_eval"])
-    name = cast(str, evaluation["headline"])
-    given = cast(Json, evaluation.get(name) or {})
-    scale = "standardised" if linear["standardize"] else "plain"
-    how = {
-        "linear": "offline linear evaluation, one linear classifier over all classes on "
-        f"frozen, {scale} features of all training images (SGD, {linear['epochs']} epochs)",
-        "solver": "one linear classifier over all classes on frozen, standardised features of "
-        f"all training images (L-BFGS to convergence, l2 {given.get('l2')})",
-        "knn": f"the {given.get('k')} nearest training images by the cosine of frozen features "
-        f"(temperature {given.get('temperature')})",
-        "nearest_mean": "the nearest class mean by the cosine of frozen features",
-        "few_labels": "one linear classifier over all classes on frozen, standardised features "
-        f"of few training images (few_labels.labels {given.get('labels')}, L-BFGS to convergence)",
-    }.get(name, "on frozen features")
+    """Say how the headline probe's accuracies came about.
+
+    Args:
+        params: of the results, which another version may have made.
+    """
+    evaluation = get_typed(params, dict[str, Any], "evaluation")
+    name = str(evaluation["headline"])
+    how = UNKNOWN
+    if name in PROBES:
+        with suppress(KeyError):
+            how = PROBES[name].protocol(_options(params, evaluation, name))
     return f"probe {name}, after each task: {how}; no class masked"
+
+
+def _options(params: Json, evaluation: Json, name: str) -> Json:
+    """Return the options of a probe, as far as the params hold them."""
+    section = PROBES[name].section
+    options = params.get(section) if section else evaluation.get(name)
+    return options if isinstance(options, dict) else {}
 
 
 def headline(metrics: Json, name: str) -> str:
     """Return a headline figure as people read it, or undefined without a stream."""
-    value = cast(float | None, metrics[name])
+    value = metrics[name]
     digits = 3 if name == "cka" else 1  # from 0 to 1; the others are in percent
-    return "undefined" if value is None else f"{value:.{digits}f}"
+    return f"{value:.{digits}f}" if isinstance(value, int | float) else "undefined"
 
 
 def matrix_cells(results: Results) -> tuple[list[str], list[list[str]]]:
@@ -107,7 +113,7 @@ def markdown(results: Results, revision: str) -> str:
         "## Where it comes from",
         "",
         f"- code: git revision {revision}",
-        f"- images: SHA-256 {cast(Json, results.splits[0]['fingerprint'])['train']}",
+        f"- images: SHA-256 {results.splits[0].fingerprint['train']}",
         "- params:",
         "",
         "```json",
@@ -131,11 +137,11 @@ def _cost(results: Results) -> list[str]:
     ]
     for task, timing in enumerate(results.timings, start=1):
         held, carried = (
-            f"{cast(int, timing[name]) / 1e6:.2f}" for name in ("strategy_bytes", "carried_bytes")
+            f"{size / 1e6:.2f}" for size in (timing.strategy_bytes, timing.carried_bytes)
         )
         lines.append(
-            f"| {'all' if results.at_once else task} | {timing['steps']} | {timing['seconds']} "
-            f"| {timing['look_back_seconds']} | {timing['forward_passes']} | {held} | {carried} "
-            f"| {timing['device']}, {timing['precision']} |"
+            f"| {'all' if results.at_once else task} | {timing.steps} | {timing.seconds} "
+            f"| {timing.look_back_seconds} | {timing.forward_passes} | {held} | {carried} "
+            f"| {timing.device}, {timing.precision} |"
         )
     return lines

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
-from pipeline.artifacts.split import class_names, shared_test
-from pipeline.files.sealed_json import Json
+from pipeline.artifacts.split import Split, class_names, shared_test
 
 SHARED_TEST = (
     "Each task is tested on the whole test set. There is no accuracy on one task alone, so "
@@ -38,40 +36,33 @@ class TaskContents:
         return self.name.replace("|", "\\|")
 
 
-def tasks_heading(splits: Sequence[Json]) -> str:
+def tasks_heading(splits: Sequence[Split]) -> str:
     """Return the column heading of the tasks' names."""
-    return {"class": "classes", "data": "images", "domain": "domain"}[
-        cast(str, splits[0]["scenario"])
-    ]
+    return {"class": "classes", "data": "images", "domain": "domain"}[splits[0].scenario]
 
 
-def describe_tasks(splits: Sequence[Json]) -> list[TaskContents]:
+def describe_tasks(splits: Sequence[Split]) -> list[TaskContents]:
     """Return the content of each task."""
     return [
-        TaskContents(
-            cast(int, split["task"]),
-            _name(split),
-            len(cast(list[int], split["train"])),
-            len(cast(list[int], split["test"])),
-        )
+        TaskContents(split.task, _name(split), len(split.train), len(split.test))
         for split in splits
     ]
 
 
-def _name(split: Json) -> str:
-    if "domain" in split:
-        return cast(str, split["domain"])
-    if split["scenario"] == "data":
+def _name(split: Split) -> str:
+    if split.domain is not None:
+        return split.domain
+    if split.scenario == "data":
         return "a random part"
-    return ", ".join(cast(list[str], split["class_names"]))
+    return ", ".join(split.class_names)
 
 
-def remark_on_tasks(splits: Sequence[Json]) -> list[str]:
+def remark_on_tasks(splits: Sequence[Split]) -> list[str]:
     """Return further remarks on the tasks, a sentence or two each."""
     said = []
-    names = [] if splits[0]["scenario"] == "class" else class_names(splits)
-    if splits[0]["scenario"] == "class":
-        sizes = sorted({len(cast(list[int], split["classes"])) for split in splits})
+    names = [] if splits[0].scenario == "class" else class_names(splits)
+    if splits[0].scenario == "class":
+        sizes = sorted({len(split.classes) for split in splits})
         if len(sizes) > 1:
             counts = " or ".join(str(size) for size in sizes)
             said.append(f"The classes do not divide evenly: tasks hold {counts} classes.")
@@ -85,10 +76,10 @@ def remark_on_tasks(splits: Sequence[Json]) -> list[str]:
             counts = " or ".join(str(size) for size in sizes)
             said.append(f"The images do not divide evenly: tasks hold {counts} training images.")
         said.append(SHARED_TEST)
-    if "note" in splits[0]:
-        said.append(cast(str, splits[0]["note"]))
-    if "skipped" in splits[0]:
-        skipped = cast(Json, splits[0]["skipped"])
+    if splits[0].note is not None:
+        said.append(splits[0].note)
+    skipped = splits[0].skipped
+    if skipped is not None:
         said.append(
             f"Left out of the whole data set, as they cannot be read: {skipped['train']} training "
             f"and {skipped['test']} test images."

@@ -17,7 +17,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST_BLOCK = 2**30  # bytes; above it blocks still come from the system
 KEPT = 2**31 - 1  # bytes at the heap's end, an int's most
 
-GC_THRESHOLD = 50_000  # more than are freed; then Python looks for cycles among them
+GC_THRESHOLD = 50_000  # net new objects before Python looks for reference cycles
 
 
 def collect_seldom() -> None:
@@ -36,8 +36,5 @@ def keep_freed_memory() -> bool:
 
 def before_torch() -> None:
     """Make a process that trains or evaluates start and run faster; its results stay."""
-    from pipeline.runtime.lean_imports import defer
-
     collect_seldom()
     keep_freed_memory()
-    defer()

@@ -16,15 +16,15 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import cast
 
 from pipeline import layout
 from pipeline.errors import PipelineError, RunError
 from pipeline.files.atomic import write_bytes
 from pipeline.files.sealed_json import Json, digest, file_digest, read_sealed, write_sealed
+from pipeline.files.typed_json import get_typed
 from pipeline.runtime.locks import lock_outputs
 
 MANIFEST = "manifest.json"
@@ -81,7 +81,8 @@ def use_precomputed(stage: str, task: int) -> bool:
         if not (folder / MANIFEST).is_file():
             return False
         manifest = read_sealed(folder / MANIFEST, RunError, "the stage does its own work") or {}
-        held = cast(Mapping[str, str], manifest["held"])
+        held = get_typed(manifest, dict[str, str], "held")
+        said = get_typed(manifest, tuple[str, ...], "said")
         outputs = layout.outputs(stage, task)
         contents = [(folder / path.name).read_bytes() for path in outputs]
         for path, content in zip(outputs, contents, strict=True):
@@ -91,9 +92,9 @@ def use_precomputed(stage: str, task: int) -> bool:
         with lock_outputs(name, outputs):
             for path, content in zip(outputs, contents, strict=True):
                 write_bytes(path, content)
-    except (OSError, KeyError, PipelineError):
+    except (OSError, ValueError, KeyError, PipelineError):
         return False
     shutil.rmtree(folder, ignore_errors=True)
-    for line in cast(Sequence[str], manifest["said"]):
+    for line in said:
         print(line, file=sys.stderr, flush=True)
     return True

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline import layout
-from pipeline.artifacts.plan import read_slot
+from pipeline.artifacts.evaluation import read_evaluation
+from pipeline.artifacts.plans.evaluate import EvaluatePlan
+from pipeline.artifacts.plans.files import plan_digest, read_plan
 from pipeline.errors import PipelineError, RunError
 from pipeline.files.atomic import write_bytes
-from pipeline.files.sealed_json import Json, digest, read_sealed
 from pipeline.runtime import made_ahead as ahead
 from pipeline.runtime.device import Device
 from pipeline.runtime.dvc_process import dvc_command
@@ -41,7 +42,7 @@ def run(task: int, device: Device) -> None:
         if not missing:
             return
         _clear(keep=set(missing))
-        if not _has_labels_from_elsewhere(read_slot(f"evaluate_{task}")):
+        if not _has_labels_from_elsewhere(read_plan(EvaluatePlan, f"evaluate_{task}")):
             own = ahead.folder_for("evaluate", task)
             for path in layout.outputs("evaluate", task):
                 write_bytes(own / path.name, path.read_bytes())
@@ -66,19 +67,19 @@ def _missing(task: int) -> Iterator[tuple[str, int]]:
 
 def _is_done(task: int) -> bool:
     """Return whether nothing is to be made ahead: the slot is empty, or its evaluation is there."""
-    slot = read_slot(f"evaluate_{task}")
-    if slot is None or _has_labels_from_elsewhere(slot):
+    plan = read_plan(EvaluatePlan, f"evaluate_{task}")
+    if plan is None or _has_labels_from_elsewhere(plan):
         return True
     try:
-        found = read_sealed(layout.evaluation(task), RunError, "")
+        read_evaluation(task, plan_digest(plan))
     except RunError:
         return False
-    return found is not None and found.get("plan") == digest(slot)
+    return True
 
 
-def _has_labels_from_elsewhere(slot: Json | None) -> bool:
-    """Return whether a slot's images are ones of which a split, and so a place, says nothing."""
-    return slot is not None and "labelled" in slot
+def _has_labels_from_elsewhere(plan: EvaluatePlan | None) -> bool:
+    """Whether evaluation uses data.labelled_root, which no split describes."""
+    return plan is not None and plan.labelled is not None
 
 
 def _clear(keep: set[Path]) -> None:
@@ -93,7 +94,7 @@ def _make(stage: str, task: int, device: Device, folder: Path) -> None:
     said: list[str] = []
     try:
         if stage == "views":
-            views.draw_sheet(folder / layout.VIEWS.name)
+            views.draw_views(folder / layout.VIEWS.name)
         else:
             evaluation, features = layout.outputs(stage, task)
             said = evaluate.score(task, device, folder / evaluation.name, folder / features.name)

@@ -6,17 +6,17 @@ import logging
 import webbrowser
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 from rich.console import Console
 
 from pipeline import layout
 from pipeline.artifacts.features import read_features
-from pipeline.artifacts.plan import part, require_slot
+from pipeline.artifacts.plans.files import require_plan
+from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.artifacts.view_sheet import read_view_strips
 from pipeline.files.atomic import write_text
 from pipeline.files.csv_tables import write_csv
-from pipeline.files.sealed_json import Json, write_json, write_sealed
+from pipeline.files.sealed_json import write_json, write_sealed
 from pipeline.layout import REPORTS
 from pipeline.reporting import plots, tables, terminal
 from pipeline.reporting.comparing.runs import describe_run, read_run
@@ -44,10 +44,10 @@ def run(against: str | None = None, show: bool = False) -> None:
         PipelineError: an evaluation, a split or a log of the run is missing or unreadable;
             or the other run cannot be read or has other tasks.
     """
-    slot = require_slot("report")
-    results = read_results(part(slot, "params"), cast(list[str], slot["evaluations"]))
+    plan = require_plan(ReportPlan, "report")
+    results = read_results(plan)
     revision = git_revision()
-    extras = _extras(slot, results, revision)
+    extras = _gather_extras(plan, results, revision)
     other = read_run(against) if against is not None else None
     if other is not None:
         require_same_tasks(results, other)
@@ -81,18 +81,16 @@ def run(against: str | None = None, show: bool = False) -> None:
         _open(COMPARISON if other is not None else PAGE)
 
 
-def _extras(slot: Json, results: Results, revision: str) -> Extras:
-    """Return what the page shows beside the results; views and features where there are some."""
-    evaluations = cast(list[str], slot["evaluations"])
-    states = [layout.state(task) for task in range(len(evaluations))]
-    last = len(evaluations) - 1
-    remedy = f"run `cassle evaluate {last}` first"
+def _gather_extras(plan: ReportPlan, results: Results, revision: str) -> Extras:
+    """What the page shows beside the results; views and features where there are some."""
+    last = plan.last_state
+    states = [layout.state(task) for task in range(last + 1)]
     return Extras(
         revision=revision,
         class_names=results.class_names,
         state_bytes=[path.stat().st_size if path.is_file() else None for path in states],
-        view_strips=read_view_strips(layout.VIEWS, results.num_tasks, cast(str, slot["views"])),
-        features=read_features(last, {"plan": evaluations[last]}, remedy),
+        view_strips=read_view_strips(layout.VIEWS, results.num_tasks, plan.views),
+        features=read_features(last, plan.evaluations[last]),
     )
 
 

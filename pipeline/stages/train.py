@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-from pipeline.artifacts.plan import require_slot
+from pipeline.artifacts.plans.files import require_plan
+from pipeline.artifacts.plans.train import MachinePlan, TrainPlan
 from pipeline.distributed.processes import Launcher, read_processes, require_planned_count
 from pipeline.errors import RunError
 from pipeline.runtime.device import Device
@@ -26,20 +25,19 @@ def run(task: int, device: Device) -> int:
         PipelineError: the processes are not those that the params say; or as
             ``pipeline.stages.train_task.run``.
     """
-    machine = require_slot("machine")
-    devices, num_nodes = cast(int, machine["devices"]), cast(int, machine["num_nodes"])
+    machine = require_plan(MachinePlan, "machine")
     processes = read_processes()
     try:
-        require_planned_count(processes, devices, num_nodes)
+        require_planned_count(processes, machine.devices, machine.num_nodes)
     except RunError as error:
         error.reported_by_another_rank = not processes.first
         raise
-    if processes.launcher is Launcher.nobody and devices > 1:
+    if processes.launcher is Launcher.nobody and machine.devices > 1:
         from pipeline.distributed.launch import run_together, this_package
 
-        require_slot(f"train_{task}")
+        require_plan(TrainPlan, f"train_{task}")
         command = this_package("train", str(task), "--device", device.value, "--planned")
-        return run_together(command, devices)
+        return run_together(command, machine.devices)
     from pipeline.stages import train_task as train
 
     train.run(task, device, processes)

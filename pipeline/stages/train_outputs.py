@@ -1,27 +1,22 @@
-"""What training a task writes: the state, the log and the timing."""
+"""What training a task writes: the log, the timing and the state."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
 
 from torch import Tensor
 
-from pipeline import layout
-from pipeline.artifacts.plan import maker, part
-from pipeline.artifacts.split import read_split
-from pipeline.artifacts.state import State, save_state
+from pipeline.artifacts.plans.train import TrainPlan
+from pipeline.artifacts.split import read_split, split_digest
+from pipeline.artifacts.state import METHOD, STRATEGY, State, origin_after_task, write_state
+from pipeline.artifacts.training_log import Timing, write_losses, write_timing
 from pipeline.distributed.group import Group
-from pipeline.files.csv_tables import write_csv
-from pipeline.files.sealed_json import Json, digest, file_digest, write_sealed
 from pipeline.runtime.device import Precision
-from pipeline.strategies.base import Strategy
 from pipeline.training.learner import Learner
 
 
 def write_outputs(
-    slot: Json,
-    task: int,
+    plan: TrainPlan,
     learner: Learner,
     previous: State,
     seconds: float,
@@ -29,40 +24,38 @@ def write_outputs(
     group: Group,
     precision: Precision,
 ) -> None:
-    """Write the outputs, the state last."""
+    """Write the outputs, the state last.
+
+    Args:
+        plan: of the training.
+        learner: which has ended.
+        previous: the state it started from.
+        seconds: of training.
+        looked_back: seconds of the strategy's look back.
+        group: the processes that trained.
+        precision: Lightning's name of it.
+
+    Raises:
+        PipelineError: a file cannot be written, or the split is gone.
+    """
     method, strategy = learner.method, learner.strategy
-    batch_size = cast(int, part(slot, "train")["batch_size"])
-    tensors = {f"method.{name}": value for name, value in method.state_dict().items()}
-    tensors |= {f"strategy.{name}": value for name, value in strategy.carried().items()}
-    origin: Json = {
-        "task": task,
-        "backbone": slot["backbone"],
-        "method": part(slot, "method")["name"],
-        "plan": digest(slot),
-        **maker(slot),
-        **previous.descent(digest(read_split(task))),
-    }
-    columns = list(learner.epoch_rows[0])
-    write_csv(layout.log(task), columns, learner.epoch_rows)
-    timing: Json = {
-        "seconds": round(seconds, 1),
-        "look_back_seconds": round(looked_back, 1),
-        "steps": learner.total_steps,
-        "device": str(group.device),
-        "processes": group.processes.count,
-        "precision": precision,
-        "forward_passes": round(learner.forward_passes(batch_size), 4),
-        "strategy_bytes": _bytes(_tensors(strategy)),
-        "carried_bytes": _bytes(strategy.carried().values()),
-        "log": file_digest(layout.log(task)),
-    }
-    write_sealed(layout.timing(task), timing)
-    save_state(layout.state(task), tensors, origin)
+    carried = strategy.carried()
+    timing = Timing(
+        seconds=round(seconds, 1),
+        look_back_seconds=round(looked_back, 1),
+        steps=learner.total_steps,
+        device=str(group.device),
+        processes=group.processes.count,
+        precision=precision,
+        forward_passes=round(learner.forward_passes(plan.train.batch_size), 4),
+        strategy_bytes=_count_bytes([*strategy.parameters(), *strategy.buffers()]),
+        carried_bytes=_count_bytes(carried.values()),
+        log=write_losses(plan.task, learner.epochs.rows),
+    )
+    write_timing(plan.task, timing)
+    origin = origin_after_task(plan, previous, split_digest(read_split(plan.task)))
+    write_state({METHOD: method.state_dict(), STRATEGY: carried}, origin)
 
 
-def _tensors(strategy: Strategy) -> list[Tensor]:
-    return [*strategy.parameters(), *strategy.buffers()]
-
-
-def _bytes(tensors: Iterable[Tensor]) -> int:
+def _count_bytes(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import cast
 
 import torch
 
-from pipeline.artifacts.plan import part, require_slot
-from pipeline.artifacts.split import split_digest
-from pipeline.building.training import build_optimisation
+from pipeline.artifacts.plans.files import plan_digest, require_plan
+from pipeline.artifacts.plans.train import MachinePlan, TrainPlan
+from pipeline.artifacts.split import find_split_digest
+from pipeline.building.training import build_optimization
 from pipeline.building.views import build_augment
 from pipeline.data.batches import TaskOrder, training_batches
 from pipeline.distributed.group import Group, join_group
 from pipeline.distributed.processes import Processes
 from pipeline.distributed.sync_batchnorm import synchronize_batchnorm
 from pipeline.errors import StateError
-from pipeline.files.sealed_json import Json, digest
-from pipeline.runtime.device import Device, choose_precision, describe_rounding
+from pipeline.files.sealed_json import digest
+from pipeline.runtime.device import Device, Precision, choose_precision, describe_rounding
 from pipeline.runtime.shortages import explain_out_of_memory
-from pipeline.stages.train_inputs import begin_strategy, read_inputs, tasks_learnt
+from pipeline.stages.train_inputs import begin_strategy, read_inputs
 from pipeline.stages.train_outputs import write_outputs
 from pipeline.training.fit import fit, make_deterministic
 from pipeline.training.learner import Learner
+from pipeline.training.loggers.opening import open_loggers
 from pipeline.training.resume import hold_checkpoint, resume
 
 
@@ -43,74 +44,105 @@ def run(task: int, device: Device, processes: Processes) -> None:
         PipelineError: the device, the split, the images or the previous state are not there
             or not the plan's; a loss is not finite; or there is too little memory.
     """
-    slot = require_slot(f"train_{task}")
-    machine = require_slot("machine")
-    batch_size = cast(int, part(slot, "train")["batch_size"])
+    plan = require_plan(TrainPlan, f"train_{task}")
+    machine = require_plan(MachinePlan, "machine")
+    batch_size = plan.train.batch_size
     with (
         explain_out_of_memory(
             f"task {task}",
             f"try train.batch_size: {max(1, batch_size // 2)} (now {batch_size}), with "
             "train.learning_rate in proportion, or more train.devices",
         ),
-        join_group(processes, device, cast(int, machine["devices"])) as group,
+        join_group(processes, device, machine.devices) as group,
     ):
-        _run(slot, task, group, cast(int, machine["num_nodes"]))
+        _train(plan, group, machine)
 
 
-def _run(slot: Json, task: int, group: Group, num_nodes: int) -> None:
-    where, processes = group.device, group.processes
-    training = part(slot, "train")
-    precision = choose_precision(cast(str, training["precision"]), where)
-    batch_size = cast(int, training["batch_size"])
+def _train(plan: TrainPlan, group: Group, machine: MachinePlan) -> None:
+    where, processes, training, task = group.device, group.processes, plan.train, plan.task
+    precision = choose_precision(training.precision, where)
     # The first alone fetches or decodes what is not there yet.
     for turn in (True, False):
         with group.fail_together():
             if processes.first is turn:
-                read = read_inputs(slot, task, batch_size)
-    previous, method, counts, images, past_images = read
-    synchronised = processes.count > 1 and training["batchnorm_groups"] == 1
+                inputs = read_inputs(plan)
+    synchronised = processes.count > 1 and training.batchnorm_groups == 1
     if synchronised:
-        synchronize_batchnorm(method)
-    augment = build_augment(slot, processes.rank, processes.count)
+        synchronize_batchnorm(inputs.method)
+    augment = build_augment(plan.dataset, plan.views, processes.rank, processes.count)
     make_deterministic(where)
     started = time.monotonic()
     try:
-        strategy = begin_strategy(slot, task, method, previous, past_images, augment, where)
+        strategy = begin_strategy(plan, inputs, augment, where)
     except StateError as error:
         raise group.mark_reported(error) from error
     if synchronised:
         synchronize_batchnorm(strategy)
     looked_back = time.monotonic() - started
-    optimisation = build_optimisation(slot)
-    epochs = strategy.epochs(counts, batch_size, optimisation.epochs)
-    optimisation = replace(optimisation, epochs=epochs)
-    seed = cast(int, slot["seed"])
-    parts = cast(int, training["accumulate_grad_batches"])
+    optimization = build_optimization(training)
+    epochs = strategy.epochs(inputs.counts, training.batch_size, optimization.epochs)
+    parts = training.accumulate_grad_batches
     order = TaskOrder(
-        len(images), batch_size, epochs, seed, task, parts, processes.rank, processes.count
+        len(inputs.images),
+        training.batch_size,
+        epochs,
+        plan.seed,
+        task,
+        parts,
+        processes.rank,
+        processes.count,
     )
     learner = Learner(
-        method, strategy, augment, optimisation, order.steps_per_epoch, seed, task, parts
+        inputs.method,
+        strategy,
+        augment,
+        replace(optimization, epochs=epochs),
+        order.steps_per_epoch,
+        plan.seed,
+        task,
+        parts,
     )
-    fingerprint = digest(
+    fingerprint = _fingerprint(plan, inputs.previous.content, group, precision)
+    with hold_checkpoint(group, task, fingerprint, plan_digest(plan)) as checkpoint:
+        seconds = resume(learner, checkpoint, group)
+        order.start = learner.position.step
+        loader = training_batches(inputs.images, order)
+        loggers = open_loggers(machine, task, learner.total_steps) if processes.first else None
+        seconds = fit(
+            learner,
+            loader,
+            where,
+            precision,
+            checkpoint,
+            seconds,
+            group,
+            machine.num_nodes,
+            loggers=loggers,
+        )
+        if processes.first:
+            write_outputs(plan, learner, inputs.previous, seconds, looked_back, group, precision)
+            checkpoint.remove()
+
+
+def _fingerprint(plan: TrainPlan, parent: str, group: Group, precision: Precision) -> str:
+    """The SHA-256 of all that shapes what training makes, to the last bit.
+
+    Args:
+        plan: of the training.
+        parent: the content of the state it starts from.
+        group: the processes that train.
+        precision: Lightning's name of it.
+    """
+    read = sorted({*plan.tasks, max(1, plan.task - 1)})
+    return digest(
         {
-            "plan": digest(slot),
-            "parent": previous.content,
-            "splits": [
-                split_digest(n) for n in sorted({*tasks_learnt(slot, task), max(1, task - 1)})
-            ],
-            "device": str(where),
-            "rounding": describe_rounding(where),
+            "plan": plan_digest(plan),
+            "parent": parent,
+            "splits": [find_split_digest(task) for task in read],
+            "device": str(group.device),
+            "rounding": describe_rounding(group.device),
             "precision": precision,
-            "processes": processes.count,
+            "processes": group.processes.count,
             "torch": torch.__version__,
         }
     )
-    with hold_checkpoint(group, task, fingerprint, digest(slot)) as checkpoint:
-        seconds = resume(learner, checkpoint, group)
-        order.start = learner.position.step
-        loader = training_batches(images, order)
-        seconds = fit(learner, loader, where, precision, checkpoint, seconds, group, num_nodes)
-        if processes.first:
-            write_outputs(slot, task, learner, previous, seconds, looked_back, group, precision)
-            checkpoint.remove()

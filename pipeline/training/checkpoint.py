@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from filelock import FileLock, Timeout
 
@@ -23,9 +23,6 @@ from pipeline.files.atomic import remove_unfinished
 from pipeline.files.sealed_json import Json
 from pipeline.files.tensors import read_tensors, write_tensors
 from pipeline.training.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 

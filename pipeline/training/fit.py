@@ -6,13 +6,11 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext
 
 import pytorch_lightning as pl
 import torch
 import torch.utils.deterministic
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -21,6 +19,7 @@ from pipeline.distributed.group import Group
 from pipeline.runtime.device import Device, Precision
 from pipeline.runtime.signals import StopRequest
 from pipeline.training.callbacks.checkpoint import Checkpointing
+from pipeline.training.callbacks.epoch_logging import EpochLogging
 from pipeline.training.callbacks.progress import TaskProgress
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.learner import Learner
@@ -29,18 +28,8 @@ from pipeline.training.learner import Learner
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 
 
-class NoProfiler(PassThroughProfiler):
-    """Measure nothing, without a generator for each of the fifty measurements of a step."""
-
-    nothing = nullcontext()
-
-    def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
-        """Return what does nothing at either end."""
-        return self.nothing
-
-
-def ask_driver_for_gpus(device: Device) -> None:
-    """Spare the steps of a process on the CPU a search for GPUs, which Adam makes in each.
+def skip_nvml_check(device: Device) -> None:
+    """Stop fused Adam from probing NVML for GPUs in each step of a process on the CPU.
 
     Lightning has torch search through NVML, whose library is then looked for anew each time:
     needed where a process that uses a GPU is to be forked. Asking CUDA takes a twentieth of that.
@@ -68,6 +57,7 @@ def fit(
     group: Group,
     num_nodes: int,
     observers: Sequence[pl.Callback] = (),
+    loggers: EpochLogging | None = None,
 ) -> float:
     """Run the Lightning Trainer to the end of the task; return the seconds that took.
 
@@ -85,18 +75,21 @@ def fit(
         group: the processes that train together.
         num_nodes: the machines they are on.
         observers: are told what happens, before the others.
+        loggers: of the first process; None: there are none.
 
     Raises:
         InterruptedRunError: Ctrl-C or SIGTERM; training is saved.
         RunError: a loss or the projections are not finite.
     """
-    ask_driver_for_gpus(device)
+    skip_nvml_check(device)
     processes = group.processes
     stop = StopRequest(prints=processes.first)
     checkpointing = Checkpointing(checkpoint, group, stop, seconds_before)
     callbacks: list[pl.Callback] = [checkpointing]
+    if loggers is not None:
+        callbacks.append(loggers)
     if processes.first:
-        callbacks.append(TaskProgress(learner.optimisation.epochs))
+        callbacks.append(TaskProgress(learner.optimization.epochs))
     with warnings.catch_warnings():
         # Images live in memory: worker processes would only copy them.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -122,8 +115,9 @@ def fit(
             # Without it Lightning switches off what make_deterministic switched on.
             deterministic=True if device is Device.cpu else "warn",
             callbacks=[*observers, *callbacks],
-            profiler=NoProfiler(),
-            logger=False,
+            logger=False if loggers is None else loggers.loggers,
+            # Of self.log; Lightning wants no less in a task.
+            log_every_n_steps=min(50, max(1, len(loader))),
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

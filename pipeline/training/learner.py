@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import cast
 
 import pytorch_lightning as pl
 import torch
@@ -15,33 +12,15 @@ from torch import Tensor, nn
 
 from pipeline.data.augmentation.augment import Augment
 from pipeline.data.augmentation.view_stream import ViewStream
-from pipeline.distributed.collectives import gather_rows, mean_over_ranks, world_size
+from pipeline.distributed.collectives import gather_rows, world_size
 from pipeline.distributed.sync_batchnorm import average_statistics
-from pipeline.errors import RunError
-from pipeline.files.sealed_json import Json
 from pipeline.methods.base import Method, Position
-from pipeline.metrics.collapse import COLLAPSED_RANK, COLLAPSED_STD, projection_std, rankme
 from pipeline.models.backbone import Backbone
-from pipeline.models.loading import require_names
 from pipeline.seeding import generator
 from pipeline.strategies.base import Step, Strategy
-from pipeline.training.optim import Optimisation, build_optimizer
+from pipeline.training.epoch_log import EpochLog
+from pipeline.training.optim import Optimization, build_optimizer, restore_optimizer
 from pipeline.training.schedule import warmup_cosine
-from pipeline.training.snapshot import (
-    AUGMENT,
-    NETWORK,
-    OPTIMIZER,
-    SUM,
-    Snapshot,
-    restore_optimizer,
-    section,
-)
-
-logger = logging.getLogger(__name__)
-
-# Attributes that are no parameters, buffers or modules.
-PLAIN = frozenset({"_current_fx_name", "_step", "_summed", "_images_passed"})
-REMEDIES = "lower train.learning_rate, raise train.warmup_epochs, or set train.precision: 32-true"
 
 
 class Learner(pl.LightningModule):
@@ -55,11 +34,18 @@ class Learner(pl.LightningModule):
         method: the network and its objective.
         strategy: what the past adds; ``begin_task`` has been called.
         augment: makes the views.
-        optimisation: how the weights move.
+        optimization: how the weights move.
         steps_per_epoch: batches an epoch.
         seed: the run's seed.
         task: the number of the task, from 1.
         parts: in which a step's batch comes, one after another; gradients are their mean.
+
+    Attributes:
+        epochs: the metrics of each epoch.
+        images_passed: images that have passed through a backbone: the student's, a teacher's or
+            a momentum network's.
+        steps_before: steps that earlier processes took.
+        optimizer_before: what their optimizer held, see ``restore_optimizer``; empty: nothing.
     """
 
     def __init__(
@@ -67,7 +53,7 @@ class Learner(pl.LightningModule):
         method: Method,
         strategy: Strategy,
         augment: Augment,
-        optimisation: Optimisation,
+        optimization: Optimization,
         steps_per_epoch: int,
         seed: int,
         task: int,
@@ -77,30 +63,17 @@ class Learner(pl.LightningModule):
         self.method = method
         self.strategy = strategy
         self.augment = augment
-        self.optimisation = optimisation
+        self.optimization = optimization
         self.steps_per_epoch = steps_per_epoch
-        self.total_steps = steps_per_epoch * optimisation.epochs
+        self.total_steps = steps_per_epoch * optimization.epochs
         self.task = task
         self.parts = parts
         self.view_stream = ViewStream(augment, generator(seed, "augment", task))
-        self.epoch_rows: list[dict[str, float]] = []
-        self._steps_before = 0
-        self._optimizer_before: dict[str, Tensor] = {}
-        self._sums: dict[str, Tensor] = {}
-        self._summed = 0
+        self.epochs = EpochLog(task, steps_per_epoch)
+        self.images_passed = 0
+        self.steps_before = 0
+        self.optimizer_before: Mapping[str, Tensor] = {}
         self._step: Step | None = None
-        self._warned = False
-        self._images_passed = 0
-
-    def __setattr__(self, name: str, value: Tensor | nn.Module) -> None:
-        """Set an attribute: what changes with each step, without asking whether it is a module.
-
-        Lightning notes the hook that it calls here, some fifty times a step.
-        """
-        if name in PLAIN:
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
 
     def training_step(self, images: Tensor, index: int) -> Tensor:
         """Return L_SSL plus the strategy's terms for a batch, or a part of one."""
@@ -111,24 +84,15 @@ class Learner(pl.LightningModule):
         self._step = Step(self.method, views, encoded, at)
         terms = {"ssl": self.method.loss(views, encoded), **self.strategy.terms(self._step)}
         loss = torch.stack(list(terms.values())).sum()
-        self._note({"loss": loss, **terms})
+        self.epochs.add({"loss": loss, **terms})
         return loss
 
-    def _note(self, terms: dict[str, Tensor]) -> None:
-        """Add loss terms to the epoch's sums; of several processes their mean."""
-        values = list(terms.values())
-        if world_size() > 1:
-            values = list(mean_over_ranks(torch.stack(values)))
-        for name, value in zip(terms, values, strict=True):
-            before = self._sums.get(name)
-            self._sums[name] = value.detach() + (0.0 if before is None else before)
-        self._summed += 1
-
     def on_fit_start(self) -> None:
-        """Count the images that pass through a backbone, whichever and why ever."""
+        """Begin to count the images that pass through a backbone."""
+        self.epochs.prints = self.global_rank == 0
 
         def count(backbone: nn.Module, inputs: tuple[Tensor], features: Tensor) -> None:
-            self._images_passed += len(inputs[0])
+            self.images_passed += len(inputs[0])
 
         for module in self.modules():
             if isinstance(module, Backbone):
@@ -137,20 +101,26 @@ class Learner(pl.LightningModule):
     def forward_passes(self, batch_size: int) -> float:
         """Return the passes through a backbone for each view of each image of a batch."""
         views = self.total_steps * batch_size * len(self.augment.recipes)
-        return self._images_passed * world_size() / views
+        return self.images_passed * world_size() / views
 
     @property
     def position(self) -> Position:
         """Where in the task training is, those steps counted that an earlier process took."""
-        done = self._steps_before + self.global_step
+        done = self.steps_before + self.global_step
         return Position(done, self.steps_per_epoch, self.total_steps)
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step."""
+        rate: float = self.trainer.optimizers[0].param_groups[0]["lr"]
+        return rate
 
     def on_after_backward(self) -> None:
         """Let the method change gradients."""
         self.method.after_backward(self.position)
 
     def on_train_batch_end(self, outputs: object, batch: Tensor, batch_idx: int) -> None:
-        """Let the method update what no gradient trains; end the epoch after its last step.
+        """Update momentum networks and queues; close the epoch after its last step.
 
         Nothing is done before the step's last part.
 
@@ -167,34 +137,8 @@ class Learner(pl.LightningModule):
             average_statistics(self)
         # Lightning knows of one epoch alone, the whole task: see pipeline.training.fit.
         if at.step % self.steps_per_epoch == 0:
-            self._end_epoch(gather_rows(torch.cat(step.encoded.projections).detach()))
-
-    def _end_epoch(self, projections: Tensor) -> None:
-        """Note the epoch's mean of each loss term, the signs of collapse and the rate."""
-        self.require_finite()
-        if not projections.isfinite().all():
-            raise self._not_finite("projections are not finite")
-        step = self.position.step
-        epoch = {"task": self.task, "epoch": step // self.steps_per_epoch, "step": step}
-        signs = {
-            "projection_std": projection_std(projections),
-            "projection_rank": rankme(projections),
-        }
-        if signs["projection_std"] < COLLAPSED_STD or signs["projection_rank"] < COLLAPSED_RANK:
-            self._warn_of_collapse(signs)
-        row = epoch | self.mean_terms() | signs | {"learning_rate": self.learning_rate}
-        self.epoch_rows.append(row)
-        self._sums, self._summed = {}, 0
-
-    def require_finite(self) -> None:
-        """Check the loss terms of the epoch so far.
-
-        Raises:
-            RunError: one is not finite.
-        """
-        for name, value in self.mean_terms().items():
-            if not math.isfinite(value):
-                raise self._not_finite(f"the loss term '{name}' is {value}")
+            projections = gather_rows(torch.cat(step.encoded.projections).detach())
+            self.epochs.end_epoch(at.step, projections, self.learning_rate)
 
     def on_train_end(self) -> None:
         """Check what the last step has made of the weights, which no later loss shows.
@@ -202,125 +146,28 @@ class Learner(pl.LightningModule):
         Raises:
             RunError: one is not finite.
         """
-        self._require_finite_weights(
-            {f"{NETWORK}.{name}": tensor for name, tensor in self._network().items()}
-        )
+        self.epochs.require_finite_tensors(self.position.step, self.network())
 
-    def _require_finite_weights(self, tensors: Mapping[str, Tensor]) -> None:
-        for name, tensor in tensors.items():
-            if tensor.is_floating_point() and not tensor.isfinite().all():
-                raise self._not_finite(f"{name} is not finite")
-
-    def _not_finite(self, what: str) -> RunError:
-        epoch = (self.position.step - 1) // self.steps_per_epoch + 1
-        error = RunError(
-            f"task {self.task}, epoch {epoch}: {what}; {REMEDIES}. States of earlier tasks and the "
-            "last checkpoint of this one are untouched"
-        )
-        # What is logged and trained is the same in all processes, so all of them notice.
-        error.reported_by_another_rank = self.global_rank > 0
-        return error
-
-    def _warn_of_collapse(self, signs: dict[str, float]) -> None:
-        """Say once a task that the projections say the same of all images."""
-        if not self._warned and self.global_rank == 0:
-            logger.warning(
-                "task %d, epoch %d: the projections have collapsed (spread %.3f of 1, effective "
-                "rank %.1f); lower train.learning_rate or change the options of the method",
-                self.task,
-                self.position.step // self.steps_per_epoch,
-                signs["projection_std"],
-                signs["projection_rank"],
-            )
-        self._warned = True
-
-    def mean_terms(self) -> dict[str, float]:
-        """Return the mean of each loss term over the epoch so far."""
-        return {name: float(total) / self._summed for name, total in self._sums.items()}
-
-    @property
-    def learning_rate(self) -> float:
-        """The learning rate of the next step."""
-        rate: float = self.trainer.optimizers[0].param_groups[0]["lr"]
-        return rate
-
-    def snapshot(self) -> Snapshot:
-        """Return all that the next step depends on, where it is finite.
-
-        Between steps only; the tensors are those in use, not copies.
-
-        Raises:
-            RunError: a loss term or a weight is not finite.
-        """
-        self.require_finite()
-        tensors = {f"{NETWORK}.{name}": tensor for name, tensor in self._network().items()}
-        self._require_finite_weights(tensors)
-        tensors |= {f"{SUM}.{name}": total for name, total in self._sums.items()}
-        tensors[AUGMENT] = self.view_stream.state()
-        for number, held in self.trainer.optimizers[0].state_dict()["state"].items():
-            for name, value in held.items():
-                # SGD without momentum has None there.
-                if value is not None:
-                    assert isinstance(value, Tensor), f"the optimiser holds a {type(value)}"
-                    tensors[f"{OPTIMIZER}.{number}.{name}"] = value
-        record: Json = {
-            "step": self.position.step,
-            # JSON objects keep no order, and columns have one.
-            "columns": list(self.epoch_rows[0]) if self.epoch_rows else [],
-            "rows": [list(row.values()) for row in self.epoch_rows],
-            "terms": list(self._sums),
-            "summed": self._summed,
-            "warned": self._warned,
-            "images_passed": self._images_passed,
-        }
-        return Snapshot(tensors, record)
-
-    def restore(self, snapshot: Snapshot) -> None:
-        """Go on from a snapshot; before training begins.
-
-        Raises:
-            ValueError: it is of another network.
-        """
-        network = self._network()
-        held = section(snapshot.tensors, NETWORK)
-        require_names(held, network)
-        with torch.no_grad():
-            for name, tensor in network.items():
-                if tensor.shape != held[name].shape:
-                    raise ValueError(f"{name} is {tuple(held[name].shape)}")
-                tensor.copy_(held[name])
-        self._optimizer_before = section(snapshot.tensors, OPTIMIZER)
-        self.view_stream.resume(snapshot.tensors[AUGMENT])
-        record = snapshot.record
-        self._steps_before = cast(int, record["step"])
-        columns = cast(list[str], record["columns"])
-        rows = cast(list[list[float]], record["rows"])
-        self.epoch_rows = [dict(zip(columns, row, strict=True)) for row in rows]
-        sums = section(snapshot.tensors, SUM)
-        self._sums = {name: sums[name] for name in cast(list[str], record["terms"])}
-        self._summed = cast(int, record["summed"])
-        self._warned = cast(bool, record["warned"])
-        self._images_passed = cast(int, record["images_passed"])
-
-    def _network(self) -> dict[str, Tensor]:
-        """Return all parameters and buffers, those too that cross no task boundary."""
-        return dict(self.named_parameters()) | dict(self.named_buffers())
+    def network(self) -> dict[str, Tensor]:
+        """Return all parameters and buffers by name, those too that cross no task boundary."""
+        held = dict(self.named_parameters()) | dict(self.named_buffers())
+        return {f"network.{name}": tensor for name, tensor in held.items()}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return the optimiser with warm-up and cosine, stepped every batch."""
-        optimizer = build_optimizer([self.method, self.strategy], self.optimisation)
-        warmup = round(self.optimisation.warmup_epochs * self.steps_per_epoch)
+        """Return the optimizer with warm-up and cosine, stepped every batch."""
+        optimizer = build_optimizer([self.method, self.strategy], self.optimization)
+        warmup = round(self.optimization.warmup_epochs * self.steps_per_epoch)
 
-        peak = self.optimisation.learning_rate
-        start = self.optimisation.warmup_start / peak
-        final = self.optimisation.final_learning_rate / peak
+        peak = self.optimization.learning_rate
+        start = self.optimization.warmup_start / peak
+        final = self.optimization.final_learning_rate / peak
 
         def share_of_peak(step: int) -> float:
             return warmup_cosine(step, warmup, self.total_steps, start, final)
 
-        before = self._steps_before
-        if self._optimizer_before:
-            restore_optimizer(optimizer, self._optimizer_before)
+        before = self.steps_before
+        if self.optimizer_before:
+            restore_optimizer(optimizer, self.optimizer_before)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: share_of_peak(before + step)
         )

@@ -1,44 +1,45 @@
-"""The learning rate over a task, and which parameters the optimiser moves how."""
+"""How the weights move within a task: the optimizer and the parameters it holds."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Protocol
 
 import torch
-from torch import nn
-
-from pipeline.training.lars import LARS
+from torch import Tensor, nn
 
 MOMENTUM = 0.9  # of sgd and lars
 
+ParameterGroup = dict[str, Any]
+
+
+class OptimizerFactory(Protocol):
+    """An optimizer's class, its own options bound; see ``pipeline/training/optimizers``."""
+
+    def __call__(
+        self, groups: list[ParameterGroup], *, lr: float, weight_decay: float
+    ) -> torch.optim.Optimizer:
+        """Return the optimizer of some groups of parameters."""
+
 
 @dataclass(frozen=True)
-class LarsOptions:
-    """What only LARS takes; see ``pipeline.training.lars.LARS``."""
-
-    trust_coefficient: float
-    clip: bool
-
-
-@dataclass(frozen=True)
-class Optimisation:
+class Optimization:
     """How the weights move within a task; every task starts the schedule anew.
 
     Attributes:
-        optimizer: ``adamw``, ``sgd`` (momentum 0.9) or ``lars`` (sgd with a rate a layer).
+        optimizer: makes the optimizer.
         learning_rate: the peak, reached when the warm-up ends.
         weight_decay: of the weight matrices and kernels.
         exclude_norms_and_biases: whether biases and the parameters of norms have no weight
-            decay, and no rate of their own under lars.
+            decay, and no rate of their own in an optimizer that has a rate for each layer.
         epochs: epochs of the task, the warm-up included.
         warmup_epochs: epochs of linear rise; may be a fraction.
         warmup_start: the learning rate from which the warm-up rises.
         final_learning_rate: the learning rate when the task ends.
-        lars: options of lars, where it is the optimiser.
     """
 
-    optimizer: Literal["adamw", "sgd", "lars"]
+    optimizer: OptimizerFactory
     learning_rate: float
     weight_decay: float
     exclude_norms_and_biases: bool
@@ -46,31 +47,49 @@ class Optimisation:
     warmup_epochs: float
     warmup_start: float
     final_learning_rate: float
-    lars: LarsOptions | None = None
 
 
-def build_optimizer(modules: list[nn.Module], optimisation: Optimisation) -> torch.optim.Optimizer:
-    """Return the optimiser over the trainable parameters of ``modules``."""
-    trainable = [p for module in modules for p in module.parameters() if p.requires_grad]
-    rate, decay = optimisation.learning_rate, optimisation.weight_decay
-    excluding = optimisation.exclude_norms_and_biases
-    excluded = [p for p in trainable if p.ndim <= 1 and excluding]
-    included = [p for p in trainable if p.ndim > 1 or not excluding]
-    groups: list[dict[str, Any]] = [{"params": included}]
-    if excluded:
-        groups.append({"params": excluded, "weight_decay": 0.0})
-    if optimisation.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=True)
-    if optimisation.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=rate, momentum=MOMENTUM, weight_decay=decay, fused=True)
-    assert optimisation.lars is not None, "lars without its options"
-    if excluded:
-        groups[1]["adaptive"] = False
-    return LARS(
-        groups,
-        lr=rate,
-        momentum=MOMENTUM,
-        weight_decay=decay,
-        trust_coefficient=optimisation.lars.trust_coefficient,
-        clip=optimisation.lars.clip,
+def build_optimizer(modules: list[nn.Module], optimization: Optimization) -> torch.optim.Optimizer:
+    """Return the optimizer over the trainable parameters of ``modules``."""
+    groups = group_parameters(modules, optimization.exclude_norms_and_biases)
+    return optimization.optimizer(
+        groups, lr=optimization.learning_rate, weight_decay=optimization.weight_decay
     )
+
+
+def group_parameters(
+    modules: list[nn.Module], exclude_norms_and_biases: bool
+) -> list[ParameterGroup]:
+    """Return the groups of trainable parameters, in torch's format.
+
+    Norms and biases that are excluded are the second group: ``weight_decay`` 0, and
+    ``adaptive`` False for an optimizer that has a rate for each layer; others pass over that.
+    """
+    trainable = [p for module in modules for p in module.parameters() if p.requires_grad]
+    excluded = [p for p in trainable if p.ndim <= 1 and exclude_norms_and_biases]
+    included = [p for p in trainable if p.ndim > 1 or not exclude_norms_and_biases]
+    groups: list[ParameterGroup] = [{"params": included}]
+    if excluded:
+        groups.append({"params": excluded, "weight_decay": 0.0, "adaptive": False})
+    return groups
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, held: Mapping[str, Tensor]) -> None:
+    """Give an optimizer what it held for each parameter, laid out in memory as that is.
+
+    The layout matters: sums over the same numbers in another order are not the same bits.
+
+    Args:
+        optimizer: new, with the parameters of the one that held it.
+        held: by the number of the parameter and the name, e.g. ``3.exp_avg``.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in held.items():
+        number, _, name = key.partition(".")
+        like = parameters[int(number)]
+        if value.shape == like.shape:
+            value = torch.empty_like(like, dtype=value.dtype).copy_(value)
+        state.setdefault(int(number), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

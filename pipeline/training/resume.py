@@ -13,6 +13,7 @@ from pipeline.distributed.group import Group
 from pipeline.errors import RunError
 from pipeline.training.checkpoint import Checkpoint, lock_checkpoint
 from pipeline.training.learner import Learner
+from pipeline.training.snapshot import restore_snapshot
 
 
 @contextmanager
@@ -36,7 +37,7 @@ def resume(learner: Learner, checkpoint: Checkpoint, group: Group) -> float:
     with group.fail_together():
         snapshot = checkpoint.load()
         if snapshot is not None:
-            learner.restore(snapshot)
+            restore_snapshot(learner, snapshot)
             seconds = cast(float, snapshot.record["seconds"])
     at = learner.position
     last, first = group.max_over_ranks(at.step, -at.step)

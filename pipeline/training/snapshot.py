@@ -1,14 +1,22 @@
-"""All that the next step of a training depends on, by name."""
+"""Snapshots of a training between two steps: all that the next step depends on, by name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
 from pipeline.files.sealed_json import Json
+from pipeline.models.loading import require_names
+
+if TYPE_CHECKING:  # it brings Lightning, which `cassle clean` does without
+    from pipeline.training.learner import Learner
+
+# Names of a snapshot's tensors, beside those of the network.
+NETWORK, OPTIMIZER, SUM, AUGMENT = "network", "optimizer", "sum", "augment_generator"
 
 
 @dataclass(frozen=True)
@@ -16,7 +24,7 @@ class Snapshot:
     """All that the next step of a task depends on.
 
     Attributes:
-        tensors: parameters, buffers, optimiser and random generators by name.
+        tensors: parameters, buffers, optimizer and random generators by name.
         record: the numbers beside them.
     """
 
@@ -24,11 +32,69 @@ class Snapshot:
     record: Json
 
 
-# Names of a snapshot's tensors.
-NETWORK, OPTIMIZER, SUM, AUGMENT = "network", "optimizer", "sum", "augment_generator"
+def take_snapshot(learner: Learner) -> Snapshot:
+    """Return the snapshot of a training, where it is finite.
+
+    Between steps only; the tensors are those in use, not copies.
+
+    Raises:
+        RunError: a loss term or a weight is not finite.
+    """
+    epochs, step = learner.epochs, learner.position.step
+    epochs.require_finite(step)
+    tensors = learner.network()
+    epochs.require_finite_tensors(step, tensors)
+    tensors |= {f"{SUM}.{name}": total for name, total in epochs.sums.items()}
+    tensors[AUGMENT] = learner.view_stream.state()
+    for number, held in learner.trainer.optimizers[0].state_dict()["state"].items():
+        for name, value in held.items():
+            # SGD without momentum has None there.
+            if value is not None:
+                assert isinstance(value, Tensor), f"the optimizer holds a {type(value)}"
+                tensors[f"{OPTIMIZER}.{number}.{name}"] = value
+    record: Json = {
+        "step": step,
+        # JSON objects keep no order, and columns have one.
+        "columns": list(epochs.rows[0]) if epochs.rows else [],
+        "rows": [list(row.values()) for row in epochs.rows],
+        "terms": list(epochs.sums),
+        "summed": epochs.summed,
+        "warned": epochs.warned,
+        "images_passed": learner.images_passed,
+    }
+    return Snapshot(tensors, record)
 
 
-def section(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def restore_snapshot(learner: Learner, snapshot: Snapshot) -> None:
+    """Bring a new learner to where a snapshot was taken; before training begins.
+
+    Raises:
+        ValueError: it is of another network.
+    """
+    network = learner.network()
+    held = {name: t for name, t in snapshot.tensors.items() if name.startswith(f"{NETWORK}.")}
+    require_names(held, network)
+    with torch.no_grad():
+        for name, tensor in network.items():
+            if tensor.shape != held[name].shape:
+                raise ValueError(f"{name} is {tuple(held[name].shape)}")
+            tensor.copy_(held[name])
+    learner.optimizer_before = _section(snapshot.tensors, OPTIMIZER)
+    learner.view_stream.resume(snapshot.tensors[AUGMENT])
+    record = snapshot.record
+    learner.steps_before = cast(int, record["step"])
+    learner.images_passed = cast(int, record["images_passed"])
+    columns = cast(list[str], record["columns"])
+    rows = cast(list[list[float]], record["rows"])
+    sums = _section(snapshot.tensors, SUM)
+    epochs = learner.epochs
+    epochs.rows = [dict(zip(columns, row, strict=True)) for row in rows]
+    epochs.sums = {name: sums[name] for name in cast(list[str], record["terms"])}
+    epochs.summed = cast(int, record["summed"])
+    epochs.warned = cast(bool, record["warned"])
+
+
+def _section(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Return the tensors whose names begin with ``prefix.``, without it."""
     start = f"{prefix}."
     return {
@@ -36,24 +102,3 @@ def section(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
         for name, tensor in tensors.items()
         if name.startswith(start)
     }
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, held: Mapping[str, Tensor]) -> None:
-    """Give an optimiser what it held for each parameter, laid out in memory as that is.
-
-    The layout matters: sums over the same numbers in another order are not the same bits.
-
-    Args:
-        optimizer: new, with the parameters of the one that held it.
-        held: by the number of the parameter and the name, e.g. ``3.exp_avg``.
-    """
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in held.items():
-        number, _, name = key.partition(".")
-        like = parameters[int(number)]
-        if value.shape == like.shape:
-            value = torch.empty_like(like, dtype=value.dtype).copy_(value)
-        state.setdefault(int(number), {})[name] = value
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -1,97 +1,96 @@
+"""States: of which run they are is in their header, and another run's are refused."""
+
 from __future__ import annotations
 
-import errno
-import json
-import os
-import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from pipeline.artifacts.state import State, load_state, save_state
-from pipeline.errors import DataError, RunError, StateError
-from pipeline.files.sealed_json import Json, JsonValue, read_sealed, unseal
-from pipeline.files.tensors import read_arrays
-from pipeline.models.loading import load_module
+from pipeline import layout
+from pipeline.artifacts.plans.files import plan_digest, plan_text
+from pipeline.artifacts.plans.parts import BackbonePlan
+from pipeline.artifacts.plans.train import TrainPlan
+from pipeline.artifacts.state import (
+    METHOD,
+    STRATEGY,
+    Origin,
+    State,
+    origin_after_task,
+    origin_of_random_network,
+    read_origin,
+    read_state,
+    write_state,
+)
+from pipeline.config.read import parse_params
+from pipeline.config.resolve import Plans, resolve
+from pipeline.errors import StateError
+from pipeline.files.atomic import write_text
+from tests.support.params import SHIPPED
 
-ORIGIN: Json = {"task": 1, "plan": "ab" * 32, "backbone": {"widths": [4, 8], "stem": "conv3"}}
-REMEDY = "run `cassle train 1` first"
+SPLIT = "ab" * 32
 
 
-def tensors() -> dict[str, Tensor]:
-    stream = torch.Generator().manual_seed(0)
-    kernel = torch.randn(4, 3, 2, 2, generator=stream)
-    return {
-        "method.kernel": kernel.to(memory_format=torch.channels_last),
-        "method.transposed": torch.randn(3, 5, generator=stream).T,
-        "method.half": torch.randn(7, generator=stream).bfloat16(),
-        "method.odd": torch.tensor([float("nan"), float("inf"), -0.0]),
-        "method.empty": torch.zeros(0, 3),
-        "strategy.count": torch.tensor(3),
-        "strategy.scalar": torch.tensor(0.1, dtype=torch.float64),
-        "strategy.mask": torch.tensor([True, False]),
+@pytest.fixture
+def plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plans:
+    """The plans of the shipped params, in a folder of their own."""
+    monkeypatch.chdir(tmp_path)
+    found = resolve(parse_params(SHIPPED, "params"))
+    for name, plan in found.by_file().items():
+        write_text(layout.plan(name), plan_text(plan))
+    return found
+
+
+def network(value: float) -> dict[str, dict[str, Tensor]]:
+    return {METHOD: {"backbone.a": torch.full((2,), value)}, STRATEGY: {"b": torch.ones(1)}}
+
+
+def write_chain(plans: Plans, last: int) -> list[State]:
+    """Write states 0 to ``last`` and return them."""
+    write_state(network(0.0), origin_of_random_network(plans.init))
+    states = [read_state(0, plan_digest(plans.init), plans.init.backbone)]
+    for task in range(1, last + 1):
+        plan = plans.train[task]
+        write_state(network(float(task)), origin_after_task(plan, states[-1], f"{SPLIT}{task}"))
+        states.append(read(plan))
+    return states
+
+
+def read(plan: TrainPlan, /, **changes: object) -> State:
+    given: dict[str, object] = {
+        "task": plan.task,
+        "plan": plan_digest(plan),
+        "backbone": plan.backbone,
+        "method": plan.method.name,
     }
+    return read_state(**(given | changes), need_splits=False)  # type: ignore[arg-type]
 
 
-def saved(folder: Path) -> Path:
-    path = folder / "task_1.safetensors"
-    save_state(path, tensors(), ORIGIN)
-    return path
+def test_a_state_names_the_whole_chain_it_comes_from(plans: Plans) -> None:
+    states = write_chain(plans, 3)
+    for task, state in enumerate(states):
+        assert list(state.origin.ancestors) == [each.content for each in states[:task]]
+        assert list(state.origin.task_order) == [f"{SPLIT}{n}" for n in range(1, task + 1)]
+        assert state.origin.parent == (states[task - 1].content if task else None)
+        assert read_origin(task) == (state.origin, state.content)
+    assert len({state.content for state in states}) == 4
 
 
-def bits(tensor: Tensor) -> bytes:
-    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+def test_the_origin_comes_back_as_it_was_written(plans: Plans) -> None:
+    states = write_chain(plans, 2)
+    origin = states[2].origin
+    assert origin.strategy == "cassle"
+    assert states[1].origin.strategy is None
+    assert (origin.method, origin.seed, origin.code) == ("simclr", 0, plans.train[2].code)
+    assert origin.backbone.name == "small_resnet"
 
 
-def test_tensors_come_back_bit_for_bit(tmp_path: Path) -> None:
-    state = load_state(saved(tmp_path), ORIGIN, REMEDY)
-    assert state.tensors.keys() == tensors().keys()
-    for name, tensor in tensors().items():
-        found = state.tensors[name]
-        assert found.dtype == tensor.dtype
-        assert found.shape == tensor.shape
-        assert bits(found) == bits(tensor)
-
-
-def test_trained_parameters_are_saved_with_their_values_and_without_their_gradient(
-    tmp_path: Path,
-) -> None:
-    parameter = nn.Parameter(torch.ones(2))
-    save_state(tmp_path / "state", {"method.a": parameter, "method.b": parameter}, {})
-    state = load_state(tmp_path / "state", {}, REMEDY)
-    for name in ("a", "b"):
-        assert torch.equal(state.tensors[f"method.{name}"], torch.ones(2))
-        assert not state.tensors[f"method.{name}"].requires_grad
-
-
-def test_the_same_tensors_give_the_same_bytes(tmp_path: Path) -> None:
-    first, second = tmp_path / "a", tmp_path / "b"
-    save_state(first, tensors(), ORIGIN)
-    reordered = dict(reversed(tensors().items()))
-    reordered["method.kernel"] = reordered["method.kernel"].contiguous()
-    save_state(second, reordered, dict(reversed(ORIGIN.items())))
-    assert first.read_bytes() == second.read_bytes()
-    assert load_state(first, {}, REMEDY).content == load_state(second, {}, REMEDY).content
-
-
-def test_the_content_does_not_depend_on_the_origin_but_on_every_tensor(tmp_path: Path) -> None:
-    def content(held: dict[str, Tensor], origin: Json) -> str:
-        save_state(tmp_path / "state", held, origin)
-        return load_state(tmp_path / "state", origin, REMEDY).content
-
-    whole = content(tensors(), ORIGIN)
-    assert content(tensors(), ORIGIN | {"task": 2}) == whole
-    assert content(tensors() | {"strategy.count": torch.tensor(4)}, ORIGIN) != whole
-    assert content(tensors() | {"method.empty": torch.zeros(3, 0)}, ORIGIN) != whole
-
-
-def test_a_section_is_the_tensors_below_a_name(tmp_path: Path) -> None:
+def test_a_section_is_the_tensors_below_a_name() -> None:
     held = {"method.a": torch.ones(1), "method.b.c": torch.ones(2), "methodical": torch.ones(3)}
-    save_state(tmp_path / "state", held, {})
-    state = load_state(tmp_path / "state", {}, REMEDY)
+    origin = Origin(0, "", 0, "", BackbonePlan("", "", 1, ""), [], [])
+    state = State(held, "", origin)
     assert {name: len(tensor) for name, tensor in state.section("method").items()} == {
         "a": 1,
         "b.c": 2,
@@ -99,194 +98,49 @@ def test_a_section_is_the_tensors_below_a_name(tmp_path: Path) -> None:
     assert state.section("strategy") == {}
 
 
-def test_a_missing_file_is_named_with_its_remedy(tmp_path: Path) -> None:
-    path = tmp_path / "task_1.safetensors"
-    with pytest.raises(StateError) as caught:
-        load_state(path, ORIGIN, REMEDY)
-    assert str(caught.value) == f"{path} is missing; {REMEDY}"
-
-
-@pytest.mark.parametrize("share", [0, 0.001, 0.006, 0.01, 0.2, 0.5, 0.7, 0.9, 0.99, 1])
-def test_a_truncated_file_is_refused(share: float, tmp_path: Path) -> None:
-    path = saved(tmp_path)
-    content = path.read_bytes()
-    path.write_bytes(content[: min(int(share * len(content)), len(content) - 1)])
-    with pytest.raises(
-        StateError, match=r"task_1\.safetensors is damaged or was not written by this version"
-    ):
-        load_state(path, ORIGIN, REMEDY)
-
-
-@pytest.mark.parametrize("mask", [0x01, 0x20, 0xFF])
-def test_one_changed_byte_is_noticed_wherever_it_is(mask: int, tmp_path: Path) -> None:
-    path = saved(tmp_path)
-    content = path.read_bytes()
-    header = 8 + int.from_bytes(content[:8], "little")
-    in_header = range(0, header, header // 30)
-    in_tensors = range(header, len(content), (len(content) - header) // 30)
-    assert len(in_header) >= 30
-    assert len(in_tensors) >= 30
-    for position in (*in_header, *in_tensors):
-        damaged = bytearray(content)
-        damaged[position] ^= mask
-        path.write_bytes(damaged)
-        with pytest.raises(StateError, match=r"task_1\.safetensors"):
-            load_state(path, ORIGIN, REMEDY)
-
-
 @pytest.mark.parametrize(
-    ("key", "value"),
-    [("task", 2), ("plan", "cd" * 32), ("backbone", {"widths": [4]}), ("method", "simclr")],
-)
-def test_a_state_of_another_origin_is_refused(key: str, value: JsonValue, tmp_path: Path) -> None:
-    path = saved(tmp_path)
-    with pytest.raises(StateError) as caught:
-        load_state(path, ORIGIN | {key: value}, REMEDY)
-    name = "set of params" if key == "plan" else key
-    assert f"{path} has another {name} than the plan: got " in str(caught.value)
-    assert str(caught.value).endswith(REMEDY)
-
-
-@pytest.mark.parametrize("header", [None, {}, {"cassle": '{"format": 2}'}, {"cassle": "{"}])
-def test_a_safetensors_file_without_our_header_is_refused(
-    header: dict[str, str] | None, tmp_path: Path
-) -> None:
-    path = tmp_path / "other.safetensors"
-    save_file({"a": torch.ones(2)}, path, header)
-    with pytest.raises(StateError, match=r"other\.safetensors"):
-        load_state(path, {}, REMEDY)
-
-
-@pytest.mark.parametrize("header", ["null", "[]", "3"])
-def test_a_header_that_is_no_object_is_refused(header: str, tmp_path: Path) -> None:
-    path = tmp_path / "other.safetensors"
-    save_file({"a": torch.ones(2)}, path, {"cassle": header})
-    with pytest.raises(StateError, match=r"other\.safetensors"):
-        load_state(path, {}, REMEDY)
-
-
-def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
-    null, pickle, folder = tmp_path / "null", tmp_path / "pickle", tmp_path / "folder"
-    null.write_text("null\n")
-    torch.save(tensors(), pickle)
-    folder.mkdir()
-    for path in (null, pickle, folder):
-        with pytest.raises(StateError) as caught:
-            load_state(path, ORIGIN, REMEDY)
-        assert str(caught.value).startswith(f"{path} is damaged or was not written by this version")
-
-
-class Trap:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[object, tuple[str, ...]]:
-        return Path.touch, (self.mark,)
-
-
-@pytest.mark.parametrize("kind", ["pickle", "torch"])
-def test_a_pickle_named_as_a_state_is_refused_and_never_runs(kind: str, tmp_path: Path) -> None:
-    path, mark = tmp_path / "task_1.safetensors", tmp_path / "it_ran"
-    if kind == "torch":
-        torch.save({"method.a": Trap(mark)}, path)
-    else:
-        path.write_bytes(pickle.dumps(Trap(mark)))
-    pickle.loads(pickle.dumps(Trap(mark)))
-    assert mark.exists(), "the trap works"
-    mark.unlink()
-    readers = {
-        StateError: lambda: load_state(path, ORIGIN, REMEDY),
-        RunError: lambda: read_arrays(path, RunError, REMEDY),
-        DataError: lambda: read_sealed(path, DataError, REMEDY),
-    }
-    for error, read in readers.items():
-        with pytest.raises(error, match=r"task_1\.safetensors is damaged or was"):
-            read()
-    assert not mark.exists()
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = saved(tmp_path)
-    before = path.read_bytes()
-
-    def full_disk(self: Path, target: Path) -> Path:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(Path, "replace", full_disk)
-    with pytest.raises(RunError, match=f"cannot write {path}: No space left on device"):
-        save_state(path, {"method.a": torch.zeros(9)}, ORIGIN)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = saved(tmp_path)
-    before = path.read_bytes()
-
-    def interrupted(handle: int) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        save_state(path, {"method.a": torch.zeros(9)}, ORIGIN)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_the_header_says_where_the_state_comes_from(tmp_path: Path) -> None:
-    content = saved(tmp_path).read_bytes()
-    size = int.from_bytes(content[:8], "little")
-    header = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["cassle"])
-    assert header["content"] == load_state(saved(tmp_path), ORIGIN, REMEDY).content
-    assert unseal(header) == {"format": 2, "content": header["content"], **ORIGIN}
-
-
-def test_a_state_names_the_whole_chain_it_comes_from(tmp_path: Path) -> None:
-    contents: list[str] = []
-    state = State({}, "")
-    for task in range(4):
-        path = tmp_path / f"task_{task}"
-        origin = {**(state.descent(f"split {task}") if task else {}), "task": task}
-        save_state(path, {"method.a": torch.full((2,), float(task))}, origin)
-        state = load_state(path, {"task": task}, REMEDY)
-        assert list(state.ancestors) == contents
-        assert list(state.task_order) == [f"split {number}" for number in range(1, task + 1)]
-        contents.append(state.content)
-    assert len(set(contents)) == 4
-
-
-def test_a_module_takes_exactly_its_own_tensors(tmp_path: Path) -> None:
-    source, target = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
-    source(torch.randn(8, 3, generator=torch.Generator().manual_seed(0)))
-    load_module(target, source.state_dict(), tmp_path)
-    for name, tensor in source.state_dict().items():
-        assert torch.equal(target.state_dict()[name], tensor)
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
+    ("change", "name"),
     [
-        ({"running_var": None}, "is missing"),
-        ({"extra": torch.ones(3)}, "extra is unknown"),
-        ({"weight": torch.ones(4)}, "size mismatch"),
-        ({"weight": torch.ones(1)}, "size mismatch"),
+        ({"plan": "cd" * 32}, "set of params"),
+        ({"backbone": BackbonePlan("resnet18", "", 1, "conv3")}, "backbone"),
+        ({"method": "byol"}, "method"),
     ],
 )
-def test_a_module_refuses_other_names_and_shapes(
-    change: dict[str, Tensor | None], reason: str
+def test_a_state_of_another_origin_is_refused(
+    change: dict[str, object], name: str, plans: Plans
 ) -> None:
-    module = nn.BatchNorm1d(3)
-    given = {
-        name: tensor
-        for name, tensor in (dict(module.state_dict()) | change).items()
-        if tensor is not None
-    }
-    with pytest.raises(StateError, match=rf"task_1 does not fit the network.*{reason}") as caught:
-        load_module(module, given, Path("task_1"))
-    assert "\n" not in str(caught.value)
+    write_chain(plans, 1)
+    with pytest.raises(StateError) as caught:
+        read(plans.train[1], **change)
+    assert f"{layout.state(1)} has another {name} than the plan: got " in str(caught.value)
+    assert str(caught.value).endswith("run `cassle train 1` first (or `dvc repro`)")
+
+
+def test_a_state_of_another_task_is_refused(plans: Plans) -> None:
+    write_chain(plans, 2)
+    layout.state(1).write_bytes(layout.state(2).read_bytes())
+    with pytest.raises(StateError, match="has another task than the plan: got 2, expected 1"):
+        read(plans.train[1])
+
+
+def test_what_differs_is_named_before_the_digest(plans: Plans) -> None:
+    write_chain(plans, 2)
+    other = replace(plans.train[2], seed=7)
+    write_text(layout.plan("train_2"), plan_text(other))
+    with pytest.raises(StateError, match="has another seed than the plan: got 0, expected 7"):
+        read(other)
+
+
+def test_a_state_whose_splits_are_needed_and_gone_is_refused(plans: Plans) -> None:
+    write_chain(plans, 1)
+    plan = plans.train[1]
+    with pytest.raises(StateError, match="has another task_order than the plan"):
+        read_state(1, plan_digest(plan), plan.backbone)
+
+
+def test_a_missing_state_is_named_with_its_remedy(plans: Plans) -> None:
+    with pytest.raises(StateError) as caught:
+        read_state(0, plan_digest(plans.init), plans.init.backbone)
+    assert str(caught.value) == (
+        f"{layout.state(0)} is missing; run `cassle init` first (or `dvc repro`)"
+    )

@@ -1,3 +1,5 @@
+"""The benchmark: what it measures, and the table it writes."""
+
 from __future__ import annotations
 
 import json
@@ -13,32 +15,34 @@ import torch
 from benchmarks import command as bench
 from benchmarks import processes, startup, steps, table
 from benchmarks.__main__ import run
-from benchmarks.workloads import BareStep, build
+from benchmarks.workloads import BareStep, Workload, build
 from pipeline import layout
 from pipeline.config.read import load_params
 from pipeline.config.resolve import resolve
 from pipeline.runtime.device import Device
 from pipeline.training.callbacks.checkpoint import Checkpointing
 from tests.support.project import Project
+from tests.support.runs import Runs
 
 
 @pytest.fixture
 def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    runs: Runs,
 ) -> Project:
-    return Project(tmp_path / "project", monkeypatch, capsys)
+    return Project(tmp_path / "project", monkeypatch, capsys, runs)
 
 
-def slot(strategy: str) -> dict[str, object]:
-    params = load_params(layout.PARAMS).model_copy(update={"strategy": strategy})
-    slots = resolve(params)
-    assert slots["train_2"] is not None
-    return {**slots["train_2"], "stand_in": slots["prepare"]}
+def build_task_2(strategy: str) -> Workload:
+    plans = resolve(load_params(layout.PARAMS).model_copy(update={"strategy": strategy}))
+    return build(plans.train[2], plans.prepare.dataset, "cpu")
 
 
 @pytest.mark.parametrize("strategy", ["finetune", "cassle", "er", "cassle+er"])
 def test_a_step_is_measured_beside_its_arithmetic(strategy: str, project: Project) -> None:
-    own, finetune = (build(slot(name), "cpu") for name in (strategy, "finetune"))  # type: ignore[arg-type]
+    own, finetune = (build_task_2(name) for name in (strategy, "finetune"))
     found = steps.measure(own, finetune, blocks=1, steps=2)
     assert found["bare_seconds"] > 0
     assert found["efficiency"] > 0
@@ -48,7 +52,7 @@ def test_a_step_is_measured_beside_its_arithmetic(strategy: str, project: Projec
 
 
 def test_bare_arithmetic_leaves_the_network_that_is_trained_alone(project: Project) -> None:
-    load = build(slot("cassle"), "cpu")  # type: ignore[arg-type]
+    load = build_task_2("cassle")
     before = [parameter.clone() for parameter in load.method.parameters()]
     load.bare()()
     assert all((a == b).all() for a, b in zip(before, load.method.parameters(), strict=True))
@@ -69,7 +73,7 @@ def test_no_checkpoint_falls_due_while_bare_steps_are_taken() -> None:
 
 
 def test_the_rate_is_of_training_alone(project: Project) -> None:
-    found = steps.rate(build(slot("finetune"), "cpu"), steps=2)  # type: ignore[arg-type]
+    found = steps.rate(build_task_2("finetune"), steps=2)  # type: ignore[arg-type]
     assert found["images_per_second"] > 0
     assert found["peak_mib"] > 100  # torch alone is more
 
@@ -168,7 +172,7 @@ def test_a_part_is_written_beside_those_that_were_measured_before(
 
 
 def test_there_is_a_second_task_to_measure_whatever_the_params_say(project: Project) -> None:
-    project.edit({"num_tasks: 3": "num_tasks: 1"})
+    project.set({"num_tasks": 1})
     slots = bench.Bench(project.root, Device.cpu).slots("default", "er")
     held = json.loads(slots.read_text())
     assert held["own"]["strategies"][0]["name"] == "er"
@@ -176,9 +180,7 @@ def test_there_is_a_second_task_to_measure_whatever_the_params_say(project: Proj
 
 
 def test_a_strategy_without_its_options_is_one_clear_error(project: Project) -> None:
-    text = layout.PARAMS.read_text()
-    before, after = text.split("\n  ewc:", 1)
-    layout.PARAMS.write_text(before + after[after.index("\n  er:") :])
+    project.remove("strategies.ewc")
     code, _, err = project.run(run, "strategies")
     assert code == 2
     assert "ewc" in err
@@ -186,8 +188,8 @@ def test_a_strategy_without_its_options_is_one_clear_error(project: Project) -> 
 
 
 def test_bare_arithmetic_has_the_precision_of_the_training(project: Project) -> None:
-    project.edit({"precision: auto": "precision: bf16-mixed"})
-    load = build(slot("cassle"), "cpu")  # type: ignore[arg-type]
+    project.set({"train.precision": "bf16-mixed"})
+    load = build_task_2("cassle")
     seen = []
     bare = load.bare()
     convolution = next(m for m in bare.method.modules() if isinstance(m, torch.nn.Conv2d))

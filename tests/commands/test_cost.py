@@ -1,29 +1,31 @@
-from __future__ import annotations
+"""``cassle preset cost``: steps and operations of published recipes."""
 
-from pathlib import Path
+from __future__ import annotations
 
 import pytest
 
 from pipeline.commands import cost
 from pipeline.config import presets
 from pipeline.config.read import parse_params
+from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.resolve import resolve
+from pipeline.data.datasets.domainnet import DOMAINS
 from pipeline.errors import ParamsError
 from pipeline.files.sealed_json import Json
 from pipeline.layout import PARAMS
-from tests.support.project import ROOT, Project
+from tests.support.params import ROOT, with_changes
+from tests.support.project import Project
+
+pytestmark = pytest.mark.xdist_group("cost")  # a fixture of the module is dear
 
 CIFAR_FORWARD = 2 * 0.5556e9  # ResNet-18 with the 3×3 stem, on 32 pixels; published
 
 
-def plan(name: str, **changes: str) -> dict[str, Json | None]:
+def plan(name: str, **changes: object) -> dict[str, Json | None]:
     merged, _ = presets.merge(
         (ROOT / PARAMS).read_text(), (ROOT / f"presets/{name}.yaml").read_text()
     )
-    for old, new in changes.items():
-        assert merged.count(f"{old}: ") == 1
-        merged = merged.replace(f"{old}: ", f"{old}: {new} # ")
-    return resolve(parse_params(merged, name))
+    return resolve(parse_params(with_changes(merged, changes), name))
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +69,10 @@ def test_the_domains_sizes_are_their_own() -> None:
     slots = plan("domainnet_simclr")
     prepare = slots["prepare"]
     assert prepare is not None
-    assert cost._sizes("domainnet", prepare) == list(cost.DOMAINNET.values())
-    assert sum(cost.DOMAINNET.values()) == 409_832
+    published = DATASETS["domainnet"].domain_images
+    assert cost._sizes("domainnet", prepare) == list(published.values())
+    assert tuple(published) == DOMAINS
+    assert sum(published.values()) == 409_832
 
 
 def test_images_that_are_not_known_are_one_clear_error() -> None:
@@ -76,13 +80,12 @@ def test_images_that_are_not_known_are_one_clear_error() -> None:
         cost.count("mine", plan("cifar100_simclr", dataset="image_folder"), {})
 
 
-def test_the_command_prints_a_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    project = Project(tmp_path, monkeypatch, capsys)
-    (tmp_path / "presets").mkdir()
+def test_the_command_prints_a_table(project: Project) -> None:
+    (project.root / "presets").mkdir()
     for name in ("cifar100_simclr", "cifar100_vicreg"):
-        (tmp_path / f"presets/{name}.yaml").write_text((ROOT / f"presets/{name}.yaml").read_text())
+        (project.root / f"presets/{name}.yaml").write_text(
+            (ROOT / f"presets/{name}.yaml").read_text()
+        )
     before = PARAMS.read_bytes()
     lines = project.must("preset", "cost", "--rate", "40").splitlines()
     assert "hours at 40 TFLOP/s" in lines[0]

@@ -1,3 +1,5 @@
+"""The fingerprint of the code: what changes it for which stage."""
+
 from __future__ import annotations
 
 import shutil
@@ -9,6 +11,7 @@ import pytest
 from pipeline.config import fingerprint
 from pipeline.config.fingerprint import closure, code_fingerprint
 from pipeline.config.registry.methods import METHODS
+from pipeline.config.registry.optimizers import OPTIMIZERS
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
 
@@ -174,7 +177,9 @@ def test_another_method_changes_no_stage(package: Path) -> None:
 def test_a_line_in_the_registry_or_the_schema_retrains_nothing(name: str, package: Path) -> None:
     before = of_stages()
     add(package / "config" / name)
-    assert of_stages() == before
+    after = of_stages()
+    # A report says what the probes do, which their registry entries know.
+    assert {stage for stage in STAGES if after[stage] != before[stage]} <= {"report"}
 
 
 def test_a_strategy_counts_for_itself_alone(package: Path) -> None:
@@ -187,10 +192,10 @@ def test_a_strategy_counts_for_itself_alone(package: Path) -> None:
     assert of_stages() == stages
 
 
-@pytest.mark.parametrize("name", ["errors.py", "progress.py", "cli.py"])
+@pytest.mark.parametrize("name", ["errors.py", "training/callbacks/progress.py", "cli/app.py"])
 def test_what_is_only_shown_changes_nothing(name: str, package: Path) -> None:
     before = of_stages()
-    add(package / "config" / name)
+    add(package / name)
     assert of_stages() == before
 
 
@@ -212,8 +217,10 @@ def test_training_uses_the_learner_but_no_strategy_no_method_and_no_schema() -> 
         "pipeline.config.registry.component",
         "pipeline.stages.plan",
     }
+    # The plan adds the optimizer that is chosen.
+    assert not {entry.module for entry in OPTIMIZERS.values()} & found
     chosen = {entry.module for entry in (METHODS | STRATEGIES).values()}
-    assert found & chosen == {"pipeline.strategies.base"}
+    assert found & chosen == {"pipeline.strategies.finetune"}
 
 
 def test_evaluation_uses_neither_learner_nor_method() -> None:

@@ -9,8 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from pipeline import layout
 from pipeline.data.image_files import store_writer
 from pipeline.data.image_files.content import content_digest
@@ -18,7 +16,8 @@ from pipeline.data.image_files.store import ImageFiles
 from pipeline.data.image_files.store_writer import find_bad_images, store_path
 from pipeline.files.atomic import find_unfinished
 from tests.support.image_files import tree
-from tests.support.project import ROOT, Project
+from tests.support.params import ROOT
+from tests.support.project import Project
 
 # Decoding stops in the middle, as if there were many images left.
 WRITER = """
@@ -26,6 +25,8 @@ import sys, time
 from pathlib import Path
 from pipeline.data import store_writer
 from pipeline.data.store import ImageFiles
+from pipeline.data.image_files import store_writer
+from pipeline.data.image_files.store import ImageFiles
 root, place = map(Path, sys.argv[1:])
 def decode(path, size):
     print("decoding", flush=True)
@@ -34,13 +35,6 @@ store_writer.read_square = decode
 paths = sorted(path.name for path in root.iterdir())
 store_writer.find_bad_images(ImageFiles(root, paths, 16), place, 1, keep=True)
 """
-
-
-@pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    return Project(tmp_path, monkeypatch, capsys)
 
 
 def test_a_killed_writers_store_is_listed_and_removed_and_a_living_ones_stays(

@@ -1,3 +1,5 @@
+"""The augmentation: ranges, random streams, and views on any device."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -9,7 +11,8 @@ from torchvision.transforms import RandomResizedCrop
 
 from pipeline.data.augmentation import image_ops
 from pipeline.data.augmentation.augment import Augment
-from pipeline.data.augmentation.recipe import CropNumbers, ViewAugment
+from pipeline.data.augmentation.recipe import CropNumbers
+from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.data.augmentation.view_stream import ViewStream
 
 # A crop of the whole area of a square image is the image, so this recipe only normalises.

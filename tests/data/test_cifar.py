@@ -1,3 +1,5 @@
+"""CIFAR-10 and CIFAR-100 read from files in their own layout."""
+
 from __future__ import annotations
 
 import hashlib

@@ -1,3 +1,5 @@
+"""Fashion-MNIST, the cut into tasks, and the order of batches."""
+
 from __future__ import annotations
 
 import gc

@@ -1,3 +1,5 @@
+"""Folders of image files as a data set."""
+
 from __future__ import annotations
 
 import shutil
@@ -9,7 +11,7 @@ import torch
 from PIL import Image
 
 from pipeline.data.augmentation.augment import Augment
-from pipeline.data.augmentation.recipe import ViewAugment
+from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.datasets.image_folder import ImageFolder
 from pipeline.data.stream.scenarios import StreamOptions, divide_into_tasks

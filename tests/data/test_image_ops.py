@@ -1,3 +1,5 @@
+"""Image operations on batches, against torchvision and by hand."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

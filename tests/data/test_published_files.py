@@ -1,3 +1,5 @@
+"""Tiny ImageNet, ImageNet-100 and DomainNet from their published files."""
+
 from __future__ import annotations
 
 import gzip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,8 @@ import torch
 from PIL import Image
 
 from pipeline import layout
-from pipeline.artifacts.view_sheet import read_view_strips, sheet_png
+from pipeline.artifacts.view_sheet import read_view_strips, write_view_sheet
 from pipeline.data.augmentation.augment import Augment
-from pipeline.data.augmentation.recipe import ViewAugment
 from pipeline.data.augmentation.sample_views import (
     GAP,
     MAX_IMAGES,
@@ -22,19 +20,14 @@ from pipeline.data.augmentation.sample_views import (
     draw_strip,
     images_per_task,
 )
+from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import digest, read_sealed
+from tests.support.params import Changes
 from tests.support.project import Project
 
 PLAIN = ViewAugment((1.0, 1.0), 0, 0, 0, 0, 0, 0, 0, 0, 0)
 FLIPPED = ViewAugment((1.0, 1.0), 1, 0, 0, 0, 0, 0, 0, 0, 0)
-
-
-@pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    return Project(tmp_path, monkeypatch, capsys)
 
 
 def draw_images(count: int, channels: int = 1, size: int = 12) -> torch.Tensor:
@@ -94,7 +87,7 @@ def test_large_images_are_shrunk_and_the_sheet_does_not_grow_with_the_tasks() ->
 def test_a_sheet_is_cut_into_the_strips_that_it_was_made_of(tmp_path: Path) -> None:
     strips = [make_strip(draw_images(2), PLAIN, PLAIN, seed=seed) for seed in range(3)]
     path = tmp_path / "views.png"
-    path.write_bytes(sheet_png(strips, json.dumps({"plan": "p"})))
+    write_view_sheet(path, strips, "p")
     found = read_view_strips(path, 3, "p")
     assert found is not None
     for png, strip in zip(found, strips, strict=True):
@@ -117,7 +110,7 @@ def test_the_stage_draws_every_task_the_same_each_time(project: Project) -> None
     assert strips is not None
     assert len(set(strips)) == 3
     layout.VIEWS.unlink()
-    project.edit({"\nseed: 0": "\nseed: 1"})
+    project.set({"seed": 1})
     project.must("plan")
     project.must("views")
     assert layout.VIEWS.read_bytes() == first
@@ -126,20 +119,20 @@ def test_the_stage_draws_every_task_the_same_each_time(project: Project) -> None
 @pytest.mark.parametrize(
     ("change", "anew"),
     [
-        ({"flip: 0.5": "flip: 0.0"}, True),
-        ({"num_tasks: 3": "num_tasks: 2"}, True),
-        ({"\nseed: 0": "\nseed: 1"}, False),
-        ({"strategy: cassle": "strategy: finetune"}, False),
-        ({"method: simclr": "method: byol"}, False),
-        ({"distill_weight: 1.0": "distill_weight: 0.5"}, False),
+        ({"augment.flip": 0.0}, True),
+        ({"num_tasks": 2}, True),
+        ({"seed": 1}, False),
+        ({"strategy": "finetune"}, False),
+        ({"method": "byol"}, False),
+        ({"distill_weight": 0.5}, False),
     ],
 )
 def test_views_are_drawn_anew_only_for_other_views(
-    project: Project, change: dict[str, str], anew: bool
+    project: Project, change: Changes, anew: bool
 ) -> None:
     project.must("plan")
     before = layout.plan("views").read_text()
-    project.edit(change)
+    project.set(change)
     project.must("plan")
     assert (layout.plan("views").read_text() != before) == anew
 

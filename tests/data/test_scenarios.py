@@ -1,3 +1,5 @@
+"""Class-, data- and domain-incremental streams: which images each task has."""
+
 from __future__ import annotations
 
 import json
@@ -35,13 +37,6 @@ class Made(ArraySource):
         labels = np.array(self.given[part], np.uint8)
         images = np.random.default_rng(0).integers(0, 256, (len(labels), 1, 6, 6), dtype=np.uint8)
         return images, labels
-
-
-@pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    return Project(tmp_path, monkeypatch, capsys)
 
 
 def made(each: int = 7) -> Made:
@@ -102,7 +97,7 @@ def test_an_order_that_is_none_is_one_clear_error(order: list[str | int], proble
 
 
 def test_params_refuse_an_order_with_a_class_twice(project: Project) -> None:
-    project.edit({"class_order: null": "class_order: [Bag, Dress, Bag]"})
+    project.set({"class_order": ["Bag", "Dress", "Bag"]})
     code, _, err = project.cassle("plan")
     assert code == 2
     assert err == "error: params.yaml: class_order: 'Bag' (8) is there twice\n"
@@ -173,7 +168,7 @@ def test_transformed_images_are_those_of_their_domain() -> None:
 def test_a_data_incremental_run_reports_a_after_each_task_and_no_forgetting(
     project: Project,
 ) -> None:
-    project.edit({"scenario: class": "scenario: data"})
+    project.set({"scenario": "data"})
     project.run_all(3)
     metrics = json.loads(Path("reports/metrics.json").read_text())
     undefined = {name for name, value in metrics.items() if value is None}
@@ -200,7 +195,7 @@ def test_a_data_incremental_run_reports_a_after_each_task_and_no_forgetting(
 
 
 def test_a_domain_incremental_run_reports_domain_aware_accuracy(project: Project) -> None:
-    project.edit({"scenario: class": "scenario: domain", "labels: 0.01": "labels: 1"})
+    project.set({"scenario": "domain", "evaluation.few_labels.labels": 1})
     project.run_all(3)
     report = Path("reports/report.md").read_text()
     assert "# fashion_mnist, domain-incremental" in report
@@ -217,9 +212,7 @@ def test_a_domain_incremental_run_reports_domain_aware_accuracy(project: Project
 
 
 def test_domains_are_chosen_and_ordered(project: Project) -> None:
-    project.edit(
-        {"scenario: class": "scenario: domain", "domains: null": "domains: [faded, plain, blurred]"}
-    )
+    project.set({"scenario": "domain", "data.domains": ["faded", "plain", "blurred"]})
     project.must("plan")
     project.must("prepare")
     names = [json.loads(layout.split(task).read_text())["domain"] for task in (1, 2, 3)]
@@ -229,12 +222,14 @@ def test_domains_are_chosen_and_ordered(project: Project) -> None:
 @pytest.mark.parametrize(
     ("domains", "problem"),
     [
-        ("[plain, plain, faded]", "'plain' is there twice"),
-        ("[plain, fadet, blurred]", "'fadet' is unknown; did you mean 'faded'"),
-        ("[plain]", "num_tasks must be at most 1 with scenario: domain"),
+        (["plain", "plain", "faded"], "'plain' is there twice"),
+        (["plain", "fadet", "blurred"], "'fadet' is unknown; did you mean 'faded'"),
+        (["plain"], "num_tasks must be at most 1 with scenario: domain"),
     ],
 )
-def test_domains_that_cannot_be_are_refused(project: Project, domains: str, problem: str) -> None:
-    project.edit({"scenario: class": "scenario: domain", "domains: null": f"domains: {domains}"})
+def test_domains_that_cannot_be_are_refused(
+    project: Project, domains: list[str], problem: str
+) -> None:
+    project.set({"scenario": "domain", "data.domains": domains})
     with pytest.raises(ParamsError, match=problem):
         load_params(layout.PARAMS)

@@ -1,3 +1,5 @@
+"""The store of decoded images: as decoding gives them, written once."""
+
 from __future__ import annotations
 
 import errno
@@ -20,7 +22,7 @@ from pipeline.data.image_files.store import ImageFiles, Store
 from pipeline.data.image_files.store_writer import find_bad_images, store_path
 from pipeline.errors import DataError
 from tests.support.image_files import embedded, file_options, reading, save, tree
-from tests.support.project import ROOT
+from tests.support.params import ROOT
 
 SIZE = 16
 WRITE = """
@@ -28,6 +30,8 @@ import sys
 from pathlib import Path
 from pipeline.data.store import ImageFiles
 from pipeline.data.store_writer import find_bad_images
+from pipeline.data.image_files.store import ImageFiles
+from pipeline.data.image_files.store_writer import find_bad_images
 root, place = map(Path, sys.argv[1:])
 paths = sorted(path.name for path in root.iterdir())
 print(find_bad_images(ImageFiles(root, paths, 16), place, 2, keep=True))
@@ -110,6 +114,7 @@ def test_what_interrupts_the_writer_leaves_no_store(
     assert list(place.parent.iterdir()) == []
 
 
+@pytest.mark.pipeline
 def test_two_processes_that_write_one_store_at_once_do_each_other_no_harm(
     files: ImageFiles, place: Path
 ) -> None:

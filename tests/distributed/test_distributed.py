@@ -1,3 +1,5 @@
+"""Losses and gradients over two processes are those of one."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -13,6 +15,8 @@ from pipeline.distributed.sync_batchnorm import synchronize_batchnorm
 from pipeline.methods.base import Position
 from pipeline.strategies.base import Step
 from tests.support.networks import tiny_cassle, tiny_method, tiny_views
+
+pytestmark = pytest.mark.xdist_group("together")  # a fixture of the module is dear
 
 PROCESSES = 2
 BATCH = 8

@@ -22,39 +22,37 @@ from pipeline.distributed.processes import (
     require_planned_count,
 )
 from pipeline.errors import EXIT_PEER_FAILED, RunError
-from tests.cli.test_cli import refuses
-from tests.support.project import ROOT, Project
+from tests.support.params import ROOT
+from tests.support.project import Project
 
 PARENT = """
 import sys
 sys.path.insert(0, {root!r})
-from pipeline.launch import run_together
+from pipeline.distributed.launch import run_together
 sys.exit(run_together([sys.executable, "-c", {child!r}], 2))
 """
 WAITS = """
 import os, signal, sys, time
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from pipeline import interruption
-interruption.LOOK_SECONDS = 0.05
+from pipeline.runtime import dvc_process
+dvc_process.POLL_SECONDS = 0.05
 def stopped(number, frame):
     Path("stopped" + os.environ["RANK"]).write_text(str(number))
     sys.exit(128 + number)
 signal.signal(signal.SIGINT, stopped)
 signal.signal(signal.SIGTERM, stopped)
-interruption.end_with_parent(int(os.environ["CASSLE_LAUNCHED"]))
+dvc_process.end_with_parent(int(os.environ["CASSLE_LAUNCHED"]))
 Path("waits" + os.environ["RANK"]).write_text("")
 time.sleep(60)
 """
 
 
 @pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
+def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     for name in ("TORCHELASTIC_RUN_ID", LAUNCHED, "SLURM_STEP_NUM_TASKS"):
         monkeypatch.delenv(name, raising=False)
-    return Project(tmp_path, monkeypatch, capsys)
+    return project
 
 
 def python(code: str) -> list[str]:
@@ -93,7 +91,9 @@ def test_each_process_is_told_which_one_it_is(
         (3, 3, 2),
     ],
 )
-def test_the_exit_code_is_that_of_who_has_said_why(first: int, second: int, code: int) -> None:
+def test_the_exit_code_is_that_of_the_process_that_gave_the_reason(
+    first: int, second: int, code: int
+) -> None:
     chosen = f"import os, sys; sys.exit(({first}, {second})[int(os.environ['RANK'])])"
     assert run_together(python(chosen), 2) == code
 
@@ -121,7 +121,7 @@ def test_a_signal_reaches_each_of_them_once(number: signal.Signals, tmp_path: Pa
         assert (tmp_path / f"stopped{rank}").read_text() == str(number.value)
 
 
-def test_they_end_when_who_started_them_is_killed(tmp_path: Path) -> None:
+def test_processes_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     code = PARENT.format(root=str(ROOT), child=WAITS.format(root=str(ROOT)))
     with subprocess.Popen(python(code), cwd=tmp_path) as parent:
         wait_for(tmp_path / "waits0", tmp_path / "waits1")
@@ -170,7 +170,7 @@ def test_processes_that_the_params_do_not_say_are_refused(
 def test_another_number_of_processes_is_one_error_of_the_first(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(0)
+    project.trained(0)
     for name, value in {
         "TORCHELASTIC_RUN_ID": "none",
         "LOCAL_RANK": "0",
@@ -185,11 +185,9 @@ def test_another_number_of_processes_is_one_error_of_the_first(
 
 
 def test_several_machines_that_nobody_started_are_refused(project: Project) -> None:
-    project.edit({"num_nodes: 1 ": "num_nodes: 2 "})
-    project.train_through(0)
-    assert "nobody has started the processes of the other machines" in refuses(
-        project, "train", "1"
-    )
+    project.set({"train.num_nodes": 2})
+    project.trained(0)
+    assert "nobody has started the processes of the other machines" in project.refuses("train", "1")
 
 
 def command(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -206,8 +204,8 @@ def command(project: Project, *arguments: str) -> subprocess.CompletedProcess[st
 
 @pytest.mark.skipif(torch.cuda.device_count() > 1, reason="there are as many GPUs")
 def test_more_devices_than_there_are_gpus_are_one_error(project: Project) -> None:
-    project.edit({"devices: 1 ": "devices: 2 "})
-    project.train_through(0)
+    project.set({"train.devices": 2})
+    project.trained(0)
     before = project.files()
     done = command(project, "train", "1", "--device", "cuda")
     assert done.returncode == 2
@@ -217,8 +215,8 @@ def test_more_devices_than_there_are_gpus_are_one_error(project: Project) -> Non
 
 
 def test_the_command_trains_in_two_processes(project: Project) -> None:
-    project.edit({"devices: 1 ": "devices: 2 "})
-    project.train_through(0)
+    project.set({"train.devices": 2})
+    project.trained(0)
     done = command(project, "train", "1", "--device", "cpu")
     assert done.returncode == 0, done.stderr
     said = done.stderr.strip().splitlines()

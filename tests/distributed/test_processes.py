@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,38 +19,41 @@ from pipeline.distributed.processes import Processes
 from pipeline.runtime.device import Device
 from pipeline.stages import evaluate, init, plan, prepare, report
 from pipeline.stages import train_task as train
-from tests.support.project import ROOT, SMALL, edit_params, make_data
+from tests.support.params import SMALL, Changes, write_params
+from tests.support.project import make_data
 from tests.support.two_processes import FAIL, NAN, STOP, train_in_pairs
 
-SGD = {"optimizer: adamw": "optimizer: sgd"}
-SHORT = {r"(train:[^\n]*\n  epochs:) \d+": r"\1 1", "warmup_epochs: 2": "warmup_epochs: 0"}
-PAIR = {"devices: 1 ": "devices: 2 "}
+pytestmark = pytest.mark.xdist_group("processes")  # a fixture of the module is dear
+
+SGD = {"train.optimizer": "sgd"}
+SHORT = {"train.epochs": 1, "train.warmup_epochs": 0}
+PAIR = {"train.devices": 2}
 
 
-def method(name: str) -> dict[str, str]:
-    return {"\nmethod: simclr ": f"\nmethod: {name} "}
+def method(name: str) -> Changes:
+    return {"method": name}
 
 
-def strategy(name: str) -> dict[str, str]:
-    return {"strategy: cassle ": f"strategy: {name} "}
+def strategy(name: str) -> Changes:
+    return {"strategy": name}
 
 
 # Every method and every strategy but offline at least once, BatchNorm, queues and memories among them.
-CONFIGS: dict[str, dict[str, str]] = {
+CONFIGS: dict[str, Changes] = {
     "simclr finetune": strategy("finetune"),
     "simclr cassle": {},
     "simclr er": strategy("er"),
     "barlow_twins cassle": method("barlow_twins"),
     "byol pfr": method("byol") | strategy("pfr"),
-    "mocov2plus cassle": method("mocov2plus") | {"queue_size: 1024": "queue_size: 40"},
+    "mocov2plus cassle": method("mocov2plus") | {"methods.mocov2plus.queue_size": 40},
     "vicreg lump": method("vicreg") | strategy("lump"),
     "simsiam less_forget+der": method("simsiam") | strategy("less_forget+der"),
     "simclr ewc": strategy("ewc"),
     "swav cassle": method("swav")
-    | {"queue_size: 512 ": "queue_size: 40 ", "queue_start_epoch: 6": "queue_start_epoch: 0"}
-    | {"freeze_prototypes_epochs: 1": "freeze_prototypes_epochs: 0"},
-    "to the report": {"num_tasks: 5": "num_tasks: 2"},
-    "two parts": {"accumulate_grad_batches: 1": "accumulate_grad_batches: 2"},
+    | {"methods.swav.queue_size": 40, "methods.swav.queue_start_epoch": 0}
+    | {"methods.swav.freeze_prototypes_epochs": 0},
+    "to the report": {"num_tasks": 2},
+    "two parts": {"train.accumulate_grad_batches": 2},
 }
 # Largest difference of a tensor, relative to its largest value: 3e-4 was measured.
 STATES_WITHIN = 1e-3
@@ -61,7 +63,7 @@ LOGS_WITHIN = 1e-3
 SENSITIVE = {"barlow_twins cassle": 0.5, "vicreg lump": 0.3, "byol pfr": 1e-2}
 SENSITIVE_LOGS_WITHIN = 3e-2
 SMALLEST = 0.01  # what is smaller throughout counts as this: means that are 0 but for rounding
-APART = {"sync_batchnorm: true ": "sync_batchnorm: false "} | method("barlow_twins")
+APART = {"train.sync_batchnorm": False} | method("barlow_twins")
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,10 @@ class Projects:
     pairs: dict[str, Path]
 
 
-def small_project(root: Path, changes: dict[str, str]) -> Path:
+def small_project(root: Path, changes: Changes) -> Path:
     """Plan and prepare a project; the working directory is in it then."""
     make_data(root / "data/fashion_mnist")
-    shutil.copy(ROOT / "params.yaml", root)
-    edit_params(root / "params.yaml", SMALL | SHORT | SGD | changes)
+    write_params(root, {**SMALL, **SHORT, **SGD, **changes})
     os.chdir(root)
     plan.write(load_params(layout.PARAMS))
     prepare.run()
@@ -91,9 +92,9 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Projects]:
     torch.set_num_threads(1)
     alone, pairs = {}, {}
     for name, changes in CONFIGS.items():
-        pairs[name] = small_project(root / "pairs" / name, changes | PAIR)
-    pairs["apart"] = small_project(root / "apart", APART | PAIR)
-    pairs["apart and stopped"] = small_project(root / "apart and stopped", APART | PAIR)
+        pairs[name] = small_project(root / "pairs" / name, {**changes, **PAIR})
+    pairs["apart"] = small_project(root / "apart", {**APART, **PAIR})
+    pairs["apart and stopped"] = small_project(root / "apart and stopped", {**APART, **PAIR})
     for name in ("stopped", "failing", "not finite"):
         pairs[name] = small_project(root / name, PAIR)
     jobs = [(pairs[name], task, "", 0) for name in (*CONFIGS, "apart") for task in (1, 2)]

@@ -1,6 +1,9 @@
+"""The linear probe: training, standardization, and its accuracies."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from torch import Tensor
 
 from pipeline.evaluation import features as features_module
 from pipeline.evaluation.features import extract
-from pipeline.evaluation.linear import Linear, LinearEvaluation, train_classifier
+from pipeline.evaluation.linear import Linear, train_classifier
 from pipeline.evaluation.standardization import standardization
 from pipeline.metrics.accuracy import task_agnostic
 from pipeline.models.small_resnet import SmallResNet
@@ -19,8 +22,8 @@ from pipeline.seeding import seeded_initialization
 
 def schedule(
     epochs: int = 20, batch_size: int = 16, milestones: Sequence[int] = (), decay: float = 0.0
-) -> LinearEvaluation:
-    return LinearEvaluation(
+) -> Linear:
+    return Linear(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=0.1,
@@ -42,7 +45,7 @@ def blobs(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def by_numpy(
-    x: NDArray[np.float64], labels: NDArray[np.int64], given: LinearEvaluation
+    x: NDArray[np.float64], labels: NDArray[np.int64], given: Linear
 ) -> NDArray[np.float64]:
     """Return weights and bias of full-batch softmax regression with momentum."""
     inputs = np.hstack([x, np.ones((len(x), 1))])
@@ -82,13 +85,11 @@ def test_the_probe_standardises_both_parts_by_the_training_features() -> None:
     train, labels = blobs(60)
     test, _ = blobs(20, seed=1)
     given = schedule(epochs=3)
-    found = Linear(linear_eval=vars(given)).scores(
-        100 + 7 * train, labels, 100 + 7 * test, 3, stream()
-    )
+    found = given.scores(100 + 7 * train, labels, 100 + 7 * test, 3, stream())
     centre, spread = standardization(100 + 7 * train)
     classifier = train_classifier((100 + 7 * train - centre) / spread, labels, 3, given, stream())
     assert torch.equal(found, classifier((100 + 7 * test - centre) / spread))
-    plain = Linear(linear_eval=vars(given) | {"standardize": False})
+    plain = replace(given, standardize=False)
     classifier = train_classifier(train, labels, 3, given, stream())
     assert torch.equal(plain.scores(train, labels, test, 3, stream()), classifier(test))
 

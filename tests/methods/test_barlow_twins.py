@@ -1,3 +1,5 @@
+"""Barlow Twins: the loss, its distillation and the method."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -8,8 +10,8 @@ from torch import Tensor
 from pipeline.methods.barlow_twins import BarlowTwins, barlow_twins_loss
 from pipeline.methods.base import Encoded
 from pipeline.seeding import seeded_initialization
-from tests.methods.test_simclr import SHAPES, draw
-from tests.support.networks import tiny_backbone
+from tests.support.definitions import SHAPES, draw
+from tests.support.networks import parts_of_state, tiny_backbone, tiny_method
 
 EPS = 1e-5  # of the variance, BatchNorm's
 # Orthogonal columns of mean 0 and variance 1.
@@ -153,3 +155,7 @@ def test_barlow_twins_trains_its_backbone_on_a_batch_of_any_size() -> None:
         for parameter in method.parameters():
             assert parameter.grad is not None
             assert parameter.grad.isfinite().all()
+
+
+def test_a_state_holds_what_crosses_a_task_boundary() -> None:
+    assert parts_of_state(tiny_method("barlow_twins")) == {"backbone", "projector"}

@@ -1,3 +1,5 @@
+"""BYOL: the loss, its momentum network and the method."""
+
 from __future__ import annotations
 
 import copy
@@ -11,8 +13,8 @@ from pipeline.methods.base import Position
 from pipeline.methods.byol import BYOL, byol_loss
 from pipeline.models.momentum import cosine_momentum, momentum_copy, update_momentum
 from pipeline.seeding import seeded_initialization
-from tests.methods.test_simclr import SHAPES, cosine, draw
-from tests.support.networks import draw_views, shake, tiny_backbone
+from tests.support.definitions import SHAPES, cosine, draw
+from tests.support.networks import draw_views, parts_of_state, shake, tiny_backbone, tiny_method
 
 
 def by_definition(predicted: Tensor, target: Tensor) -> float:
@@ -222,3 +224,13 @@ def test_the_loss_alone_moves_no_parameter_of_the_momentum_network() -> None:
     method.after_backward(Position(0, 5, 10))
     for a, b in zip(method.parameters(), before.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_state_holds_what_crosses_a_task_boundary() -> None:
+    assert parts_of_state(tiny_method("byol")) == {
+        "backbone",
+        "projector",
+        "predictor",
+        "momentum_backbone",
+        "momentum_projector",
+    }

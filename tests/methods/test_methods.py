@@ -22,7 +22,8 @@ from pipeline.models.loading import load_module
 from pipeline.strategies.base import Step
 from pipeline.strategies.cassle import Cassle
 from pipeline.training.learner import Learner
-from tests.support.networks import OPTIONS, tiny_cassle, tiny_method, tiny_views
+from tests.support.networks import tiny_cassle, tiny_method, tiny_views
+from tests.support.params import Changes
 from tests.support.project import Project
 
 START = Position(0, 4, 40)
@@ -129,15 +130,12 @@ def test_a_state_without_one_of_the_tensors_is_refused(name: str) -> None:
 
 
 @pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    project = Project(tmp_path, monkeypatch, capsys)
-    project.edit(
+def project(project: Project) -> Project:
+    project.set(
         {
-            "queue_size: 1024": "queue_size: 40",
-            "queue_size: 512 ": "queue_size: 40 ",
-            "queue_start_epoch: 6": "queue_start_epoch: 0",
+            "methods.mocov2plus.queue_size": 40,
+            "methods.swav.queue_size": 40,
+            "methods.swav.queue_start_epoch": 0,
         }
     )
     return project
@@ -158,7 +156,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[Learner]:
 
 
 def choose(project: Project, name: str) -> None:
-    project.edit({"\nmethod: simclr ": f"\nmethod: {name} "})
+    project.set({"method": name})
 
 
 @every_method
@@ -187,43 +185,14 @@ def test_three_tasks_run_and_nothing_is_lost_between_them(
     assert all(float(row["projection_rank"]) >= 1 for row in rows)
 
 
-def names_of(method: Method) -> set[str]:
-    return {name.partition(".")[0] for name in method.state_dict()}
+@every_method
+def test_a_state_holds_the_statistics_of_batchnorm(name: str) -> None:
+    assert any("running_mean" in key for key in tiny_method(name).state_dict())
 
 
-@pytest.mark.parametrize(
-    ("name", "parts"),
-    [
-        ("simclr", {"backbone", "projector"}),
-        (
-            "mocov2plus",
-            {
-                "backbone",
-                "projector",
-                "momentum_backbone",
-                "momentum_projector",
-                "queue",
-                "queue_pointer",
-            },
-        ),
-        (
-            "byol",
-            {"backbone", "projector", "predictor", "momentum_backbone", "momentum_projector"},
-        ),
-        ("barlow_twins", {"backbone", "projector"}),
-        ("vicreg", {"backbone", "projector"}),
-        ("swav", {"backbone", "projector", "prototypes"}),
-        ("simsiam", {"backbone", "projector", "predictor"}),
-    ],
-)
-def test_a_state_holds_what_crosses_a_task_boundary(name: str, parts: set[str]) -> None:
-    method = tiny_method(name)
-    assert names_of(method) == parts
-    assert any("running_mean" in key for key in method.state_dict())
-
-
-def test_every_method_is_tried() -> None:
-    assert set(OPTIONS) == set(METHODS)
+@every_method
+def test_every_method_has_a_test_file_of_its_name(name: str) -> None:
+    assert (Path(__file__).parent / f"test_{name}.py").is_file()
 
 
 def test_swav_starts_each_task_with_an_empty_queue(project: Project, begun: list[Learner]) -> None:
@@ -247,19 +216,19 @@ def test_momentum_networks_begin_as_copies_of_the_random_network(
         assert torch.equal(method[f"momentum_{own}"], value)
 
 
-@pytest.mark.parametrize("carry", ["true", "false"])
+@pytest.mark.parametrize("carry", [True, False])
 def test_the_distillation_goes_on_or_starts_anew_with_its_prototypes(
-    carry: str, project: Project, begun: list[Learner]
+    carry: bool, project: Project, begun: list[Learner]
 ) -> None:
     choose(project, "swav")
-    project.edit({"carry_predictor: true": f"carry_predictor: {carry}"})
+    project.set({"strategies.cassle.carry_predictor": carry})
     project.train_through(3)
     saved = load_file(layout.state(2))
     strategy = begun[2].strategy
     assert isinstance(strategy, Cassle)
     names = {f"strategy.{key}" for key in strategy.distiller.state_dict()}
     assert "strategy.head.weight" in names
-    assert names & saved.keys() == (names if carry == "true" else set())
+    assert names & saved.keys() == (names if carry else set())
 
 
 @every_method
@@ -267,7 +236,7 @@ def test_finetune_and_cassle_share_the_first_task(name: str, project: Project) -
     choose(project, name)
     project.train_through(1)
     first = layout.state(1).read_bytes()
-    project.edit({"\nstrategy: cassle ": "\nstrategy: finetune "})
+    project.set({"strategy": "finetune"})
     project.train_through(2)
     assert layout.state(1).read_bytes() == first
     assert not [key for key in load_file(layout.state(2)) if key.startswith("strategy.")]
@@ -280,23 +249,19 @@ def lines(error: str) -> list[str]:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_size: 16": "batch_size: 1"}, "train.batch_size"),
-        ({"batch_size: 16": "batch_size: 100"}, "fewer than train.batch_size"),
-        ({"queue_size: 40": "queue_size: 0"}, "methods.mocov2plus.queue_size"),
-        ({"num_prototypes: 100": "num_prototypes: 1"}, "methods.swav.num_prototypes"),
-        ({"final_momentum: 1.0": "final_momentum: 1.5"}, "methods.byol.final_momentum"),
-        ({"optimizer: adamw ": "optimizer: lamb "}, "train.optimizer"),
-        ({"warmup_start: 0.0": "warmup_start: 0.5"}, "train.warmup_start must be at most"),
+        ({"train.batch_size": 1}, "train.batch_size"),
+        ({"train.batch_size": 100}, "fewer than train.batch_size"),
+        ({"methods.mocov2plus.queue_size": 0}, "methods.mocov2plus.queue_size"),
+        ({"methods.swav.num_prototypes": 1}, "methods.swav.num_prototypes"),
+        ({"methods.byol.final_momentum": 1.5}, "methods.byol.final_momentum"),
+        ({"train.optimizer": "lamb"}, "train.optimizer: 'lamb' is unknown; did you mean 'lars'?"),
+        ({"train.warmup_start": 0.5}, "train.warmup_start must be at most"),
     ],
 )
 def test_options_that_cannot_work_are_one_clear_error(
-    changes: dict[str, str], message: str, project: Project
+    changes: Changes, message: str, project: Project
 ) -> None:
-    text = Path("params.yaml").read_text()
-    if "queue_size: 40" in changes:
-        Path("params.yaml").write_text(text.replace("queue_size: 40", "queue_size: 0", 1))
-    else:
-        project.edit(changes)
+    project.set(changes)
     code, err = 0, ""
     for stage in ("plan", "prepare", "init", "train"):
         code, _, err = project.cassle(*([stage, "1"] if stage == "train" else [stage]))
@@ -309,13 +274,15 @@ def test_options_that_cannot_work_are_one_clear_error(
 
 
 def test_lars_without_its_options_is_one_clear_error(project: Project) -> None:
-    project.edit({"optimizer: adamw ": "optimizer: lars "})
+    project.set({"train.optimizer": "lars"})
     project.must("plan")
     slot = json.loads(layout.plan("train_1").read_text())
-    assert slot["train"]["lars"] == {"trust_coefficient": 0.02, "clip": True}
-    text = Path("params.yaml").read_text()
-    start = text.index("  lars:")
-    Path("params.yaml").write_text(text[:start] + text[text.index("  learning_rate: 0.02") :])
+    assert slot["train"]["optimizer"] == {
+        "name": "lars",
+        "path": "pipeline.training.optimizers.lars:LARS",
+        "options": {"trust_coefficient": 0.02, "clip": True},
+    }
+    project.remove("train.lars")
     code, _, err = project.cassle("check")
     assert code == 2
     assert "train.lars is missing; add its options: trust_coefficient, clip" in err
@@ -324,11 +291,11 @@ def test_lars_without_its_options_is_one_clear_error(project: Project) -> None:
 def test_only_the_options_in_use_are_in_the_plan(project: Project) -> None:
     project.must("plan")
     before = layout.plan("train_2").read_bytes()
-    project.edit(
+    project.set(
         {
-            "trust_coefficient: 0.02": "trust_coefficient: 0.5",
-            "num_prototypes: 100": "num_prototypes: 7",
-            "final_momentum: 0.999": "final_momentum: 0.5",
+            "train.lars.trust_coefficient": 0.5,
+            "methods.swav.num_prototypes": 7,
+            "methods.mocov2plus.final_momentum": 0.5,
         }
     )
     project.must("plan")
@@ -336,7 +303,7 @@ def test_only_the_options_in_use_are_in_the_plan(project: Project) -> None:
 
 
 def with_lars(project: Project) -> None:
-    project.edit({"optimizer: adamw ": "optimizer: lars "})
+    project.set({"train.optimizer": "lars"})
 
 
 @pytest.mark.parametrize("prepare", [with_lars])

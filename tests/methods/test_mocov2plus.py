@@ -1,3 +1,5 @@
+"""MoCo v2+: the loss, the queue and the method."""
+
 from __future__ import annotations
 
 import copy
@@ -14,8 +16,8 @@ from pipeline.methods.base import Position
 from pipeline.methods.mocov2plus import MoCoV2Plus, info_nce_with_queue, unit_vectors
 from pipeline.methods.queue import enqueue
 from pipeline.seeding import seeded_initialization
-from tests.methods.test_simclr import SHAPES, cosine, draw, info_nce_by_definition
-from tests.support.networks import draw_views, shake, tiny_backbone
+from tests.support.definitions import SHAPES, cosine, draw, info_nce_by_definition
+from tests.support.networks import draw_views, parts_of_state, shake, tiny_backbone, tiny_method
 
 TEMPERATURE, DISTILL_TEMPERATURE = 0.2, 0.5
 
@@ -276,3 +278,14 @@ def test_the_momentum_network_follows_after_a_step() -> None:
     )
     for a, b, c in zip(past, present, now, strict=True):
         torch.testing.assert_close(c, m * a + (1 - m) * b)
+
+
+def test_a_state_holds_what_crosses_a_task_boundary() -> None:
+    assert parts_of_state(tiny_method("mocov2plus")) == {
+        "backbone",
+        "projector",
+        "momentum_backbone",
+        "momentum_projector",
+        "queue",
+        "queue_pointer",
+    }

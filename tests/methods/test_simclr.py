@@ -1,13 +1,13 @@
+"""SimCLR: NT-Xent, the distillation loss and the method."""
+
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.methods.base import Encoded, Method, Views
@@ -15,23 +15,10 @@ from pipeline.methods.contrastive import info_nce_distillation
 from pipeline.methods.simclr import SimCLR, nt_xent
 from pipeline.models.small_resnet import SmallResNet
 from pipeline.seeding import seeded_initialization
+from tests.support.definitions import SHAPES, cosine, draw, info_nce_by_definition
+from tests.support.networks import parts_of_state, tiny_method
 
 Loss = Callable[[Tensor, Tensor, float], Tensor]
-Vectors = NDArray[np.float64]
-# Number of images, dimensions, scale of the vectors.
-SHAPES = [(2, 8, 1.0), (5, 3, 1.0), (7, 1, 1.0), (16, 32, 1.0), (6, 4, 1e3), (9, 128, 1e-3)]
-
-
-def draw(count: int, size: int, scale: float = 1.0, seed: int = 0) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    first, second = scale * torch.randn(2, count, size, generator=generator)
-    return first, second
-
-
-def cosine(a: Vectors, b: Vectors) -> float:
-    length_a = math.sqrt(sum(x * x for x in a))
-    length_b = math.sqrt(sum(x * x for x in b))
-    return float(sum(x * y for x, y in zip(a, b, strict=True)) / (length_a * length_b))
 
 
 def nt_xent_by_definition(z1: Tensor, z2: Tensor, temperature: float) -> float:
@@ -46,17 +33,6 @@ def nt_xent_by_definition(z1: Tensor, z2: Tensor, temperature: float) -> float:
                 others += math.exp(cosine(views[i], views[k]) / temperature)
         total += -math.log(positive / others)
     return total / len(views)
-
-
-def info_nce_by_definition(predicted: Tensor, past: Tensor, temperature: float) -> float:
-    p, z = predicted.double().numpy(), past.double().numpy()
-    total = 0.0
-    for i in range(len(p)):
-        own = math.exp(cosine(p[i], z[i]) / temperature)
-        to_past = sum(math.exp(cosine(p[i], z[k]) / temperature) for k in range(len(z)))
-        to_predicted = sum(math.exp(cosine(p[k], z[i]) / temperature) for k in range(len(p)))
-        total += -0.5 * math.log(own / to_past) - 0.5 * math.log(own / to_predicted)
-    return total / len(p)
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.5])
@@ -201,3 +177,7 @@ def test_distillation_refuses_unequal_numbers_of_views() -> None:
     z = torch.zeros(3, 2)
     with pytest.raises(ValueError, match="zip"):
         Toy().distill((z, z), (z,))
+
+
+def test_a_state_holds_what_crosses_a_task_boundary() -> None:
+    assert parts_of_state(tiny_method("simclr")) == {"backbone", "projector"}

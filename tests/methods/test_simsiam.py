@@ -1,3 +1,5 @@
+"""SimSiam: the loss, its stop-gradient and the method."""
+
 from __future__ import annotations
 
 import copy
@@ -9,8 +11,8 @@ from torch import Tensor
 from pipeline.methods.base import Encoded
 from pipeline.methods.simsiam import SimSiam, negative_cosine
 from pipeline.seeding import seeded_initialization
-from tests.methods.test_simclr import SHAPES, cosine, draw
-from tests.support.networks import tiny_backbone
+from tests.support.definitions import SHAPES, cosine, draw
+from tests.support.networks import parts_of_state, tiny_backbone, tiny_method
 
 
 def by_definition(predicted: Tensor, target: Tensor) -> float:
@@ -125,3 +127,7 @@ def test_projections_end_in_batch_norm_without_affine_parameters() -> None:
     for name, parameter in method.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
+
+
+def test_a_state_holds_what_crosses_a_task_boundary() -> None:
+    assert parts_of_state(tiny_method("simsiam")) == {"backbone", "projector", "predictor"}

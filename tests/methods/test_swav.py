@@ -1,3 +1,5 @@
+"""SwAV: codes, prototypes, the queue and the method."""
+
 from __future__ import annotations
 
 import copy
@@ -19,8 +21,8 @@ from pipeline.methods.swav import (
 )
 from pipeline.models.frozen import frozen_copy
 from pipeline.seeding import seeded_initialization
-from tests.methods.test_simclr import SHAPES, cosine, draw
-from tests.support.networks import tiny_backbone
+from tests.support.definitions import SHAPES, cosine, draw
+from tests.support.networks import parts_of_state, tiny_backbone, tiny_method
 
 Table = NDArray[np.float64]
 EPSILON, TEMPERATURE, DISTILL_TEMPERATURE = 0.05, 0.1, 0.2
@@ -360,3 +362,7 @@ def test_a_copy_of_the_method_keeps_its_queue() -> None:
     twin, z = copy.deepcopy(method), draw(4, 6, seed=1)
     assert loss_of(twin, *z).item() == loss_of(method, *z).item()
     assert int(twin.queued) == 4
+
+
+def test_a_state_holds_what_crosses_a_task_boundary() -> None:
+    assert parts_of_state(tiny_method("swav")) == {"backbone", "projector", "prototypes"}

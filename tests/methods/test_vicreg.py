@@ -1,3 +1,5 @@
+"""VICReg: the three terms, their distillation and the method."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -9,8 +11,8 @@ from torch import Tensor
 from pipeline.methods.base import Encoded
 from pipeline.methods.vicreg import VICReg, covariance, invariance, variance
 from pipeline.seeding import seeded_initialization
-from tests.methods.test_simclr import SHAPES, draw
-from tests.support.networks import tiny_backbone
+from tests.support.definitions import SHAPES, draw
+from tests.support.networks import parts_of_state, tiny_backbone, tiny_method
 
 Term = Callable[[Tensor], Tensor]
 
@@ -193,3 +195,7 @@ def test_vicreg_trains_its_whole_network() -> None:
     for parameter in method.parameters():
         assert parameter.grad is not None
         assert parameter.grad.isfinite().all()
+
+
+def test_a_state_holds_what_crosses_a_task_boundary() -> None:
+    assert parts_of_state(tiny_method("vicreg")) == {"backbone", "projector"}

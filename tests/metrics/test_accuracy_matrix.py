@@ -1,3 +1,5 @@
+"""Metrics of the accuracy matrix, computed by hand."""
+
 from __future__ import annotations
 
 import pytest

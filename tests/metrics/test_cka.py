@@ -1,3 +1,5 @@
+"""Linear CKA: against its definition, and its invariances."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -35,7 +37,7 @@ def test_cka_does_not_see_rotation_scale_and_shift() -> None:
     assert linear_cka(X, Y) == pytest.approx(linear_cka(3 * X @ rotation - 7, Y))
 
 
-def test_cka_sees_what_is_not_orthogonal() -> None:
+def test_cka_changes_under_a_map_that_is_not_orthogonal() -> None:
     stretched = X * [10, 1, 1, 1, 1]
     assert linear_cka(X, stretched) == pytest.approx(by_kernels(X, stretched))
     assert linear_cka(X, stretched) < 0.9

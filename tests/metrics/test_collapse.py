@@ -1,3 +1,5 @@
+"""Signs of collapse: RankMe and the spread of projections."""
+
 from __future__ import annotations
 
 import math
@@ -10,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pipeline.metrics.collapse import COLLAPSED_RANK, COLLAPSED_STD, projection_std, rankme
-from tests.methods.test_simclr import SHAPES, draw
+from tests.support.definitions import SHAPES, draw
 
 
 def std_by_definition(z: Tensor) -> float:

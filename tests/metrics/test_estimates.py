@@ -1,3 +1,5 @@
+"""Means and confidence intervals over seeds."""
+
 from __future__ import annotations
 
 import math

@@ -1,21 +1,25 @@
+"""Backbones, heads, and strict loading of their weights."""
+
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
+from typing import get_args
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from pipeline.models.backbone import Backbone, Stem, average_pool, build_stem
+from pipeline.config.registry.backbones import BACKBONES
+from pipeline.models.backbone import average_pool, build_stem
 from pipeline.models.frozen import TeacherBatchNorm, frozen_copy
 from pipeline.models.heads import mlp
-from pipeline.models.resnet import ResNet18, ResNet50
 from pipeline.models.small_resnet import PointwiseConv2d, SmallResNet
+from pipeline.models.stems import STEMS, Stem
 from pipeline.seeding import seeded_initialization
+from tests.support.networks import any_backbone
 
-STEMS: list[Stem] = ["conv3", "conv3_stride2", "conv7_maxpool"]
+every_backbone = pytest.mark.parametrize("name", BACKBONES)
 tiny = partial(SmallResNet, widths=[4, 6, 8], blocks=2)
 
 
@@ -26,26 +30,29 @@ def images(channels: int, count: int = 2) -> torch.Tensor:
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("stem", STEMS)
-@pytest.mark.parametrize(("make", "size"), [(tiny, 8), (ResNet18, 512)], ids=["small", "resnet18"])
-def test_backbones_return_one_feature_vector_an_image(
-    make: Callable[[int, Stem], Backbone], size: int, stem: Stem, channels: int
-) -> None:
-    backbone = make(channels, stem)
+@every_backbone
+def test_backbones_return_one_feature_vector_an_image(name: str, stem: str, channels: int) -> None:
+    backbone = any_backbone(name, channels, stem)
     with torch.no_grad():
         features = backbone(images(channels))
-    assert features.shape == (2, size)
+    assert features.shape == (2, backbone.num_features)
     assert features.isfinite().all()
-    assert backbone.num_features == size
 
 
-def test_resnet50_has_2048_features() -> None:
-    backbone = ResNet50(3, "conv7_maxpool").eval()
-    with torch.no_grad():
-        assert backbone(images(3)).shape == (2, 2048)
-    assert backbone.num_features == 2048
+@pytest.mark.parametrize(
+    ("name", "size"), [("small_resnet", 8), ("resnet18", 512), ("resnet50", 2048)]
+)
+def test_features_are_as_many_as_the_architecture_says(name: str, size: int) -> None:
+    assert any_backbone(name, 3, "conv7_maxpool").num_features == size
 
 
-@pytest.mark.parametrize(("stem", "size"), [(STEMS[0], 28), (STEMS[1], 14), (STEMS[2], 7)])
+def test_every_stem_is_described() -> None:
+    assert tuple(STEMS) == get_args(Stem)
+
+
+@pytest.mark.parametrize(
+    ("stem", "size"), [("conv3", 28), ("conv3_stride2", 14), ("conv7_maxpool", 7)]
+)
 def test_stems_divide_the_resolution_by_one_two_and_four(stem: Stem, size: int) -> None:
     assert build_stem(stem, 3, 5)(images(3)).shape == (2, 5, size, size)
 
@@ -94,18 +101,19 @@ def test_the_pool_is_the_mean_and_its_gradient_lies_as_the_maps_do() -> None:
     assert found["strides"] == maps.stride()
 
 
-def test_every_parameter_of_a_backbone_is_trained() -> None:
-    for backbone in (tiny(1, "conv3"), ResNet18(1, "conv3")):
-        backbone(images(1)).square().sum().backward()
-        assert all(p.grad is not None for p in backbone.parameters())
+@every_backbone
+def test_every_parameter_of_a_backbone_is_trained(name: str) -> None:
+    backbone = any_backbone(name, 1, "conv3")
+    backbone(images(1)).square().sum().backward()
+    assert all(p.grad is not None for p in backbone.parameters())
 
 
-@pytest.mark.parametrize("make", [tiny, ResNet18], ids=["small", "resnet18"])
-def test_weights_depend_on_the_initialisation_alone(make: Callable[[int, Stem], Backbone]) -> None:
+@every_backbone
+def test_weights_depend_on_the_initialisation_alone(name: str) -> None:
     states = []
     for seed in (0, 0, 1):
         with seeded_initialization(seed, "backbone"):
-            states.append(make(1, "conv3").state_dict())
+            states.append(any_backbone(name, 1, "conv3").state_dict())
     first, again, other = states
     assert all(torch.equal(first[name], again[name]) for name in first)
     kernels = [name for name in first if first[name].ndim == 4]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,14 +10,16 @@ import numpy as np
 import pytest
 
 from pipeline import layout
-from pipeline.artifacts.plan import part, read_slot, require_slot
+from pipeline.artifacts.plans.files import plan_digest, read_plan, require_plan
+from pipeline.artifacts.plans.report import ReportPlan
+from pipeline.artifacts.plans.train import TrainPlan
+from pipeline.artifacts.plans.views import ViewsPlan
 from pipeline.artifacts.split import read_split, read_splits
-from pipeline.artifacts.state import load_state
+from pipeline.artifacts.state import read_origin
 from pipeline.artifacts.view_sheet import read_view_strips
 from pipeline.config.read import load_params
 from pipeline.data.datasets.fashion_mnist import FashionMNIST
 from pipeline.errors import DataError, PipelineError
-from pipeline.files.sealed_json import digest
 from pipeline.reporting.comparing.runs import TABLES, read_run
 from pipeline.reporting.results import read_results
 from pipeline.stages.plan import require_current
@@ -27,47 +28,25 @@ from tests.support.project import Project, make_data
 FLIPS = 24
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A run of two tasks, made once."""
-    root = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        project = Project(root, patch, NoCapture())  # type: ignore[arg-type]
-        project.edit({"num_tasks: 3": "num_tasks: 2", "[linear, solver, knn, nearest_mean, few_labels]": "[linear]"})  # fmt: skip
-        project.train_through(0)
-        project.must("views")
-        project.run_all(2)
-        project.must("train", "9", "--planned")
-    yield root
-
-
-class NoCapture:
-    """What a module's fixture has in place of capsys."""
-
-    def readouterr(self) -> tuple[str, str]:
-        return "", ""
-
-
 @pytest.fixture
-def run(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of that run to damage, as the working folder."""
-    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def run(project: Project) -> Path:
+    """A run of two tasks to damage, as the working folder."""
+    project.set({"num_tasks": 2, "evaluation.probes": ["linear"]})
+    project.finished(2, "views", "train 9 --planned")
+    return project.root
 
 
 def read_report() -> object:
-    slot = require_slot("report")
-    return read_results(part(slot, "params"), slot["evaluations"])  # type: ignore[arg-type]
+    return read_results(require_plan(ReportPlan, "report"))
 
 
 def read_views() -> object:
-    return read_view_strips(layout.VIEWS, 2, digest(require_slot("views")))
+    return read_view_strips(layout.VIEWS, 2, plan_digest(require_plan(ViewsPlan, "views")))
 
 
 READERS: dict[Path, Callable[[], object]] = {
-    layout.state(0): lambda: load_state(layout.state(0), {"task": 0}, ""),
-    layout.state(2): lambda: load_state(layout.state(2), {"task": 2}, ""),
+    layout.state(0): lambda: read_origin(0),
+    layout.state(2): lambda: read_origin(2),
     layout.features(1): read_report,
     layout.split(1): lambda: read_split(1),
     layout.SPLIT_INDEX: lambda: read_splits(2),
@@ -75,8 +54,8 @@ READERS: dict[Path, Callable[[], object]] = {
     layout.evaluation(2): read_report,
     layout.log(2): read_report,
     layout.timing(2): read_report,
-    layout.plan("train_2"): lambda: read_slot("train_2"),
-    layout.plan("train_9"): lambda: read_slot("train_9"),
+    layout.plan("train_2"): lambda: read_plan(TrainPlan, "train_2"),
+    layout.plan("train_9"): lambda: read_plan(TrainPlan, "train_9"),
     layout.VIEWS: read_views,
     **{layout.REPORTS / name: lambda: read_run(None) for name in ("run.json", *TABLES)},
 }

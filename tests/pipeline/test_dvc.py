@@ -14,7 +14,8 @@ import yaml
 
 from pipeline import layout
 from tests.support.dvc_repository import copy_code
-from tests.support.project import ROOT, Project
+from tests.support.params import ROOT
+from tests.support.project import Project
 
 RAN = re.compile(r"Running stage '([^']+)'")
 DVC_YAML = yaml.safe_load((ROOT / "dvc.yaml").read_text())
@@ -26,11 +27,10 @@ class Repository:
     def __init__(self, project: Project) -> None:
         self.root = project.root
         copy_code(self.root)
-        project.edit({"num_tasks: 3": "num_tasks: 2"})
+        project.set({"num_tasks": 2})
         self.environment = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "OMP_NUM_THREADS": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
         self.run("git", "init", "--quiet")
         self.commit()
@@ -52,10 +52,8 @@ class Repository:
 
 
 @pytest.fixture
-def repository(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Repository:
-    return Repository(Project(tmp_path, monkeypatch, capsys))
+def repository(project: Project) -> Repository:
+    return Repository(project)
 
 
 def test_dvc_yaml_has_one_slot_for_each_possible_task() -> None:

@@ -16,7 +16,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from pipeline import layout
-from tests.support.project import ROOT, Project
+from tests.support.params import ROOT
+from tests.support.project import Project
 
 STAGES = [
     ("plan",),
@@ -33,37 +34,12 @@ EVERY = {"plan": 7}
 OLD = b"an earlier result\n"
 
 
-class Sink:
-    """What a module's fixture has in place of capsys."""
-
-    def readouterr(self) -> tuple[str, str]:
-        return "", ""
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of one task and all its outputs, made once."""
-    root = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        project = Project(root, patch, Sink())  # type: ignore[arg-type]
-        project.edit({"num_tasks: 3": "num_tasks: 1", "[linear, solver, knn, nearest_mean, few_labels]": "[linear]",
-                      r"(train:[^\n]*\n  epochs:) \d+": r"\1 1", "warmup_epochs: 1": "warmup_epochs: 0"})  # fmt: skip
-        project.train_through(0)
-        project.must("views")
-        project.run_all(1)
-        project.must("train", "9", "--planned")
-    return root
-
-
 @pytest.fixture
-def project(
-    finished: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Project:
-    project = Project(tmp_path / "project", monkeypatch, capsys)
-    shutil.copytree(finished, project.root, dirs_exist_ok=True)
+def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A run of one task and all its outputs."""
+    project.set({"num_tasks": 1, "evaluation.probes": ["linear"]})
+    project.set({"train.epochs": 1, "train.warmup_epochs": 0})
+    project.finished(1, "views", "train 9 --planned")
     # Drawing takes most of a report's time, and writes nothing.
     monkeypatch.setattr(Figure, "savefig", lambda self, file, **options: file.write(b"png"))
     return project

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import re
 from pathlib import Path
 
@@ -12,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline import layout
-from pipeline.config import presets
+from pipeline.config import presets, resolve
+from pipeline.config.fingerprint import code_fingerprint
 from pipeline.errors import ParamsError
-from pipeline.stages import plan
-from tests.support.project import ROOT, Project
+from tests.support.params import SHIPPED
+from tests.support.project import Project
 
-SHIPPED = (ROOT / layout.PARAMS).read_text()
 KEYS = sorted(set(re.findall(r"^ *(\w+):", SHIPPED, re.MULTILINE)))
 BOMB = "\n".join(
     ["a0: &a0 [x, x]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12))]
@@ -83,15 +82,11 @@ def changed(edits: list[tuple[str, int, str, str]]) -> str:
 
 
 @pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    """A project whose code is fingerprinted once and whose disk need not be waited for."""
-    project = Project(tmp_path, monkeypatch, capsys)
+def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose code is fingerprinted once."""
     for name in (".git", ".dvc"):
-        (tmp_path / name).mkdir()
-    monkeypatch.setattr(plan, "code_fingerprint", functools.cache(plan.code_fingerprint))
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
+        (project.root / name).mkdir()
+    monkeypatch.setattr(resolve, "code_fingerprint", functools.cache(code_fingerprint))
     return project
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from typing import Any
 
 import numpy as np
@@ -89,14 +88,8 @@ def rewrite(task: int, split: Json) -> None:
 
 
 @pytest.fixture
-def project(
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Project:
-    project = Project(tmp_path_factory.mktemp("splits"), monkeypatch, capsys)
-    project.train_through(0)
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
+def project(project: Project) -> Project:
+    project.trained(0)
     return project
 
 
@@ -199,9 +192,8 @@ def test_a_split_of_another_run_of_prepare_is_refused(project: Project) -> None:
 
 
 def test_the_report_reads_no_split_that_cannot_be_right(project: Project) -> None:
-    project.edit({"num_tasks: 3": "num_tasks: 1", "epochs: 2": "epochs: 1", "warmup_epochs: 1": "warmup_epochs: 0",
-                  "[linear, solver, knn, nearest_mean, few_labels]": "[linear]"})  # fmt: skip
-    project.train_through(1)
+    project.set({"num_tasks": 1, "train.epochs": 1, "train.warmup_epochs": 0, "evaluation.probes": ["linear"]})  # fmt: skip
+    project.trained(1)
     project.must("evaluate", "0")
     project.must("evaluate", "1")
     whole = read_sealed(layout.split(1), DataError, "")

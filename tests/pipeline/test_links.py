@@ -15,13 +15,6 @@ from tests.support.project import Project
 
 
 @pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    return Project(tmp_path, monkeypatch, capsys)
-
-
-@pytest.fixture
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("elsewhere")
 
@@ -62,7 +55,7 @@ def loop(path: Path, elsewhere: Path) -> None:
 def test_what_is_no_file_of_the_project_is_not_opened(
     path: Path, spoil: Callable[[Path, Path], None], said: str, project: Project, elsewhere: Path
 ) -> None:
-    project.train_through(0)
+    project.trained(0)
     spoil(path, elsewhere)
     code, _, err = project.cassle("train", "1")
     assert code == 2

@@ -12,23 +12,20 @@ from tests.support.image_files import tree
 from tests.support.project import Project
 
 FILES = {
-    "dataset: fashion_mnist": "dataset: image_folder",
-    "root: data/fashion_mnist": "root: photos",
-    "image_size: null": "image_size: 16",
-    "num_tasks: 3": "num_tasks: 2",
-    "batch_size: 16": "batch_size: 8",
-    "labels: 0.01": "labels: 1",
-    "k: 20": "k: 3",
+    "dataset": "image_folder",
+    "data.root": "photos",
+    "data.image_size": 16,
+    "num_tasks": 2,
+    "train.batch_size": 8,
+    "evaluation.few_labels.labels": 1,
+    "evaluation.knn.k": 3,
 }
 
 
 @pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
+def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    project = Project(tmp_path, monkeypatch, capsys)
-    project.edit(FILES)
+    project.set(FILES)
     return project
 
 
@@ -53,10 +50,10 @@ def test_cached_and_streamed_images_with_and_without_workers_train_the_same_stat
     tree(project.root / "photos", {"cat": 12, "dog": 12, "eel": 12, "fox": 12})
     project.train_through(2)
     before = layout.state(2).read_bytes()
-    project.edit({"store: cache": "store: stream", "workers: 2": "workers: 0"})
+    project.set({"data.store": "stream", "data.workers": 0})
     project.train_through(2)
     assert layout.state(2).read_bytes() == before
-    project.edit({"workers: 0": "workers: 1"})
+    project.set({"data.workers": 1})
     project.must("plan")
     project.must("train", "2")
     assert layout.state(2).read_bytes() == before
@@ -65,7 +62,7 @@ def test_cached_and_streamed_images_with_and_without_workers_train_the_same_stat
 def test_how_files_are_read_touches_no_slot_of_a_stage(project: Project) -> None:
     project.must("plan")
     before = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
-    project.edit({"store: cache": "store: stream", "workers: 2": "workers: 8"})
+    project.set({"data.store": "stream", "data.workers": 8})
     project.must("plan")
     after = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
     assert {name for name in before if before[name] != after[name]} == {"reading", "report"}
@@ -85,7 +82,7 @@ def test_images_without_labels_are_learnt_and_evaluation_says_that_labels_are_mi
     project: Project,
 ) -> None:
     tree(project.root / "photos", {".": 40})
-    project.edit({"scenario: class": "scenario: data"})
+    project.set({"scenario": "data"})
     project.train_through(2)
     code, _, err = project.cassle("evaluate", "2")
     assert code == 2
@@ -96,9 +93,7 @@ def test_images_without_labels_are_learnt_and_evaluation_says_that_labels_are_mi
 def test_images_without_labels_are_evaluated_on_a_labelled_folder(project: Project) -> None:
     tree(project.root / "photos", {".": 40})
     tree(project.root / "labelled", {"cat": 8, "dog": 8})
-    project.edit(
-        {"scenario: class": "scenario: data", "labelled_root: null": "labelled_root: labelled"}
-    )
+    project.set({"scenario": "data", "data.labelled_root": "labelled"})
     project.run_all(2)
     evaluation = json.loads(layout.evaluation(2).read_text())
     assert evaluation["class_names"] == ["cat", "dog"]
@@ -109,7 +104,7 @@ def test_images_without_labels_are_evaluated_on_a_labelled_folder(project: Proje
 def test_a_labelled_folder_beside_images_with_labels_is_refused(project: Project) -> None:
     tree(project.root / "photos", {"cat": 12, "dog": 12})
     tree(project.root / "labelled", {"cat": 8, "dog": 8})
-    project.edit({"labelled_root: null": "labelled_root: labelled"})
+    project.set({"data.labelled_root": "labelled"})
     problem = "error: data.labelled_root is for images without labels"
     code, _, err = project.cassle("check")
     assert code == 2
@@ -128,7 +123,7 @@ def test_skipped_images_are_counted_in_the_report(project: Project) -> None:
     code, _, err = project.cassle("prepare")
     assert code == 2
     assert "broken.jpg (no JPEG or PNG image)" in err
-    project.edit({"on_bad_image: error": "on_bad_image: skip"})
+    project.set({"data.on_bad_image": "skip"})
     project.run_all(2)
     report = Path("reports/report.md").read_text()
     said = "Left out of the whole data set, as they cannot be read: {} test images."
@@ -137,7 +132,7 @@ def test_skipped_images_are_counted_in_the_report(project: Project) -> None:
 
 def test_domains_of_files_are_evaluated_both_ways(project: Project) -> None:
     tree(project.root / "photos", {f"{d}/{c}": 12 for d in ("ink", "oil") for c in ("cat", "dog")})
-    project.edit({"scenario: class": "scenario: domain"})
+    project.set({"scenario": "domain"})
     project.run_all(2)
     report = Path("reports/report.md").read_text()
     assert "| 1 | ink | 20 | 4 |" in report
@@ -146,7 +141,7 @@ def test_domains_of_files_are_evaluated_both_ways(project: Project) -> None:
 
 
 def test_a_domain_that_is_named_twice_is_refused(project: Project) -> None:
-    project.edit({"scenario: class": "scenario: domain", "domains: null": "domains: [ink, ink]"})
+    project.set({"scenario": "domain", "data.domains": ["ink", "ink"]})
     code, _, err = project.cassle("plan")
     assert code == 2
     assert err == "error: params.yaml: data.domains: 'ink' is there twice\n"
@@ -154,14 +149,14 @@ def test_a_domain_that_is_named_twice_is_refused(project: Project) -> None:
 
 def test_images_may_be_kept_larger_than_the_network_sees_them(project: Project) -> None:
     tree(project.root / "photos", {"cat": 12, "dog": 12})
-    project.edit({"resize: null": "resize: 20"})
+    project.set({"data.resize": 20})
     project.run_all(2)
     stores = [path for path in layout.STORES.iterdir() if path.suffix == ".uint8"]
     assert {path.stat().st_size for path in stores} == {3 * 20 * 20 * 20, 3 * 20 * 20 * 4}
 
 
 def test_images_kept_smaller_than_the_network_sees_them_are_refused(project: Project) -> None:
-    project.edit({"resize: null": "resize: 12"})
+    project.set({"data.resize": 12})
     code, _, err = project.cassle("plan")
     assert code == 2
     assert "data.resize must be at least data.image_size (16), got 12" in err

@@ -25,14 +25,8 @@ from pipeline.metrics.accuracy_matrix import (
     stability,
 )
 from pipeline.reporting.comparing.runs import read_run
+from tests.support.params import Changes
 from tests.support.project import Project
-
-
-@pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    return Project(tmp_path, monkeypatch, capsys)
 
 
 def states(project: Project, tasks: int) -> list[bytes]:
@@ -84,14 +78,14 @@ def test_the_stages_end_in_metrics_tables_and_plots(project: Project) -> None:
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_the_same_splits(
     project: Project,
 ) -> None:
-    project.run_all(3)
+    project.finished(3)
     first, metrics = states(project, 3), Path("reports/metrics.json").read_bytes()
     splits = [layout.split(task).read_bytes() for task in (1, 2, 3)]
     identity = read_run(None).identity
     project.run_all(3)
     assert states(project, 3) == first
     assert Path("reports/metrics.json").read_bytes() == metrics
-    project.edit({"\nseed: 0": "\nseed: 1"})
+    project.set({"seed": 1})
     project.run_all(3)
     assert all(a != b for a, b in zip(states(project, 3), first, strict=True))
     assert [layout.split(task).read_bytes() for task in (1, 2, 3)] == splits
@@ -99,29 +93,27 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_the_same_splits(
 
 
 def test_another_split_seed_moves_the_classes(project: Project) -> None:
-    project.train_through(0)
+    project.trained(0)
     before = layout.split(1).read_bytes()
-    project.edit({"split_seed: 0": "split_seed: 1"})
+    project.set({"split_seed": 1})
     project.train_through(0)
     assert layout.split(1).read_bytes() != before
 
 
 def test_distill_weight_zero_is_finetune_bit_for_bit(project: Project) -> None:
-    project.edit({"strategy: cassle": "strategy: finetune"})
-    project.train_through(3)
+    project.set({"strategy": "finetune"})
+    project.trained(3)
     finetuned = backbones(project, 3)
-    project.edit(
-        {"strategy: finetune": "strategy: cassle", "distill_weight: 1.0": "distill_weight: 0"}
-    )
+    project.set({"strategy": "cassle", "distill_weight": 0})
     project.train_through(3)
     for ours, theirs in zip(backbones(project, 3), finetuned, strict=True):
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 def test_task_1_is_the_same_for_every_strategy_and_later_tasks_are_not(project: Project) -> None:
-    project.train_through(2)
+    project.trained(2)
     with_cassle = states(project, 2)
-    project.edit({"strategy: cassle": "strategy: finetune"})
+    project.set({"strategy": "finetune"})
     project.train_through(2)
     with_finetune = states(project, 2)
     assert with_cassle[:2] == with_finetune[:2]
@@ -129,16 +121,16 @@ def test_task_1_is_the_same_for_every_strategy_and_later_tasks_are_not(project: 
 
 
 def test_the_predictor_crosses_the_task_boundary(project: Project) -> None:
-    project.train_through(2)
+    project.trained(2)
     carried = [name for name in load_file(layout.state(2)) if name.startswith("strategy.")]
     assert carried
-    project.edit({"carry_predictor: true": "carry_predictor: false"})
+    project.set({"strategies.cassle.carry_predictor": False})
     project.train_through(2)
     assert not [name for name in load_file(layout.state(2)) if name.startswith("strategy.")]
 
 
 def test_evaluation_leaves_the_state_as_it_was(project: Project) -> None:
-    project.train_through(1)
+    project.trained(1)
     before = project.files()
     project.must("evaluate", "1")
     after = project.files()
@@ -146,8 +138,8 @@ def test_evaluation_leaves_the_state_as_it_was(project: Project) -> None:
 
 
 def test_one_task_has_no_forgetting_and_no_forward_transfer(project: Project) -> None:
-    project.edit({"num_tasks: 3": "num_tasks: 1"})
-    project.run_all(1)
+    project.set({"num_tasks": 1})
+    project.finished(1)
     metrics = json.loads(Path("reports/metrics.json").read_text())
     assert metrics["forgetting"] is None
     assert metrics["forward_transfer"] is None
@@ -158,13 +150,7 @@ def test_one_task_has_no_forgetting_and_no_forward_transfer(project: Project) ->
 
 
 def test_as_many_tasks_as_classes(project: Project) -> None:
-    project.edit(
-        {
-            "num_tasks: 3": "num_tasks: 10",
-            r"(train:[^\n]*\n  epochs:) \d+": r"\1 1",
-            "warmup_epochs: 1": "warmup_epochs: 0",
-        }
-    )
+    project.set({"num_tasks": 10, "train.epochs": 1, "train.warmup_epochs": 0})
     project.run_all(10)
     assert len(read_csv(Path("reports/accuracy_matrix.csv"))) == 110
 
@@ -179,14 +165,14 @@ def test_empty_slots_write_null_and_leave_torch_alone(project: Project) -> None:
 
 
 def test_bf16_on_the_cpu_trains_with_finite_losses(project: Project) -> None:
-    project.edit({"precision: auto": "precision: bf16-mixed"})
+    project.set({"train.precision": "bf16-mixed"})
     project.train_through(2)
     assert json.loads(layout.timing(2).read_text())["precision"] == "bf16-mixed"
     assert all(float(row["loss"]) < 100 for row in read_csv(layout.log(2)))
 
 
 def test_resnet18_trains_too(project: Project) -> None:
-    project.edit({"name: small_resnet": "name: resnet18", "num_tasks: 3": "num_tasks: 10"})
+    project.set({"backbone.name": "resnet18", "num_tasks": 10})
     project.train_through(1)
     assert load_file(layout.state(1))["method.projector.0.weight"].shape == (16, 512)
 
@@ -201,40 +187,40 @@ def test_planning_twice_writes_nothing_new(project: Project) -> None:
 @pytest.mark.parametrize(
     ("change", "touched"),
     [
-        ({"distill_weight: 1.0": "distill_weight: 0.5"}, {"train_2", "train_3", "evaluate_2", "evaluate_3"}),
-        ({"learning_rate: 0.1\n": "learning_rate: 0.2\n"}, {f"evaluate_{t}" for t in range(4)}),
-        ({"num_tasks: 3": "num_tasks: 4"}, {"prepare", "views", "train_4", *(f"evaluate_{t}" for t in range(5))}),
-        ({"k: 20": "k: 5"}, {f"evaluate_{t}" for t in range(4)}),
-        ({"headline: linear": "headline: knn"}, {f"evaluate_{t}" for t in range(4)}),
-        ({"split_seed: 0": "split_seed: 7"}, {"prepare"}),
+        ({"distill_weight": 0.5}, {"train_2", "train_3", "evaluate_2", "evaluate_3"}),
+        ({"linear_eval.learning_rate": 0.2}, {f"evaluate_{t}" for t in range(4)}),
+        ({"num_tasks": 4}, {"prepare", "views", "train_4", *(f"evaluate_{t}" for t in range(5))}),
+        ({"evaluation.knn.k": 5}, {f"evaluate_{t}" for t in range(4)}),
+        ({"evaluation.headline": "knn"}, {f"evaluate_{t}" for t in range(4)}),
+        ({"split_seed": 7}, {"prepare"}),
     ],
 )  # fmt: skip
 def test_a_param_touches_only_the_slots_that_use_it(
-    project: Project, change: dict[str, str], touched: set[str]
+    project: Project, change: Changes, touched: set[str]
 ) -> None:
     project.must("plan")
     before = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
-    project.edit(change)
+    project.set(change)
     project.must("plan")
     after = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
     assert {name for name in before if before[name] != after[name]} == touched | {"report"}
 
 
 def test_the_options_of_a_probe_that_is_not_chosen_touch_nothing(project: Project) -> None:
-    project.edit({", knn, nearest_mean": ", nearest_mean"})
+    project.set({", knn, nearest_mean": ", nearest_mean"})
     project.must("plan")
     before = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
-    project.edit({"k: 20": "k: 5"})
+    project.set({"evaluation.knn.k": 5})
     project.must("plan")
     after = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
     assert {name for name in before if before[name] != after[name]} == {"report"}
 
 
 def test_distill_weight_touches_nothing_under_finetune(project: Project) -> None:
-    project.edit({"strategy: cassle": "strategy: finetune"})
+    project.set({"strategy": "finetune"})
     project.must("plan")
     before = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
-    project.edit({"distill_weight: 1.0": "distill_weight: 0.5"})
+    project.set({"distill_weight": 0.5})
     project.must("plan")
     after = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
     assert {name for name in before if before[name] != after[name]} == {"report"}
@@ -275,7 +261,7 @@ def test_the_learner_calls_every_hook_of_both_contracts(
 
 
 def test_a_state_that_learnt_another_task_order_is_refused(project: Project) -> None:
-    project.train_through(2)
+    project.trained(2)
     split = read_sealed(layout.split(1), DataError, "")
     assert split is not None
     images = cast(list[int], split["train"])
@@ -295,7 +281,7 @@ def test_a_state_that_learnt_another_task_order_is_refused(project: Project) -> 
 def test_a_loss_that_is_not_finite_ends_the_task_and_saves_nothing(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(1)
+    project.trained(1)
     before = project.files()
     make = Augment.make
     monkeypatch.setattr(

@@ -1,10 +1,11 @@
+"""Interrupted training goes on to the same bytes, or not at all."""
+
 from __future__ import annotations
 
 import errno
 import json
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,42 +14,29 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline import layout
-from pipeline.training.checkpoint import lock_checkpoint
+from pipeline.errors import StateError
 from pipeline.training.learner import Learner
+from tests.support.interruption import KilledError, at_step, checkpoints, kill, send
+from tests.support.params import Changes
 from tests.support.project import Project
 
 STEPS = 6  # of task 2 of the small project
 FIRST_STEPS = 8  # of its task 1
 
-CONFIGS: dict[str, dict[str, str]] = {
-    "finetune": {"strategy: cassle": "strategy: finetune"},
+CONFIGS: dict[str, Changes] = {
+    "finetune": {"strategy": "finetune"},
     "cassle": {},
-    "er": {"strategy: cassle": "strategy: er"},
-    "ewc": {"strategy: cassle": "strategy: ewc"},
-    "cassle with der": {"strategy: cassle": "strategy: cassle+der"},
-    "lump": {"strategy: cassle": "strategy: lump"},
-    "moco": {"\nmethod: simclr ": "\nmethod: mocov2plus ", "queue_size: 1024": "queue_size: 40"},
-    "swav": {
-        "\nmethod: simclr ": "\nmethod: swav ",
-        "queue_size: 512 ": "queue_size: 40 ",
-        "queue_start_epoch: 6": "queue_start_epoch: 0",
-    },
-    "byol": {"\nmethod: simclr ": "\nmethod: byol "},
-    "lars": {"optimizer: adamw": "optimizer: lars"},
-    "sgd": {"optimizer: adamw": "optimizer: sgd"},
-    "bf16": {"precision: auto": "precision: bf16-mixed"},
+    "er": {"strategy": "er"},
+    "ewc": {"strategy": "ewc"},
+    "cassle with der": {"strategy": "cassle+der"},
+    "lump": {"strategy": "lump"},
+    "moco": {"method": "mocov2plus", "methods.mocov2plus.queue_size": 40},
+    "swav": {"method": "swav", "methods.swav.queue_size": 40, "methods.swav.queue_start_epoch": 0},
+    "byol": {"method": "byol"},
+    "lars": {"train.optimizer": "lars"},
+    "sgd": {"train.optimizer": "sgd"},
+    "bf16": {"train.precision": "bf16-mixed"},
 }
-
-
-class KilledError(BaseException):
-    """Nothing catches it, as nothing catches SIGKILL."""
-
-
-@pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    return Project(tmp_path, monkeypatch, capsys)
 
 
 def outputs(task: int) -> tuple[bytes, bytes, dict[str, object]]:
@@ -58,38 +46,12 @@ def outputs(task: int) -> tuple[bytes, bytes, dict[str, object]]:
     return layout.state(task).read_bytes(), layout.log(task).read_bytes(), kept
 
 
-def at_step(monkeypatch: pytest.MonkeyPatch, step: int, act: Callable[[], None]) -> None:
-    """Do something when a step is about to be taken, once."""
-    original = Learner.training_step
-    waiting = [step]
-
-    def training_step(self: Learner, images: Tensor, index: int) -> Tensor:
-        if waiting and self.position.step == waiting[0]:
-            waiting.clear()
-            act()
-        return original(self, images, index)
-
-    monkeypatch.setattr(Learner, "training_step", training_step)
-
-
-def kill() -> None:
-    raise KilledError
-
-
-def send(number: signal.Signals) -> Callable[[], None]:
-    return lambda: os.kill(os.getpid(), number)
-
-
-def checkpoints() -> list[Path]:
-    return sorted(layout.CHECKPOINTS.rglob("*.safetensors"))
-
-
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_killed_task_goes_on_to_the_same_bytes(
     name: str, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.edit(CONFIGS[name])
-    project.train_through(2)
+    project.set(CONFIGS[name])
+    project.trained(2)
     whole = outputs(2)
     monkeypatch.setenv("CASSLE_CHECKPOINT_SECONDS", "0")
     for step in (1, 3, 5):
@@ -112,7 +74,7 @@ def test_a_signal_finishes_the_step_saves_and_says_how_to_go_on(
     number: signal.Signals, code: int, step: int, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
-    project.train_through(1)
+    project.trained(1)
     whole = outputs(1)
     before = project.files()
     at_step(monkeypatch, step, send(number))
@@ -132,21 +94,21 @@ def test_a_signal_finishes_the_step_saves_and_says_how_to_go_on(
 @pytest.mark.parametrize(
     "change",
     [
-        {"distill_weight: 1.0": "distill_weight: 0.5"},
-        {"\nseed: 0": "\nseed: 1"},
-        {"split_seed: 0": "split_seed: 1"},
-        {"precision: auto": "precision: bf16-mixed"},
+        {"distill_weight": 0.5},
+        {"seed": 1},
+        {"split_seed": 1},
+        {"train.precision": "bf16-mixed"},
     ],
 )
 def test_another_training_never_goes_on_from_a_checkpoint(
-    change: dict[str, str], project: Project, monkeypatch: pytest.MonkeyPatch
+    change: Changes, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(1)
+    project.trained(1)
     at_step(monkeypatch, 2, send(signal.SIGINT))
     assert project.cassle("train", "2")[0] == 130
     saved = checkpoints()
     assert len(saved) == 1
-    project.edit(change)
+    project.set(change)
     project.train_through(1)
     err = project.cassle("train", "2")[2]
     assert "goes on" not in err
@@ -156,19 +118,19 @@ def test_another_training_never_goes_on_from_a_checkpoint(
 def test_another_parent_is_another_training(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(1)
+    project.trained(1)
     at_step(monkeypatch, 2, send(signal.SIGINT))
     assert project.cassle("train", "2")[0] == 130
     saved = checkpoints()
-    from pipeline.artifacts.state import load_state, save_state
+    from pipeline.files.tensors import read_tensors, write_tensors
 
-    state = load_state(layout.state(1), {}, "")
+    held, _ = read_tensors(layout.state(1), StateError, "")
     header = json.loads(_metadata(layout.state(1))["cassle"])
     origin = {k: v for k, v in header.items() if k not in ("sha256", "content", "format")}
-    changed = {name: t + (name.endswith("fc.bias")) for name, t in state.tensors.items()}
+    changed = {name: t + (name.endswith("fc.bias")) for name, t in held.items()}
     name = next(name for name, t in changed.items() if t.is_floating_point())
     changed[name] = changed[name] + 1
-    save_state(layout.state(1), changed, origin)
+    write_tensors(layout.state(1), changed, origin)
     err = project.cassle("train", "2")[2]
     assert "goes on" not in err
     assert checkpoints() == saved
@@ -180,7 +142,7 @@ def test_another_parent_is_another_training(
 def test_another_rounding_is_another_training(
     name: str, answer: object, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(0)
+    project.trained(0)
     at_step(monkeypatch, 2, send(signal.SIGINT))
     assert project.cassle("train", "1")[0] == 130
     saved = checkpoints()
@@ -195,7 +157,7 @@ def test_another_rounding_is_another_training(
 def test_weights_that_the_last_step_spoils_are_never_a_state(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(0)
+    project.trained(0)
     original = Learner.training_step
 
     def training_step(self: Learner, images: Tensor, index: int) -> Tensor:
@@ -224,7 +186,7 @@ def test_a_damaged_checkpoint_is_noticed_and_the_task_begins_anew(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    project.train_through(1)
+    project.trained(1)
     whole = outputs(1)
     at_step(monkeypatch, 2, send(signal.SIGINT))
     assert project.cassle("train", "1")[0] == 130
@@ -245,29 +207,6 @@ def test_a_damaged_checkpoint_is_noticed_and_the_task_begins_anew(
     assert outputs(1) == whole
 
 
-def test_two_trainings_of_the_same_hold_a_checkpoint_each(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with (
-        lock_checkpoint(1, "ab" * 32, "cd" * 32) as first,
-        lock_checkpoint(1, "ab" * 32, "cd" * 32) as second,
-    ):
-        assert first.path != second.path
-        assert first.path.parent.name == "train_1-abababababab"
-        assert second.path.parent.name == "train_1-abababababab-2"
-    assert not list(layout.CHECKPOINTS.iterdir())
-
-
-def test_one_that_was_saved_is_taken_before_a_new_one(project: Project) -> None:
-    with (
-        lock_checkpoint(1, "ab" * 32, "cd" * 32),
-        lock_checkpoint(1, "ab" * 32, "cd" * 32) as second,
-    ):
-        second.path.write_bytes(b"saved")
-    with lock_checkpoint(1, "ab" * 32, "cd" * 32) as again:
-        assert again.path == second.path
-
-
 def test_checkpoints_of_a_queued_experiment_lie_in_the_main_checkout(
     project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -284,7 +223,7 @@ def test_checkpoints_of_a_queued_experiment_lie_in_the_main_checkout(
 def test_an_interval_that_is_no_number_of_seconds_is_refused(
     given: str, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(0)
+    project.trained(0)
     monkeypatch.setenv("CASSLE_CHECKPOINT_SECONDS", given)
     code, _, err = project.cassle("train", "1")
     assert code == 2
@@ -294,7 +233,7 @@ def test_an_interval_that_is_no_number_of_seconds_is_refused(
 def test_what_is_not_finite_is_not_saved_and_the_last_checkpoint_stays(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(1)
+    project.trained(1)
     monkeypatch.setenv("CASSLE_CHECKPOINT_SECONDS", "0")
     learners: list[Learner] = []
     original = Learner.training_step
@@ -319,7 +258,7 @@ def test_what_is_not_finite_is_not_saved_and_the_last_checkpoint_stays(
 def test_a_full_disk_at_a_checkpoint_stops_and_the_one_before_is_used(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(1)
+    project.trained(1)
     whole = outputs(1)
     sync = os.fsync
 
@@ -337,145 +276,3 @@ def test_a_full_disk_at_a_checkpoint_stops_and_the_one_before_is_used(
     assert [left.name for left in path.parent.iterdir() if left.name.startswith(".")] == []
     assert "goes on after step 4 of 8" in project.cassle("train", "1")[2]
     assert outputs(1) == whole
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore"),
-        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
-        MemoryError(),
-    ],
-)
-def test_out_of_memory_says_the_batch_size_to_try(
-    error: BaseException, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.train_through(0)
-
-    def fail() -> None:
-        raise error
-
-    at_step(monkeypatch, 1, fail)
-    code, _, err = project.cassle("train", "1")
-    assert code == 2
-    assert "task 1: out of memory" in err
-    assert "try train.batch_size: 8 (now 16)" in err
-    assert len(err.strip().splitlines()[-1].splitlines()) == 1
-
-
-def test_evaluation_says_that_memory_is_short(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.train_through(0)
-
-    def extract(*arguments: object) -> Tensor:
-        raise torch.OutOfMemoryError("CUDA out of memory.")
-
-    monkeypatch.setattr("pipeline.stages.evaluate.extract", extract)
-    code, _, err = project.cassle("evaluate", "0")
-    assert code == 2
-    assert err == (
-        "error: evaluation after task 0: out of memory (CUDA out of memory.); end other "
-        "programs, or choose another --device\n"
-    )
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
-        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
-        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
-    ],
-)
-def test_any_command_says_that_memory_is_short(
-    error: Exception, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.must("plan")
-
-    def fail(spec: object) -> None:
-        raise error
-
-    monkeypatch.setattr("pipeline.stages.init.build_backbone", fail)
-    code, _, err = project.cassle("init")
-    assert code == 2
-    assert err.startswith(f"error: out of memory ({str(error)[:30]}")
-    assert err.endswith("make the network or the batches smaller\n")
-
-
-def test_another_runtime_error_keeps_its_traceback(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.train_through(0)
-
-    def fail() -> None:
-        raise RuntimeError("a defect")
-
-    at_step(monkeypatch, 1, fail)
-    with pytest.raises(RuntimeError, match="a defect"):
-        project.cassle("train", "1")
-
-
-def interrupted(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
-    project.train_through(0)
-    at_step(monkeypatch, 2, send(signal.SIGINT))
-    assert project.cassle("train", "1")[0] == 130
-    (path,) = checkpoints()
-    return path
-
-
-def test_clean_lists_all_and_removes_what_is_stale(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = interrupted(project, monkeypatch)
-    left = layout.STATES / ".task_1.safetensors.abcd1234"
-    params = Path(".params.yaml.abcd1234")
-    kept = Path(".env.yaml.abcd1234")
-    for file in (left, params, kept):
-        file.write_bytes(b"half")
-        os.utime(file, (0, 0))
-    out = project.must("clean", "--yes")
-    assert f"{path.parent}  " in out
-    assert "task 1 after step 3, saved " in out
-    assert "of the current plan" in out
-    assert f"{left}  0.0 MB  unfinished" in out
-    assert path.exists()
-    assert (left.exists(), params.exists(), kept.exists()) == (False, False, True)
-    assert project.must("clean", "--yes").endswith("nothing to remove without --all\n")
-    project.edit({"\nseed: 0": "\nseed: 1"})
-    project.must("plan")
-    out = project.must("clean", "--yes")
-    assert "of another plan" in out
-    assert out.endswith("removed 1 of 1\n")
-    assert not path.exists()
-    assert project.must("clean", "--yes") == "nothing to remove\n"
-
-
-def test_clean_all_removes_what_could_still_be_used_but_not_what_is(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = interrupted(project, monkeypatch)
-    layout.STORES.mkdir(parents=True)
-    (layout.STORES / "a.uint8").write_bytes(b"1")
-    from filelock import FileLock
-
-    with FileLock(path.parent / "lock"):
-        out = project.must("clean", "--all", "--yes")
-        assert f"{path.parent} stays: it is in use" in out
-        assert out.endswith("removed 1 of 2\n")
-    assert path.exists()
-    assert not list(layout.STORES.iterdir())
-    project.must("clean", "--all", "--yes")
-    assert not path.parent.exists()
-
-
-def test_clean_asks_where_it_can_and_else_wants_consent(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = interrupted(project, monkeypatch)
-    path.write_bytes(b"damaged")
-    code, out, err = project.cassle("clean")
-    assert code == 2
-    assert "damaged" in out
-    assert "add --yes" in err
-    assert path.exists()

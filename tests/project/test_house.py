@@ -1,3 +1,5 @@
+"""Rules of the package: imports, sizes, and words."""
+
 from __future__ import annotations
 
 import ast
@@ -7,15 +9,19 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from ruamel.yaml import YAML
 
 from pipeline.building.components import load_class
+from pipeline.config.params import Params
 from pipeline.config.registry.backbones import BACKBONES
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS, Dataset
 from pipeline.config.registry.methods import METHODS
-from pipeline.config.registry.probes import PROBES
+from pipeline.config.registry.optimizers import OPTIMIZERS
+from pipeline.config.registry.probes import PROBES, ProbeComponent
 from pipeline.config.registry.strategies import STRATEGIES
+from pipeline.config.sections import Section
 from pipeline.evaluation.base import Probe
 from pipeline.layout import MAX_TASKS, SPLIT_INDEX, VIEWS
 
@@ -157,13 +163,15 @@ def test_only_the_config_reads_yaml_and_only_plan_and_command_line_read_the_conf
 
 def test_only_files_that_stages_need_name_one_method_or_strategy() -> None:
     modules = {entry.module for entry in (METHODS | STRATEGIES).values()}
-    modules.discard("pipeline.strategies.base")
+    # What every strategy's first task is trained with, see pipeline.building.training.
+    modules.remove("pipeline.strategies.finetune")
     # A method may build on another's loss, as MoCo v2+ distils with SimCLR's.
     for path in sorted(set(FILES) - set(in_room("methods"))):
         users = {m for m in modules if any(name.startswith(f"{m}.") for name in imports(path))}
         assert not users, path
 
 
+@pytest.mark.pipeline
 def test_planning_and_reporting_import_no_torch() -> None:
     modules = ["pipeline.cli.app", "pipeline.config.params", "pipeline.stages.plan"]
     modules += ["pipeline.commands.check", "pipeline.stages.prepare", "pipeline.stages.report"]
@@ -176,6 +184,7 @@ def test_planning_and_reporting_import_no_torch() -> None:
     assert not {"torch", "torchvision", "pytorch_lightning"} & set(loaded)
 
 
+@pytest.mark.pipeline
 def test_the_command_line_starts_without_pydantic() -> None:
     code = "import sys, pipeline.cli.app; print(*sorted(sys.modules))"
     result = subprocess.run(
@@ -185,7 +194,7 @@ def test_the_command_line_starts_without_pydantic() -> None:
 
 
 def keyword_options(component: Component) -> set[str]:
-    parameters = inspect.signature(load_class(component.path)).parameters.values()
+    parameters = inspect.signature(load_class(component.path, object)).parameters.values()
     return {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
@@ -193,14 +202,20 @@ def keyword_options(component: Component) -> set[str]:
     ("name", "entry"), list((METHODS | STRATEGIES | BACKBONES | PROBES).items())
 )
 def test_the_registry_lists_the_options_that_the_class_takes(name: str, entry: Component) -> None:
-    assert keyword_options(entry) == set(entry.options) | set(entry.top_level)
+    options = set(entry.options) | set(entry.top_level)
+    if isinstance(entry, ProbeComponent) and entry.section:
+        section = Params.model_fields[entry.section].annotation
+        assert isinstance(section, type)
+        assert issubclass(section, Section)
+        options |= set(section.model_fields)
+    assert keyword_options(entry) == options
 
 
 @pytest.mark.parametrize(("name", "entry"), list(DATASETS.items()))
 def test_data_sets_take_what_open_source_gives_them(name: str, entry: Component) -> None:
     assert isinstance(entry, Dataset)
     wanted = ["root", "options", "reading"] if entry.files else ["root", "full", "classes"]
-    assert list(inspect.signature(load_class(entry.path)).parameters) == wanted
+    assert list(inspect.signature(load_class(entry.path, object)).parameters) == wanted
 
 
 @pytest.mark.parametrize(("name", "entry"), list(DATASETS.items()))
@@ -218,7 +233,7 @@ def test_every_method_and_strategy_file_is_in_the_registry() -> None:
     listed = {entry.module for entry in (METHODS | STRATEGIES).values()}
     shared = {
         "methods": {"__init__", "base", "precision", "momentum", "queue", "contrastive"},
-        "strategies": {"__init__", "memory", "composite"},
+        "strategies": {"__init__", "base", "memory", "composite"},
     }
     for room in ("methods", "strategies"):
         for path in in_room(room):
@@ -226,10 +241,22 @@ def test_every_method_and_strategy_file_is_in_the_registry() -> None:
                 assert f"pipeline.{room}.{path.stem}" in listed, path
 
 
+def test_every_optimizer_is_a_file_of_its_own_name_and_takes_its_options() -> None:
+    files = {path.stem for path in (PACKAGE / "training" / "optimizers").glob("*.py")}
+    assert files - {"__init__"} == set(OPTIMIZERS)
+    for name, entry in OPTIMIZERS.items():
+        assert entry.module == f"pipeline.training.optimizers.{name}"
+        kind = load_class(entry.path, object)
+        assert issubclass(kind, torch.optim.Optimizer)
+        given = inspect.signature(kind).parameters.values()
+        needed = {p.name for p in given if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
+        assert needed == {"lr", "weight_decay", *entry.options}
+
+
 def test_every_probe_is_a_file_of_its_own_name() -> None:
     for name, entry in PROBES.items():
         assert entry.module == f"pipeline.evaluation.{name}"
-        assert issubclass(load_class(entry.path), Probe)
+        assert issubclass(load_class(entry.path, object), Probe)
 
 
 def test_stages_put_out_files_not_folders() -> None:
@@ -241,7 +268,7 @@ def test_stages_put_out_files_not_folders() -> None:
             assert Path(path).suffix or path == "data/plan", f"{name}: {path}"
 
 
-def test_who_reads_all_splits_depends_on_their_index() -> None:
+def test_stages_that_read_all_splits_depend_on_the_index() -> None:
     stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
     splits = {f"data/splits/task_{task}.json" for task in range(1, MAX_TASKS + 1)}
     index = str(SPLIT_INDEX)

@@ -10,17 +10,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.files.csv_tables import read_csv
-from tests.support.project import ROOT
+from tests.support.params import ROOT
 from tests.support.results_repository import COST, Repository
 
 SWEEP = {"finetune": (80.80, 80.66, 80.24), "cassle": (82.26, 82.46, 82.90)}
-
-
-@pytest.fixture
-def repository(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Repository:
-    return Repository(tmp_path, monkeypatch, capsys)
 
 
 def sweep(repository: Repository, seeds: int = 3, **changes: object) -> None:
@@ -294,7 +287,7 @@ def test_figures_are_chosen_by_name(repository: Repository) -> None:
     assert "'headline' is no number" in repository.refuses("--metric", "headline")
 
 
-def test_what_neither_way_is_better_has_no_wins(repository: Repository) -> None:
+def test_a_metric_without_a_better_direction_has_no_wins(repository: Repository) -> None:
     for name in ("finetune", "cassle"):
         repository.experiment(name, 80, strategy=name, figures={"cka": 0.9})
     _, difference = rows(repository.compare("--metric", "cka"), "simclr", "cassle")
@@ -407,7 +400,7 @@ def test_runs_are_named_by_branch_tag_commit_or_experiment(repository: Repositor
 def test_code_that_differs_between_runs_is_said(repository: Repository) -> None:
     (repository.root / "pipeline").mkdir()
     for seed, name in enumerate(["before", "after"]):
-        (repository.root / "pipeline/training/learner.py").write_text(name)
+        (repository.root / "pipeline/learner.py").write_text(name)
         repository.experiment(name, 80, seed=seed)
     out = " ".join(repository.compare().split())
     assert (

@@ -20,6 +20,8 @@ from pipeline.reporting.representations import FeatureChange
 from pipeline.reporting.results import Probed, Results
 from tests.support.browser import Browser, find_browser
 
+pytestmark = pytest.mark.xdist_group("page")  # a fixture of the module is dear
+
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 DRAWING = {"svg", "rect", "line", "path", "circle", "text", "title", "desc"}
 
@@ -225,7 +227,7 @@ def test_both_schemes_set_the_same_colours() -> None:
     assert light == dark
 
 
-def test_what_params_say_is_never_markup() -> None:
+def test_params_are_escaped() -> None:
     results = make_results()
     evil = "<script>alert('x')</script>\"&"
     results.params.update(dataset=evil, strategy=evil, notes=evil)
@@ -291,7 +293,7 @@ def test_another_run_stands_beside_this_one() -> None:
     assert "Dashed" not in text
 
 
-def test_what_was_not_made_is_left_out() -> None:
+def test_the_page_leaves_out_images_that_are_missing() -> None:
     results = make_results()
     bare = dataclasses.replace(
         make_extras(results), view_strips=None, features=None, state_bytes=[None] * 4

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import webbrowser
 from pathlib import Path
@@ -18,27 +17,10 @@ from tests.support.project import Project
 PAGE, COMPARISON = Path("reports/report.html"), Path("reports/against.html")
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the first test leaves its results for the others."""
-    return tmp_path_factory.mktemp("finished")
-
-
 @pytest.fixture
-def project(
-    finished: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Project:
-    project = Project(tmp_path, monkeypatch, capsys)
-    project.edit({"num_tasks: 3": "num_tasks: 2"})
-    if not any(finished.iterdir()):
-        project.run_all(2)
-        project.must("views")
-        for folder in ("data", "reports"):
-            shutil.copytree(folder, finished / folder)
-    shutil.copytree(finished, ".", dirs_exist_ok=True)
+def project(project: Project) -> Project:
+    project.set({"num_tasks": 2})
+    project.finished(2, "views")
     return project
 
 

@@ -27,13 +27,6 @@ from tests.support.project import CLASSES, PER_CLASS, Project
 TASKS = 3
 
 
-@pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    return Project(tmp_path, monkeypatch, capsys)
-
-
 def evaluation(after: int) -> dict:
     found = read_sealed(layout.evaluation(after), RunError, "")
     assert found is not None
@@ -49,7 +42,7 @@ def header(after: int) -> dict[str, str]:
 def test_one_pass_over_the_images_serves_all_probes(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(0)
+    project.trained(0)
     seen: list[int] = []
     forward = SmallResNet.forward
 
@@ -62,7 +55,7 @@ def test_one_pass_over_the_images_serves_all_probes(
     assert len(evaluation(0)["probes"]) == 5
     assert seen == [CLASSES * PER_CLASS["train"], CLASSES * PER_CLASS["t10k"]]
     seen.clear()
-    project.edit({"[linear, solver, knn, nearest_mean, few_labels]": "[linear]"})
+    project.set({"evaluation.probes": ["linear"]})
     project.must("plan")
     project.must("evaluate", "0")
     assert list(evaluation(0)["probes"]) == ["linear"]
@@ -70,7 +63,7 @@ def test_one_pass_over_the_images_serves_all_probes(
 
 
 def test_an_evaluation_holds_each_probe_s_accuracies(project: Project) -> None:
-    project.train_through(0)
+    project.trained(0)
     project.must("evaluate", "0")
     found = evaluation(0)
     names = {"linear", "solver", "knn", "nearest_mean", "few_labels"}
@@ -83,8 +76,8 @@ def test_an_evaluation_holds_each_probe_s_accuracies(project: Project) -> None:
 
 
 def test_the_headline_probe_is_the_one_of_the_matrix_and_every_title(project: Project) -> None:
-    project.edit({"headline: linear": "headline: nearest_mean"})
-    project.run_all(TASKS)
+    project.set({"evaluation.headline": "nearest_mean"})
+    project.finished(TASKS)
     for after in range(TASKS + 1):
         found = evaluation(after)
         assert found["accuracy"] == found["probes"]["nearest_mean"]["task_agnostic"]
@@ -114,10 +107,10 @@ def test_the_same_few_labels_for_every_state_and_other_ones_for_another_seed(
         return found
 
     monkeypatch.setattr(few_labels, "draw_labelled", noted)
-    project.train_through(1)
+    project.trained(1)
     project.must("evaluate", "0")
     project.must("evaluate", "1")
-    project.edit({"\nseed: 0": "\nseed: 1"})
+    project.set({"seed": 1})
     project.train_through(0)
     project.must("evaluate", "0")
     assert drawn[0] == drawn[1] != drawn[2]
@@ -127,7 +120,7 @@ def test_the_same_few_labels_for_every_state_and_other_ones_for_another_seed(
 def test_the_features_are_those_of_the_test_images_in_the_order_of_the_splits(
     project: Project,
 ) -> None:
-    project.train_through(0)
+    project.trained(0)
     project.must("evaluate", "0")
     found = read_features(0, {"plan": header(0)["plan"]}, "")
     labels = FashionMNIST(Path("data/fashion_mnist"), False).labels("test")
@@ -143,7 +136,7 @@ def test_the_features_are_those_of_the_test_images_in_the_order_of_the_splits(
 
 
 def test_the_report_compares_each_state_with_the_one_before(project: Project) -> None:
-    project.run_all(TASKS)
+    project.finished(TASKS)
     states = [load_file(layout.features(after)) for after in range(TASKS + 1)]
 
     def cka(after: int, chosen: np.ndarray) -> float | None:
@@ -167,7 +160,7 @@ def test_the_report_compares_each_state_with_the_one_before(project: Project) ->
 
 
 def test_the_probes_table_holds_all_that_the_evaluations_found(project: Project) -> None:
-    project.run_all(TASKS)
+    project.finished(TASKS)
     rows = read_csv(Path("reports/probes.csv"))
     assert len(rows) == 4 * 5 * 3
     order = ["linear", "solver", "knn", "nearest_mean", "few_labels"]
@@ -179,8 +172,8 @@ def test_the_probes_table_holds_all_that_the_evaluations_found(project: Project)
 
 
 def test_all_tasks_at_once_are_compared_with_the_random_network_alone(project: Project) -> None:
-    project.edit({"strategy: cassle": "strategy: offline"})
-    project.run_all(1)
+    project.set({"strategy": "offline"})
+    project.finished(1)
     metrics = json.loads(Path("reports/metrics.json").read_text())
     assert {metrics[name] for name in ("forgetting", "plasticity", "stability", "cka")} == {None}
     rows = read_csv(Path("reports/representations.csv"))
@@ -256,10 +249,8 @@ def others(path: Path) -> None:
 def test_damaged_features_are_refused(
     project: Project, damage: Callable[[Path], None], message: str
 ) -> None:
-    project.edit({"num_tasks: 3": "num_tasks: 1"})
-    project.train_through(1)
-    project.must("evaluate", "0")
-    project.must("evaluate", "1")
+    project.set({"num_tasks": 1})
+    project.finished(1)
     damage(layout.features(1))
     code, _, err = project.cassle("report")
     assert code == 2
@@ -269,10 +260,10 @@ def test_damaged_features_are_refused(
 
 
 def test_features_of_another_plan_are_refused(project: Project) -> None:
-    project.edit({"num_tasks: 3": "num_tasks: 1"})
-    project.run_all(1)
+    project.set({"num_tasks": 1})
+    project.finished(1)
     old = layout.features(1).read_bytes()
-    project.edit({"k: 20": "k: 5"})
+    project.set({"evaluation.knn.k": 5})
     project.must("plan")
     project.must("evaluate", "0")
     project.must("evaluate", "1")
@@ -285,7 +276,7 @@ def test_features_of_another_plan_are_refused(project: Project) -> None:
 def test_features_that_are_not_finite_are_no_accuracy(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.train_through(0)
+    project.trained(0)
     forward: Callable[[nn.Module, Tensor], Tensor] = SmallResNet.forward
     monkeypatch.setattr(SmallResNet, "forward", lambda self, x: forward(self, x) * float("nan"))
     code, _, err = project.cassle("evaluate", "0")

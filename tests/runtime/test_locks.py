@@ -1,3 +1,5 @@
+"""Locks: one process at a time writes the outputs of a stage."""
+
 from __future__ import annotations
 
 import subprocess
@@ -13,14 +15,15 @@ from pipeline.commands.export import lock_name
 from pipeline.errors import RunError
 from pipeline.runtime import locks
 from pipeline.runtime.locks import lock_outputs
-from tests.support.project import ROOT, Project
+from tests.support.params import ROOT
+from tests.support.project import Project
 
 HOLDER = """
 import sys
 sys.path.insert(0, {root!r})
 sys.argv = ["cassle", "train", "2"]
 from pathlib import Path
-from pipeline.locks import lock_outputs
+from pipeline.runtime.locks import lock_outputs
 with lock_outputs({stage!r}, [Path("data/states/task_2.safetensors")]):
     print("held", flush=True)
     sys.stdin.read()
@@ -42,19 +45,12 @@ def another_process(stage: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    return Project(tmp_path, monkeypatch, capsys)
-
-
-@pytest.fixture
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "TIMEOUT_SECONDS", 0.2)
 
 
 @pytest.mark.usefixtures("no_patience")
-def test_who_comes_second_is_told_who_runs_the_stage(project: Project) -> None:
+def test_a_second_process_is_told_which_one_runs_the_stage(project: Project) -> None:
     project.must("plan")
     with another_process("prepare") as process:
         code, _, err = project.cassle("prepare")
@@ -69,7 +65,7 @@ def test_who_comes_second_is_told_who_runs_the_stage(project: Project) -> None:
     project.must("prepare")
 
 
-def test_who_comes_second_runs_when_the_first_has_ended_in_time(project: Project) -> None:
+def test_a_second_process_waits_and_runs_after_the_first(project: Project) -> None:
     project.must("plan")
     with another_process("prepare") as process:
         assert process.stdin is not None
@@ -96,7 +92,7 @@ def test_a_lock_is_free_again_after_an_error(project: Project) -> None:
 
 @pytest.mark.usefixtures("no_patience")
 def test_two_exports_to_one_folder_do_not_mix(project: Project) -> None:
-    project.train_through(0)
+    project.trained(0)
     with another_process(lock_name(Path("out"))) as process:
         code, _, err = project.cassle(
             "export", "0", "--output", str(project.root / "out"), "--no-onnx"
@@ -108,7 +104,7 @@ def test_two_exports_to_one_folder_do_not_mix(project: Project) -> None:
     project.must("export", "0", "--output", "out", "--no-onnx")
 
 
-def test_what_a_killed_process_was_writing_goes_and_nothing_else(project: Project) -> None:
+def test_only_half_written_files_of_a_killed_process_are_removed(project: Project) -> None:
     layout.STATES.mkdir(parents=True)
     ours = layout.STATES / ".task_2.safetensors.abcd_123"
     others = [layout.STATES / name for name in (".task_1.safetensors.abcd_123", ".gitignore")]

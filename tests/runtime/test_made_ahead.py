@@ -1,30 +1,31 @@
+"""Outputs of later stages that an earlier stage computes in advance."""
+
 from __future__ import annotations
 
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
 from pipeline import layout
+from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.errors import RunError
-from pipeline.files.sealed_json import Json, read_sealed, write_sealed
+from pipeline.files.sealed_json import read_sealed, write_sealed
 from pipeline.runtime import made_ahead as ahead
 from pipeline.stages import evaluate, evaluate_ahead
-from tests.support.project import ROOT, Project
+from tests.support.params import ROOT
+from tests.support.project import Project
 
 LATER = [("evaluate", 1), ("evaluate", 2), ("views", 0)]
 
 
 @pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    project = Project(tmp_path, monkeypatch, capsys)
-    project.edit({"num_tasks: 3": "num_tasks: 2", "[linear, solver, knn, nearest_mean, few_labels]": "[linear]"})  # fmt: skip
-    project.train_through(2)
+def project(project: Project) -> Project:
+    project.set({"num_tasks": 2, "evaluation.probes": ["linear"]})  # fmt: skip
+    project.trained(2)
     return project
 
 
@@ -42,7 +43,7 @@ def contents(stage: str, task: int) -> list[bytes]:
     return [path.read_bytes() for path in layout.outputs(stage, task)]
 
 
-def test_what_is_made_ahead_is_what_the_stages_would_have_made(
+def test_precomputed_outputs_are_the_bytes_that_the_stages_write(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for task in (1, 2):
@@ -57,7 +58,7 @@ def test_what_is_made_ahead_is_what_the_stages_would_have_made(
     assert sorted(path.name.split("-")[0] for path in layout.AHEAD.iterdir()) == [
         "evaluate_1", "evaluate_2", "views_0",
     ]  # fmt: skip
-    code = "import sys; from pipeline import empty_slots, ahead; given = sys.argv[1:]; "
+    code = "import sys; from pipeline.runtime import empty_slots, made_ahead as ahead; given = sys.argv[1:]; "
     code += "assert not empty_slots.ends_here(given); assert ahead.ends_here(given); "
     code += "assert not {'torch', 'typer', 'pydantic'} & set(sys.modules)"
     for command in (["evaluate", "1"], ["evaluate", "2"], ["views"]):
@@ -79,7 +80,7 @@ def _threads() -> dict[str, str]:
     return {name: os.environ[name] for name in ahead.ROUNDING if name in os.environ}
 
 
-def test_nothing_is_made_ahead_without_dvc_or_where_it_is_there(
+def test_nothing_is_precomputed_without_dvc_or_if_outputs_exist(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.must("evaluate", "0", "--planned")
@@ -95,7 +96,7 @@ def test_nothing_is_made_ahead_without_dvc_or_where_it_is_there(
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a kernel"), MemoryError(), RunError("mended by")])
-def test_what_goes_wrong_ahead_harms_no_stage(
+def test_an_error_while_precomputing_fails_no_stage(
     error: Exception, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     score = evaluate.score
@@ -113,7 +114,7 @@ def test_what_goes_wrong_ahead_harms_no_stage(
     assert not ahead.finish_if_precomputed(["evaluate", "2", "--planned"])
 
 
-def test_a_signal_meanwhile_costs_nothing_of_what_is_done(
+def test_a_signal_while_precomputing_keeps_finished_outputs(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     score, before = evaluate.score, []
@@ -135,30 +136,30 @@ def test_a_signal_meanwhile_costs_nothing_of_what_is_done(
 
 
 @pytest.mark.parametrize("labelled", [False, True])
-def test_an_evaluation_with_labels_from_elsewhere_is_not_put_aside(
+def test_an_evaluation_on_labelled_root_is_not_precomputed(
     labelled: bool, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No digest tells whether those images have changed.
-    read, score, aside = evaluate_ahead.read_slot, evaluate.score, []
-    more = {"labelled": {}} if labelled else {}
+    read, score, aside = evaluate_ahead.read_plan, evaluate.score, []
 
     def look(task: int, *rest: object) -> list[str]:
         if task:
             aside.append([path.name for path in layout.AHEAD.glob("evaluate_0-*")])
         return score(task, *rest)  # type: ignore[arg-type]
 
-    def slot(name: str) -> Json | None:
-        found = read(name)
-        return found and (found | more if name == "evaluate_0" else found)
+    def plan(kind: type[EvaluatePlan], name: str) -> EvaluatePlan | None:
+        found = read(kind, name)
+        elsewhere = labelled and found is not None and name == "evaluate_0"
+        return replace(found, labelled=found.dataset) if elsewhere else found
 
     monkeypatch.setattr(evaluate, "score", look)
-    monkeypatch.setattr(evaluate_ahead, "read_slot", slot)
+    monkeypatch.setattr(evaluate_ahead, "read_plan", plan)
     evaluate_first(project, monkeypatch)
     assert [bool(names) for names in aside] == [not labelled] * 2
     assert not list(layout.AHEAD.glob("evaluate_0-*"))
 
 
-def test_what_is_there_already_is_not_made_again(
+def test_existing_outputs_are_not_recomputed(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluate_first(project, monkeypatch)
@@ -172,7 +173,7 @@ def test_what_is_there_already_is_not_made_again(
 @pytest.mark.parametrize(
     "what", ["plan", "state", "index", "threads", "damage", "manifest", "lost"]
 )
-def test_what_is_not_as_it_was_is_not_taken(
+def test_precomputed_outputs_of_changed_inputs_are_not_used(
     what: str, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluate_first(project, monkeypatch)
@@ -213,7 +214,7 @@ def test_a_state_that_cannot_be_evaluated_is_left_to_its_own_stage(
     assert json.loads(layout.evaluation(0).read_text())["after_task"] == 0
 
 
-def test_an_earlier_runs_leftovers_are_cleared_away(
+def test_leftovers_of_an_earlier_run_are_removed(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stale = layout.AHEAD / "evaluate_1-0123456789ab"

@@ -1,3 +1,5 @@
+"""Signals, and stages whose DVC has ended."""
+
 from __future__ import annotations
 
 import os
@@ -10,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.runtime.signals import SIGNALS, StopRequest
-from tests.support.project import ROOT, Project
+from tests.support.params import ROOT
+from tests.support.project import Project
+
+pytestmark = pytest.mark.pipeline  # starts processes
 
 LISTENER = """
 import sys, time
 sys.path.insert(0, {root!r})
-from pipeline.interruption import StopRequest
+from pipeline.runtime.signals import StopRequest
 stop = StopRequest()
 with stop.listening():
     print("ready", flush=True)
@@ -39,9 +44,9 @@ def stopped(number, frame):
     Path("stopped").write_text(str(number))
     sys.exit(143)
 signal.signal(signal.SIGTERM, stopped)
-from pipeline import interruption
-interruption.LOOK_SECONDS = 0.05
-interruption.end_with_dvc()
+from pipeline.runtime import dvc_process
+dvc_process.POLL_SECONDS = 0.05
+dvc_process.end_with_dvc()
 Path("running").write_text("")
 time.sleep({seconds})
 Path("ended").write_text("")
@@ -68,7 +73,7 @@ def test_the_second_signal_stops_at_once(first: signal.Signals, second: signal.S
     assert err.endswith("stopped at once\n")
 
 
-def test_signals_are_theirs_again_who_had_them() -> None:
+def test_previous_signal_handlers_are_restored() -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
     stop = StopRequest()
     with stop.listening():
@@ -106,7 +111,7 @@ def test_a_stage_ends_when_its_dvc_is_killed(tmp_path: Path) -> None:
     assert not (tmp_path / "ended").exists()
 
 
-def test_a_stage_ends_whose_dvc_was_killed_before_it_could_look(tmp_path: Path) -> None:
+def test_a_stage_stops_if_its_dvc_died_before_the_watch_began(tmp_path: Path) -> None:
     (tmp_path / "stage.py").write_text(STAGE.format(root=str(ROOT), seconds=30))
     (tmp_path / "dvc").write_text(
         "import subprocess, sys\n"
@@ -120,7 +125,7 @@ def test_a_stage_ends_whose_dvc_was_killed_before_it_could_look(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("name", "stage"), [("dvc", True), ("dvc", False), ("make", True)])
-def test_a_stage_whose_dvc_lives_or_that_has_none_runs_to_its_end(
+def test_a_stage_runs_to_its_end_if_dvc_lives_or_did_not_start_it(
     name: str, stage: bool, tmp_path: Path
 ) -> None:
     process = start(tmp_path, 0.5, name, stage=stage)
@@ -133,14 +138,9 @@ def test_a_stage_whose_dvc_lives_or_that_has_none_runs_to_its_end(
 @pytest.mark.parametrize("stage", ["train", "evaluate"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_outside_training_says_what_is_kept(
-    number: signal.Signals,
-    stage: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals, stage: str, project: Project
 ) -> None:
-    project = Project(tmp_path, monkeypatch, capsys)
-    project.train_through(0 if stage == "train" else 1)
+    project.trained(0 if stage == "train" else 1)
     before = project.files()
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     # A background process may have been started with Ctrl-C ignored, and hands that on.

@@ -1,6 +1,7 @@
+"""Start-up: what is not imported, and what is set before torch is."""
+
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -13,78 +14,10 @@ from pipeline.files.sealed_json import write_sealed
 from pipeline.runtime import empty_slots
 from pipeline.runtime.before_torch import keep_freed_memory
 from pipeline.runtime.device import Device
-from pipeline.training.fit import ask_driver_for_gpus
-from tests.support.project import ROOT
+from pipeline.training.fit import skip_nvml_check
+from tests.support.params import ROOT
 
-TRAINING = """
-import json, sys
-from pipeline.lean_imports import Deferred, defer
-defer()
-import pytorch_lightning, torch
-import pipeline.stages.train, pipeline.stages.evaluate
-torch.use_deterministic_algorithms(True)
-pytorch_lightning.Trainer(logger=False, enable_checkpointing=False, deterministic=True)
-weight = torch.nn.Parameter(torch.ones(2))
-for kind in (torch.optim.AdamW, torch.optim.SGD, torch.optim.LBFGS):
-    optimizer = kind([weight], lr=0.1)
-    weight.square().sum().backward()
-    optimizer.step(lambda: weight.square().sum())
-heavy = [name for name in ("sympy", "scipy", "torchvision", "matplotlib") if name in sys.modules]
-deferred = isinstance(sys.modules["torch._dynamo"], Deferred)
-real = torch._dynamo.config.__name__
-still = isinstance(sys.modules["torch._dynamo"], Deferred)
-try:
-    pytorch_lightning.trainer.connectors.logger_connector.result._ResultMetric.__mro__[1]()
-except RuntimeError as error:
-    said = str(error)
-print(json.dumps([heavy, deferred, real, still, said, torch.compile(lambda x: x, backend="eager")(1)]))
-"""
-
-
-def test_training_and_evaluation_leave_out_what_they_do_not_use_until_it_is_asked_for() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", TRAINING], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    heavy, deferred, real, still, said, compiled = json.loads(done.stdout.splitlines()[-1])
-    assert heavy == []
-    assert deferred
-    assert (real, still) == ("torch._dynamo.config", False)
-    assert "self.log needs torchmetrics" in said
-    assert compiled == 1
-
-
-SUBMODULES = """
-import sys
-from pipeline.lean_imports import defer
-defer()
-import torch
-torch.use_deterministic_algorithms(True)
-import torch._dynamo.utils as utils
-from torch._inductor import config
-import torchvision
-assert sys.modules["torch._dynamo.utils"] is utils is torch._dynamo.utils, utils
-assert utils.__spec__.origin.endswith("utils.py"), utils.__spec__
-assert hasattr(config, "fallback_random")
-import torchmetrics.functional
-print(torchmetrics.functional.__name__, torch.compile(lambda x: x + 1, backend="eager")(1))
-"""
-
-
-def test_submodules_of_what_is_left_out_are_those_of_the_real_packages() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SUBMODULES], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.stdout.split() == ["torchmetrics.functional", "2"], done.stderr
-
-
-def test_what_is_imported_already_stays() -> None:
-    code = (
-        "import torch._dynamo as real; from pipeline.runtime.lean_imports import defer; defer(); "
-    )
-    code += "import sys; print(sys.modules['torch._dynamo'] is real)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout.strip() == "True", done.stderr
+pytestmark = pytest.mark.pipeline  # starts processes
 
 
 @pytest.mark.parametrize("stage", ["train", "evaluate"])
@@ -150,13 +83,13 @@ def test_without_glibc_memory_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_cpu_looks_for_no_gpu_through_nvml_in_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "PYTORCH_NVML_BASED_CUDA_CHECK"
     monkeypatch.setenv(name, "1")
-    ask_driver_for_gpus(Device.cuda)
+    skip_nvml_check(Device.cuda)
     assert os.environ[name] == "1"
-    ask_driver_for_gpus(Device.cpu)
+    skip_nvml_check(Device.cpu)
     assert name not in os.environ
 
 
-def test_a_process_that_trains_looks_for_garbage_seldom() -> None:
-    code = "import gc, pipeline.cli.app; pipeline.runtime.before_torch.before_torch(); print(gc.isenabled(), gc.get_threshold()[0])"
+def test_training_raises_the_garbage_collection_threshold() -> None:
+    code = "import gc; from pipeline.runtime.before_torch import before_torch; before_torch(); print(gc.isenabled(), gc.get_threshold()[0])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True 50000\n"

@@ -1,3 +1,5 @@
+"""CaSSLe: distillation from the past network."""
+
 from __future__ import annotations
 
 import copy
@@ -13,13 +15,14 @@ from pipeline.models.small_resnet import SmallResNet
 from pipeline.seeding import seeded_initialization
 from pipeline.strategies.base import Step, Strategy
 from pipeline.strategies.cassle import Cassle
-from pipeline.training.optim import Optimisation, build_optimizer
+from pipeline.training.optim import Optimization, build_optimizer
+from pipeline.training.optimizers.adamw import AdamW
 from tests.support.networks import task_start
 
 BatchNorm = Literal["batch", "running"]
 BOTH: list[BatchNorm] = ["batch", "running"]
-OPTIMISATION = Optimisation(
-    "adamw",
+OPTIMISATION = Optimization(
+    AdamW,
     0.01,
     weight_decay=0.1,
     exclude_norms_and_biases=True,
@@ -238,7 +241,7 @@ def test_tensors_of_another_predictor_are_refused() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"carry_predictor": False}, {"distill_weight": 0}])
-def test_what_would_not_be_used_is_refused(changes: dict[str, Any]) -> None:
+def test_carried_tensors_that_would_be_unused_are_refused(changes: dict[str, Any]) -> None:
     method = past_network()
     with pytest.raises(ValueError, match="is unknown"):
         begin(method, carried=begin(method).carried(), **changes)

@@ -1,3 +1,5 @@
+"""EWC: the Fisher information and the penalty."""
+
 from __future__ import annotations
 
 import pytest
@@ -114,7 +116,7 @@ def test_without_any_gradient_the_information_is_zero_and_finite() -> None:
     assert strategy.fisher.tolist() == [0, 0]
 
 
-def test_only_what_gradients_train_is_held() -> None:
+def test_only_parameters_that_gradients_train_are_listed() -> None:
     assert [p.item() for p in trainable(Line())] == [3.0, 0.5]
     method = tiny_method("byol")
     held = sum(tensor.numel() for tensor in trainable(method))

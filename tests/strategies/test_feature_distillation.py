@@ -14,7 +14,8 @@ from pipeline.seeding import seeded_initialization
 from pipeline.strategies.base import Step, Strategy
 from pipeline.strategies.less_forget import LessForget, cosine_distance
 from pipeline.strategies.pfr import PFR, mean_cosine
-from pipeline.training.optim import Optimisation, build_optimizer
+from pipeline.training.optim import Optimization, build_optimizer
+from pipeline.training.optimizers.adamw import AdamW
 from tests.support.networks import draw_views, shake, task_start, tiny_method
 
 VIEWS = draw_views(8)
@@ -108,8 +109,8 @@ def test_pfr_is_minus_the_weighted_cosine_of_the_projected_features() -> None:
 
 
 def optimised(method: Method, strategy: Strategy) -> set[Tensor]:
-    options = Optimisation(
-        "adamw",
+    options = Optimization(
+        AdamW,
         0.01,
         weight_decay=0.1,
         exclude_norms_and_biases=True,

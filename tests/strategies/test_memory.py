@@ -1,3 +1,5 @@
+"""The memory of earlier images: a reservoir that depends on the seed alone."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -87,7 +89,7 @@ def test_a_memory_of_nothing_holds_nothing_and_counts_on() -> None:
     assert int(memory.seen) == 30
 
 
-def test_the_places_are_those_that_changed() -> None:
+def test_the_reservoir_returns_the_places_that_changed() -> None:
     memory = Reservoir(10)
     assert memory.insert(numbered(0, 40), stream(0)).tolist() == list(range(10))
     before = numbers(memory)

@@ -8,14 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.project import ROOT, SMALL, edit_params, make_data
+from tests.support.params import ROOT, SMALL, Changes, write_params
+from tests.support.project import make_data
 
 PARTS = ("pipeline", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore")
 PARTS += ("dvc.yaml", "data/.gitignore")
 ENVIRONMENT = os.environ | {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     "OMP_NUM_THREADS": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
     "CASSLE_CHECKPOINT_SECONDS": "0.2",
 }
 IDENTITY = ("-c", "user.name=t", "-c", "user.email=t@t")
@@ -27,7 +27,7 @@ def copy_code(root: Path) -> None:
         source, target = ROOT / name, root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target)  # with its bytecode: stages need not compile it
         else:
             shutil.copy(source, target)
 
@@ -45,16 +45,15 @@ def commit(root: Path, message: str) -> None:
     run(root, "git", *IDENTITY, "commit", "--quiet", "-m", message)
 
 
-def make_repository(root: Path, changes: dict[str, str]) -> None:
+def make_repository(root: Path, changes: Changes) -> None:
     """Make a repository whose runs take a minute or so.
 
     Args:
         root: a folder that is not there yet.
-        changes: of params.yaml, as regular expressions.
+        changes: of params.yaml, by key.
     """
     make_data(root / "data/fashion_mnist")
-    shutil.copy(ROOT / "params.yaml", root)
-    edit_params(root / "params.yaml", SMALL | {"num_tasks: 5": "num_tasks: 2"} | changes)
+    write_params(root, {**SMALL, "num_tasks": 2, **changes})
     copy_code(root)
     run(root, "git", "init", "--quiet")
     commit(root, "Begin")

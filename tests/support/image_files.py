@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.data.image_files.file_options import FileOptions, Reading
-from tests.support.project import ROOT
+from tests.support.params import ROOT
 
 OPTIONS = {
     "resize": 16,

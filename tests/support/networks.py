@@ -3,55 +3,57 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import cast
+import functools
 
 import torch
 from torch import Tensor, nn
 
+from pipeline.artifacts.plans.parts import BackbonePlan
+from pipeline.building.backbone import build_backbone
 from pipeline.building.components import load_class
+from pipeline.config.params import Params
+from pipeline.config.read import load_params
+from pipeline.config.registry.backbones import BACKBONES
 from pipeline.config.registry.methods import METHODS
+from pipeline.layout import PARAMS, ROOT
 from pipeline.methods.base import Method, Views
+from pipeline.models.backbone import Backbone
 from pipeline.models.small_resnet import SmallResNet
 from pipeline.seeding import generator, seeded_initialization
 from pipeline.strategies.base import TaskStart
 from pipeline.strategies.cassle import Cassle
 
-OPTIONS: dict[str, dict[str, object]] = {
-    "simclr": {"temperature": 0.5, "distill_temperature": 0.2, "projector": [12, 6]},
-    "mocov2plus": {
-        "temperature": 0.5,
-        "distill_temperature": 0.2,
-        "projector": [12, 6],
-        "queue_size": 10,
-        "momentum": 0.9,
-        "final_momentum": 0.99,
-    },
-    "byol": {
-        "projector": [12, 6],
-        "predictor_hidden": 8,
-        "momentum": 0.9,
-        "final_momentum": 1.0,
-    },
-    "barlow_twins": {"projector": [12, 6], "redundancy_weight": 0.1, "scale": 0.1},
-    "vicreg": {
-        "projector": [12, 6],
-        "invariance_weight": 25.0,
-        "variance_weight": 25.0,
-        "covariance_weight": 1.0,
-    },
-    "swav": {
-        "temperature": 0.1,
-        "distill_temperature": 0.1,
-        "projector": [12, 6],
-        "num_prototypes": 5,
-        "epsilon": 0.05,
-        "sinkhorn_iterations": 3,
-        "queue_size": 10,
-        "queue_start_epoch": 0,
-        "freeze_prototypes_epochs": 1,
-    },
-    "simsiam": {"projector": [12, 6], "predictor_hidden": 4},
+# What makes a network tiny, by the name of the option; all other options are as shipped.
+TINY: dict[str, object] = {
+    "projector": [12, 6],
+    "predictor_hidden": 8,
+    "queue_size": 10,
+    "queue_start_epoch": 0,
+    "num_prototypes": 5,
+    "widths": [4, 8],
 }
+
+
+@functools.cache
+def shipped() -> Params:
+    """Return the params that come with the project."""
+    return load_params(ROOT / PARAMS)
+
+
+def tiny_options(given: dict[str, object] | None) -> dict[str, object]:
+    """Return options with those that make a network large replaced."""
+    return {key: TINY.get(key, value) for key, value in (given or {}).items()}
+
+
+def any_backbone(name: str, channels: int, stem: str) -> Backbone:
+    """Return a backbone of the registry, its weights from the global generator."""
+    return build_backbone(backbone_spec(name, channels, stem))
+
+
+def backbone_spec(name: str, channels: int, stem: str) -> BackbonePlan:
+    """Return what a plan says of a backbone of the registry, with tiny options."""
+    options = tiny_options(shipped().backbone.options_of(name))
+    return BackbonePlan(name, BACKBONES[name].path, channels, stem, options)  # type: ignore[arg-type]
 
 
 def tiny_backbone() -> SmallResNet:
@@ -62,8 +64,13 @@ def tiny_backbone() -> SmallResNet:
 def tiny_method(name: str, **changes: object) -> Method:
     """Return a method, always with the same weights."""
     with seeded_initialization(0, "test"):
-        options = OPTIONS[name] | changes
-        return cast(Method, load_class(METHODS[name].path)(tiny_backbone(), **options))
+        options = tiny_options(shipped().methods.options_of(name)) | changes
+        return load_class(METHODS[name].path, Method)(tiny_backbone(), **options)
+
+
+def parts_of_state(method: Method) -> set[str]:
+    """Return the names of a method's attributes that its state holds tensors of."""
+    return {name.partition(".")[0] for name in method.state_dict()}
 
 
 def draw_views(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:

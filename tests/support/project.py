@@ -2,47 +2,45 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
-import hashlib
-import re
-import shutil
-import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline import layout
-from pipeline.cli import main as cli
+from tests.support.command_line import CommandLine
+from tests.support.params import ROOT, SMALL, Changes, with_changes, without, write_params
+from tests.support.runs import Runs, files
 
-ROOT = Path(__file__).parent.parent.parent
 CLASSES = 10
 PER_CLASS = {"train": 16, "t10k": 4}
-# What makes a run take seconds; everything else is as shipped.
-SMALL = {
-    "num_tasks: 5": "num_tasks: 3",
-    "widths: [16, 32, 64]": "widths: [4, 8]",
-    r"(  simclr:(?:\n    [^\n]*)*\n    projector:) \[256, 128\]": r"\1 [16, 8]",
-    "predictor_hidden: 512": "predictor_hidden: 16",
-    "batch_size: 128": "batch_size: 16",
-    "warmup_epochs: 2": "warmup_epochs: 1",
-    "milestones: [60, 80]": "milestones: [2]",
-    r"(train:[^\n]*\n  epochs:) \d+": r"\1 2",
-    r"(linear_eval:[^\n]*\n  epochs:) \d+": r"\1 3",
-}
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
+    path.write_bytes(_idx(array))
+
+
+def _idx(array: np.ndarray) -> bytes:
     header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
-    path.write_bytes(gzip.compress(header + array.tobytes(), mtime=0))
+    return gzip.compress(header + array.tobytes(), mtime=0)
 
 
 def make_data(folder: Path) -> None:
     """Write a few images of the embedded set, in its own format."""
     folder.mkdir(parents=True)
+    for name, content in _few_images().items():
+        (folder / name).write_bytes(content)
+
+
+@functools.cache
+def _few_images() -> dict[str, bytes]:
+    """Return the files of a few images of each class, by name."""
+    files: dict[str, bytes] = {}
+    source = ROOT / "data/fashion_mnist"
     for part, count in PER_CLASS.items():
-        source = ROOT / "data/fashion_mnist"
         names = (f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz")
         raw = [gzip.decompress((source / name).read_bytes()) for name in names]
         images = np.frombuffer(raw[0][16:], np.uint8).reshape(-1, 28, 28)
@@ -50,59 +48,49 @@ def make_data(folder: Path) -> None:
         chosen = np.sort(
             np.concatenate([np.flatnonzero(labels == c)[:count] for c in range(CLASSES)])
         )
-        write_idx(folder / names[0], images[chosen])
-        write_idx(folder / names[1], labels[chosen])
+        files[names[0]] = _idx(images[chosen])
+        files[names[1]] = _idx(labels[chosen])
+    return files
 
 
-def edit_params(path: Path, changes: dict[str, str]) -> None:
-    """Change a params file by regular expressions, each of which must match once."""
-    text = path.read_text()
-    for old, new in changes.items():
-        pattern = old if "(" in old else re.escape(old)
-        text, count = re.subn(pattern, new, text)
-        assert count == 1, f"{old!r} matches {count} times"
-    path.write_text(text)
-
-
-class Project:
+class Project(CommandLine):
     """The folder, its params, and the command line run inside this process."""
 
     def __init__(
-        self, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self,
+        root: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str] | None,
+        runs: Runs,
     ) -> None:
+        super().__init__(monkeypatch, capsys)
         self.root = root
-        self.monkeypatch = monkeypatch
-        self.capsys = capsys
+        self.runs = runs
         make_data(root / "data/fashion_mnist")
-        shutil.copy(ROOT / "params.yaml", root)
-        self.edit(SMALL)
+        write_params(root, SMALL)
         monkeypatch.chdir(root)
 
-    def edit(self, changes: dict[str, str]) -> None:
-        """Change params.yaml by regular expressions, each of which must match once."""
-        edit_params(self.root / "params.yaml", changes)
+    def set(self, changes: Changes) -> None:
+        """Change params.yaml by its keys, as in ``{"method": "byol", "train.epochs": 1}``."""
+        path = self.root / layout.PARAMS
+        path.write_text(with_changes(path.read_text(), changes))
 
-    def cassle(self, *arguments: str) -> tuple[int, str, str]:
-        """Return the exit code, the standard output and the standard error of ``cassle``."""
-        return self.run(cli.main, *arguments)
+    def remove(self, key: str) -> None:
+        """Take a key out of params.yaml, and all below it."""
+        path = self.root / layout.PARAMS
+        path.write_text(without(path.read_text(), key))
 
-    def run(self, command: Callable[[], None], *arguments: str) -> tuple[int, str, str]:
-        """Return the exit code, the standard output and the standard error of a command line."""
-        self.monkeypatch.setattr(sys, "argv", ["cassle", *arguments])
-        self.capsys.readouterr()
-        code = 0
-        try:
-            command()
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 0
-        out, err = self.capsys.readouterr()
-        return code, out, err
-
-    def must(self, *arguments: str) -> str:
-        """Run a command that has to succeed; return its output."""
-        code, out, err = self.cassle(*arguments)
-        assert code == 0, err
-        return out
+    def refuses(self, *command: str) -> str:
+        """Run a command that has to fail cleanly and to write nothing; return its message."""
+        before = self.files()
+        code, _, err = self.cassle(*command)
+        assert code == 2, err
+        assert "Traceback" not in err
+        assert self.files() == before
+        lines = err.strip().splitlines()
+        assert len(lines) == 1, err
+        assert lines[0].startswith("error: ")
+        return lines[0]
 
     def train_through(self, task: int) -> None:
         """Plan, prepare, init and train the first tasks."""
@@ -110,6 +98,33 @@ class Project:
             self.must(stage)
         for number in range(1, task + 1):
             self.must("train", str(number))
+
+    def trained(self, task: int) -> None:
+        """Have the first tasks trained: a copy, of a run that is made once for all tests.
+
+        For tests whose subject comes after that training. Nothing may be patched yet.
+        """
+        self.runs.copy_to(self.root, f"trained {task}", lambda: self._train(task))
+
+    def _train(self, task: int) -> None:
+        if task == 0:
+            self.train_through(0)
+        else:
+            self.trained(task - 1)
+            self.must("train", str(task))
+
+    def finished(self, num_tasks: int, *more: str) -> None:
+        """Have every stage run to the report, and further commands: a copy, as ``trained``."""
+        made = f"finished {num_tasks} {more}"
+        self.runs.copy_to(self.root, made, lambda: self._finish(num_tasks, more))
+
+    def _finish(self, num_tasks: int, more: Sequence[str]) -> None:
+        self.trained(num_tasks)
+        for number in range(num_tasks + 1):
+            self.must("evaluate", str(number))
+        for command in more:
+            self.must(*command.split())
+        self.must("report")
 
     def run_all(self, num_tasks: int) -> None:
         """Run every stage to the report."""
@@ -120,8 +135,4 @@ class Project:
 
     def files(self) -> dict[str, str]:
         """Return the SHA-256 of every file, but for locks and checkpoints."""
-        return {
-            str(path.relative_to(self.root)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(self.root.rglob("*"))
-            if path.is_file() and layout.SCRATCH.name not in path.parts
-        }
+        return files(self.root)

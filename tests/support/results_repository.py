@@ -6,17 +6,16 @@ import copy
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
-from pipeline.cli import main as cli
 from pipeline.files.sealed_json import Json
-from tests.support.project import ROOT
+from tests.support.command_line import CommandLine
+from tests.support.params import SHIPPED, change
 
-PARAMS = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+PARAMS = yaml.safe_load(SHIPPED)
 IDENTITY = {"data": {"train": "1" * 64, "test": "2" * 64}, "splits": "3" * 64}
 COST = {
     "training_seconds": 100.0,
@@ -26,15 +25,14 @@ COST = {
 }
 
 
-class Repository:
+class Repository(CommandLine):
     """The folder, its git repository, and the command line in this process."""
 
     def __init__(
         self, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
+        super().__init__(monkeypatch, capsys)
         self.root = root
-        self.monkeypatch = monkeypatch
-        self.capsys = capsys
         monkeypatch.chdir(root)
         self.git("init", "--quiet", "--initial-branch=main")
         self.git("commit", "--quiet", "--allow-empty", "-m", "Begin")
@@ -66,12 +64,7 @@ class Repository:
         as ``train__epochs``.
         """
         given = copy.deepcopy(PARAMS)
-        for key, value in params.items():
-            *sections, name = key.split("__")
-            place = given
-            for section in sections:
-                place = place[section]
-            place[name] = value
+        change(given, {key.replace("__", "."): value for key, value in params.items()})
         held = {"average_accuracy": accuracy, "forgetting": 2.0, "forward_transfer": 5.0}
         run = {"format": 1, "params": given, **IDENTITY} | (identity or {})
         reports = self.root / "reports"
@@ -98,23 +91,9 @@ class Repository:
         self.write(accuracy, **changes)  # type: ignore[arg-type]
         return self.keep(name)
 
-    def cassle(self, *arguments: str) -> tuple[int, str, str]:
-        """Return the exit code, the standard output and the standard error."""
-        self.monkeypatch.setattr(sys, "argv", ["cassle", *arguments])
-        self.capsys.readouterr()
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 0
-        out, err = self.capsys.readouterr()
-        return code, out, err
-
     def compare(self, *arguments: str) -> str:
         """Return what a comparison prints, which has to succeed."""
-        code, out, err = self.cassle("compare", *arguments)
-        assert code == 0, err
-        return out
+        return self.must("compare", *arguments)
 
     def refuses(self, *arguments: str) -> str:
         """Return the message of a comparison that has to fail cleanly."""

@@ -76,7 +76,7 @@ def _work(rank: int, jobs: Sequence[Job], ports: Sequence[int]) -> None:
                 )
             sys.stderr = sys.__stderr__
         if learners:
-            held = learners.pop()._network()
+            held = learners.pop().network()
             tensors = {name: tensor.detach().clone().contiguous() for name, tensor in held.items()}
             save_file(tensors, f"held_{task}_{rank}.safetensors")
 

@@ -24,19 +24,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import layout
-from tests.support.project import ROOT, SMALL, edit_params, make_data
+from tests.support.params import ROOT, SMALL, Changes, write_params
+from tests.support.project import make_data
 
-CONFIGS: dict[str, dict[str, str]] = {
-    "finetune": {"strategy: cassle": "strategy: finetune"},
+CONFIGS: dict[str, Changes] = {
+    "finetune": {"strategy": "finetune"},
     "cassle": {},
-    "er": {"strategy: cassle": "strategy: er"},
-    "mocov2plus": {
-        "\nmethod: simclr ": "\nmethod: mocov2plus ",
-        "queue_size: 1024": "queue_size: 40",
-    },
+    "er": {"strategy": "er"},
+    "mocov2plus": {"method": "mocov2plus", "methods.mocov2plus.queue_size": 40},
 }
 # Long enough for most kills to meet training, not the imports before it.
-LONGER = {r"(train:[^\n]*\n  epochs:) \d+": r"\1 60"}
+LONGER = {"train.epochs": 60}
 RESUMED = "goes on after step"
 STAGES = ["plan", "prepare", "init", "train 1", "train 2", "train 3"]
 STAGES += ["evaluate 0", "evaluate 1", "evaluate 2", "evaluate 3", "views", "report"]
@@ -63,11 +61,10 @@ class Trial:
     resumed: int = 0
 
 
-def make_project(root: Path, changes: dict[str, str]) -> None:
+def make_project(root: Path, changes: Changes) -> None:
     """Write a project of a few images."""
     make_data(root / "data/fashion_mnist")
-    shutil.copy(ROOT / "params.yaml", root)
-    edit_params(root / "params.yaml", SMALL | LONGER | changes)
+    write_params(root, {**SMALL, **LONGER, **changes})
 
 
 def start(stage: str, root: Path) -> subprocess.Popen[str]:

@@ -8,22 +8,15 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline import layout
+from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.config.read import parse_params
 from pipeline.config.resolve import resolve
 from pipeline.data.batches import TaskOrder
 from pipeline.training.learner import Learner
-from tests.cli.test_cli import refuses
-from tests.support.project import ROOT, Project
+from tests.support.params import SHIPPED, Changes, with_changes
+from tests.support.project import Project
 
-PARTS = {"accumulate_grad_batches: 1": "accumulate_grad_batches: 2"}
-SHAPING = "train_1"
-
-
-@pytest.fixture
-def project(
-    tmp_path: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Project:
-    return Project(tmp_path, monkeypatch, capsys)  # type: ignore[arg-type]
+PARTS = {"train.accumulate_grad_batches": 2}
 
 
 @pytest.mark.parametrize("parts", [1, 2])
@@ -46,9 +39,7 @@ def test_an_order_of_parts_goes_on_at_any_step() -> None:
 def test_a_step_takes_the_mean_of_its_parts_gradients(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.edit(
-        PARTS | {"\nmethod: simclr ": "\nmethod: mocov2plus ", "queue_size: 1024": "queue_size: 40"}
-    )
+    project.set(PARTS | {"method": "mocov2plus", "methods.mocov2plus.queue_size": 40})
     sizes: list[int] = []
     gradients: list[list[Tensor]] = []
     steps = []
@@ -86,62 +77,53 @@ def test_a_step_takes_the_mean_of_its_parts_gradients(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"devices: 1 ": "devices: 3 "}, "train.batch_size is divided over devices 3 × num_nodes 1 × accumulate_grad_batches 1, so it must be a multiple of 3; got 16; use 15, say"),
-        ({"num_nodes: 1 ": "num_nodes: 32 "}, "it must be a multiple of 32; got 16; use 32, say"),
-        ({"accumulate_grad_batches: 1": "accumulate_grad_batches: 16"}, "train.accumulate_grad_batches must leave 2 or more images a part of batch_size (16), got 16"),
-        ({"devices: 1 ": "devices: 0 "}, "train.devices: input should be greater than or equal to 1, got 0"),
-        ({"devices: 1 ": "devices: auto "}, "train.devices: input should be a valid integer, got 'auto'"),
-        ({"sync_batchnorm: true": "sync_batchnorm: 1"}, "train.sync_batchnorm: input should be a valid boolean"),
-        ({"scale_learning_rate: none": "scale_learning_rate: sqrt"}, "train.scale_learning_rate: input should be"),
+        ({"train.devices": 3}, "train.batch_size is divided over devices 3 × num_nodes 1 × accumulate_grad_batches 1, so it must be a multiple of 3; got 16; use 15, say"),
+        ({"train.num_nodes": 32}, "it must be a multiple of 32; got 16; use 32, say"),
+        ({"train.accumulate_grad_batches": 16}, "train.accumulate_grad_batches must leave 2 or more images a part of batch_size (16), got 16"),
+        ({"train.devices": 0}, "train.devices: input should be greater than or equal to 1, got 0"),
+        ({"train.devices": "auto"}, "train.devices: input should be a valid integer, got 'auto'"),
+        ({"train.sync_batchnorm": 1}, "train.sync_batchnorm: input should be a valid boolean"),
+        ({"train.scale_learning_rate": "sqrt"}, "train.scale_learning_rate: input should be"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_divided_is_one_clear_error(
-    change: dict[str, str], message: str, project: Project
+    change: Changes, message: str, project: Project
 ) -> None:
-    project.edit(change)
-    assert message in refuses(project, "plan")
+    project.set(change)
+    assert message in project.refuses("plan")
 
 
-def slots(text: str, changes: dict[str, str]) -> dict[str, object]:
-    for old, new in changes.items():
-        assert text.count(old) == 1
-        text = text.replace(old, new)
-    return dict(resolve(parse_params(text, "params")))
+def plan_task_2(changes: Changes) -> TrainPlan:
+    return resolve(parse_params(with_changes(SHIPPED, changes), "params")).train[2]
 
 
 @pytest.mark.parametrize(
     ("changes", "retrains"),
     [
-        ({"devices: 1 ": "devices: 2 "}, False),
-        ({"num_nodes: 1 ": "num_nodes: 2 "}, False),
-        ({"sync_batchnorm: true ": "sync_batchnorm: false "}, False),
-        ({"sync_batchnorm: true ": "sync_batchnorm: false ", "devices: 1 ": "devices: 2 "}, True),
-        ({"accumulate_grad_batches: 1": "accumulate_grad_batches: 2"}, True),
-        ({"scale_learning_rate: none": "scale_learning_rate: linear"}, True),
-        ({"scale_learning_rate: none": "scale_learning_rate: linear", "batch_size: 128": "batch_size: 256"}, True),
+        ({"train.devices": 2}, False),
+        ({"train.num_nodes": 2}, False),
+        ({"train.sync_batchnorm": False}, False),
+        ({"train.sync_batchnorm": False, "train.devices": 2}, True),
+        ({"train.accumulate_grad_batches": 2}, True),
+        ({"train.scale_learning_rate": "linear"}, True),
+        ({"train.scale_learning_rate": "linear", "train.batch_size": 256}, True),
     ],
 )  # fmt: skip
 def test_what_does_not_shape_a_result_beyond_rounding_does_not_train_again(
-    changes: dict[str, str], retrains: bool
+    changes: Changes, retrains: bool
 ) -> None:
-    text = (ROOT / layout.PARAMS).read_text()
-    before, after = slots(text, {}), slots(text, changes)
-    assert (before[SHAPING] != after[SHAPING]) is retrains
+    assert (plan_task_2({}) != plan_task_2(changes)) is retrains
 
 
 def test_linear_rates_are_for_256_images() -> None:
-    text = (ROOT / layout.PARAMS).read_text()
-    changes = {
-        "warmup_start: 0.0": "warmup_start: 0.004",
-        "final_learning_rate: 0.0": "final_learning_rate: 0.002",
-    }
-    linear = {"scale_learning_rate: none": "scale_learning_rate: linear"}
+    changes = {"train.warmup_start": 0.004, "train.final_learning_rate": 0.002}
+    linear = {"train.scale_learning_rate": "linear"}
 
-    def rates(changes: dict[str, str]) -> list[float]:
-        train = slots(text, changes)[SHAPING]["train"]  # type: ignore[index]
-        assert "scale_learning_rate" not in train
-        return [train[name] for name in ("learning_rate", "warmup_start", "final_learning_rate")]
+    def rates(changes: Changes) -> list[float]:
+        train = plan_task_2(changes).train
+        assert not hasattr(train, "scale_learning_rate")
+        return [train.learning_rate, train.warmup_start, train.final_learning_rate]
 
     assert rates(changes) == [0.02, 0.004, 0.002]
     assert rates(changes | linear) == [0.01, 0.002, 0.001]
-    assert rates(changes | linear | {"batch_size: 128": "batch_size: 256"}) == [0.02, 0.004, 0.002]
+    assert rates(changes | linear | {"train.batch_size": 256}) == [0.02, 0.004, 0.002]

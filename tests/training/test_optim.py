@@ -1,3 +1,5 @@
+"""Optimizers and the learning rate schedule."""
+
 from __future__ import annotations
 
 import math
@@ -10,17 +12,24 @@ from torch import Tensor, nn
 
 from pipeline.models.heads import mlp
 from pipeline.models.small_resnet import SmallResNet
-from pipeline.training.lars import LARS
-from pipeline.training.optim import LarsOptions, Optimisation, build_optimizer
+from pipeline.training.optim import Optimization, build_optimizer
+from pipeline.training.optimizers.adamw import AdamW
+from pipeline.training.optimizers.lars import LARS
+from pipeline.training.optimizers.sgd import SGD
 from pipeline.training.schedule import warmup_cosine
 
 Name = Literal["adamw", "sgd", "lars"]
 NAMES: list[Name] = ["adamw", "sgd", "lars"]
+FACTORIES = {
+    "adamw": AdamW,
+    "sgd": SGD,
+    "lars": partial(LARS, trust_coefficient=0.5, clip=False),
+}
 
 
-def optimisation(name: Name, decay: float = 0.5, exclude: bool = True) -> Optimisation:
-    return Optimisation(
-        name,
+def optimization(name: Name, decay: float = 0.5, exclude: bool = True) -> Optimization:
+    return Optimization(
+        FACTORIES[name],
         0.1,
         weight_decay=decay,
         exclude_norms_and_biases=exclude,
@@ -28,7 +37,6 @@ def optimisation(name: Name, decay: float = 0.5, exclude: bool = True) -> Optimi
         warmup_epochs=0,
         warmup_start=0,
         final_learning_rate=0,
-        lars=LarsOptions(trust_coefficient=0.5, clip=False) if name == "lars" else None,
     )
 
 
@@ -92,7 +100,7 @@ def test_only_matrices_and_kernels_have_weight_decay(name: Name) -> None:
     backbone = SmallResNet(1, "conv3", widths=[2, 4], blocks=1)
     predictor = mlp([4, 3, 4], batch_norm=True)
     names = {p: name for m in (backbone, predictor) for name, p in m.named_parameters()}
-    decayed, left_alone = build_optimizer([backbone, predictor], optimisation(name)).param_groups
+    decayed, left_alone = build_optimizer([backbone, predictor], optimization(name)).param_groups
     assert decayed["weight_decay"] == 0.5
     assert left_alone["weight_decay"] == 0
     assert decayed["lr"] == left_alone["lr"] == 0.1
@@ -104,7 +112,7 @@ def test_only_matrices_and_kernels_have_weight_decay(name: Name) -> None:
 
 def test_sgd_steps_are_those_computed_by_hand() -> None:
     line = Line()
-    optimizer = build_optimizer([line], optimisation("sgd"))
+    optimizer = build_optimizer([line], optimization("sgd"))
     # Gradients: x for the weight, plus decay 0.5 times the weight; 1 for the bias.
     velocity = 3 + 0.5 * 2.0
     weight = 2.0 - 0.1 * velocity
@@ -116,7 +124,7 @@ def test_sgd_steps_are_those_computed_by_hand() -> None:
 
 def test_the_first_adamw_step_is_that_computed_by_hand() -> None:
     line = Line()
-    optimizer = build_optimizer([line], optimisation("adamw"))
+    optimizer = build_optimizer([line], optimization("adamw"))
     # The decay shrinks the weight by rate · decay; the step is then the rate itself, as
     # the first gradient is divided by its own size.
     weight = 2.0 * (1 - 0.1 * 0.5) - 0.1
@@ -134,7 +142,7 @@ def test_fused_steps_are_those_of_a_parameter_at_a_time_in_every_layout(
         torch.manual_seed(0)
         backbone = SmallResNet(3, "conv3", widths=[4, 8], blocks=1).double()
         backbone = backbone.to(memory_format=layout)
-        optimizer = build_optimizer([backbone], optimisation(name))
+        optimizer = build_optimizer([backbone], optimization(name))
         if not fused:
             groups = [
                 {"params": group["params"], "weight_decay": group["weight_decay"]}
@@ -154,7 +162,7 @@ def test_fused_steps_are_those_of_a_parameter_at_a_time_in_every_layout(
 @pytest.mark.parametrize("name", NAMES)
 def test_frozen_parameters_are_left_out(name: Name) -> None:
     line, frozen = Line(), Line().requires_grad_(False)
-    optimizer = build_optimizer([line, frozen], optimisation(name))
+    optimizer = build_optimizer([line, frozen], optimization(name))
     held = [p for group in optimizer.param_groups for p in group["params"]]
     assert len(held) == 2
     assert set(held) == {line.weight, line.bias}
@@ -165,14 +173,14 @@ def test_frozen_parameters_are_left_out(name: Name) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_norms_and_biases_can_be_treated_as_all_others(name: Name) -> None:
     predictor = mlp([4, 3, 4], batch_norm=True)
-    (everything,) = build_optimizer([predictor], optimisation(name, exclude=False)).param_groups
+    (everything,) = build_optimizer([predictor], optimization(name, exclude=False)).param_groups
     assert everything["weight_decay"] == 0.5
     assert set(everything["params"]) == set(predictor.parameters())
     assert everything.get("adaptive", True)
 
 
 def test_lars_takes_its_options_and_leaves_norms_and_biases_out() -> None:
-    optimizer = build_optimizer([Line()], optimisation("lars"))
+    optimizer = build_optimizer([Line()], optimization("lars"))
     assert isinstance(optimizer, LARS)
     weights, biases = optimizer.param_groups
     for group in (weights, biases):

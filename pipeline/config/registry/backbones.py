@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.config.registry.component import Component, Widths
+from pipeline.config.option_types import Widths
+from pipeline.config.registry.component import Component
 
 BACKBONES = {
     "small_resnet": Component(

@@ -9,18 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
-
-from pydantic import Field
-
-Positive = Annotated[float, Field(gt=0, le=1000)]
-NonNegative = Annotated[float, Field(ge=0, le=1000)]
-Weight = Annotated[float, Field(ge=0, le=1_000_000)]
-Temperature = Annotated[float, Field(ge=0.001, le=1000)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-NonNegativeInt = Annotated[int, Field(ge=0, le=1_000_000)]
-Width = Annotated[int, Field(ge=1, le=16384)]
-Widths = Annotated[list[Width], Field(min_length=1, max_length=16)]
 
 
 @dataclass(frozen=True)

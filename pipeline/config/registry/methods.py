@@ -6,16 +6,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.config.registry.component import (
-    Component,
+from pipeline.config.option_types import (
     Fraction,
-    NonNegative,
+    NonNegativeFloat,
     NonNegativeInt,
-    Positive,
+    PositiveFloat,
     Temperature,
     Width,
     Widths,
 )
+from pipeline.config.registry.component import Component
 
 METHODS = {
     "simclr": Component(
@@ -48,16 +48,16 @@ METHODS = {
     "barlow_twins": Component(
         "pipeline.methods.barlow_twins:BarlowTwins",
         "make the views' cross-correlation the identity (Zbontar et al., 2021)",
-        {"projector": Widths, "redundancy_weight": NonNegative, "scale": Positive},
+        {"projector": Widths, "redundancy_weight": NonNegativeFloat, "scale": PositiveFloat},
     ),
     "vicreg": Component(
         "pipeline.methods.vicreg:VICReg",
         "keep variance, bring views together, decorrelate dimensions (Bardes et al., 2022)",
         {
             "projector": Widths,
-            "invariance_weight": NonNegative,
-            "variance_weight": NonNegative,
-            "covariance_weight": NonNegative,
+            "invariance_weight": NonNegativeFloat,
+            "variance_weight": NonNegativeFloat,
+            "covariance_weight": NonNegativeFloat,
         },
     ),
     "swav": Component(

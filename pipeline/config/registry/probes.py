@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Discriminator, Field, Tag
 
-from pipeline.config.registry.component import Component, Positive, Temperature
+from pipeline.config.option_types import PositiveFloat, PositiveInt, Temperature
+from pipeline.config.registry.component import Component
 
 # A share of all images below 1, or a number of images a class.
 ShareOrNumber = Annotated[
@@ -16,29 +19,65 @@ ShareOrNumber = Annotated[
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ProbeComponent(Component):
+    """A probe, with what reports say of it.
+
+    Attributes:
+        protocol: describes, given the probe's options, how its accuracies come about.
+        section: the section of params.yaml that holds its options, where that is not the one
+            of its name in ``evaluation``; declared in ``pipeline.config.params.Params``.
+    """
+
+    protocol: Callable[[Mapping[str, object]], str]
+    section: str = ""
+
+
+def _describe_linear(given: Mapping[str, object]) -> str:
+    scale = "standardised" if given["standardize"] else "plain"
+    return (
+        "offline linear evaluation, one linear classifier over all classes on frozen, "
+        f"{scale} features of all training images (SGD, {given['epochs']} epochs)"
+    )
+
+
 PROBES = {
-    "linear": Component(
-        "pipeline.evaluation.linear:Linear",
-        "a linear classifier, trained by SGD on the schedule of linear_eval",
-        top_level=("linear_eval",),
+    "linear": ProbeComponent(
+        path="pipeline.evaluation.linear:Linear",
+        summary="a linear classifier, trained by SGD on the schedule of linear_eval",
+        section="linear_eval",
+        protocol=_describe_linear,
     ),
-    "solver": Component(
-        "pipeline.evaluation.solver:Solver",
-        "a linear classifier, solved to convergence: no schedule to choose",
-        {"l2": Positive},
+    "solver": ProbeComponent(
+        path="pipeline.evaluation.solver:Solver",
+        summary="a linear classifier, solved to convergence: no schedule to choose",
+        options={"l2": PositiveFloat},
+        protocol=lambda given: (
+            "one linear classifier over all classes on frozen, standardised features of all "
+            f"training images (L-BFGS to convergence, l2 {given['l2']})"
+        ),
     ),
-    "knn": Component(
-        "pipeline.evaluation.knn:KNearestNeighbours",
-        "the nearest training images vote, by cosine (Wu et al., 2018)",
-        {"k": Annotated[int, Field(ge=1, le=1_000_000)], "temperature": Temperature},
+    "knn": ProbeComponent(
+        path="pipeline.evaluation.knn:KNearestNeighbours",
+        summary="the nearest training images vote, by cosine (Wu et al., 2018)",
+        options={"k": PositiveInt, "temperature": Temperature},
+        protocol=lambda given: (
+            f"the {given['k']} nearest training images by the cosine of frozen features "
+            f"(temperature {given['temperature']})"
+        ),
     ),
-    "nearest_mean": Component(
-        "pipeline.evaluation.nearest_mean:NearestMean",
-        "the nearest class mean, by cosine (Rebuffi et al., 2017)",
+    "nearest_mean": ProbeComponent(
+        path="pipeline.evaluation.nearest_mean:NearestMean",
+        summary="the nearest class mean, by cosine (Rebuffi et al., 2017)",
+        protocol=lambda given: "the nearest class mean by the cosine of frozen features",
     ),
-    "few_labels": Component(
-        "pipeline.evaluation.few_labels:FewLabels",
-        "the solved classifier on a few images of each class",
-        {"labels": ShareOrNumber, "l2": Positive},
+    "few_labels": ProbeComponent(
+        path="pipeline.evaluation.few_labels:FewLabels",
+        summary="the solved classifier on a few images of each class",
+        options={"labels": ShareOrNumber, "l2": PositiveFloat},
+        protocol=lambda given: (
+            "one linear classifier over all classes on frozen, standardised features of few "
+            f"training images (few_labels.labels {given['labels']}, L-BFGS to convergence)"
+        ),
     ),
 }

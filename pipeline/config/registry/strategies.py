@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-from pipeline.config.registry.component import (
-    Component,
+from pipeline.config.option_types import (
     Fraction,
-    NonNegative,
+    NonNegativeFloat,
     NonNegativeInt,
-    Positive,
+    PositiveFloat,
+    PositiveInt,
     Weight,
     Width,
 )
+from pipeline.config.registry.component import Component
 
 STRATEGIES = {
     "finetune": Component(
-        "pipeline.strategies.base:Strategy",
+        "pipeline.strategies.finetune:Finetune",
         "go on training with the method's loss alone: the lower bound",
     ),
     "cassle": Component(
@@ -37,24 +36,24 @@ STRATEGIES = {
         "hold parameters that mattered to the tasks before (Kirkpatrick et al., 2017)",
         {
             "weight": Weight,
-            "fisher_batches": Annotated[int, Field(ge=1, le=1_000_000)],
+            "fisher_batches": PositiveInt,
             "decay": Fraction,
         },
     ),
     "er": Component(
         "pipeline.strategies.er:ExperienceReplay",
         "experience replay: join each batch with images from a memory",
-        {"memory_size": NonNegativeInt, "batch_share": NonNegative},
+        {"memory_size": NonNegativeInt, "batch_share": NonNegativeFloat},
     ),
     "der": Component(
         "pipeline.strategies.der:DarkExperienceReplay",
         "keep the projections of the images in a memory (Buzzega et al., 2020)",
-        {"memory_size": NonNegativeInt, "batch_share": NonNegative, "weight": Weight},
+        {"memory_size": NonNegativeInt, "batch_share": NonNegativeFloat, "weight": Weight},
     ),
     "lump": Component(
         "pipeline.strategies.lump:Lump",
         "mix each image with one from a memory (Madaan et al., 2022)",
-        {"memory_size": NonNegativeInt, "alpha": Positive},
+        {"memory_size": NonNegativeInt, "alpha": PositiveFloat},
     ),
     "less_forget": Component(
         "pipeline.strategies.less_forget:LessForget",

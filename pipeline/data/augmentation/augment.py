@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from pipeline.data.augmentation import image_ops
-from pipeline.data.augmentation.recipe import DrawnView, ViewAugment, draw_batches
+from pipeline.data.augmentation.recipe import DrawnView, draw_batches
+from pipeline.data.augmentation.view_augment import ViewAugment
 
 SOLARIZE_THRESHOLD = 0.5
 COLOR_CHANGES = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from pipeline.data.augmentation.view_augment import ViewAugment
 
 CROP_TRIES = 10  # torchvision's
 ASPECT_RATIOS = (3 / 4, 4 / 3)  # torchvision's
@@ -17,35 +18,6 @@ BLUR_SIGMA = (0.1, 2.0)  # SimCLR's, in pixels
 # Applied to a batch in a random order.
 JITTERS = ("brightness", "contrast", "saturation", "hue")
 NEUTRAL = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0}
-
-
-@dataclass(frozen=True)
-class ViewAugment:
-    """The recipe of one view; probabilities are per image.
-
-    Attributes:
-        crop_scale: smallest and largest share of the area that a crop keeps.
-        flip: probability of a horizontal flip.
-        jitter: probability of colour jitter.
-        brightness: largest relative change of brightness.
-        contrast: largest relative change of contrast.
-        saturation: largest relative change of saturation (RGB images only).
-        hue: largest turn of the hue, at most 0.5 circles (RGB images only).
-        grey: probability of dropping the colours (RGB images only).
-        blur: probability of a Gaussian blur, its kernel a tenth of the image.
-        solarize: probability of inverting the bright half of the values.
-    """
-
-    crop_scale: tuple[float, float]
-    flip: float
-    jitter: float
-    brightness: float
-    contrast: float
-    saturation: float
-    hue: float
-    grey: float
-    blur: float
-    solarize: float
 
 
 class CropNumbers:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from pipeline.data.source import Bytes
 from pipeline.errors import DataError
 from pipeline.files.atomic import find_unfinished
 from pipeline.files.sealed_json import read_sealed, write_sealed
+from pipeline.files.typed_json import get_typed
 
 logger = logging.getLogger(__name__)
 CHUNK = 32  # images that a thread decodes at a time
@@ -69,7 +69,7 @@ def _read_findings(place: Path, count: int) -> dict[int, str] | None:
         return None
     if held is None or held["count"] != count:
         return None
-    return {int(number): why for number, why in cast(dict[str, str], held["bad"]).items()}
+    return {int(number): why for number, why in get_typed(held, dict[str, str], "bad").items()}
 
 
 def _decode_only(files: ImageFiles, threads: int) -> dict[int, str]:

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
+from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
+from pipeline.artifacts.split import Split
 from pipeline.files.sealed_json import Json
+from pipeline.files.typed_json import get_typed
 from pipeline.reporting.card import snippets
 from pipeline.reporting.card.state_metrics import StateMetrics
 from pipeline.reporting.tables import HEADLINES, headline, protocol
 from pipeline.reporting.task_names import describe_tasks, remark_on_tasks, tasks_heading
+
+
+@dataclass(frozen=True)
+class Link:
+    """A state in the chain that a state comes from, as far as it is known.
+
+    Attributes:
+        task: the last task it has learnt.
+        content: SHA-256 of its tensors.
+        plan: the digest of the plan that made it; None where the state is no longer here.
+        split: the digest of the split it has learnt from; None likewise, and of state 0.
+    """
+
+    task: int
+    content: str
+    plan: str | None = None
+    split: str | None = None
 
 
 @dataclass(frozen=True)
@@ -24,9 +45,9 @@ class Card:
         dataset: the data set as the plan describes it.
         splits: the tasks' splits.
         backbone: the backbone as the plan describes it.
-        num_features: the number of its features.
-        chain: task, content, plan and split of the state and of its ancestors, latest first.
-        quality: the state's accuracies and metrics.
+        num_features: the size of its features.
+        chain: the state and those before it, backwards.
+        figures: how good it is.
         revision: the code's git revision.
         files: size in bytes and SHA-256 of each exported file.
     """
@@ -34,11 +55,11 @@ class Card:
     after_task: int
     at_once: bool
     params: Json
-    dataset: Json
-    splits: list[Json]
-    backbone: Json
+    dataset: DatasetPlan
+    splits: list[Split]
+    backbone: BackbonePlan
     num_features: int
-    chain: list[Json]
+    chain: Sequence[Link]
     quality: StateMetrics
     revision: str
     files: dict[str, tuple[int, str]]
@@ -51,8 +72,8 @@ class Card:
     @property
     def shape(self) -> str:
         """Channels, height and width of an image, as ``1, 28, 28``."""
-        size = self.dataset["image_size"]
-        return f"{self.dataset['channels']}, {size}, {size}"
+        size = self.dataset.image_size
+        return f"{self.dataset.channels}, {size}, {size}"
 
     def learnt(self, task: int) -> bool:
         """Return whether the state has learnt a task."""
@@ -75,9 +96,8 @@ def render_card(card: Card) -> str:
 
 def _front_matter(card: Card) -> list[str]:
     params = card.params
-    recipe = (
-        [cast(str, params["method"]), *_strategies(params)] if card.after_task else ["untrained"]
-    )
+    trained = [get_typed(params, str, "method"), *_strategies(params)]
+    recipe = trained if card.after_task else ["untrained"]
     return [
         "---",
         "library_name: pytorch",
@@ -90,7 +110,7 @@ def _front_matter(card: Card) -> list[str]:
 
 def _title(card: Card) -> list[str]:
     params, total = card.params, len(card.splits)
-    name = f"{card.backbone['name']} for {params['dataset']}"
+    name = f"{card.backbone.name} for {params['dataset']}"
     if card.after_task == 0:
         name += ": the random network"
         how = "It has learnt nothing: others are compared with it."
@@ -101,8 +121,8 @@ def _title(card: Card) -> list[str]:
         name += f", {params['method']} with {params['strategy']}: "
         name += f"after task {card.after_task} of {total}"
         how = "Trained without labels on tasks that came one after another."
-    grey = "grey" if card.dataset["channels"] == 1 else "RGB"
-    size = card.dataset["image_size"]
+    grey = "grey" if card.dataset.channels == 1 else "RGB"
+    size = card.dataset.image_size
     return [
         f"# {name}",
         "",
@@ -115,7 +135,7 @@ def _tasks(card: Card) -> list[str]:
     lines = [
         "## What it has learnt from",
         "",
-        f"`{card.params['dataset']}` ({'all of it' if card.dataset['full'] else 'a subset'}), "
+        f"`{card.params['dataset']}` ({'all of it' if card.dataset.full else 'a subset'}), "
         f"{card.params['scenario']}-incremental.",
         "",
         f"| task | learnt | {tasks_heading(card.splits)} | training images | test images |",
@@ -164,7 +184,7 @@ def _use(card: Card) -> list[str]:
         "Run these where the files are. `preprocessing.json` says what the network expects of an "
         "image: the weights alone do not contain it, an ONNX model does.",
         "",
-        f"In torch (the names of the weights are those of `{spec['class']}`, which loads them "
+        f"In torch (the names of the weights are those of `{spec.path}`, which loads them "
         "strictly as well):",
         "",
         "```python",
@@ -200,32 +220,32 @@ def _recipe(card: Card) -> list[str]:
 
 def _choices(params: Json) -> list[str]:
     """Return one line each for method, strategies and backbone, with their options."""
-    backbone = cast(Json, params["backbone"])
     chosen = [
-        ("method", params["method"], params["methods"]),
-        *(("strategy", name, params["strategies"]) for name in _strategies(params)),
-        ("backbone", backbone["name"], backbone),
+        ("method", get_typed(params, str, "method"), "methods"),
+        *(("strategy", name, "strategies") for name in _strategies(params)),
+        ("backbone", get_typed(params, str, "backbone", "name"), "backbone"),
     ]
     lines = []
     for kind, name, section in chosen:
-        options = cast(Json, cast(Json, section).get(cast(str, name)) or {})
+        given = get_typed(params, dict[str, Any], section)
+        options: Mapping[str, Any] = given.get(name) or {}
         shown = ", ".join(f"{key} {json.dumps(value)}" for key, value in options.items())
         lines.append(f"- {kind}: `{name}`" + (f" ({shown})" if shown else ""))
     return lines
 
 
 def _strategies(params: Json) -> list[str]:
-    return cast(str, params["strategy"]).split("+")
+    return get_typed(params, str, "strategy").split("+")
 
 
 def _origin(card: Card) -> list[str]:
-    fingerprint = cast(Json, card.splits[0]["fingerprint"])
+    fingerprint = card.splits[0].fingerprint
     lines = [
         "## Where it comes from",
         "",
         f"- code: git revision {card.revision}; MIT licence. The images have terms of their own.",
         f"- images, SHA-256: training {fingerprint['train']}, test {fingerprint['test']}",
-        f"- state, SHA-256 of its tensors: {card.chain[0]['content']}",
+        f"- state, SHA-256 of its tensors: {card.chain[0].content}",
         "",
         "Each state was made from the one before it; SHA-256 of its tensors, of the plan (params "
         "and code) and of the split that made it:",
@@ -234,8 +254,8 @@ def _origin(card: Card) -> list[str]:
         "| ---: | --- | --- | --- |",
     ]
     for link in card.chain:
-        cells = [str(link.get(name) or "") for name in ("content", "plan", "split")]
-        lines.append(f"| {link['task']} | " + " | ".join(cell[:16] for cell in cells) + " |")
+        cells = [cell or "" for cell in (link.content, link.plan, link.split)]
+        lines.append(f"| {link.task} | " + " | ".join(cell[:16] for cell in cells) + " |")
     lines += ["", "| file | bytes | SHA-256 |", "| --- | ---: | --- |"]
     for name, (size, checksum) in card.files.items():
         lines.append(f"| {name} | {size} | {checksum} |")

@@ -1,14 +1,16 @@
 """Code snippets for a model card that load an exported backbone without this package.
 
-They assemble torchvision's layers under the names of our layers, so the weights load strictly.
+Of some backbones it is torchvision's parts, put together under the names of our layers, so
+that the weights load strictly; of any other it imports this package.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
 
-from pipeline.files.sealed_json import Json
+from pipeline.artifacts.plans.parts import BackbonePlan
+from pipeline.files.typed_json import get_typed
+from pipeline.models.stems import STEMS
 
 IMPORTS = """\
 import json
@@ -32,6 +34,8 @@ def features(images):  # uint8 (N, {shape}) -> float32 (N, {features})
 
 print(features(torch.zeros(2, {shape}, dtype=torch.uint8)).shape)
 """
+NOT_TORCHVISIONS = """
+# torchvision has no parts of this backbone: install the package that trained it."""
 STRICT = 'backbone.load_state_dict(load_file("backbone.safetensors"), strict=True)\n'
 ONNX = """\
 import numpy as np
@@ -49,29 +53,29 @@ def onnx_snippet(shape: str, features: int) -> str:
     return ONNX.format(shape=shape, features=features)
 
 
-def torch_snippet(spec: Json, shape: str, features: int) -> str:
+def torch_snippet(plan: BackbonePlan, shape: str, features: int) -> str:
     """Return a snippet that loads backbone.safetensors in torch.
 
     Args:
-        spec: the backbone as the plan describes it.
-        shape: channels, height and width of an image, as ``1, 28, 28``.
-        features: the number of features.
+        plan: of the backbone.
+        shape: channels, height and width of an image, as in a tuple.
+        features: the size of the features.
     """
-    build = BUILDERS.get(cast(str, spec["name"]), _our_class)
-    return IMPORTS + build(spec) + USE.format(shape=shape, features=features)
+    module = plan.path.partition(":")[0]
+    build = BUILDERS.get(module, _our_class)
+    return IMPORTS + build(plan) + USE.format(shape=shape, features=features)
 
 
-def _stem(spec: Json, width: int) -> str:
+def _stem(plan: BackbonePlan, width: int) -> str:
     """Return the code of ``pipeline.models.backbone.build_stem`` in plain torch."""
-    kernel, stride = {"conv3": (3, 1), "conv3_stride2": (3, 2), "conv7_maxpool": (7, 2)}[
-        cast(str, spec["stem"])
-    ]
+    stem = STEMS[plan.stem]
+    kernel, stride = stem.kernel, stem.stride
     convolution = (
-        f"nn.Conv2d({spec['channels']}, {width}, {kernel}, {stride}, padding={kernel // 2}, "
+        f"nn.Conv2d({plan.channels}, {width}, {kernel}, {stride}, padding={kernel // 2}, "
         "bias=False)"
     )
     layers = [convolution, f"nn.BatchNorm2d({width})", "nn.ReLU()"]
-    if spec["stem"] == "conv7_maxpool":
+    if stem.max_pool:
         layers.append("nn.MaxPool2d(3, 2, padding=1)")
     return _sequence("stem", layers)
 
@@ -86,18 +90,18 @@ def _network(*parts: str) -> str:
     return f"backbone = nn.Sequential(OrderedDict(\n{''.join(parts)}{ends}))\n"
 
 
-def _resnet(spec: Json) -> str:
-    name = spec["name"]
+def _resnet(plan: BackbonePlan) -> str:
+    name = plan.name
     layers = _sequence("layers", [f"network.layer{number}" for number in (1, 2, 3, 4)])
     return (
         f"from torchvision.models import {name}\n\n"
-        f"network = {name}(weights=None)\n{_network(_stem(spec, 64), layers)}{STRICT}"
+        f"network = {name}(weights=None)\n{_network(_stem(plan, 64), layers)}{STRICT}"
     )
 
 
-def _small_resnet(spec: Json) -> str:
-    options = cast(Json, spec["options"])
-    widths, count = cast(list[int], options["widths"]), cast(int, options["blocks"])
+def _small_resnet(plan: BackbonePlan) -> str:
+    widths = get_typed(plan.options, tuple[int, ...], "widths")
+    count = get_typed(plan.options, int, "blocks")
     blocks, before = [], widths[0]
     for index, width in enumerate(widths):
         for number in range(count):
@@ -116,7 +120,7 @@ def block(width_in, width, stride):
     return BasicBlock(width_in, width, stride, shortcut)
 
 
-{_network(_stem(spec, widths[0]), _sequence("blocks", blocks))}\
+{_network(_stem(plan, widths[0]), _sequence("blocks", blocks))}\
 weights = load_file("backbone.safetensors")
 # torchvision calls two layers of a block otherwise.
 renamed = [name.replace("norm", "bn").replace("shortcut", "downsample") for name in weights]
@@ -124,17 +128,17 @@ backbone.load_state_dict(dict(zip(renamed, weights.values())), strict=True)
 """
 
 
-def _our_class(spec: Json) -> str:
+def _our_class(plan: BackbonePlan) -> str:
     """Return a snippet for any backbone, which needs this package."""
-    module, _, name = cast(str, spec["class"]).partition(":")
-    options = cast(Json, spec["options"])
-    given = [repr(spec["channels"]), repr(spec["stem"])]
-    given += [f"{key}={value!r}" for key, value in options.items()]
-    return f"\nfrom {module} import {name}\n\nbackbone = {name}({', '.join(given)})\n{STRICT}"
+    module, _, name = plan.path.partition(":")
+    given = [repr(plan.channels), repr(plan.stem)]
+    given += [f"{key}={value!r}" for key, value in plan.options.items()]
+    made = f"backbone = {name}({', '.join(given)})\n{STRICT}"
+    return f"{NOT_TORCHVISIONS}\nfrom {module} import {name}\n\n{made}"
 
 
-BUILDERS: dict[str, Callable[[Json], str]] = {
-    "small_resnet": _small_resnet,
-    "resnet18": _resnet,
-    "resnet50": _resnet,
+# What makes the code that stands alone, by the module of the backbone's class.
+BUILDERS: dict[str, Callable[[BackbonePlan], str]] = {
+    "pipeline.models.small_resnet": _small_resnet,
+    "pipeline.models.resnet": _resnet,
 }

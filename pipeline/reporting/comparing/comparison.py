@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from pipeline.errors import RunError, closest
 from pipeline.metrics.estimates import Difference, Estimate, estimate, paired_difference
@@ -196,10 +195,10 @@ def _find_baseline(cell: RunCell, group: RunGroup, name: str | None) -> RunCell 
     return same[0]
 
 
-def _values(cell: RunCell, metric: str) -> dict[int, float]:
+def _values(cell: RunCell, figure: str) -> dict[int, float]:
     """Return a metric's defined values by seed."""
-    found = {seed: run.metrics.get(metric) for seed, run in cell.runs.items()}
-    return {seed: float(cast(float, value)) for seed, value in found.items() if value is not None}
+    found = {seed: run.metrics.get(figure) for seed, run in cell.runs.items()}
+    return {seed: float(value) for seed, value in found.items() if isinstance(value, int | float)}
 
 
 def _costs(cell: RunCell, name: str) -> list[float]:

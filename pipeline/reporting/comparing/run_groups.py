@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import Json, dump_json
+from pipeline.files.typed_json import get_typed
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.comparing.settings import Settings, Values, read_settings
 
@@ -72,7 +72,7 @@ def group_runs(runs: Sequence[Run]) -> GroupedRuns:
     # Of duplicates the one with most metrics, of the latest version, is kept.
     kept = [max(copies, key=lambda run: len(run.metrics)) for copies in same.values()]
     together: dict[str, list[Run]] = {}
-    for run in sorted(kept, key=lambda run: cast(int, run.params["seed"])):
+    for run in sorted(kept, key=lambda run: get_typed(run.params, int, "seed")):
         together.setdefault(_key(run, with_seed=False), []).append(run)
     beside: dict[str, RunGroup] = {}
     for members in together.values():
@@ -80,9 +80,9 @@ def group_runs(runs: Sequence[Run]) -> GroupedRuns:
         used = read_settings(first.params)
         key = dump_json([used.shared, first.identity])
         group = beside.setdefault(key, RunGroup(used.shared, first.identity, []))
-        names = cast(str, first.params["method"]), cast(str, first.params["strategy"])
-        by_seed = {cast(int, run.params["seed"]): run for run in members}
-        group.cells.append(RunCell(*names, used, by_seed))
+        method, strategy = (get_typed(first.params, str, key) for key in ("method", "strategy"))
+        by_seed = {get_typed(run.params, int, "seed"): run for run in members}
+        group.cells.append(RunCell(method, strategy, used, by_seed))
     for group in beside.values():
         group.cells.sort(key=_registry_order)
     return GroupedRuns(

@@ -6,18 +6,18 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import cast
 
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.strategies import STRATEGIES
+from pipeline.config.sections import MACHINE_PARAMS
 from pipeline.files.sealed_json import Json, JsonValue
+from pipeline.files.typed_json import get_typed
 
-# Compared side by side, or only the images' location (their digest identifies them).
-NOT_SETTINGS = frozenset({"method", "strategy", "seed", "data.root", "data.store", "data.workers"})
-NOT_SETTINGS |= {"train.devices", "train.num_nodes"}
-# Params of data sets of image files only.
+# What compare sets side by side, and where the images are (their digest says which they are).
+NOT_SETTINGS = frozenset({"method", "strategy", "seed", "data.root"}) | MACHINE_PARAMS
+# What only a data set of image files has.
 OF_FILES = frozenset(
     {"image_size", "resize", "on_bad_image", "holdout", "class_list", "labelled_root"}
 )
@@ -45,8 +45,8 @@ class Settings:
 
 def read_settings(params: Json) -> Settings:
     """Return the settings in a run's params."""
-    method = cast(str, params["method"])
-    strategies = cast(str, params["strategy"]).split("+")
+    method = get_typed(params, str, "method")
+    strategies = get_typed(params, str, "strategy").split("+")
     of_method, of_strategy = (
         _top_level_params([method], METHODS),
         _top_level_params(strategies, STRATEGIES),
@@ -57,7 +57,7 @@ def read_settings(params: Json) -> Settings:
     }
     shared["backbone"] = _only_chosen(shared.get("backbone"), "name")
     shared["evaluation"] = _only_chosen(shared.get("evaluation"), "headline")
-    dataset = DATASETS.get(cast(str, params.get("dataset")))
+    dataset = DATASETS.get(str(params.get("dataset")))
     data = shared.get("data")
     if isinstance(data, dict) and dataset is not None and not dataset.files:
         shared["data"] = {key: value for key, value in data.items() if key not in OF_FILES}

@@ -24,7 +24,7 @@ def require_same_tasks(results: Results, other: Run) -> None:
                 f"'{other.name}' cannot stand beside this run: its {name} is {theirs}, here it "
                 f"is {ours}; choose a run with the same tasks"
             )
-    if other.identity.get("data") != results.splits[0]["fingerprint"]:
+    if other.identity.get("data") != dict(results.splits[0].fingerprint):
         raise RunError(
             f"'{other.name}' cannot stand beside this run: it was made of other images; "
             "choose a run on the same data"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from pipeline.files.sealed_json import Json
 from pipeline.reporting.comparing.runs import Run
@@ -77,5 +76,5 @@ def _format_other(metrics: Json, name: str, decimals: int) -> str:
 
 
 def _format(metrics: Json, name: str, decimals: int) -> str:
-    value = cast(float | None, metrics.get(name))
-    return "" if value is None else f"{value:.{decimals}f}"
+    value = metrics.get(name)
+    return f"{value:.{decimals}f}" if isinstance(value, int | float) else ""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import jinja2
 from markupsafe import Markup
 
 from pipeline.artifacts.features import Features
 from pipeline.artifacts.split import shared_test
-from pipeline.files.sealed_json import Json, JsonValue
+from pipeline.files.sealed_json import JsonValue
 from pipeline.reporting import probe_tables as evaluation_tables
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.page import bars, curves, feature_map
@@ -114,17 +113,17 @@ def render_page(results: Results, extras: Extras) -> str:
         maps=_maps(extras.features, results, extras.class_names),
         state_bytes=extras.state_bytes,
         cost=results.cost(),
-        fingerprint=results.splits[0]["fingerprint"],
+        fingerprint=results.splits[0].fingerprint,
         revision=extras.revision,
     )
 
 
-def flatten_params(values: Json, prefix: str = "") -> list[tuple[str, str]]:
+def flatten_params(values: Mapping[str, JsonValue], prefix: str = "") -> list[tuple[str, str]]:
     """Return nested params as pairs of dotted name and value, as text."""
     rows: list[tuple[str, str]] = []
     for name, value in values.items():
-        if isinstance(value, dict):
-            rows += flatten_params(cast(Json, value), f"{prefix}{name}.")
+        if isinstance(value, Mapping):
+            rows += flatten_params(value, f"{prefix}{name}.")
         else:
             rows.append((f"{prefix}{name}", _text(value)))
     return rows

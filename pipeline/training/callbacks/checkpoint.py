@@ -14,7 +14,7 @@ from pipeline.errors import InterruptedRunError, RunError
 from pipeline.runtime.signals import StopRequest
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.learner import Learner
-from pipeline.training.snapshot import Snapshot
+from pipeline.training.snapshot import Snapshot, take_snapshot
 
 VARIABLE = "CASSLE_CHECKPOINT_SECONDS"
 SECONDS = 30.0  # at most this much work is lost
@@ -51,12 +51,13 @@ class Checkpointing(pl.Callback):
         """Return how long the task has been trained, by whichever process."""
         return time.monotonic() - self.started
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Take the signals back from Lightning, whose handlers are there from here on."""
-        self.stop.listen()
-
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals back once more: Lightning would stop in the middle of a step."""
+        """Take SIGTERM back from Lightning, which has no option to leave it alone.
+
+        Its handler, in the way from just before here, would leave training with SystemExit and
+        without a checkpoint; and in a training of several processes it waits, wherever in a step
+        the signal comes, for the others to enter a broadcast.
+        """
         assert isinstance(pl_module, Learner)
         self.saved_step = pl_module.position.step
         self.stop.listen()
@@ -103,7 +104,7 @@ class Checkpointing(pl.Callback):
 
     def _save(self, learner: Learner) -> None:
         began = time.monotonic()
-        snapshot = learner.snapshot()
+        snapshot = take_snapshot(learner)
         record = {**snapshot.record, "seconds": self.seconds()}
         if self.group.processes.first:
             self.checkpoint.store(Snapshot(snapshot.tensors, record))

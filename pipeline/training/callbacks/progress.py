@@ -63,7 +63,7 @@ class TaskProgress(pl.Callback):
             self._print(pl_module)
         elif time.monotonic() - self.refreshed >= REFRESH_SECONDS:
             self.refreshed = time.monotonic()
-            shown = _shown(pl_module.mean_terms(), pl_module.learning_rate)
+            shown = _shown(pl_module.epochs.means(), pl_module.learning_rate)
             done = pl_module.position.step
             self.bar.update(self.bar.task_ids[0], completed=done, description=shown)
 
@@ -79,7 +79,7 @@ class TaskProgress(pl.Callback):
         with suppress(OSError):
             print(
                 f"task {pl_module.task}  epoch {epoch}/{self.num_epochs}  "
-                f"{_shown(pl_module.mean_terms(), pl_module.learning_rate)}  {left:.0f} s left",
+                f"{_shown(pl_module.epochs.means(), pl_module.learning_rate)}  {left:.0f} s left",
                 file=sys.stderr,
                 flush=True,
             )

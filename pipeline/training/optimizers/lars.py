@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipeline.training.optim import MOMENTUM
+
 EPS = 1e-8
 
 
@@ -28,10 +30,10 @@ class LARS(torch.optim.Optimizer):
         params: parameters, or groups of them. A group with ``adaptive: False`` takes plain
             steps of SGD with momentum (its own ``weight_decay`` applies).
         lr: the learning rate.
-        momentum: m.
         weight_decay: β.
         trust_coefficient: η; 0.02 in the reference, 0.001 in the paper.
         clip: see above.
+        momentum: m.
     """
 
     def __init__(
@@ -39,10 +41,10 @@ class LARS(torch.optim.Optimizer):
         params: Iterable[Tensor] | Iterable[dict[str, Any]],
         *,
         lr: float,
-        momentum: float,
         weight_decay: float,
         trust_coefficient: float,
         clip: bool,
+        momentum: float = MOMENTUM,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -56,7 +58,7 @@ class LARS(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Take one step; ``closure`` computes the loss again, as in torch's optimisers."""
+        """Take one step; ``closure`` computes the loss again, as in torch's optimizers."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

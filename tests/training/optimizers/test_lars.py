@@ -1,3 +1,5 @@
+"""LARS: against its definition, a parameter at a time."""
+
 from __future__ import annotations
 
 import copy
@@ -8,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.training.lars import LARS
+from pipeline.training.optimizers.lars import LARS
 
 W = (3.0, 4.0)  # of length 5
 

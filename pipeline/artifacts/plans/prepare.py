@@ -1,0 +1,36 @@
+"""The plan of ``prepare``, and how images are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.artifacts.plans.parts import DatasetPlan
+from pipeline.data.stream.scenarios import StreamOptions
+
+
+@dataclass(frozen=True)
+class PreparePlan:
+    """Which images there are and how they are cut into tasks.
+
+    Attributes:
+        dataset: the data set.
+        scenario: ``class``, ``data`` or ``domain``.
+        stream: the number of tasks, and what decides which images each holds.
+        slots: the task slots of dvc.yaml.
+        code: the fingerprint of the stage's code.
+    """
+
+    dataset: DatasetPlan
+    scenario: str
+    stream: StreamOptions
+    slots: int
+    code: str
+
+
+@dataclass(frozen=True)
+class ReadingPlan:
+    """How image files are read, which changes no image; see ``file_options.Reading``."""
+
+    store: Literal["cache", "stream"]
+    workers: int

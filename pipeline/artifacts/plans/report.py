@@ -1,0 +1,32 @@
+"""The plan of ``report``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.files.sealed_json import JsonValue
+
+
+@dataclass(frozen=True)
+class ReportPlan:
+    """The report of a run.
+
+    Attributes:
+        evaluations: the digest of the plan of each evaluation, from after task 0 on.
+        views: the digest of the plan of the sheet of views.
+        templates: SHA-256 of the page's templates by name.
+        params: all of params.yaml.
+        code: the fingerprint of the stage's code.
+    """
+
+    evaluations: Sequence[str]
+    views: str
+    templates: Mapping[str, str]
+    params: Mapping[str, JsonValue]
+    code: str
+
+    @property
+    def last_state(self) -> int:
+        """The number of the run's last state."""
+        return len(self.evaluations) - 1

@@ -1,0 +1,102 @@
+"""The plans of ``train``: what is trained, and on which machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.artifacts.plans.parts import BackbonePlan, ComponentPlan, DatasetPlan
+from pipeline.data.augmentation.view_augment import ViewAugment
+
+
+@dataclass(frozen=True)
+class OptimizationPlan:
+    """How the weights move; see ``pipeline.training.optim.Optimization``.
+
+    Attributes:
+        batch_size: images of an optimizer's step, over all processes and parts.
+        accumulate_grad_batches: parts of a step's batch that pass one after another.
+        batchnorm_groups: processes that each take BatchNorm's statistics for themselves; 1: all
+            together.
+        precision: ``auto``, ``32-true`` or ``bf16-mixed``.
+    """
+
+    optimizer: ComponentPlan
+    epochs: int
+    batch_size: int
+    accumulate_grad_batches: int
+    batchnorm_groups: int
+    learning_rate: float
+    weight_decay: float
+    exclude_norms_and_biases: bool
+    warmup_epochs: float
+    warmup_start: float
+    final_learning_rate: float
+    precision: str
+
+
+@dataclass(frozen=True)
+class WholeStreamPlan:
+    """What a strategy that learns all tasks at once learns from.
+
+    Attributes:
+        tasks: how many tasks.
+        splits: the digest of the plan that cuts them.
+    """
+
+    tasks: int
+    splits: str
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """The training of one task.
+
+    Attributes:
+        task: its number, from 1.
+        seed: of the run.
+        dataset: the data set.
+        views: how each view of an image is made.
+        backbone: the network of the features.
+        method: the self-supervised objective.
+        train: how the weights move.
+        previous: the digest of the plan that makes the state it starts from.
+        code: the fingerprint of the stage's code.
+        strategies: against forgetting; none on task 1, which is the same for all of them.
+        compose: ``module:class`` of what holds several strategies; None: there is one or none.
+        whole_stream: all tasks at once; None: this task alone.
+    """
+
+    task: int
+    seed: int
+    dataset: DatasetPlan
+    views: Sequence[ViewAugment]
+    backbone: BackbonePlan
+    method: ComponentPlan
+    train: OptimizationPlan
+    previous: str
+    code: str
+    strategies: Sequence[ComponentPlan] = ()
+    compose: str | None = None
+    whole_stream: WholeStreamPlan | None = None
+
+    @property
+    def tasks(self) -> Sequence[int]:
+        """The tasks whose images are learnt."""
+        whole = self.whole_stream
+        return [self.task] if whole is None else range(1, whole.tasks + 1)
+
+
+@dataclass(frozen=True)
+class MachinePlan:
+    """What of training changes no result.
+
+    Attributes:
+        devices: of each machine: GPUs, or processes on a CPU.
+        num_nodes: machines.
+        loggers: what watches training.
+    """
+
+    devices: int
+    num_nodes: int
+    loggers: Sequence[ComponentPlan] = ()

@@ -1,0 +1,77 @@
+"""What training a task leaves beside its state: losses by epoch, and what it took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline import layout
+from pipeline.errors import RunError
+from pipeline.files.csv_tables import read_csv_checked, write_csv
+from pipeline.files.sealed_json import file_digest, read_sealed, write_sealed
+from pipeline.files.typed_json import from_json, to_json
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What training a task took.
+
+    Attributes:
+        seconds: of training.
+        look_back_seconds: of what the strategy does when the task begins.
+        steps: of the optimizer.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        processes: that trained together.
+        precision: Lightning's name of it.
+        forward_passes: through a backbone, for each view of each image of a batch.
+        strategy_bytes: what the strategy holds beside the network.
+        carried_bytes: what it carries to the next task.
+        log: SHA-256 of the file of losses.
+    """
+
+    seconds: float
+    look_back_seconds: float
+    steps: int
+    device: str
+    processes: int
+    precision: str
+    forward_passes: float
+    strategy_bytes: int
+    carried_bytes: int
+    log: str
+
+
+def write_losses(task: int, rows: Sequence[Mapping[str, float]]) -> str:
+    """Write a row of losses for each epoch of a task; return the file's SHA-256.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    write_csv(layout.log(task), list(rows[0]), rows)
+    return file_digest(layout.log(task))
+
+
+def write_timing(task: int, timing: Timing) -> None:
+    """Write what training a task took.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    write_sealed(layout.timing(task), to_json(timing))
+
+
+def read_training_log(task: int) -> tuple[Timing, list[dict[str, str]]]:
+    """What training a task took, and its losses: a row for each epoch.
+
+    Raises:
+        RunError: missing or damaged.
+    """
+    path, remedy = layout.timing(task), f"run `cassle train {task}` first"
+    held = read_sealed(path, RunError, remedy)
+    if held is None:
+        raise RunError(f"{path} is empty; {remedy}")
+    try:
+        timing = from_json(Timing, held)
+    except ValueError as error:
+        raise RunError(f"{path} is of another version ({error}); {remedy}") from error
+    return timing, read_csv_checked(layout.log(task), timing.log, RunError, remedy)

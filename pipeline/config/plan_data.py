@@ -1,0 +1,120 @@
+"""Plans of the images: which there are, how they are cut, read and augmented."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pipeline import layout
+from pipeline.artifacts.plans.parts import DatasetPlan, DomainsPlan
+from pipeline.artifacts.plans.prepare import PreparePlan, ReadingPlan
+from pipeline.artifacts.plans.views import ViewsPlan
+from pipeline.config.fingerprint import code_fingerprint
+from pipeline.config.params import Params
+from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, TRANSFORMED, Dataset
+from pipeline.data.augmentation.view_augment import ViewAugment
+from pipeline.data.image_files.file_options import FileOptions
+from pipeline.data.stream.scenarios import StreamOptions
+
+
+def dataset_entry(params: Params) -> Dataset:
+    """The chosen data set's registry entry."""
+    return DATASETS[params.dataset]
+
+
+def plan_preparation(params: Params) -> PreparePlan:
+    """The plan that says which images there are and how they are cut into tasks."""
+    order = params.class_order if params.scenario == "class" else None
+    return PreparePlan(
+        dataset=plan_dataset(params),
+        scenario=params.scenario,
+        stream=StreamOptions(params.num_tasks, params.split_seed, order),
+        slots=layout.MAX_TASKS,
+        code=code_fingerprint("pipeline.stages.prepare", *data_modules(params)),
+    )
+
+
+def plan_labelled(params: Params) -> DatasetPlan | None:
+    """The folder that evaluation uses where the images have no labels, if there is one."""
+    dataset = plan_dataset(params)
+    if dataset.files is None or params.data.labelled_root is None:
+        return None
+    return replace(
+        dataset,
+        name="image_folder",
+        path=DATASETS["image_folder"].path,
+        root=params.data.labelled_root,
+        files=replace(dataset.files, domains=None, class_list=None),
+    )
+
+
+def plan_reading(params: Params) -> ReadingPlan:
+    """How files are read, which changes no image."""
+    return ReadingPlan(params.data.store, params.data.workers)
+
+
+def plan_dataset(params: Params) -> DatasetPlan:
+    """The data set, and how its images enter the network."""
+    entry, data = dataset_entry(params), params.data
+    size = (data.image_size if entry.files else None) or entry.image_size
+    files = transformed = None
+    if entry.files:
+        resize = data.resize or size
+        files = FileOptions(resize, data.on_bad_image, data.holdout, data.class_list, data.domains)
+    elif params.scenario == "domain":
+        transformed = DomainsPlan(TRANSFORMED, data.domains or TRANSFORMATIONS)
+    return DatasetPlan(
+        name=params.dataset,
+        path=entry.path,
+        root=data.root,
+        full=data.full or entry.files,
+        classes=entry.classes,
+        channels=entry.channels,
+        image_size=size,
+        mean=entry.mean,
+        std=entry.std,
+        files=files,
+        transformed=transformed,
+    )
+
+
+def data_modules(params: Params) -> list[str]:
+    """The modules that read the images."""
+    transformed = plan_dataset(params).transformed
+    made = [] if transformed is None else [transformed.path.partition(":")[0]]
+    return [dataset_entry(params).module, *made]
+
+
+def plan_view_augments(params: Params) -> Sequence[ViewAugment]:
+    """How each of the two views is made."""
+    given = params.augment
+
+    def choose(value: float | list[float], view: int) -> float:
+        return value[view] if isinstance(value, list) else value
+
+    low, high = given.crop_scale
+    return [
+        ViewAugment(
+            crop_scale=(low, high),
+            flip=choose(given.flip, view),
+            jitter=choose(given.jitter, view),
+            brightness=given.brightness,
+            contrast=given.contrast,
+            saturation=given.saturation,
+            hue=given.hue,
+            grey=choose(given.grey, view),
+            blur=choose(given.blur, view),
+            solarize=choose(given.solarize, view),
+        )
+        for view in range(2)
+    ]
+
+
+def plan_views(params: Params) -> ViewsPlan:
+    """The plan of the sheet of views."""
+    return ViewsPlan(
+        dataset=plan_dataset(params),
+        views=plan_view_augments(params),
+        num_tasks=params.num_tasks,
+        code=code_fingerprint("pipeline.stages.views", *data_modules(params)),
+    )

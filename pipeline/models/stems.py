@@ -1,0 +1,30 @@
+"""The stems that a backbone can begin with, named without importing torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Stem = Literal["conv3", "conv3_stride2", "conv7_maxpool"]
+
+
+@dataclass(frozen=True)
+class StemLayers:
+    """A convolution, BatchNorm, ReLU and maybe a max-pool.
+
+    Attributes:
+        kernel: height and width of the convolution's kernel; half of it pads each side.
+        stride: of the convolution.
+        max_pool: whether a max-pool of 3×3 pixels, stride 2 and padding 1 follows.
+    """
+
+    kernel: int
+    stride: int
+    max_pool: bool = False
+
+
+STEMS: dict[str, StemLayers] = {
+    "conv3": StemLayers(3, 1),  # keeps the resolution: the usual one for images of 32 pixels
+    "conv3_stride2": StemLayers(3, 2),  # halves it: a quarter of the arithmetic
+    "conv7_maxpool": StemLayers(7, 2, max_pool=True),  # ImageNet's: divides it by four
+}

@@ -1,0 +1,72 @@
+"""Fixtures of all tests, and the marker of each: ``unit`` or ``pipeline``."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import read
+from tests.support.project import Project
+from tests.support.results_repository import Repository
+from tests.support.runs import Runs
+
+# Rooms of tests that run stages or start processes.
+PIPELINE_FOLDERS = {"pipeline", "torture", "distributed", "benchmarks"}
+PIPELINE_FIXTURES = {"project", "finished", "repository"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test that is not marked in its file."""
+    for item in items:
+        if any(item.iter_markers("unit")) or any(item.iter_markers("pipeline")):
+            continue
+        fixtures = PIPELINE_FIXTURES & set(getattr(item, "fixturenames", ()))
+        whole = fixtures or PIPELINE_FOLDERS & set(item.path.parts[-2:-1])
+        item.add_marker(pytest.mark.pipeline if whole else pytest.mark.unit)
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Runs:
+    """The runs of this session, shared by the processes of pytest-xdist."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "runs"
+    folder.mkdir(exist_ok=True)
+    return Runs(folder)
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    runs: Runs,
+) -> Project:
+    """A project of a few images, as the working folder."""
+    return Project(tmp_path, monkeypatch, capsys, runs)
+
+
+@pytest.fixture
+def repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Repository:
+    """A git repository for runs made by hand, as the working folder."""
+    return Repository(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_stages() -> Iterator[None]:
+    """Spare small stages what takes most of their time: parsing params, waiting for the disk.
+
+    A text of params is parsed once a process. Files are written, but not waited for: a plan
+    alone is about a hundred waits, and no test pulls the plug.
+    """
+    parse = functools.lru_cache(maxsize=64)(read.read_mapping)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(read, "read_mapping", lambda *given: copy.deepcopy(parse(*given)))
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield

@@ -1,0 +1,32 @@
+"""A clone holds the committed bytes, whatever git is told about line endings."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = next(folder for folder in Path(__file__).parents if (folder / "params.yaml").exists())
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("setting", ["true", "input", "false"])
+def test_a_clone_holds_the_committed_bytes_under_any_autocrlf(setting: str, tmp_path: Path) -> None:
+    origin = tmp_path / "origin"
+    shutil.copytree(ROOT / "reports", origin / "reports")
+    shutil.copy(ROOT / ".gitattributes", origin)
+    (origin / "both.txt").write_bytes(b"unix\nwindows\r\n")
+    git(origin, "init", "--quiet")
+    git(origin, "-c", f"core.autocrlf={setting}", "add", "--all")
+    git(origin, "commit", "--quiet", "--message", "Files")
+    git(tmp_path, "clone", "--quiet", "-c", f"core.autocrlf={setting}", "origin", "clone")
+    for path in origin.rglob("*"):
+        if path.is_file() and ".git" not in path.relative_to(origin).parts:
+            copy = tmp_path / "clone" / path.relative_to(origin)
+            assert copy.read_bytes() == path.read_bytes(), copy
