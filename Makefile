@@ -19,7 +19,7 @@ help:
 # Imported once, so that Python keeps the bytecode also where it is told not to write any: else
 # each process compiles torch anew, two seconds of a stage's four.
 IMPORTS := "import pipeline.cli.main; from pipeline.runtime.before_torch import before_torch; before_torch(); \
-  import dvc.repo.reproduce, dvc.commands.repro, matplotlib.figure, pipeline.stages.train_task, \
+  import dvc.repo.reproduce, dvc.commands.repro, matplotlib.figure, torch._dynamo, pipeline.stages.train_task, \
   pipeline.stages.evaluate, pipeline.stages.views, pipeline.stages.report"
 
 # The marker is as new as the last install, so a changed lock installs again.

@@ -56,12 +56,8 @@ class EpochLogging(pl.Callback):
     def _log(self, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Learner)
         rows = pl_module.epochs.rows
-        if self.logged == len(rows):
-            return
         for row in rows[self.logged :]:
             metrics = {name: value for name, value in row.items() if name != "step"}
             for logger in self.loggers:
                 logger.log_metrics(metrics, self.steps_before + int(row["step"]))
-        for logger in self.loggers:
-            logger.save()
         self.logged = len(rows)

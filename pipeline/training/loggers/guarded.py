@@ -52,9 +52,11 @@ class GuardedLogger(Logger):
         return self._version
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log numbers of a step."""
+        """Log metrics of a step, and write them: who watches sees them at once."""
         if self.held is not None:
             self._guard(self.held.log_metrics, dict(metrics), step)
+        if self.held is not None:
+            self._guard(self.held.save)
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *more: Any, **named: Any) -> None:
         """Log the params of the run."""
