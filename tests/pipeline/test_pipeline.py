@@ -283,9 +283,9 @@ def test_a_loss_that_is_not_finite_ends_the_task_and_saves_nothing(
 ) -> None:
     project.trained(1)
     before = project.files()
-    make = Augment.make
+    make = Augment.make_views
     monkeypatch.setattr(
-        Augment, "make", lambda self, x, d: tuple(v * float("nan") for v in make(self, x, d))
+        Augment, "make_views", lambda self, x, d: tuple(v * float("nan") for v in make(self, x, d))
     )
     code, _, err = project.cassle("train", "2")
     assert code == 2
