@@ -1,1 +1,1 @@
-"""What training costs beside its arithmetic: ratios measured within one run."""
+"""Benchmarks: the cost of training besides its arithmetic, as ratios within one run."""

@@ -41,11 +41,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Bench:
-    """Where the parts find what they measure.
+    """The inputs of the benchmark's parts.
 
     Attributes:
-        folder: of the slots' files.
-        device: where training runs.
+        folder: the folder for plan files.
+        device: the device to train on.
     """
 
     folder: Path
@@ -178,8 +178,9 @@ def run(parts: Sequence[str], device: Device) -> None:
     """Measure, and write reports/benchmark.json and reports/benchmark.md.
 
     Args:
-        parts: which; none: all. Figures of the others stay as they were, and say where they are of.
-        device: where training runs.
+        parts: the parts to measure; empty: all. Measurements of the others are kept, with the
+            machine of each.
+        device: the device to train on.
 
     Raises:
         RunError: a part is unknown or fails; what was measured before it is written.
@@ -205,7 +206,7 @@ def run(parts: Sequence[str], device: Device) -> None:
 
 
 def _earlier() -> tuple[Results, dict[str, str]]:
-    """Return what was measured before, and on which machine each part was."""
+    """Return earlier measurements, and the machine of each part."""
     try:
         held = json.loads(JSON.read_text(encoding="utf-8"))
         names = [name for name in PARTS if name in held["parts"]]
@@ -216,7 +217,7 @@ def _earlier() -> tuple[Results, dict[str, str]]:
 
 
 def _machine(device: Device) -> str:
-    """Return what tells a machine, and what of it trains."""
+    """Return the description of this machine and of its training device."""
     cores = f"{os.cpu_count() or 1} cores ({platform.machine()})"
     if device is Device.cuda:
         import torch

@@ -19,7 +19,7 @@ Measurements = dict[str, float]
 
 
 def run_module(module: str, *arguments: str | Path, python: Path | None = None) -> Measurements:
-    """Run a module of the benchmark; return what it measured.
+    """Run a module of the benchmark; return its measurements.
 
     Args:
         module: its name.
@@ -39,7 +39,7 @@ def run_module(module: str, *arguments: str | Path, python: Path | None = None) 
 
 
 def peak_memory(*whose: int) -> float:
-    """Return the most memory that processes have held so far, the largest of them, in MiB.
+    """Return the peak memory of the largest of some processes so far, in MiB.
 
     Args:
         whose: ``resource.RUSAGE_SELF``, ``resource.RUSAGE_CHILDREN``.
@@ -50,10 +50,10 @@ def peak_memory(*whose: int) -> float:
 
 
 def measure_seconds(command: Sequence[str], folder: Path | None = None) -> float:
-    """Return how long a command takes, which has to succeed.
+    """Return the seconds that a command takes.
 
     Raises:
-        RunError: it failed.
+        RunError: the command failed.
     """
     began = time.perf_counter()
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
@@ -63,7 +63,7 @@ def measure_seconds(command: Sequence[str], folder: Path | None = None) -> float
 
 
 def measure_in_turns(commands: Mapping[str, Sequence[str]], rounds: int) -> Measurements:
-    """Return the median seconds of each command, run one after the other, round after round."""
+    """Return the median seconds of each command, run in turns over several rounds."""
     taken: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():

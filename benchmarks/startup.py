@@ -6,7 +6,7 @@ import sys
 
 from benchmarks.processes import Measurements, measure_in_turns
 
-# What the command line does before a stage runs, in the same order.
+# The imports of the command line before a stage runs, in the same order.
 _BEFORE = (
     "import sys; from pipeline.runtime.empty_slots import finish_if_empty; finish_if_empty([]); "
     "import pipeline.cli.main"
@@ -26,10 +26,10 @@ WHOLE = {"--help": ["--help"], "list": ["list", "methods"], "check": ["check"]}
 
 
 def measure(rounds: int) -> Measurements:
-    """Return the seconds until each stage begins, and of three short commands as a whole.
+    """Return the median seconds until each stage begins, and of three whole short commands.
 
     Args:
-        rounds: how often each is started; the medians count.
+        rounds: the number of starts of each.
     """
     commands = {name: [sys.executable, "-c", code] for name, code in IMPORTS.items()}
     commands |= {

@@ -41,7 +41,7 @@ from pipeline.training.learner import Learner
 
 
 class Interleave(pl.Callback):
-    """Take bare steps between the training's own, and note how long each took.
+    """Take bare steps between the training's own steps, and time all of them.
 
     Args:
         bare: the steps to take between two of the training's.
@@ -72,7 +72,7 @@ class Interleave(pl.Callback):
                 step()
             self.taken[name].append(self._now() - began)
         self._began = self._now()
-        # Else a checkpoint would be due after a third of the steps that it is in a training.
+        # The bare steps must not bring a checkpoint forward.
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Checkpointing):
                 callback.due += self._began - stopped
@@ -87,7 +87,7 @@ class Interleave(pl.Callback):
 
 @contextmanager
 def plain_kernels() -> Iterator[None]:
-    """Let torch choose its kernels for speed alone meanwhile, as a plain loop would."""
+    """Allow nondeterministic kernels inside, like a plain training loop."""
     strict = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(False)
@@ -175,7 +175,7 @@ def rate(load: Workload, steps: int) -> dict[str, float]:
 
 
 def peak_mib(device: Device) -> float:
-    """Return the most memory so far: a GPU's own of its tensors, else of the process, in MiB."""
+    """Return the peak memory so far in MiB: of a GPU's tensors, else of the process."""
     if device is Device.cuda:
         return torch.cuda.max_memory_allocated() / 2**20
     return peak_memory(resource.RUSAGE_SELF)

@@ -151,7 +151,7 @@ ROWS: dict[str, Callable[[dict[str, Measurements]], Iterator[Row]]] = {
 
 
 def rows(results: Results) -> list[Row]:
-    """Return all rows of what was measured."""
+    """Return the table's rows for all measured parts."""
     return [row for part, make in ROWS.items() if part in results for row in make(results[part])]
 
 
@@ -160,7 +160,7 @@ def markdown(results: Results, machines: Mapping[str, str]) -> str:
 
     Args:
         results: measurements by part and name.
-        machines: what each part was measured on.
+        machines: the machine of each part.
     """
     shown = [
         (row.what, row.value, row.wanted, "" if row.met is None else "yes" if row.met else "**no**")
@@ -171,7 +171,7 @@ def markdown(results: Results, machines: Mapping[str, str]) -> str:
 
 
 def _where(results: Results, machines: Mapping[str, str]) -> str:
-    """Return what the parts were measured on: once, or of each machine which parts."""
+    """Return the machine of all parts, or the parts of each machine."""
     places = sorted({machines[part] for part in results})
     if len(places) == 1:
         return f"`make bench`, on {places[0]}."

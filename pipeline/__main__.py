@@ -1,4 +1,4 @@
-"""``python -m pipeline`` is ``cassle``."""
+"""``python -m pipeline``, the same as ``cassle``."""
 
 import atexit
 import os
@@ -8,9 +8,9 @@ from pipeline.runtime import empty_slots
 
 
 def end(code: object) -> None:
-    """End the process as ``sys.exit`` does with a number, without taking torch to pieces.
+    """End the process like ``sys.exit`` with a number, without Python's clean-up of modules.
 
-    That would take half a second in each stage.
+    To clean up torch would take half a second in each stage.
     """
     if isinstance(code, int | None):
         atexit._run_exitfuncs()

@@ -157,10 +157,10 @@ def read_state(
     if method is not None:
         expected["method"] = method
     splits = [find_split_digest(number) for number in range(1, task + 1)]
-    if need_splits or None not in splits:
-        expected["task_order"] = splits
     if splits and (need_splits or splits[-1] is not None):
         expected["split"] = splits[-1]
+    if need_splits or None not in splits:
+        expected["task_order"] = splits
     maker = read_plan(TrainPlan, f"train_{task}") if task > 0 else read_plan(InitPlan, "init")
     expected |= _describe(maker, plan)
     path = layout.state(task)

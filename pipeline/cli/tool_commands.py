@@ -15,7 +15,7 @@ from pipeline.runtime.device import Device
 
 
 class Registry(StrEnum):
-    """What ``cassle list`` lists."""
+    """The registries that ``cassle list`` can print."""
 
     methods = "methods"
     strategies = "strategies"

@@ -1,4 +1,4 @@
-"""What contrastive methods share: how they distil."""
+"""The distillation loss of contrastive methods."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from pipeline.models.heads import mlp
 
 @in_float32
 def unit_vectors(z: Tensor) -> Tensor:
-    """Return ``z`` ``(N, D)`` brought to length 1, row by row."""
+    """Return the rows of ``z`` ``(N, D)``, scaled to length 1."""
     return functional.normalize(z, dim=1)
 
 
@@ -100,7 +100,7 @@ class MoCoV2Plus(ContrastiveDistillation, MomentumMethod):
         return (first + second) / 2
 
     def after_step(self, at: Position) -> None:
-        """Let the momentum network follow; put this step's keys into the queue."""
+        """Update the momentum network, and enqueue this step's keys."""
         super().after_step(at)
         for keys in self._keys:
             self.queue_pointer.fill_(enqueue(self.queue, int(self.queue_pointer), keys))

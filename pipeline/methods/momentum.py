@@ -1,4 +1,4 @@
-"""What methods with a momentum network share."""
+"""The base of methods with a momentum network."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ class MomentumMethod(Method):
 
     @torch.no_grad()
     def momentum_projections(self, views: Views) -> tuple[Tensor, ...]:
-        """Return what the momentum network makes of each view, ``(N, D)``, no gradient."""
+        """Return the momentum network's projections of each view, ``(N, D)``, no gradient."""
         projections: Tensor = self.momentum_projector(self.momentum_backbone(torch.cat(views)))
         return projections.chunk(len(views))
 
     def after_step(self, at: Position) -> None:
-        """Let the momentum network follow.
+        """Update the momentum network.
 
-        Differs from the reference: the coefficient is that of the steps done, this one
-        included, so that it ends at ``final_momentum``; there it lags by one step.
+        Differs from the reference: the coefficient counts this step as done, so that it ends
+        at ``final_momentum``; there it lags by one step.
         """
         momentum = cosine_momentum(self.momentum, self.final_momentum, at.progress)
         update_momentum(self.momentum_backbone, self.backbone, momentum)

@@ -1,4 +1,4 @@
-"""Losses in float32, whatever precision the network runs in."""
+"""Losses in float32, independent of the network's precision."""
 
 from __future__ import annotations
 

@@ -10,12 +10,12 @@ from torch import Tensor
 def enqueue(queue: Tensor, pointer: int, batch: Tensor) -> int:
     """Write a batch over the oldest entries, in place; return the next pointer.
 
-    The size of the queue need be no multiple of the batch: writing goes on at its front.
-    Of a batch larger than the queue the last entries stay.
+    The queue's size need not be a multiple of the batch's: writing wraps around. Of a batch
+    larger than the queue only the last entries stay.
 
     Args:
         queue: ``(V, Q, D)``, one row of entries a view.
-        pointer: where the oldest entry is, from 0 to Q - 1.
+        pointer: the index of the oldest entry, from 0 to Q - 1.
         batch: ``(V, N, D)``.
     """
     size, count = queue.shape[1], batch.shape[1]

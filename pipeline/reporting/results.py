@@ -25,12 +25,12 @@ from pipeline.reporting.representations import FeatureChange, compare_states
 
 @dataclass(frozen=True)
 class Probed:
-    """What one probe found: accuracies in percent by state and task, as ``Results.matrix``.
+    """Accuracies of one probe in percent, by state and task, like ``Results.matrix``.
 
     Attributes:
-        task_agnostic: over all classes.
-        task_aware: within the classes of each image's task; where tasks are domains, of a
-            classifier that learnt from the training images of the image's domain alone.
+        task_agnostic: accuracies over all classes.
+        task_aware: accuracies within the classes of each image's task; if tasks are domains,
+            those of a classifier trained only on the image's domain.
     """
 
     task_agnostic: list[list[float]]

@@ -31,7 +31,7 @@ class IndexedImages(Protocol):
 
 @dataclass(frozen=True)
 class TaskStart:
-    """What a strategy may look at when a task begins.
+    """The inputs of a strategy when a task begins.
 
     Attributes:
         task: the number of the task that begins, 2 or more.

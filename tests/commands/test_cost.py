@@ -8,10 +8,9 @@ from pipeline.commands import cost
 from pipeline.config import presets
 from pipeline.config.read import parse_params
 from pipeline.config.registry.datasets import DATASETS
-from pipeline.config.resolve import resolve
+from pipeline.config.resolve import Plans, resolve
 from pipeline.data.datasets.domainnet import DOMAINS
 from pipeline.errors import ParamsError
-from pipeline.files.sealed_json import Json
 from pipeline.layout import PARAMS
 from tests.support.params import ROOT, with_changes
 from tests.support.project import Project
@@ -21,7 +20,7 @@ pytestmark = pytest.mark.xdist_group("cost")  # a fixture of the module is dear
 CIFAR_FORWARD = 2 * 0.5556e9  # ResNet-18 with the 3×3 stem, on 32 pixels; published
 
 
-def plan(name: str, **changes: object) -> dict[str, Json | None]:
+def plan(name: str, **changes: object) -> Plans:
     merged, _ = presets.merge(
         (ROOT / PARAMS).read_text(), (ROOT / f"presets/{name}.yaml").read_text()
     )
@@ -66,11 +65,9 @@ def test_a_step_is_counted_once_for_all_recipes_that_share_it() -> None:
 
 
 def test_the_domains_sizes_are_their_own() -> None:
-    slots = plan("domainnet_simclr")
-    prepare = slots["prepare"]
-    assert prepare is not None
     published = DATASETS["domainnet"].domain_images
-    assert cost._sizes("domainnet", prepare) == list(published.values())
+    prepare = plan("domainnet_simclr").prepare
+    assert cost._task_sizes("domainnet", prepare) == list(published.values())
     assert tuple(published) == DOMAINS
     assert sum(published.values()) == 409_832
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -25,6 +26,7 @@ PAGE = ROOT / "docs/extending.md"
 FENCED = re.compile(r"^( *)```(python|yaml)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 BELONGS_IN = re.compile(r"# (?P<path>\S+\.(?:py|yaml))(?:, in (?P<registry>[A-Z]+))?")
 SETS = re.compile(r"-S '?([a-z_0-9.]+)=([^\s']+)")
+KINDS = ("methods", "strategies", "probes", "datasets", "backbones", "optimizers", "loggers")
 # What makes a run take seconds; everything else is as shipped.
 SMALL = {
     "train": {"epochs": 2, "batch_size": 16, "warmup_epochs": 1},
@@ -164,13 +166,26 @@ def extended(tmp_path: Path) -> Copy:
 
 def test_the_examples_work_together(extended: Copy) -> None:
     said = extended.run(
-        *(f"list {what}" for what in ("methods", "strategies", "probes", "datasets", "backbones")),
+        *(f"list {what}" for what in KINDS),
         *("plan", "prepare", "init", "train 1", "train 2", "train 3"),
         *(f"evaluate {number}" for number in range(4)),
         *("report", "export --output exported --no-onnx"),
     )
     listed = {line.split()[0] for line in said.splitlines() if line.strip()}
-    assert listed >= {"align_uniform", "l2_sp", "ridge", "shapes", "conv_net"}
+    assert listed >= {
+        "align_uniform",
+        "l2_sp",
+        "ridge",
+        "shapes",
+        "conv_net",
+        "nadam",
+        "json_lines",
+    }
+    lines = [json.loads(line) for line in said.splitlines() if line.startswith('{"run": ')]
+    # Two epochs in each of three tasks; steps are counted on from task to task.
+    assert len(lines) == 6
+    assert sorted({line["step"] for line in lines}) == [line["step"] for line in lines]
+    assert all({"loss", "ssl", "align_uniform"} & set(line) for line in lines)
     assert "probe ridge" in said
     logs = [(extended.root / f"data/logs/task_{task}.csv").read_text() for task in (1, 2)]
     assert ["l2_sp" in log.splitlines()[0] for log in logs] == [False, True]
