@@ -58,9 +58,9 @@ def _work(rank: int, jobs: Sequence[Job], ports: Sequence[int]) -> None:
                     return step_of(self, images, index) * float("nan")
             return step_of(self, images, index)
 
-        def fit(learner: Learner, *arguments: object) -> float:
+        def fit(learner: Learner, *arguments: object, **named: object) -> float:
             learners.append(learner)
-            return fit_of(learner, *arguments)  # type: ignore[arg-type]
+            return fit_of(learner, *arguments, **named)  # type: ignore[arg-type]
 
         Learner.training_step = training_step  # type: ignore[method-assign]
         train.fit = fit
