@@ -111,6 +111,7 @@ def test_the_cases_below_are_all_backbones_in_grey_and_in_colour() -> None:
     assert {stem for _, _, stem in CASES} == set(STEMS)
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize(("name", "channels", "stem"), CASES)
 def test_plain_torch_and_onnxruntime_give_the_pipelines_own_features(
     name: str, channels: int, stem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

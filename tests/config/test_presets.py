@@ -29,7 +29,8 @@ from tests.support.networks import task_start
 from tests.support.params import ROOT, SHIPPED
 from tests.support.project import Project
 
-pytestmark = pytest.mark.xdist_group("presets")  # a fixture of the module is dear
+# Not quick, and a fixture of the module is dear.
+pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("presets")]
 
 NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
 RECIPES = [
@@ -103,7 +104,6 @@ def test_of_the_presets_used_before_nothing_takes_effect(name: str, mixed: str) 
     assert after.train == alone.train
 
 
-@pytest.mark.pipeline
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_trains_two_steps(name: str) -> None:
     """The recipe's own network, objective, distillation, views and optimizer; few images."""
