@@ -17,11 +17,14 @@ from tests.support.runs import Runs
 
 # Rooms of tests that run stages or start processes.
 PIPELINE_FOLDERS = {"pipeline", "torture", "distributed", "benchmarks"}
-PIPELINE_FIXTURES = {"project", "finished", "repository"}
+PIPELINE_FIXTURES = {"project", "repository"}
+# Files with tests that take minutes: they come first, so that no process is left alone with one.
+LONGEST_FIRST = ["test_dvc.py", "test_fuzz_params.py", "test_processes.py", "test_torture.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test that is not marked in its file."""
+    """Mark each test that is not marked in its file, and put the longest first."""
+    items.sort(key=lambda item: item.path.name not in LONGEST_FIRST)
     for item in items:
         if any(item.iter_markers("unit")) or any(item.iter_markers("pipeline")):
             continue

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from pipeline import layout
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import require_plan
-from pipeline.artifacts.plans.parts import BackbonePlan
+from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
 from pipeline.artifacts.portable import Portable, to_onnx, to_safetensors
 from pipeline.building.backbone import build_backbone
 from pipeline.building.components import load_class
@@ -31,7 +31,7 @@ from pipeline.errors import RunError
 from pipeline.evaluation.features import extract
 from pipeline.files import folders
 from pipeline.files.atomic import write_bytes
-from pipeline.files.sealed_json import Json, write_json
+from pipeline.files.sealed_json import write_json
 from pipeline.models.backbone import Backbone
 from pipeline.models.stems import STEMS
 from pipeline.reporting.card import snippets
@@ -123,7 +123,7 @@ def test_plain_torch_and_onnxruntime_give_the_pipelines_own_features(
     write_bytes(Path("backbone.safetensors"), to_safetensors(backbone, {}))
     content = to_onnx(Portable(backbone, mean, std), (channels, SIZE, SIZE), {})
     write_bytes(Path("backbone.onnx"), content)
-    dataset: Json = {"channels": channels, "image_size": SIZE, "mean": mean, "std": std}
+    dataset = DatasetPlan("", "", "", True, (), channels, SIZE, mean, std)
     write_json(Path("preprocessing.json"), describe_preprocessing(dataset, ["backbone.onnx"]))
     shape = f"{channels}, {SIZE}, {SIZE}"
     code = snippets.torch_snippet(spec, shape, backbone.num_features)

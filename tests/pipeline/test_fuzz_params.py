@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline import layout
-from pipeline.config import presets, resolve
+from pipeline.config import plan_data, presets, resolve
 from pipeline.config.fingerprint import code_fingerprint
 from pipeline.errors import ParamsError
 from tests.support.params import SHIPPED
@@ -86,7 +86,8 @@ def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project whose code is fingerprinted once."""
     for name in (".git", ".dvc"):
         (project.root / name).mkdir()
-    monkeypatch.setattr(resolve, "code_fingerprint", functools.cache(code_fingerprint))
+    for module in (plan_data, resolve):
+        monkeypatch.setattr(module, "code_fingerprint", functools.cache(code_fingerprint))
     return project
 
 

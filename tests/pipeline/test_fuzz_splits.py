@@ -142,18 +142,22 @@ def test_training_begins_with_the_right_images_or_not_at_all(
     [
         ({"train": [0, -1]}, "train holds -1"),
         ({"train": [0, 0]}, "train holds one twice"),
-        ({"train": [0, 1.0]}, "train holds 1.0"),
-        ({"train": [True]}, "train holds True"),
-        ({"train": ["../../etc/passwd"]}, "train holds '../../etc/passwd'"),
+        ({"train": [0, 1.0]}, "train[1] is 1.0, expected a whole number"),
+        ({"train": [True]}, "train[0] is True, expected a whole number"),
+        (
+            {"train": ["../../etc/passwd"]},
+            "train[0] is '../../etc/passwd', expected a whole number",
+        ),
         ({"train": []}, "train is []"),
         ({"train": [10**400]}, "names train image a number of more than 60 digits"),
         ({"train": [COUNTS["train"]]}, f"names train image {COUNTS['train']}, but"),
         ({"train": list(range(160))}, "names train images of class 0, which is not among its"),
         ({"classes": [0]}, "4 names for 1 classes"),
-        ({"classes": None}, "classes is None"),
+        ({"classes": None}, "classes is None, expected a list"),
         ({"task": 2}, "it says task 2"),
-        ({"task": True}, "it says task True"),
-        ({"fingerprint": {"train": 1}}, "fingerprint is {'train': 1}"),
+        ({"task": True}, "task is True, expected a whole number"),
+        ({"fingerprint": {"train": 1}}, "fingerprint.train is 1, expected text"),
+        ({"fingerprint": {"train": "0"}}, "fingerprint.test is missing"),
         ({"fingerprint": {"train": "0", "test": "0"}}, "changed since the split"),
     ],
 )
@@ -201,4 +205,4 @@ def test_the_report_reads_no_split_that_cannot_be_right(project: Project) -> Non
     rewrite(1, {key: whole[key] for key in whole if key != "train"})
     code, _, err = project.cassle("report", "--planned")
     assert code == 2
-    assert "train is None, expected a list" in err
+    assert "train is missing" in err

@@ -207,7 +207,7 @@ def test_a_param_touches_only_the_slots_that_use_it(
 
 
 def test_the_options_of_a_probe_that_is_not_chosen_touch_nothing(project: Project) -> None:
-    project.set({", knn, nearest_mean": ", nearest_mean"})
+    project.set({"evaluation.probes": ["linear", "solver", "nearest_mean", "few_labels"]})
     project.must("plan")
     before = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
     project.set({"evaluation.knn.k": 5})
@@ -283,9 +283,9 @@ def test_a_loss_that_is_not_finite_ends_the_task_and_saves_nothing(
 ) -> None:
     project.trained(1)
     before = project.files()
-    make = Augment.make
+    make = Augment.make_views
     monkeypatch.setattr(
-        Augment, "make", lambda self, x, d: tuple(v * float("nan") for v in make(self, x, d))
+        Augment, "make_views", lambda self, x, d: tuple(v * float("nan") for v in make(self, x, d))
     )
     code, _, err = project.cassle("train", "2")
     assert code == 2

@@ -122,7 +122,7 @@ def test_the_features_are_those_of_the_test_images_in_the_order_of_the_splits(
 ) -> None:
     project.trained(0)
     project.must("evaluate", "0")
-    found = read_features(0, {"plan": header(0)["plan"]}, "")
+    found = read_features(0, header(0)["plan"])
     labels = FashionMNIST(Path("data/fashion_mnist"), False).labels("test")
     places = [read_sealed(layout.split(task), RunError, "")["test"] for task in (1, 2, 3)]
     assert found.labels.tolist() == [int(labels[place]) for held in places for place in held]
