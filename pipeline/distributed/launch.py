@@ -4,11 +4,10 @@ They are processes of Lightning's DDP, each with the environment that Lightning 
 that somebody else started. Importing this module imports no torch.
 
 Torch's elastic launcher cannot do this. Where one process ends with an error it sends SIGTERM to
-the others at once. But who loses the connection to another one often ends before that one has said
-why, so the launcher ends the only process that knows; see ``tests/distributed/test_launch.py``.
-It keeps one exit code, of the first to fail, gives the others 30 seconds, less than a long step
-and its checkpoint may take, and a second Ctrl-C leaves them running. Lightning's own launcher
-starts the others only once the first one has imported torch and looked back, and kills likewise.
+the others at once. But who loses the connection to another one can end before that one has said
+why, and then the launcher ends the only process that knows: ``tests/distributed/test_launch.py``
+shows it. It would also import torch here. Lightning's own launcher starts the others only once
+the first one has imported torch and looked back, and where one fails it kills the others too.
 """
 
 from __future__ import annotations
