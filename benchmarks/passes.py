@@ -20,7 +20,7 @@ from benchmarks.setting import read_setting
 from benchmarks.workloads import build
 from pipeline.building.data import open_source
 from pipeline.data.batches import Images, ordered_batches
-from pipeline.data.source import PARTS
+from pipeline.data.parts import PARTS
 from pipeline.evaluation.features import BATCH, extract
 from pipeline.runtime.device import Device, choose_device
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.files.sealed_json import write_json
-from pipeline.files.typed_json import from_json, to_json
+from pipeline.files.typed_json import as_json, from_json
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Setting:
 
 def write_setting(path: Path, setting: Setting) -> None:
     """Write a setting for another process."""
-    write_json(path, to_json(setting))
+    write_json(path, as_json(setting))
 
 
 def read_setting(path: Path) -> Setting:

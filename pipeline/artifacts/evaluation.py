@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline import layout
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import read_sealed, write_sealed
-from pipeline.files.typed_json import from_json, to_json
+from pipeline.files.typed_json import as_json, from_json
 
 ByTask = Mapping[str, float]  # the task's number as text, as JSON has keys
 
@@ -66,7 +66,7 @@ def write_evaluation(path: Path, evaluation: Evaluation) -> None:
     Raises:
         RunError: it cannot be written.
     """
-    write_sealed(path, to_json(evaluation))
+    write_sealed(path, as_json(evaluation))
 
 
 def read_evaluation(after_task: int, plan: str) -> Evaluation:

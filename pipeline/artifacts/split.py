@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline import layout
-from pipeline.data.source import PARTS, Part
+from pipeline.data.parts import PARTS, Part
 from pipeline.errors import DataError, shorten
 from pipeline.files.sealed_json import Json, digest, read_sealed, write_sealed
-from pipeline.files.typed_json import from_json, to_json
+from pipeline.files.typed_json import as_json, from_json
 
 FIRST = "run `cassle prepare` first"
 REMEDY = "run `cassle prepare` again"
@@ -71,7 +71,7 @@ def write_splits(splits: Sequence[Split], slots: int) -> None:
     Raises:
         RunError: a file cannot be written.
     """
-    held = [to_json(split) for split in splits]
+    held = [as_json(split) for split in splits]
     for task in range(1, slots + 1):
         write_sealed(layout.split(task), held[task - 1] if task <= len(held) else None)
     index: Json = {str(task): digest(split) for task, split in enumerate(held, start=1)}
@@ -123,7 +123,7 @@ def read_split(task: int) -> Split:
 
 def split_digest(split: Split) -> str:
     """The SHA-256 of a split, as the headers of states and the index have it."""
-    return digest(to_json(split))
+    return digest(as_json(split))
 
 
 def find_split_digest(task: int) -> str | None:

@@ -20,7 +20,7 @@ from pipeline.artifacts.split import find_split_digest
 from pipeline.errors import StateError
 from pipeline.files.sealed_json import Json
 from pipeline.files.tensors import read_tensors, write_tensors
-from pipeline.files.typed_json import from_json, to_json
+from pipeline.files.typed_json import as_json, from_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -128,7 +128,7 @@ def write_state(sections: Mapping[str, Mapping[str, Tensor]], origin: Origin) ->
         for prefix, held in sections.items()
         for name, tensor in held.items()
     }
-    write_tensors(layout.state(origin.task), tensors, to_json(origin))
+    write_tensors(layout.state(origin.task), tensors, as_json(origin))
 
 
 def read_state(
@@ -153,7 +153,7 @@ def read_state(
         StateError: missing, damaged, or of another origin.
         PipelineError: a plan or a split is damaged.
     """
-    expected: Json = {"task": task, "backbone": to_json(backbone)}
+    expected: Json = {"task": task, "backbone": as_json(backbone)}
     if method is not None:
         expected["method"] = method
     splits = [find_split_digest(number) for number in range(1, task + 1)]

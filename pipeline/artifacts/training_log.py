@@ -9,7 +9,7 @@ from pipeline import layout
 from pipeline.errors import RunError
 from pipeline.files.csv_tables import read_csv_checked, write_csv
 from pipeline.files.sealed_json import file_digest, read_sealed, write_sealed
-from pipeline.files.typed_json import from_json, to_json
+from pipeline.files.typed_json import as_json, from_json
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def write_timing(task: int, timing: Timing) -> None:
     Raises:
         RunError: it cannot be written.
     """
-    write_sealed(layout.timing(task), to_json(timing))
+    write_sealed(layout.timing(task), as_json(timing))
 
 
 def read_training_log(task: int) -> tuple[Timing, list[dict[str, str]]]:

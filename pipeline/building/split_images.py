@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.artifacts.split import REMEDY, Split
-from pipeline.data.source import Part, Source
+from pipeline.data.parts import Part
+from pipeline.data.source import Source
 from pipeline.errors import DataError, shorten
 
 

@@ -9,7 +9,7 @@ from pipeline.artifacts.plans.prepare import ReadingPlan
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading
-from pipeline.data.source import PARTS
+from pipeline.data.parts import PARTS
 from pipeline.data.stream.scenarios import divide_into_tasks
 from pipeline.errors import ParamsError, RunError
 from pipeline.runtime.device import Device, choose_device, require_devices

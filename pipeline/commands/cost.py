@@ -22,7 +22,7 @@ from pipeline.config.resolve import Plans
 from pipeline.data.stream.tasks import divide_evenly
 from pipeline.errors import ParamsError
 from pipeline.files.sealed_json import dump_json
-from pipeline.files.typed_json import to_json
+from pipeline.files.typed_json import as_json
 from pipeline.methods.base import Position
 from pipeline.seeding import generator
 from pipeline.strategies.base import Step
@@ -97,7 +97,7 @@ def count(name: str, plans: Plans, known: dict[str, float]) -> Cost:
         batch_size = plan.train.batch_size
         steps.append(size // batch_size * plan.train.epochs)
         parts = (plan.dataset, plan.backbone, plan.method, *plan.strategies)
-        key = dump_json([min(task, 2), *(to_json(part) for part in parts)])
+        key = dump_json([min(task, 2), *(as_json(part) for part in parts)])
         if key not in known:
             known[key] = _image_operations(plan)
         operations.append(known[key] * batch_size)

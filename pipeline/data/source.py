@@ -6,15 +6,14 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.parts import PARTS, Part
 from pipeline.errors import DataError
 
-Part = Literal["train", "test"]
-PARTS: tuple[Part, Part] = ("train", "test")
 Bytes = NDArray[np.uint8]
 Labels = NDArray[np.int64] | NDArray[np.uint8]
 Value = TypeVar("Value")

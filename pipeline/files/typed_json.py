@@ -18,7 +18,7 @@ from pipeline.files.sealed_json import Json, JsonValue
 T = TypeVar("T")
 
 
-def to_json(value: object) -> Json:
+def as_json(value: object) -> Json:
     """Return the JSON object of a dataclass; fields that hold their default are left out."""
     assert is_dataclass(value), f"{type(value).__name__} is no dataclass"
     held = {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
@@ -32,7 +32,7 @@ def to_json(value: object) -> Json:
 
 def _plain(value: Any) -> JsonValue:
     if is_dataclass(value):
-        return to_json(value)
+        return as_json(value)
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

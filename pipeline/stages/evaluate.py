@@ -24,7 +24,8 @@ from pipeline.building.split_images import require_classes, select_images
 from pipeline.building.trained_backbone import load_backbone
 from pipeline.building.views import build_augment
 from pipeline.data.batches import Images, ordered_batches
-from pipeline.data.source import Part, Source
+from pipeline.data.parts import Part
+from pipeline.data.source import Source
 from pipeline.errors import DataError, RunError
 from pipeline.evaluation.base import Probe
 from pipeline.evaluation.examples import Examples

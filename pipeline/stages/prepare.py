@@ -10,7 +10,8 @@ from pipeline.artifacts.plans.files import plan_digest, require_plan
 from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.split import Counts, Split, write_split_origin, write_splits
 from pipeline.building.data import open_source
-from pipeline.data.source import PARTS, Part, Source
+from pipeline.data.parts import PARTS, Part
+from pipeline.data.source import Source
 from pipeline.data.stream.scenarios import Task, divide_into_tasks
 from pipeline.reporting.task_names import TaskContents, describe_tasks, remark_on_tasks
 

@@ -20,7 +20,7 @@ from pipeline.data.batches import Images, TaskOrder, training_batches
 from pipeline.data.datasets.fashion_mnist import FashionMNIST
 from pipeline.data.datasets.idx import read_idx
 from pipeline.data.datasets.transformed import Transformed
-from pipeline.data.source import Part
+from pipeline.data.parts import Part
 from pipeline.data.stream.tasks import class_incremental
 from pipeline.errors import DataError
 

@@ -15,7 +15,8 @@ from pipeline.config.registry.datasets import TRANSFORMATIONS
 from pipeline.data.datasets import transformed
 from pipeline.data.datasets.array_source import ArraySource
 from pipeline.data.datasets.transformed import Transformed
-from pipeline.data.source import Bytes, Part
+from pipeline.data.parts import Part
+from pipeline.data.source import Bytes
 from pipeline.data.stream.scenarios import StreamOptions, divide_into_tasks
 from pipeline.data.stream.tasks import data_incremental, resolve_class_order
 from pipeline.errors import DataError, ParamsError

@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 
 from pipeline.files.sealed_json import JsonValue
-from pipeline.files.typed_json import from_json, get_typed, to_json
+from pipeline.files.typed_json import as_json, from_json, get_typed
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ PLAIN: dict[str, JsonValue] = {
 
 
 def test_what_was_written_is_what_is_read() -> None:
-    assert from_json(Outer, json.loads(json.dumps(to_json(WHOLE)))) == WHOLE
+    assert from_json(Outer, json.loads(json.dumps(as_json(WHOLE)))) == WHOLE
 
 
 def test_a_field_that_holds_its_default_is_not_written() -> None:
     plain = Outer("x", "b", Inner(3), [1, 2], (0.1, 1.0), more=[], options={})
-    assert to_json(plain) == PLAIN
+    assert as_json(plain) == PLAIN
     assert from_json(Outer, PLAIN) == Outer("x", "b", Inner(3), (1, 2), (0.1, 1.0))
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline import layout
 from pipeline.data.datasets.fashion_mnist import FashionMNIST
-from pipeline.data.source import Part
+from pipeline.data.parts import Part
 from pipeline.errors import DataError, RunError
 from pipeline.files.sealed_json import Json, digest, read_sealed, write_sealed
 from tests.support.project import CLASSES, PER_CLASS, Project

@@ -59,7 +59,9 @@ def test_precomputed_outputs_are_the_bytes_that_the_stages_write(
         "evaluate_1", "evaluate_2", "views_0",
     ]  # fmt: skip
     code = "import sys; from pipeline.runtime import empty_slots, made_ahead as ahead; given = sys.argv[1:]; "
-    code += "assert not empty_slots.ends_here(given); assert ahead.ends_here(given); "
+    code += (
+        "assert not empty_slots.finish_if_empty(given); assert ahead.finish_if_precomputed(given); "
+    )
     code += "assert not {'torch', 'typer', 'pydantic'} & set(sys.modules)"
     for command in (["evaluate", "1"], ["evaluate", "2"], ["views"]):
         done = subprocess.run(

@@ -7,7 +7,7 @@ from typing import TypeVar
 from pipeline import layout
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import digest, dump_json, read_sealed, seal
-from pipeline.files.typed_json import from_json, to_json
+from pipeline.files.typed_json import as_json, from_json
 
 P = TypeVar("P")
 REMEDY = "run `cassle plan` first"
@@ -48,9 +48,9 @@ def require_plan(kind: type[P], name: str) -> P:
 
 def plan_text(plan: object | None) -> str:
     """Return the text of a plan's file; None: that of a slot above num_tasks."""
-    return dump_json(None if plan is None else seal(to_json(plan)))
+    return dump_json(None if plan is None else seal(as_json(plan)))
 
 
 def plan_digest(plan: object) -> str:
     """Return the SHA-256 of a plan, by which what was made from it names it."""
-    return digest(to_json(plan))
+    return digest(as_json(plan))

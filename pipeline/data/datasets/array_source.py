@@ -7,7 +7,8 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.data.source import Bytes, Part, Source, cached_by_part
+from pipeline.data.parts import Part
+from pipeline.data.source import Bytes, Source, cached_by_part
 
 
 class ArraySource(Source):

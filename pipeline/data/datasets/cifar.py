@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.data.datasets.array_source import ArraySource
-from pipeline.data.source import Bytes, Part
+from pipeline.data.parts import Part
+from pipeline.data.source import Bytes
 from pipeline.errors import DataError
 
 

@@ -15,7 +15,7 @@ from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.datasets.image_folder import list_items
 from pipeline.data.image_files.catalogue import Catalogue
 from pipeline.data.image_files.tree import Item, build_catalogue, split_off_test
-from pipeline.data.source import Part
+from pipeline.data.parts import Part
 from pipeline.errors import DataError
 
 # The order of the CaSSLe paper's stream.

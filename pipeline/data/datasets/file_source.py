@@ -16,7 +16,8 @@ from pipeline.data.image_files.content import content_digest, list_first
 from pipeline.data.image_files.file_options import FileOptions, Reading
 from pipeline.data.image_files.store import ImageFiles, Store
 from pipeline.data.image_files.store_writer import find_bad_images, store_path
-from pipeline.data.source import ImageReader, Part, Source, cached_by_part
+from pipeline.data.parts import Part
+from pipeline.data.source import ImageReader, Source, cached_by_part
 from pipeline.errors import DataError
 
 PAGE_CACHE_BYTES = 2**30  # a store up to this size stays in the system's page cache

@@ -22,7 +22,7 @@ from pipeline.data.image_files.tree import (
     require_no_loop,
     split_off_test,
 )
-from pipeline.data.source import Part
+from pipeline.data.parts import Part
 from pipeline.errors import DataError
 
 

@@ -14,7 +14,7 @@ from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.image_files.catalogue import Catalogue
 from pipeline.data.image_files.content import list_first
 from pipeline.data.image_files.tree import Item, build_catalogue, list_folder, list_images
-from pipeline.data.source import Part
+from pipeline.data.parts import Part
 from pipeline.errors import DataError
 
 NUM_CLASSES = 100

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pipeline.data.datasets.array_source import ArraySource
 from pipeline.data.datasets.idx import read_idx
-from pipeline.data.source import Bytes, Part
+from pipeline.data.parts import Part
+from pipeline.data.source import Bytes
 from pipeline.errors import DataError
 
 FILES = {

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.datasets.array_source import ArraySource
-from pipeline.data.source import Bytes, Part, Source, cached_by_part
+from pipeline.data.parts import Part
+from pipeline.data.source import Bytes, Source, cached_by_part
 
 
 def plain(images: Bytes) -> Bytes:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.data.image_files.catalogue import Catalogue, Listing
 from pipeline.data.image_files.content import list_first
-from pipeline.data.source import Part
+from pipeline.data.parts import Part
 from pipeline.errors import DataError
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png"})

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.data.source import PARTS, Part, Source
+from pipeline.data.parts import PARTS, Part
+from pipeline.data.source import Source
 from pipeline.data.stream.tasks import (
     Indices,
     class_incremental,
