@@ -21,6 +21,7 @@ from pipeline.errors import StateError
 from pipeline.files.sealed_json import Json
 from pipeline.files.tensors import read_tensors, write_tensors
 from pipeline.files.typed_json import as_json, from_json
+from pipeline.models.loading import select_below
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,12 +78,7 @@ class State:
 
     def section(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose names begin with ``prefix.``, without it."""
-        start = f"{prefix}."
-        return {
-            name.removeprefix(start): tensor
-            for name, tensor in self.tensors.items()
-            if name.startswith(start)
-        }
+        return select_below(self.tensors, prefix)
 
 
 def origin_of_random_network(plan: InitPlan) -> Origin:

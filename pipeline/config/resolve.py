@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from pipeline import layout
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
@@ -26,6 +25,7 @@ from pipeline.artifacts.plans.train import (
 )
 from pipeline.artifacts.plans.views import ViewsPlan
 from pipeline.config.fingerprint import code_fingerprint
+from pipeline.config.options import options_of, plan_component
 from pipeline.config.params import Params
 from pipeline.config.plan_data import (
     data_modules,
@@ -44,7 +44,7 @@ from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.optimizers import OPTIMIZERS
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import COMPOSITE, STRATEGIES
-from pipeline.files.sealed_json import Json, file_digest
+from pipeline.files.sealed_json import file_digest
 from pipeline.layout import ROOT
 
 TEMPLATES = ROOT / "pipeline" / "reporting" / "page" / "templates"
@@ -113,26 +113,6 @@ def resolve(params: Params) -> Plans:
     )
 
 
-def options(
-    params: Params,
-    kind: Literal["method", "strategy", "backbone", "optimizer", "probe"],
-    name: str,
-) -> Json:
-    """The options of a component that is in use."""
-    if kind == "probe":
-        probe = PROBES[name]
-        given: Json = getattr(params, probe.section).model_dump() if probe.section else {}
-        return given | (params.evaluation.options_of(name) or {})
-    components, section = {
-        "method": (METHODS, params.methods),
-        "strategy": (STRATEGIES, params.strategies),
-        "backbone": (BACKBONES, params.backbone),
-        "optimizer": (OPTIMIZERS, params.train),
-    }[kind]
-    top_level: Json = {key: getattr(params, key) for key in components[name].top_level}
-    return top_level | (section.options_of(name) or {})
-
-
 def _plan_backbone(params: Params) -> BackbonePlan:
     name: str = params.backbone.name
     return BackbonePlan(
@@ -140,7 +120,7 @@ def _plan_backbone(params: Params) -> BackbonePlan:
         path=BACKBONES[name].path,
         channels=dataset_entry(params).channels,
         stem=params.backbone.stem,
-        options=options(params, "backbone", name),
+        options=options_of(params, "backbone", name),
     )
 
 
@@ -174,14 +154,11 @@ def _plan_training(params: Params, task: int, previous: str) -> TrainPlan:
         dataset=plan_dataset(params),
         views=plan_view_augments(params),
         backbone=backbone,
-        method=ComponentPlan(params.method, method.path, options(params, "method", params.method)),
+        method=plan_component(params, "method", params.method),
         train=_plan_optimization(params),
         previous=previous,
         code=code_fingerprint(*modules),
-        strategies=[
-            ComponentPlan(name, STRATEGIES[name].path, options(params, "strategy", name))
-            for name in names
-        ],
+        strategies=[plan_component(params, "strategy", name) for name in names],
         compose=compose,
         whole_stream=whole,
     )
@@ -201,9 +178,8 @@ def _plan_optimization(params: Params) -> OptimizationPlan:
     train = params.train
     linear = train.scale_learning_rate == "linear"
     scale = train.batch_size / RATES_ARE_FOR if linear else 1
-    name = train.optimizer
     return OptimizationPlan(
-        optimizer=ComponentPlan(name, OPTIMIZERS[name].path, options(params, "optimizer", name)),
+        optimizer=plan_component(params, "optimizer", train.optimizer),
         epochs=train.epochs,
         batch_size=train.batch_size,
         accumulate_grad_batches=train.accumulate_grad_batches,
@@ -234,9 +210,7 @@ def _plan_evaluation(params: Params, task: int, state: str) -> EvaluatePlan:
         seed=params.seed,
         dataset=plan_dataset(params),
         backbone=backbone,
-        probes=[
-            ComponentPlan(name, PROBES[name].path, options(params, "probe", name)) for name in names
-        ],
+        probes=[plan_component(params, "probe", name) for name in names],
         headline=params.evaluation.headline,
         state=state,
         code=code_fingerprint(*modules),

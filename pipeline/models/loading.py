@@ -13,7 +13,7 @@ from pipeline.errors import StateError
 Value = TypeVar("Value")
 
 
-def below(values: Mapping[str, Value], prefix: str) -> dict[str, Value]:
+def select_below(values: Mapping[str, Value], prefix: str) -> dict[str, Value]:
     """Return the values whose names begin with ``prefix.``, named without it.
 
     Args:

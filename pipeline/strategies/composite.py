@@ -9,7 +9,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from pipeline.methods.base import Position, Views
-from pipeline.models.loading import below
+from pipeline.models.loading import select_below
 from pipeline.strategies.base import Step, Strategy, TaskStart
 
 
@@ -39,7 +39,7 @@ class Composite(Strategy):
         if strangers := owners - set(self.parts):
             raise ValueError(f"tensors of {', '.join(sorted(strangers))} are unknown")
         for name, part in self._all():
-            part.begin_task(replace(start, carried=below(start.carried, name)))
+            part.begin_task(replace(start, carried=select_below(start.carried, name)))
 
     def mix(self, views: Views, at: Position) -> Views:
         """Return the views mixed by each strategy in turn."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.files.sealed_json import Json
-from pipeline.models.loading import require_names
+from pipeline.models.loading import require_names, select_below
 
 if TYPE_CHECKING:  # it brings Lightning, which `cassle clean` does without
     from pipeline.training.learner import Learner
@@ -79,26 +79,16 @@ def restore_snapshot(learner: Learner, snapshot: Snapshot) -> None:
             if tensor.shape != held[name].shape:
                 raise ValueError(f"{name} is {tuple(held[name].shape)}")
             tensor.copy_(held[name])
-    learner.optimizer_before = _section(snapshot.tensors, OPTIMIZER)
+    learner.optimizer_before = select_below(snapshot.tensors, OPTIMIZER)
     learner.view_stream.resume(snapshot.tensors[AUGMENT])
     record = snapshot.record
     learner.steps_before = cast(int, record["step"])
     learner.images_passed = cast(int, record["images_passed"])
     columns = cast(list[str], record["columns"])
     rows = cast(list[list[float]], record["rows"])
-    sums = _section(snapshot.tensors, SUM)
+    sums = select_below(snapshot.tensors, SUM)
     epochs = learner.epochs
     epochs.rows = [dict(zip(columns, row, strict=True)) for row in rows]
     epochs.sums = {name: sums[name] for name in cast(list[str], record["terms"])}
     epochs.summed = cast(int, record["summed"])
     epochs.warned = cast(bool, record["warned"])
-
-
-def _section(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors whose names begin with ``prefix.``, without it."""
-    start = f"{prefix}."
-    return {
-        name.removeprefix(start): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(start)
-    }

@@ -12,12 +12,13 @@ from ruamel.yaml import YAML
 from pipeline.building.components import load_class
 from pipeline.building.training import build_optimization
 from pipeline.config import presets
+from pipeline.config.options import options_of
 from pipeline.config.params import Params
 from pipeline.config.read import load_params, parse_params
 from pipeline.config.registry.backbones import BACKBONES
 from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.strategies import STRATEGIES
-from pipeline.config.resolve import options, resolve
+from pipeline.config.resolve import resolve
 from pipeline.data.augmentation.augment import Augment
 from pipeline.errors import ParamsError
 from pipeline.layout import PARAMS
@@ -117,10 +118,10 @@ def test_a_recipe_trains_two_steps(name: str) -> None:
     backbone_class = load_class(BACKBONES[params.backbone.name].path, Backbone)
     backbone = backbone_class(3, params.backbone.stem)
     method = load_class(METHODS[params.method].path, Method)(
-        backbone, **options(params, "method", params.method)
+        backbone, **options_of(params, "method", params.method)
     )
     strategy = load_class(STRATEGIES[params.strategy].path, Strategy)(
-        **options(params, "strategy", params.strategy)
+        **options_of(params, "strategy", params.strategy)
     )
     strategy.begin_task(task_start(method))
     augment = Augment(plan.views, size, [0.5] * 3, [0.25] * 3)
