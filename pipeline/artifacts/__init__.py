@@ -1,1 +1,1 @@
-"""What crosses a stage boundary: one file each, with its reader and its writer."""
+"""Files that one stage writes and others read: one module each, with its reader and writer."""

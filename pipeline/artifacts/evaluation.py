@@ -1,4 +1,4 @@
-"""What the features of a state are worth: accuracies by probe, and ranks."""
+"""Evaluations of states: accuracies by probe, and ranks of the features."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Evaluation:
 
 
 def make_command(after_task: int) -> str:
-    """What makes the evaluation after a task, for messages."""
+    """The command that makes the evaluation after a task, for messages."""
     return f"run `cassle evaluate {after_task}` first (or `dvc repro`)"
 
 

@@ -1,4 +1,4 @@
-"""Which images each task holds: one file a task, and an index of them all."""
+"""Splits: the images of each task, one file a task, and an index of them all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Split:
-    """What one task holds.
+    """The images of one task.
 
     Attributes:
         task: its number, from 1.
@@ -104,7 +104,7 @@ def require_split_origin(plan: str) -> None:
 
 
 def read_split(task: int) -> Split:
-    """What a task holds.
+    """The split of a task.
 
     Raises:
         DataError: there is no such split, or it cannot be read or be right.
@@ -136,7 +136,7 @@ def find_split_digest(task: int) -> str | None:
 
 
 def read_splits(num_tasks: int) -> list[Split]:
-    """What all tasks hold, as one run of ``prepare`` has cut them.
+    """The splits of all tasks, as one run of ``prepare`` has cut them.
 
     The index stands for all splits among the dependencies of a stage that reads all of them.
 

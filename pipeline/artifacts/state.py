@@ -1,4 +1,4 @@
-"""What crosses a task boundary: one safetensors file a task, saved and loaded strictly.
+"""States, which cross task boundaries: one safetensors file a task, loaded strictly.
 
 The file's header carries what made it (params and code by digest, the split, the chain of
 states before it), so a state that belongs to another run is refused, not used.
@@ -194,7 +194,7 @@ def _typed(tensors: Mapping[str, Tensor], header: Json, problem: str, remedy: st
 
 
 def _describe(plan: InitPlan | TrainPlan | None, expected: str) -> Json:
-    """What a header must say of the plan that made it, what tells most first.
+    """The part of a header that names its plan, what tells most first.
 
     The plan's digest decides; the rest, of the plan as it is now, names what differs. The
     strategies come first: other ones use other code.

@@ -1,4 +1,4 @@
-"""What training a task leaves beside its state: losses by epoch, and what it took."""
+"""Training logs: losses by epoch, and the time and memory that training took."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.files.typed_json import as_json, from_json
 
 @dataclass(frozen=True)
 class Timing:
-    """What training a task took.
+    """The time and memory that training a task took.
 
     Attributes:
         seconds: of training.
@@ -61,7 +61,7 @@ def write_timing(task: int, timing: Timing) -> None:
 
 
 def read_training_log(task: int) -> tuple[Timing, list[dict[str, str]]]:
-    """What training a task took, and its losses: a row for each epoch.
+    """The timing of a task's training, and its losses: a row for each epoch.
 
     Raises:
         RunError: missing or damaged.

@@ -1,4 +1,4 @@
-"""What training needs beside the backbone: the method, the strategy, how the weights move."""
+"""The method, the strategy and the optimization that a plan names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def build_strategy(plan: TrainPlan) -> Strategy:
 
 
 def build_optimization(plan: OptimizationPlan) -> Optimization:
-    """How the weights move."""
+    """The optimizer, with its options, and the schedule."""
     optimizer = load_class(plan.optimizer.path, Optimizer)
     return Optimization(
         optimizer=partial(optimizer, **plan.optimizer.options),

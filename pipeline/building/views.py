@@ -12,7 +12,7 @@ from pipeline.data.augmentation.view_augment import ViewAugment
 def build_augment(
     dataset: DatasetPlan, views: Sequence[ViewAugment], rank: int = 0, processes: int = 1
 ) -> Augment:
-    """What makes the views of a data set's images.
+    """The augmentation of a data set's images.
 
     Args:
         dataset: whose images.

@@ -32,7 +32,7 @@ SAMPLE = 2  # images that a step is counted on; the count is scaled to the batch
 
 @dataclass(frozen=True)
 class Cost:
-    """What training a stream takes.
+    """The steps and operations of training a stream.
 
     Attributes:
         steps: of each task.
@@ -49,7 +49,7 @@ class Cost:
         return sum(n * each for n, each in zip(self.steps, self.operations, strict=True))
 
     def hours(self, rate: float) -> float:
-        """Return how long it takes at a sustained rate in TFLOP/s."""
+        """Return the hours at a sustained rate in TFLOP/s."""
         return self.total / (rate * 1e12) / 3600
 
 
@@ -80,7 +80,7 @@ def table(plans: Mapping[str, Plans], rate: float) -> str:
 
 
 def count(name: str, plans: Plans, known: dict[str, float]) -> Cost:
-    """What the training of a plan takes.
+    """The steps and operations of the training of a plan.
 
     Args:
         name: of the recipe, for messages.

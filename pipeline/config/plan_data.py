@@ -49,7 +49,7 @@ def plan_labelled(params: Params) -> DatasetPlan | None:
 
 
 def plan_reading(params: Params) -> ReadingPlan:
-    """How files are read, which changes no image."""
+    """The plan of reading image files, which changes no image."""
     return ReadingPlan(params.data.store, params.data.workers)
 
 
@@ -86,7 +86,7 @@ def data_modules(params: Params) -> list[str]:
 
 
 def plan_view_augments(params: Params) -> Sequence[ViewAugment]:
-    """How each of the two views is made."""
+    """The augmentation of each of the two views."""
     given = params.augment
 
     def choose(value: float | list[float], view: int) -> float:

@@ -59,7 +59,7 @@ class Source(ABC):
         self.note = ""
 
     def describe_download(self) -> str:
-        """Return what has to be downloaded or unpacked first, in words; empty: nothing."""
+        """Return a description of the download or unpacking that is needed first; empty: none."""
         return ""
 
     @abstractmethod

@@ -1,1 +1,1 @@
-"""What frozen features are worth."""
+"""Probes of frozen features, one file each."""

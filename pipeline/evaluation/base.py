@@ -1,4 +1,4 @@
-"""What every probe is: a way to ask frozen features which class an image shows."""
+"""The Probe contract: asks frozen features which class an image shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the features are worth where few images have a label."""
+"""The few-labels probe: a classifier for features of which few have a label."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def from_json(kind: type[T], value: JsonValue) -> T:
 
 
 def get_typed(value: JsonValue, kind: type[T], *keys: str) -> T:
-    """Return what lies in nested objects under some keys, of a type as for ``from_json``.
+    """The value under some keys of nested objects, of a type as for ``from_json``.
 
     Raises:
         ValueError: it is not there, or of another type; says which.

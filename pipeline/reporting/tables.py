@@ -1,4 +1,4 @@
-"""The accuracy matrix and the headline figures as text."""
+"""The accuracy matrix and the headline metrics as text."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _options(params: Json, evaluation: Json, name: str) -> Json:
 
 
 def headline(metrics: Json, name: str) -> str:
-    """Return a headline figure as people read it, or undefined without a stream."""
+    """Return a headline metric as people read it, or undefined without a stream."""
     value = metrics[name]
     digits = 3 if name == "cka" else 1  # from 0 to 1; the others are in percent
     return f"{value:.{digits}f}" if isinstance(value, int | float) else "undefined"
@@ -75,7 +75,7 @@ def markdown(results: Results, revision: str) -> str:
         "",
         f"Accuracies in percent: {protocol(params)}.",
         "",
-        f"| figure (probe {results.headline}) | value |",
+        f"| metric (probe {results.headline}) | value |",
         "| --- | ---: |",
         *(f"| {title} | {headline(metrics, name)} |" for name, title in HEADLINES.items()),
         "",

@@ -77,7 +77,7 @@ def choose_precision(wanted: str, device: Device) -> Precision:
 
 
 def describe_rounding(device: Device) -> dict[str, str | int]:
-    """Return what affects CPU rounding besides the code: instruction set and threads.
+    """Return the settings that affect CPU rounding besides the code: instruction set, threads.
 
     Empty for a GPU.
     """

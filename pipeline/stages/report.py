@@ -82,7 +82,7 @@ def run(against: str | None = None, show: bool = False) -> None:
 
 
 def _gather_extras(plan: ReportPlan, results: Results, revision: str) -> Extras:
-    """What the page shows beside the results; views and features where there are some."""
+    """The page's content beside the results: views and features, as far as they are here."""
     last = plan.last_state
     states = [layout.state(task) for task in range(last + 1)]
     return Extras(

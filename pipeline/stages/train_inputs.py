@@ -1,4 +1,4 @@
-"""What training a task reads: the previous state, the images and the network."""
+"""The inputs of training a task: the previous state, the images and the network."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from pipeline.strategies.base import Strategy, TaskStart
 
 @dataclass(frozen=True)
 class TaskInputs:
-    """What training reads.
+    """The inputs of training a task.
 
     Attributes:
         previous: the state before.
@@ -48,7 +48,7 @@ class TaskInputs:
 
 
 def read_inputs(plan: TrainPlan) -> TaskInputs:
-    """What training a task reads.
+    """The inputs of training a task.
 
     Raises:
         PipelineError: something is missing, damaged, or not the plan's.

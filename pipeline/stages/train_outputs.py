@@ -1,4 +1,4 @@
-"""What training a task writes: the log, the timing and the state."""
+"""The outputs of training a task: the log, the timing and the state."""
 
 from __future__ import annotations
 

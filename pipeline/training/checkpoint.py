@@ -48,7 +48,7 @@ class Checkpoint:
         self.plan = plan
 
     def load(self) -> Snapshot | None:
-        """Return what was saved; None where there is nothing that can be used."""
+        """Return the saved snapshot; None if there is none that can be used."""
         if not self.path.exists():
             return None
         try:

@@ -116,7 +116,7 @@ class Learner(pl.LightningModule):
         return rate
 
     def on_after_backward(self) -> None:
-        """Let the method change gradients."""
+        """Call the method, which may change gradients."""
         self.method.after_backward(self.position)
 
     def on_train_batch_end(self, outputs: object, batch: Tensor, batch_idx: int) -> None:

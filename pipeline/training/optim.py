@@ -1,4 +1,4 @@
-"""How the weights move within a task: the optimizer and the parameters it holds."""
+"""The optimizer of a task and the groups of parameters that it moves."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class OptimizerFactory(Protocol):
 
 @dataclass(frozen=True)
 class Optimization:
-    """How the weights move within a task; every task starts the schedule anew.
+    """The optimizer and the learning-rate schedule of a task, which starts anew in each task.
 
     Attributes:
         optimizer: makes the optimizer.

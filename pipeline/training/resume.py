@@ -18,7 +18,7 @@ from pipeline.training.snapshot import restore_snapshot
 
 @contextmanager
 def hold_checkpoint(group: Group, task: int, fingerprint: str, plan: str) -> Iterator[Checkpoint]:
-    """Let the first process hold a checkpoint, which all of them read."""
+    """Lock a checkpoint in the first process; all processes read it."""
     if group.processes.first:
         with lock_checkpoint(task, fingerprint, plan) as checkpoint:
             group.broadcast(str(checkpoint.path.parent))

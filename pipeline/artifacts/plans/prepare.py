@@ -30,7 +30,7 @@ class PreparePlan:
 
 @dataclass(frozen=True)
 class ReadingPlan:
-    """How image files are read, which changes no image; see ``file_options.Reading``."""
+    """Params of reading image files, which change no image; see ``file_options.Reading``."""
 
     store: Literal["cache", "stream"]
     workers: int

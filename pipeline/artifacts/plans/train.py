@@ -11,7 +11,7 @@ from pipeline.data.augmentation.view_augment import ViewAugment
 
 @dataclass(frozen=True)
 class OptimizationPlan:
-    """How the weights move; see ``pipeline.training.optim.Optimization``.
+    """The optimizer, its schedule and the batches; see ``pipeline.training.optim.Optimization``.
 
     Attributes:
         batch_size: images of an optimizer's step, over all processes and parts.
@@ -37,7 +37,7 @@ class OptimizationPlan:
 
 @dataclass(frozen=True)
 class WholeStreamPlan:
-    """What a strategy that learns all tasks at once learns from.
+    """The stream, for a strategy that learns all tasks at once.
 
     Attributes:
         tasks: how many tasks.
@@ -89,7 +89,7 @@ class TrainPlan:
 
 @dataclass(frozen=True)
 class MachinePlan:
-    """What of training changes no result.
+    """Settings of training that change no result.
 
     Attributes:
         devices: of each machine: GPUs, or processes on a CPU.

@@ -1,1 +1,1 @@
-"""What params.yaml can name, one file a kind."""
+"""The components that params.yaml can name, one file a kind."""

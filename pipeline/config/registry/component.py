@@ -1,4 +1,4 @@
-"""What params.yaml can name: methods, strategies, backbones, data sets and probes.
+"""The entry of a component that params.yaml can name: a method, a strategy, a probe, ...
 
 Each entry says where its class is and which options it takes, without importing it;
 importing this module imports no torch. To add one: write its file, add its line here,

@@ -1,4 +1,4 @@
-"""How one view of an image is made; importing this imports no torch."""
+"""The augmentation of one view; importing this module imports no torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ViewAugment:
-    """How one view is made; probabilities are per image.
+    """The augmentation of one view; probabilities are per image.
 
     Attributes:
         crop_scale: smallest and largest share of the area that a crop keeps.

@@ -79,7 +79,7 @@ class Transformed(Source):
         )
 
     def describe_download(self) -> str:
-        """Return what the underlying data set would download."""
+        """Return the underlying data set's description of its download."""
         return self.source.describe_download()
 
     def class_names(self) -> Sequence[str]:

@@ -47,7 +47,7 @@ class Card:
         backbone: the backbone as the plan describes it.
         num_features: the size of its features.
         chain: the state and those before it, backwards.
-        figures: how good it is.
+        quality: its accuracies and metrics.
         revision: the code's git revision.
         files: size in bytes and SHA-256 of each exported file.
     """

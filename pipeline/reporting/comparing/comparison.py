@@ -195,9 +195,9 @@ def _find_baseline(cell: RunCell, group: RunGroup, name: str | None) -> RunCell 
     return same[0]
 
 
-def _values(cell: RunCell, figure: str) -> dict[int, float]:
+def _values(cell: RunCell, metric: str) -> dict[int, float]:
     """Return a metric's defined values by seed."""
-    found = {seed: run.metrics.get(figure) for seed, run in cell.runs.items()}
+    found = {seed: run.metrics.get(metric) for seed, run in cell.runs.items()}
     return {seed: float(value) for seed, value in found.items() if isinstance(value, int | float)}
 
 

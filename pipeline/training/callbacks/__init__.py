@@ -1,1 +1,1 @@
-"""What Lightning calls between steps."""
+"""Callbacks that Lightning calls between steps."""

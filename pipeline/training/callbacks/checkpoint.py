@@ -48,7 +48,7 @@ class Checkpointing(pl.Callback):
         self.saved_step = 0
 
     def seconds(self) -> float:
-        """Return how long the task has been trained, by whichever process."""
+        """Return the seconds of training the task so far, by all processes that did."""
         return time.monotonic() - self.started
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
