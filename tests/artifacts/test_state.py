@@ -134,7 +134,7 @@ def test_what_differs_is_named_before_the_digest(plans: Plans) -> None:
 def test_a_state_whose_splits_are_needed_and_gone_is_refused(plans: Plans) -> None:
     write_chain(plans, 1)
     plan = plans.train[1]
-    with pytest.raises(StateError, match="has another task_order than the plan"):
+    with pytest.raises(StateError, match="has another split than the plan"):
         read_state(1, plan_digest(plan), plan.backbone)
 
 

@@ -62,6 +62,9 @@ LOGS_WITHIN = 1e-3
 # logs 9e-3. tests/test_distributed.py compares these methods in float64, within 1e-8.
 SENSITIVE = {"barlow_twins cassle": 0.5, "vicreg lump": 0.3, "byol pfr": 1e-2}
 SENSITIVE_LOGS_WITHIN = 3e-2
+# A ReLU whose input is 0 but for rounding: the gradient of its channel jumps, and nothing behind it.
+# On one kind of processor 4.4e-3 was measured for it, on another 3e-4; logs agree as all others do.
+KINKS = {"two parts": 1e-2}
 SMALLEST = 0.01  # what is smaller throughout counts as this: means that are 0 but for rounding
 APART = {"train.sync_batchnorm": False} | method("barlow_twins")
 
@@ -135,7 +138,7 @@ def test_two_processes_end_where_one_ends(name: str, task: int, projects: Projec
     found, expected = state(projects.pairs[name], task), state(projects.alone[name], task)
     assert found.keys() == expected.keys()
     worst = max((difference(found[key], expected[key]), key) for key in expected)
-    assert worst[0] < SENSITIVE.get(name, STATES_WITHIN), worst
+    assert worst[0] < (SENSITIVE | KINKS).get(name, STATES_WITHIN), worst
 
 
 @pytest.mark.parametrize("name", CONFIGS)
