@@ -23,8 +23,6 @@ from tests.support.project import Project
 WRITER = """
 import sys, time
 from pathlib import Path
-from pipeline.data import store_writer
-from pipeline.data.store import ImageFiles
 from pipeline.data.image_files import store_writer
 from pipeline.data.image_files.store import ImageFiles
 root, place = map(Path, sys.argv[1:])

@@ -28,8 +28,6 @@ SIZE = 16
 WRITE = """
 import sys
 from pathlib import Path
-from pipeline.data.store import ImageFiles
-from pipeline.data.store_writer import find_bad_images
 from pipeline.data.image_files.store import ImageFiles
 from pipeline.data.image_files.store_writer import find_bad_images
 root, place = map(Path, sys.argv[1:])
