@@ -254,7 +254,10 @@ def lines(error: str) -> list[str]:
         ({"methods.mocov2plus.queue_size": 0}, "methods.mocov2plus.queue_size"),
         ({"methods.swav.num_prototypes": 1}, "methods.swav.num_prototypes"),
         ({"methods.byol.final_momentum": 1.5}, "methods.byol.final_momentum"),
-        ({"train.optimizer": "lamb"}, "train.optimizer: 'lamb' is unknown; did you mean 'lars'?"),
+        (
+            {"train.optimizer": "lamb"},
+            "train.optimizer: 'lamb' is unknown; one of: adamw, sgd, lars",
+        ),
         ({"train.warmup_start": 0.5}, "train.warmup_start must be at most"),
     ],
 )
