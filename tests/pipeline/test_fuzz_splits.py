@@ -98,7 +98,7 @@ def test_training_begins_with_the_right_images_or_not_at_all(
 ) -> None:
     from pipeline.stages import train_task as train
 
-    def begins(*arguments: object) -> float:
+    def begins(*arguments: object, **named: object) -> float:
         raise RunError("training began")
 
     monkeypatch.setattr(train, "fit", begins)

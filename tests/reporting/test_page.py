@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from pipeline.artifacts.features import Features
+from pipeline.artifacts.split import Split
+from pipeline.artifacts.training_log import Timing
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.page.page import TEMPLATES, Extras, render_page
 from pipeline.reporting.representations import FeatureChange
@@ -35,9 +37,11 @@ def make_results(tasks: int = 3, classes: int = 2, at_once: bool = False) -> Res
          "projection_rank": str(20 + epoch), "learning_rate": "0.01"}
         for task in range(1, rows) for epoch in (1, 2, 3)
     ]  # fmt: skip
-    timing = {"seconds": 12.5, "look_back_seconds": 0.25, "steps": 900, "forward_passes": 2.0,
-              "strategy_bytes": 2_000_000, "carried_bytes": 1_000_000, "device": "cpu",
-              "precision": "32-true"}  # fmt: skip
+    timing = Timing(
+        seconds=12.5, look_back_seconds=0.25, steps=900, device="cpu", processes=1,
+        precision="32-true", forward_passes=2.0, strategy_bytes=2_000_000,
+        carried_bytes=1_000_000, log="c" * 64,
+    )  # fmt: skip
     linear = {"standardize": True, "epochs": 100}
     matrix = [
         [round(v, 1) for v in row] for row in (60 + 30 * random.random((rows, tasks))).tolist()
@@ -54,8 +58,12 @@ def make_results(tasks: int = 3, classes: int = 2, at_once: bool = False) -> Res
         ranks=[[12.25] * tasks] * rows,
         changes=[change] * (rows - 1),
         splits=[
-            {"task": task, "scenario": "class", "classes": [0], "class_names": [f"kind {task}.{c}" for c in range(classes)],
-             "train": [1, 2, 3], "test": [4, 5], "fingerprint": {"train": "a" * 64, "test": "b" * 64}}
+            Split(
+                task=task, scenario="class", dataset="fashion_mnist", classes=[0],
+                fingerprint={"train": "a" * 64, "test": "b" * 64}, counts={},
+                class_names=[f"kind {task}.{c}" for c in range(classes)],
+                train=[1, 2, 3], test=[4, 5],
+            )
             for task in range(1, tasks + 1)
         ],
         epochs=epochs,
@@ -89,7 +97,7 @@ def other_run(results: Results, **changes: object) -> Run:
         metrics={"average_accuracy": 70.04, "forgetting": None, "forward_transfer": 1.0},
         matrix=[[value - 1.5 for value in row] for row in results.matrix],
         cost=None,
-        identity={"data": results.splits[0]["fingerprint"]},
+        identity={"data": dict(results.splits[0].fingerprint)},
     )
     return dataclasses.replace(run, **changes)  # type: ignore[arg-type]
 
