@@ -239,8 +239,9 @@ def test_params_are_escaped() -> None:
     results = make_results()
     evil = "<script>alert('x')</script>\"&"
     results.params.update(dataset=evil, strategy=evil, notes=evil)
-    for split in results.splits:
-        split["class_names"] = [evil]
+    results = dataclasses.replace(
+        results, splits=[dataclasses.replace(split, class_names=[evil]) for split in results.splits]
+    )
     extras = dataclasses.replace(make_extras(results), revision=evil, class_names=[evil] * 6)
     run = other_run(results, name=evil, params=results.params | {evil: evil})
     for given in (extras, dataclasses.replace(extras, against=run)):
