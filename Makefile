@@ -57,7 +57,7 @@ bench: .scratch/peers/installed
 
 # One thread a worker: the networks are tiny, and threads would only wait for each other. Bytecode
 # is kept: else each process that a test starts compiles torch anew.
-PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadgroup
+PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadfile
 
 check: $(BIN)/installed
 	ruff check .

@@ -16,7 +16,7 @@ from tests.support.params import ROOT, with_changes
 from tests.support.project import Project
 
 # Not quick, and a fixture of the module is dear.
-pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("cost")]
+pytestmark = pytest.mark.pipeline
 
 CIFAR_FORWARD = 2 * 0.5556e9  # ResNet-18 with the 3×3 stem, on 32 pixels; published
 

@@ -31,7 +31,7 @@ from tests.support.params import ROOT, SHIPPED
 from tests.support.project import Project
 
 # Not quick, and a fixture of the module is dear.
-pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("presets")]
+pytestmark = pytest.mark.pipeline
 
 NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
 RECIPES = [

@@ -16,8 +16,6 @@ from pipeline.methods.base import Position
 from pipeline.strategies.base import Step
 from tests.support.networks import tiny_cassle, tiny_method, tiny_views
 
-pytestmark = pytest.mark.xdist_group("together")  # a fixture of the module is dear
-
 PROCESSES = 2
 BATCH = 8
 STEPS = 4

@@ -23,8 +23,6 @@ from tests.support.params import SMALL, Changes, write_params
 from tests.support.project import make_data
 from tests.support.two_processes import FAIL, NAN, STOP, train_in_pairs
 
-pytestmark = pytest.mark.xdist_group("processes")  # a fixture of the module is dear
-
 SGD = {"train.optimizer": "sgd"}
 SHORT = {"train.epochs": 1, "train.warmup_epochs": 0}
 PAIR = {"train.devices": 2}

@@ -22,8 +22,6 @@ from pipeline.reporting.representations import FeatureChange
 from pipeline.reporting.results import Probed, Results
 from tests.support.browser import Browser, find_browser
 
-pytestmark = pytest.mark.xdist_group("page")  # a fixture of the module is dear
-
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 DRAWING = {"svg", "rect", "line", "path", "circle", "text", "title", "desc"}
 
