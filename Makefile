@@ -16,20 +16,27 @@ help:
 	@echo "make lock   resolve requirements.lock anew from pyproject.toml"
 	@echo "make clean  remove .venv and the tools' caches; data and results stay"
 
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.lock --editable
+
 # Imported once, so that Python keeps the bytecode also where it is told not to write any: else
 # each process compiles torch anew, two seconds of a stage's four.
 IMPORTS := "import pipeline.cli.main; from pipeline.runtime.before_torch import before_torch; before_torch(); \
   import dvc.repo.reproduce, dvc.commands.repro, matplotlib.figure, torch._dynamo, pipeline.stages.train_task, \
   pipeline.stages.evaluate, pipeline.stages.views, pipeline.stages.report"
 
-# The marker is as new as the last install, so a changed lock installs again.
+# The markers are as new as the last install, so a changed lock installs again. What runs the chain
+# alone comes first: torchmetrics imports SciPy wherever it is, and only the tests need that.
 $(BIN)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 	  { echo "error: $(PYTHON) is $$($(PYTHON) --version), needed is 3.11 to 3.13; make PYTHON=python3.12 ..." >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(INSTALL) .
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c $(IMPORTS)
+	touch $@
+
+$(BIN)/installed-dev: $(BIN)/installed
+	$(INSTALL) '.[dev]'
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c $(IMPORTS)
 	touch $@
 
@@ -40,7 +47,7 @@ demo: $(BIN)/installed
 
 # An hour: SIGKILLs at random moments, and the files compared with those of a run in peace;
 # then ten experiments by two workers of DVC's queue, compared with those run one by one.
-torture: $(BIN)/installed
+torture: $(BIN)/installed-dev
 	python -m tests.torture.stages --kills 60
 	python -m tests.torture.dvc --kills 10
 	python -m tests.torture.queue
@@ -59,24 +66,24 @@ bench: .scratch/peers/installed
 # is kept: else each process that a test starts compiles torch anew.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadfile
 
-check: $(BIN)/installed
+check: $(BIN)/installed-dev
 	ruff check .
 	ruff format --check .
 	mypy
 	$(PYTEST) -m unit
 
-test: $(BIN)/installed
+test: $(BIN)/installed-dev
 	ruff check .
 	ruff format --check .
 	mypy
 	$(PYTEST)
 
 # Strict: a warning ends it. What it would say of MkDocs 2 concerns nothing here.
-docs: $(BIN)/installed
+docs: $(BIN)/installed-dev
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 	@echo "Look at .scratch/site/index.html; with search: python -m http.server --directory .scratch/site"
 
-lock: $(BIN)/installed
+lock: $(BIN)/installed-dev
 	uv pip compile --quiet --universal --extra dev --python-version 3.11 --no-annotate \
 	  --no-header --no-emit-index-url --upgrade pyproject.toml --output-file requirements.lock
 
