@@ -9,18 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline import layout
-from pipeline.artifacts.plans.files import plan_digest, read_plan
-from pipeline.artifacts.plans.init import InitPlan
+from pipeline.artifacts.plans.files import REMEDY
 from pipeline.artifacts.plans.parts import BackbonePlan
-from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.artifacts.split import find_split_digest
-from pipeline.errors import StateError
-from pipeline.files.sealed_json import Json
+from pipeline.errors import RunError, StateError
+from pipeline.files.sealed_json import Json, digest, read_sealed
 from pipeline.files.tensors import read_tensors, write_tensors
-from pipeline.files.typed_json import as_json, from_json
+from pipeline.files.typed_json import as_json, from_json, get_typed
 from pipeline.models.loading import select_below
 
 if TYPE_CHECKING:
@@ -81,34 +79,6 @@ class State:
         return select_below(self.tensors, prefix)
 
 
-def origin_of_random_network(plan: InitPlan) -> Origin:
-    """The origin of state 0."""
-    return Origin(0, plan_digest(plan), plan.seed, plan.code, plan.backbone, [], [])
-
-
-def origin_after_task(plan: TrainPlan, parent: State, split: str) -> Origin:
-    """The origin of the state that training a task makes.
-
-    Args:
-        plan: of the training.
-        parent: the state it started from.
-        split: the digest of the split that was learnt.
-    """
-    return Origin(
-        task=plan.task,
-        plan=plan_digest(plan),
-        seed=plan.seed,
-        code=plan.code,
-        backbone=plan.backbone,
-        ancestors=[*parent.origin.ancestors, parent.content],
-        task_order=[*parent.origin.task_order, split],
-        method=plan.method.name,
-        strategy=_strategy_names(plan),
-        parent=parent.content,
-        split=split,
-    )
-
-
 def write_state(sections: Mapping[str, Mapping[str, Tensor]], origin: Origin) -> None:
     """Write the state after a task, whole or not at all.
 
@@ -157,8 +127,7 @@ def read_state(
         expected["split"] = splits[-1]
     if need_splits or None not in splits:
         expected["task_order"] = splits
-    maker = read_plan(TrainPlan, f"train_{task}") if task > 0 else read_plan(InitPlan, "init")
-    expected |= _describe(maker, plan)
+    expected |= _describe("init" if task == 0 else f"train_{task}", plan)
     path = layout.state(task)
     stage = "cassle init" if task == 0 else f"cassle train {task}"
     remedy = f"run `{stage}` first (or `dvc repro`)"
@@ -193,21 +162,20 @@ def _typed(tensors: Mapping[str, Tensor], header: Json, problem: str, remedy: st
         raise StateError(f"{problem} ({error}); {remedy}") from error
 
 
-def _describe(plan: InitPlan | TrainPlan | None, expected: str) -> Json:
-    """The part of a header that names its plan, what tells most first.
+def _describe(maker: str, expected: str) -> Json:
+    """The part of a header that names the plan of its maker, what tells most first.
 
     The plan's digest decides; the rest, of the plan as it is now, names what differs. The
-    strategies come first: other ones use other code.
+    strategies come first: other ones use other code. The plan is not read as its class says, so
+    that no stage depends on the classes of all makers.
     """
-    if plan is None or plan_digest(plan) != expected:
+    plan = read_sealed(layout.plan(maker), RunError, REMEDY)
+    if plan is None or digest(plan) != expected:
         return {"plan": expected}
-    strategy = _strategy_names(plan) if isinstance(plan, TrainPlan) else None
-    known: Json = {} if strategy is None else {"strategy": strategy}
-    return {**known, "seed": plan.seed, "code": plan.code, "plan": expected}
-
-
-def _strategy_names(plan: TrainPlan) -> str | None:
-    return "+".join(each.name for each in plan.strategies) or None
+    strategies = get_typed({"strategies": [], **plan}, tuple[dict[str, Any], ...], "strategies")
+    names = "+".join(str(each["name"]) for each in strategies)
+    known: Json = {"strategy": names} if names else {}
+    return {**known, "seed": plan["seed"], "code": plan["code"], "plan": expected}
 
 
 def _pair(found: object, expected: object) -> str:

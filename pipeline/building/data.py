@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline import layout
 from pipeline.artifacts.plans.files import require_plan
 from pipeline.artifacts.plans.parts import DatasetPlan
-from pipeline.artifacts.plans.prepare import ReadingPlan
+from pipeline.artifacts.plans.reading import ReadingPlan
 from pipeline.building.components import load_class
 from pipeline.data.image_files.file_options import Reading
 from pipeline.data.source import Source

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.artifacts.plans.parts import DatasetPlan
-from pipeline.artifacts.plans.prepare import ReadingPlan
+from pipeline.artifacts.plans.reading import ReadingPlan
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading

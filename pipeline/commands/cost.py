@@ -93,7 +93,7 @@ def count(name: str, plans: Plans, known: dict[str, float]) -> Cost:
     steps, operations = [], []
     for task, size in enumerate(_task_sizes(name, plans.prepare), start=1):
         # From task 2 on all tasks are alike.
-        plan = plans.train[min(task, 2)]
+        plan = plans.train[min(task, len(plans.train), 2)]
         batch_size = plan.train.batch_size
         steps.append(size // batch_size * plan.train.epochs)
         parts = (plan.dataset, plan.backbone, plan.method, *plan.strategies)

@@ -98,6 +98,7 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
         chain=_follow_chain(task),
         quality=quality,
         revision=git_revision(),
+        protocol=report.protocol,
         files={
             name: (len(content), hashlib.sha256(content).hexdigest())
             for name, content in contents.items()

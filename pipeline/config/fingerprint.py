@@ -31,7 +31,6 @@ NOT_SHAPING = frozenset(
         "pipeline.runtime.shortages",
         "pipeline.distributed.processes",
         "pipeline.distributed.group",
-        "pipeline.reporting.task_names",
     }
 )
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from pipeline import layout
 from pipeline.artifacts.plans.parts import DatasetPlan, DomainsPlan
-from pipeline.artifacts.plans.prepare import PreparePlan, ReadingPlan
+from pipeline.artifacts.plans.prepare import PreparePlan
+from pipeline.artifacts.plans.reading import ReadingPlan
 from pipeline.artifacts.plans.views import ViewsPlan
 from pipeline.config.fingerprint import code_fingerprint
 from pipeline.config.params import Params
@@ -24,7 +25,8 @@ def dataset_entry(params: Params) -> Dataset:
 
 def plan_preparation(params: Params) -> PreparePlan:
     """The plan that says which images there are and how they are cut into tasks."""
-    order = params.class_order if params.scenario == "class" else None
+    given = params.class_order if params.scenario == "class" else None
+    order = None if given is None else tuple(given)
     return PreparePlan(
         dataset=plan_dataset(params),
         scenario=params.scenario,
@@ -60,9 +62,10 @@ def plan_dataset(params: Params) -> DatasetPlan:
     files = transformed = None
     if entry.files:
         resize = data.resize or size
-        files = FileOptions(resize, data.on_bad_image, data.holdout, data.class_list, data.domains)
+        domains = None if data.domains is None else tuple(data.domains)
+        files = FileOptions(resize, data.on_bad_image, data.holdout, data.class_list, domains)
     elif params.scenario == "domain":
-        transformed = DomainsPlan(TRANSFORMED, data.domains or TRANSFORMATIONS)
+        transformed = DomainsPlan(TRANSFORMED, tuple(data.domains or TRANSFORMATIONS))
     return DatasetPlan(
         name=params.dataset,
         path=entry.path,
@@ -93,7 +96,7 @@ def plan_view_augments(params: Params) -> Sequence[ViewAugment]:
         return value[view] if isinstance(value, list) else value
 
     low, high = given.crop_scale
-    return [
+    return tuple(
         ViewAugment(
             crop_scale=(low, high),
             flip=choose(given.flip, view),
@@ -107,7 +110,7 @@ def plan_view_augments(params: Params) -> Sequence[ViewAugment]:
             solarize=choose(given.solarize, view),
         )
         for view in range(2)
-    ]
+    )
 
 
 def plan_views(params: Params) -> ViewsPlan:

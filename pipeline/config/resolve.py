@@ -15,7 +15,8 @@ from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import plan_digest
 from pipeline.artifacts.plans.init import InitPlan
 from pipeline.artifacts.plans.parts import BackbonePlan, ComponentPlan
-from pipeline.artifacts.plans.prepare import PreparePlan, ReadingPlan
+from pipeline.artifacts.plans.prepare import PreparePlan
+from pipeline.artifacts.plans.reading import ReadingPlan
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.artifacts.plans.train import (
     MachinePlan,
@@ -99,7 +100,7 @@ def resolve(params: Params) -> Plans:
     machine = MachinePlan(
         params.train.devices,
         params.train.num_nodes,
-        [ComponentPlan(name, LOGGERS[name].path, {}) for name in params.train.loggers],
+        tuple(ComponentPlan(name, LOGGERS[name].path) for name in params.train.loggers),
     )
     return Plans(
         prepare=plan_preparation(params),
@@ -158,7 +159,7 @@ def _plan_training(params: Params, task: int, previous: str) -> TrainPlan:
         train=_plan_optimization(params),
         previous=previous,
         code=code_fingerprint(*modules),
-        strategies=[plan_component(params, "strategy", name) for name in names],
+        strategies=tuple(plan_component(params, "strategy", name) for name in names),
         compose=compose,
         whole_stream=whole,
     )
@@ -210,7 +211,7 @@ def _plan_evaluation(params: Params, task: int, state: str) -> EvaluatePlan:
         seed=params.seed,
         dataset=plan_dataset(params),
         backbone=backbone,
-        probes=[plan_component(params, "probe", name) for name in names],
+        probes=tuple(plan_component(params, "probe", name) for name in names),
         headline=params.evaluation.headline,
         state=state,
         code=code_fingerprint(*modules),
@@ -220,9 +221,17 @@ def _plan_evaluation(params: Params, task: int, state: str) -> EvaluatePlan:
 
 def _plan_report(params: Params, evaluations: Sequence[str], views: ViewsPlan) -> ReportPlan:
     return ReportPlan(
-        evaluations=evaluations,
+        evaluations=tuple(evaluations),
         views=plan_digest(views),
         templates={path.name: file_digest(path) for path in sorted(TEMPLATES.iterdir())},
         params=params.model_dump(exclude_none=True),
         code=code_fingerprint("pipeline.stages.report"),
+        protocol=_describe_protocol(params),
     )
+
+
+def _describe_protocol(params: Params) -> str:
+    """A sentence on how the headline probe's accuracies come about."""
+    name = params.evaluation.headline
+    how = PROBES[name].protocol(options_of(params, "probe", name))
+    return f"probe {name}, after each task: {how}; no class masked"

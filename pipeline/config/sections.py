@@ -94,7 +94,7 @@ class Data(Section):
 
 
 class AugmentParams(Section):
-    """The augmentation; see ``pipeline.data.augmentation.recipe.ViewAugment``."""
+    """The augmentation; see ``pipeline.data.augmentation.view_augment.ViewAugment``."""
 
     crop_scale: Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)]
     flip: PerView

@@ -53,6 +53,7 @@ class Results:
         epochs: one row an epoch of all tasks: task, epoch, step, loss terms, spread and rank
             of the projections, learning rate.
         class_names: the class names of the test images, by label.
+        protocol: how the headline probe's accuracies come about.
         timings: seconds, steps, device, precision, passes and bytes of each task's training.
     """
 
@@ -66,6 +67,7 @@ class Results:
     epochs: list[dict[str, str]]
     timings: list[Timing]
     class_names: Sequence[str] = ()
+    protocol: str = ""
 
     @property
     def num_tasks(self) -> int:
@@ -177,6 +179,7 @@ def read_results(plan: ReportPlan) -> Results:
         epochs=epochs,
         timings=timings,
         class_names=found[0].class_names,
+        protocol=plan.protocol,
     )
 
 

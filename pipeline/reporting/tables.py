@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
-from typing import Any
 
-from pipeline.config.registry.probes import PROBES
 from pipeline.files.sealed_json import Json
-from pipeline.files.typed_json import get_typed
 from pipeline.reporting import probe_tables as evaluation_tables
 from pipeline.reporting.results import Results
 from pipeline.reporting.task_names import describe_tasks, remark_on_tasks, tasks_heading
 
-UNKNOWN = "a probe, or options of one, that this version of the code does not know"
 HEADLINES = {
     "average_accuracy": "average accuracy A",
     "forgetting": "forgetting F",
@@ -22,28 +17,6 @@ HEADLINES = {
     "stability": "stability",
     "cka": "CKA, state to state",
 }
-
-
-def protocol(params: Json) -> str:
-    """Say how the headline probe's accuracies came about.
-
-    Args:
-        params: of the results, which another version may have made.
-    """
-    evaluation = get_typed(params, dict[str, Any], "evaluation")
-    name = str(evaluation["headline"])
-    how = UNKNOWN
-    if name in PROBES:
-        with suppress(KeyError):
-            how = PROBES[name].protocol(_options(params, evaluation, name))
-    return f"probe {name}, after each task: {how}; no class masked"
-
-
-def _options(params: Json, evaluation: Json, name: str) -> Json:
-    """Return the options of a probe, as far as the params hold them."""
-    section = PROBES[name].section
-    options = params.get(section) if section else evaluation.get(name)
-    return options if isinstance(options, dict) else {}
 
 
 def headline(metrics: Json, name: str) -> str:
@@ -73,7 +46,7 @@ def markdown(results: Results, revision: str) -> str:
         f"# {params['dataset']}, {params['scenario']}-incremental: "
         f"{params['method']} with {params['strategy']}",
         "",
-        f"Accuracies in percent: {protocol(params)}.",
+        f"Accuracies in percent: {results.protocol}.",
         "",
         f"| metric (probe {results.headline}) | value |",
         "| --- | ---: |",

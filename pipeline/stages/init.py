@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.artifacts.plans.files import require_plan
+from pipeline.artifacts.plans.files import plan_digest, require_plan
 from pipeline.artifacts.plans.init import InitPlan
-from pipeline.artifacts.state import BACKBONE, origin_of_random_network, write_state
+from pipeline.artifacts.state import BACKBONE, Origin, write_state
 from pipeline.building.backbone import build_backbone
 from pipeline.seeding import seeded_initialization
 
@@ -14,4 +14,9 @@ def run() -> None:
     plan = require_plan(InitPlan, "init")
     with seeded_initialization(plan.seed, "backbone"):
         backbone = build_backbone(plan.backbone)
-    write_state({BACKBONE: backbone.state_dict()}, origin_of_random_network(plan))
+    write_state({BACKBONE: backbone.state_dict()}, describe_origin(plan))
+
+
+def describe_origin(plan: InitPlan) -> Origin:
+    """The origin of state 0."""
+    return Origin(0, plan_digest(plan), plan.seed, plan.code, plan.backbone, (), ())

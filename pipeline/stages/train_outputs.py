@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
+from pipeline.artifacts.plans.files import plan_digest
 from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.artifacts.split import read_split, split_digest
-from pipeline.artifacts.state import METHOD, STRATEGY, State, origin_after_task, write_state
+from pipeline.artifacts.state import METHOD, STRATEGY, Origin, State, write_state
 from pipeline.artifacts.training_log import Timing, write_losses, write_timing
 from pipeline.distributed.group import Group
 from pipeline.runtime.device import Precision
@@ -53,8 +54,31 @@ def write_outputs(
         log=write_losses(plan.task, learner.epochs.rows),
     )
     write_timing(plan.task, timing)
-    origin = origin_after_task(plan, previous, split_digest(read_split(plan.task)))
+    origin = describe_origin(plan, previous, split_digest(read_split(plan.task)))
     write_state({METHOD: method.state_dict(), STRATEGY: carried}, origin)
+
+
+def describe_origin(plan: TrainPlan, parent: State, split: str) -> Origin:
+    """The origin of the state that training a task makes.
+
+    Args:
+        plan: of the training.
+        parent: the state it started from.
+        split: the digest of the split that was learnt.
+    """
+    return Origin(
+        task=plan.task,
+        plan=plan_digest(plan),
+        seed=plan.seed,
+        code=plan.code,
+        backbone=plan.backbone,
+        ancestors=(*parent.origin.ancestors, parent.content),
+        task_order=(*parent.origin.task_order, split),
+        method=plan.method.name,
+        strategy="+".join(each.name for each in plan.strategies) or None,
+        parent=parent.content,
+        split=split,
+    )
 
 
 def _count_bytes(tensors: Iterable[Tensor]) -> int:

@@ -66,8 +66,8 @@ def _train(plan: TrainPlan, group: Group, machine: MachinePlan) -> None:
         with group.fail_together():
             if processes.first is turn:
                 inputs = read_inputs(plan)
-    synchronised = processes.count > 1 and training.batchnorm_groups == 1
-    if synchronised:
+    synchronized = processes.count > 1 and training.batchnorm_groups == 1
+    if synchronized:
         synchronize_batchnorm(inputs.method)
     augment = build_augment(plan.dataset, plan.views, processes.rank, processes.count)
     make_deterministic(where)
@@ -76,7 +76,7 @@ def _train(plan: TrainPlan, group: Group, machine: MachinePlan) -> None:
         strategy = begin_strategy(plan, inputs, augment, where)
     except StateError as error:
         raise group.mark_reported(error) from error
-    if synchronised:
+    if synchronized:
         synchronize_batchnorm(strategy)
     looked_back = time.monotonic() - started
     optimization = build_optimization(training)

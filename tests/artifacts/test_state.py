@@ -18,8 +18,6 @@ from pipeline.artifacts.state import (
     STRATEGY,
     Origin,
     State,
-    origin_after_task,
-    origin_of_random_network,
     read_origin,
     read_state,
     write_state,
@@ -28,6 +26,7 @@ from pipeline.config.read import parse_params
 from pipeline.config.resolve import Plans, resolve
 from pipeline.errors import StateError
 from pipeline.files.atomic import write_text
+from pipeline.stages import init, train_outputs
 from tests.support.params import SHIPPED
 
 SPLIT = "ab" * 32
@@ -49,11 +48,13 @@ def network(value: float) -> dict[str, dict[str, Tensor]]:
 
 def write_chain(plans: Plans, last: int) -> list[State]:
     """Write states 0 to ``last`` and return them."""
-    write_state(network(0.0), origin_of_random_network(plans.init))
+    write_state(network(0.0), init.describe_origin(plans.init))
     states = [read_state(0, plan_digest(plans.init), plans.init.backbone)]
     for task in range(1, last + 1):
         plan = plans.train[task]
-        write_state(network(float(task)), origin_after_task(plan, states[-1], f"{SPLIT}{task}"))
+        write_state(
+            network(float(task)), train_outputs.describe_origin(plan, states[-1], f"{SPLIT}{task}")
+        )
         states.append(read(plan))
     return states
 

@@ -219,6 +219,13 @@ def test_training_uses_the_learner_but_no_strategy_no_method_and_no_schema() -> 
     }
     # The plan adds the optimizer that is chosen.
     assert not {entry.module for entry in OPTIMIZERS.values()} & found
+    # Nor on how a stream is cut, nor on other stages' plans: what they make is known by its digest.
+    assert not [name for name in found if name.startswith("pipeline.data.stream")]
+    plans = {name for name in found if name.startswith("pipeline.artifacts.plans.")}
+    others = {
+        f"pipeline.artifacts.plans.{name}" for name in ("prepare", "init", "evaluate", "views")
+    }
+    assert not plans & others
     chosen = {entry.module for entry in (METHODS | STRATEGIES).values()}
     assert found & chosen == {"pipeline.strategies.finetune"}
 
@@ -230,6 +237,16 @@ def test_evaluation_uses_neither_learner_nor_method() -> None:
     assert not {entry.module for entry in PROBES.values()} & set(found)
     assert not [name for name in found if name.startswith(("pipeline.meth", "pipeline.strat"))]
     assert "pipeline.training.learner" not in found
+    assert "pipeline.artifacts.plans.train" not in found
+    assert not [name for name in found if name.startswith("pipeline.data.stream")]
+
+
+def test_the_random_network_depends_on_no_images_and_no_training() -> None:
+    found = closure(["pipeline.stages.init"])
+    assert "pipeline.artifacts.plans.train" not in found
+    assert not [
+        name for name in found if name.startswith(("pipeline.data.aug", "pipeline.data.str"))
+    ]
 
 
 def test_a_closure_is_sorted_and_holds_the_packages_and_no_other_names() -> None:

@@ -1,9 +1,8 @@
-"""The plan of ``prepare``, and how images are read."""
+"""The plan of ``prepare``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.data.stream.scenarios import StreamOptions
@@ -26,11 +25,3 @@ class PreparePlan:
     stream: StreamOptions
     slots: int
     code: str
-
-
-@dataclass(frozen=True)
-class ReadingPlan:
-    """Params of reading image files, which change no image; see ``file_options.Reading``."""
-
-    store: Literal["cache", "stream"]
-    workers: int

@@ -18,6 +18,7 @@ class ReportPlan:
         templates: SHA-256 of the page's templates by name.
         params: all of params.yaml.
         code: the fingerprint of the stage's code.
+        protocol: a sentence on how the headline probe's accuracies come about.
     """
 
     evaluations: Sequence[str]
@@ -25,6 +26,7 @@ class ReportPlan:
     templates: Mapping[str, str]
     params: Mapping[str, JsonValue]
     code: str
+    protocol: str
 
     @property
     def last_state(self) -> int:

@@ -1,8 +1,9 @@
 """The entry of a component that params.yaml can name: a method, a strategy, a probe, ...
 
 Each entry says where its class is and which options it takes, without importing it;
-importing this module imports no torch. To add one: write its file, add its line here,
-give it a section in params.yaml if it has options, and write its test.
+importing this module imports no torch. To add one: write its file, add its line in the
+registry of its kind beside this file, give it a section in params.yaml if it has
+options, and write its test.
 """
 
 from __future__ import annotations

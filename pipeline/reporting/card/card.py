@@ -13,7 +13,7 @@ from pipeline.files.sealed_json import Json
 from pipeline.files.typed_json import get_typed
 from pipeline.reporting.card import snippets
 from pipeline.reporting.card.state_metrics import StateMetrics
-from pipeline.reporting.tables import HEADLINES, headline, protocol
+from pipeline.reporting.tables import HEADLINES, headline
 from pipeline.reporting.task_names import describe_tasks, remark_on_tasks, tasks_heading
 
 
@@ -49,6 +49,7 @@ class Card:
         chain: the state and those before it, backwards.
         quality: its accuracies and metrics.
         revision: the code's git revision.
+        protocol: how the headline probe's accuracies come about.
         files: size in bytes and SHA-256 of each exported file.
     """
 
@@ -62,6 +63,7 @@ class Card:
     chain: Sequence[Link]
     quality: StateMetrics
     revision: str
+    protocol: str
     files: dict[str, tuple[int, str]]
 
     @property
@@ -157,7 +159,7 @@ def _quality(card: Card) -> list[str]:
     row = quality.accuracy
     cells = [f"{value:.1f}" for value in [*row, sum(row) / len(row)]]
     lines += [
-        f"Accuracy on each task's test images in percent: {protocol(card.params)}.",
+        f"Accuracy on each task's test images in percent: {card.protocol}.",
         "",
         "| " + " | ".join(f"task {task}" for task in range(1, len(row) + 1)) + " | mean |",
         "| ---: |" + " ---: |" * len(row),

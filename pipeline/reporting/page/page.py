@@ -20,7 +20,6 @@ from pipeline.reporting.page.against import different_params
 from pipeline.reporting.page.headline import headline_metrics
 from pipeline.reporting.page.svg import series_color
 from pipeline.reporting.results import Results
-from pipeline.reporting.tables import protocol
 from pipeline.reporting.task_names import describe_tasks, remark_on_tasks, tasks_heading
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -85,7 +84,7 @@ def render_page(results: Results, extras: Extras) -> str:
         params=params,
         swept=[name for name in SWEPT if name in params],
         all_params=flatten_params(params),
-        protocol=protocol(params),
+        protocol=results.protocol,
         results=results,
         holdings=describe_tasks(results.splits),
         what_tasks_are=tasks_heading(results.splits),

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping
 
 from pipeline import layout
-from pipeline.artifacts.plans.files import require_plan
+from pipeline.artifacts.plans.files import plan_digest, require_plan
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.artifacts.plans.train import MachinePlan
 from pipeline.artifacts.training_log import read_training_log
 from pipeline.errors import PipelineError
-from pipeline.files.sealed_json import JsonValue
 from pipeline.training.callbacks.epoch_logging import EpochLogging
 from pipeline.training.loggers.guarded import GuardedLogger
+
+speaker = logging.getLogger(__name__)
 
 
 def open_loggers(machine: MachinePlan, task: int, steps: int) -> EpochLogging | None:
@@ -24,21 +25,26 @@ def open_loggers(machine: MachinePlan, task: int, steps: int) -> EpochLogging | 
         task: the number of the task, from 1.
         steps: of the task; also taken for those of an earlier task whose log is not here.
 
-    Raises:
-        RunError: the plan is missing or damaged.
+    Where the params of the run cannot be read, that is said and there are no loggers: they end no
+    training.
     """
     if not machine.loggers:
         return None
-    params = require_plan(ReportPlan, "report").params
-    folder, run = layout.main_checkout() / layout.RUN_LOGS, _name_run(params)
+    try:
+        plan = require_plan(ReportPlan, "report")
+    except PipelineError as error:
+        speaker.warning("no loggers: %s; training goes on without them", error)
+        return None
+    folder, run, params = layout.main_checkout() / layout.RUN_LOGS, _name_run(plan), plan.params
     loggers = [GuardedLogger(each.name, each.path, folder, run, task) for each in machine.loggers]
     before = sum(_count_steps(earlier, steps) for earlier in range(1, task))
     return EpochLogging(loggers, params, before)
 
 
-def _name_run(params: Mapping[str, JsonValue]) -> str:
-    """The name of DVC's experiment; of another run: method, strategy and seed."""
-    named = f"{params['method']}-{params['strategy']}-seed_{params['seed']}"
+def _name_run(plan: ReportPlan) -> str:
+    """The name of DVC's experiment; of another run: method, strategy, seed and a digest of all."""
+    params = plan.params
+    named = f"{params['method']}-{params['strategy']}-seed_{params['seed']}-{plan_digest(plan)[:7]}"
     return os.environ.get("DVC_EXP_NAME") or named
 
 
