@@ -20,7 +20,7 @@ from pipeline.reporting.comparing.settings import read_settings
 from pipeline.training.learner import Learner
 from tests.support.project import Project
 
-RUN = "simclr-cassle-seed_0"
+RUN = "simclr-cassle-seed_0-*"  # and some digits of the digest of all params
 STEPS = 8  # of task 1 of the small project
 
 
@@ -29,8 +29,13 @@ def read(path: Path) -> list[dict[str, float]]:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
+def folder_of(task: int, run: str = RUN) -> Path:
+    (folder,) = layout.RUN_LOGS.glob(f"{run}/task_{task}")
+    return folder
+
+
 def logged(task: int, run: str = RUN) -> list[dict[str, float]]:
-    return read(layout.RUN_LOGS / run / f"task_{task}" / "metrics.csv")
+    return read(folder_of(task, run) / "metrics.csv")
 
 
 def outputs(task: int) -> tuple[bytes, bytes]:
@@ -55,8 +60,26 @@ def test_a_logger_gets_what_the_losses_hold_and_changes_no_byte(project: Project
         for row in expected:
             row["step"] += steps_before
         assert logged(task) == expected
-    hparams = (layout.RUN_LOGS / RUN / "task_2" / "hparams.yaml").read_text()
+    hparams = (folder_of(2) / "hparams.yaml").read_text()
     assert "distill_weight: 1.0" in hparams
+
+
+def test_runs_of_other_params_are_logged_apart(project: Project) -> None:
+    for rate in (0.02, 0.01):
+        project.set({"train.loggers": ["csv"], "train.learning_rate": rate})
+        project.train_through(1)
+    assert len(list(layout.RUN_LOGS.glob(RUN))) == 2
+
+
+def test_a_plan_that_cannot_be_read_takes_the_loggers_away_and_ends_nothing(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    project.set({"train.loggers": ["csv"]})
+    project.train_through(0)
+    layout.plan("report").unlink()
+    project.must("train", "1", "--planned")
+    assert "no loggers: data/plan/report.json is missing" in caplog.text
+    assert not layout.RUN_LOGS.exists()
 
 
 def test_a_run_of_dvc_is_logged_under_its_name(
@@ -134,7 +157,7 @@ def test_self_log_reaches_the_loggers(project: Project, monkeypatch: pytest.Monk
     project.set({"train.loggers": ["csv"]})
     project.train_through(1)
     assert outputs(1) == whole
-    content = (layout.RUN_LOGS / RUN / "task_1" / "metrics.csv").read_text()
+    content = (folder_of(1) / "metrics.csv").read_text()
     assert "batch_loss" in content.splitlines()[0]
 
 
