@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 STDERR = 2  # written to directly: a signal may interrupt a print
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+UNWIND_SECONDS = 1.0  # for a stage to end by itself once it was told to
 
 
 class StopRequest:
@@ -70,8 +72,14 @@ def stopping_at_once() -> Iterator[None]:
                 raise KeyboardInterrupt  # the workers of a data loader expect it
             os._exit(128 + number)
         os.write(STDERR, b"\nstopped: all files are whole; run the same command again\n")
+        # Libraries that try imports in a bare `except` swallow the exception: end all the same.
+        last = threading.Timer(UNWIND_SECONDS, os._exit, (128 + number,))
+        last.daemon = True
+        last.start()
+        timers.append(last)
         raise SystemExit(128 + number)
 
+    timers: list[threading.Timer] = []
     before = {number: signal.getsignal(number) for number in SIGNALS}
     heard = [number for number in SIGNALS if before[number] is not signal.SIG_IGN]
     for number in heard:
@@ -79,5 +87,7 @@ def stopping_at_once() -> Iterator[None]:
     try:
         yield
     finally:
+        for timer in timers:
+            timer.cancel()
         for number in heard:
             signal.signal(number, before[number])

@@ -156,3 +156,24 @@ def test_a_signal_outside_training_says_what_is_kept(
     assert "stopped: all files are whole" in err
     assert "Traceback" not in err
     assert project.files() == before
+
+
+SWALLOWING = """
+import os, signal, sys, time
+sys.path.insert(0, {root!r})
+from pipeline.runtime.signals import stopping_at_once
+with stopping_at_once():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+    except BaseException:
+        pass  # as a library does that tries an import
+    time.sleep(30)
+"""
+
+
+def test_a_signal_whose_exception_a_library_swallows_ends_the_process_all_the_same() -> None:
+    code = SWALLOWING.format(root=str(ROOT))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 128 + signal.SIGTERM
+    assert "stopped: all files are whole" in done.stderr
