@@ -23,6 +23,7 @@ from pipeline.config import presets
 from pipeline.config.read import load_params, parse_params
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.resolve import resolve
+from pipeline.config.stream import count_tasks
 from pipeline.errors import RunError, closest
 from pipeline.files.atomic import write_text
 from pipeline.files.sealed_json import Json, write_json
@@ -78,7 +79,7 @@ def _plan_task_2(setting: str, strategy: str) -> TrainPlan:
     if preset is not None:
         text, _ = presets.merge(text, presets.read_preset(preset))
         origin += f" with preset {preset}"
-    tasks = max(2, parse_params(text, origin).num_tasks)
+    tasks = max(2, count_tasks(parse_params(text, origin)))
     text, _ = presets.merge(text, f"strategy: {strategy}\nnum_tasks: {tasks}\n")
     return resolve(parse_params(text, f"{origin} and strategy {strategy}")).train[2]
 

@@ -13,7 +13,6 @@ import statistics
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from benchmarks.setting import read_setting
@@ -37,8 +36,7 @@ def main() -> None:
     load = build(setting.finetune, setting.images, device)
     backbone = load.method.backbone.to(device).eval()
     source = open_source(setting.images)
-    held = [source.images(name) for name in PARTS]
-    images = [Images(pixels, np.arange(len(pixels))) for pixels in held]
+    images = [Images(source.select(name, source.keys(name))) for name in PARTS]
     ready = [
         load.augment.normalize(batch.to(device)).contiguous(memory_format=torch.channels_last)
         for of_part in images

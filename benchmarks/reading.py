@@ -74,9 +74,10 @@ def decode(place: Path, workers: int) -> int:
 
 def prepare(place: Path, workers: int) -> int:
     """Do what the stage does: digest the files, decode them, write the store."""
-    images = source(place, "cache", workers)
-    images.fingerprint("train")
-    return len(images.usable("train"))
+    found = source(place, "cache", workers)
+    images = found.select("train", found.keys("train"))
+    images.fingerprint()
+    return len(images) - len(images.unreadable())
 
 
 def epoch(place: Path, workers: int, store: str) -> int:
@@ -84,8 +85,7 @@ def epoch(place: Path, workers: int, store: str) -> int:
     from pipeline.data.batches import Images, TaskOrder, training_batches
 
     found = source(place, store, workers)
-    places = np.arange(len(found.labels("train")))
-    images = Images(found.images("train"), places, found.workers("train"))
+    images = Images(found.select("train", found.keys("train")))
     order = TaskOrder(len(images), BATCH, epochs=1, seed=0, task=1)
     return sum(len(batch) for batch in training_batches(images, order))
 

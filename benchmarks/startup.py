@@ -18,8 +18,7 @@ IMPORTS = {
     "prepare": f"{_BEFORE}, pipeline.stages.prepare",
     "init": f"{_BEFORE}, pipeline.stages.init",
     "train": f"{_BEFORE}; {_TORCH}; import pipeline.stages.train_task",
-    "evaluate": f"{_BEFORE}; {_TORCH}; import pipeline.stages.evaluate",
-    "views": f"{_BEFORE}, pipeline.stages.views",
+    "evaluate": f"{_BEFORE}; {_TORCH}; import pipeline.stages.evaluate_states",
     "report": f"{_BEFORE}, pipeline.stages.report",
 }
 WHOLE = {"--help": ["--help"], "list": ["list", "methods"], "check": ["check"]}

@@ -31,6 +31,7 @@ from benchmarks.processes import peak_memory
 from benchmarks.setting import read_setting
 from benchmarks.workloads import BareStep, Workload, build
 from pipeline.data.batches import Images, TaskOrder, training_batches
+from pipeline.data.datasets.array_source import select_all
 from pipeline.distributed.group import Group
 from pipeline.distributed.processes import Processes
 from pipeline.runtime.device import Device, choose_device
@@ -113,7 +114,7 @@ def train(load: Workload, interleave: Interleave, epochs: int, steps: int) -> li
     """
     device = Device(load.device)
     places = np.arange(load.batch_size * steps) % len(load.images)
-    held = Images(load.images.numpy(), places)
+    held = Images(select_all(load.images.numpy()[places]))
     # The last step is followed by no batch, so an epoch more than counts.
     order = TaskOrder(len(held), load.batch_size, epochs + 1, seed=0, task=2)
     optimization = replace(load.optimization, epochs=epochs + 1)

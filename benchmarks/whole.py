@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import tempfile
@@ -62,8 +63,11 @@ def measure(revision: str, efficiency_first: float, efficiency: float) -> Measur
 def _training(root: Path) -> list[float]:
     """Return the seconds of each task's training."""
     found = []
-    for task in range(1, layout.MAX_TASKS + 1):
-        timing = read_sealed(root / layout.timing(task), RunError, "run the benchmark again")
+    for task in itertools.count(1):
+        path = root / layout.timing(task)
+        if not path.is_file():
+            break
+        timing = read_sealed(path, RunError, "run the benchmark again")
         if timing is not None:
             found.append(cast(float, timing["seconds"]))
     return found

@@ -111,8 +111,9 @@ def build(plan: TrainPlan, at_hand: DatasetPlan, device: str) -> Workload:
 
 def _images(wanted: DatasetPlan, at_hand: DatasetPlan) -> Tensor:
     size, channels = wanted.image_size, wanted.channels
-    held = open_source(at_hand).images("train")
-    images = torch.tensor(held[np.arange(min(EMBEDDED, len(held)))])
+    source = open_source(at_hand)
+    held = source.select("train", source.keys("train")[:EMBEDDED])
+    images = torch.tensor(held.reader()[np.arange(len(held))])
     if images.shape[-1] != size:
         scaled = functional.interpolate(images.float(), (size, size), mode="bilinear")
         images = scaled.round().to(torch.uint8)

@@ -20,13 +20,10 @@ def end(code: object) -> None:
 
 
 if __name__ == "__main__" and not empty_slots.finish_if_empty(sys.argv[1:]):
-    from pipeline.runtime import made_ahead as ahead
+    from pipeline.cli.main import main
 
-    if not ahead.finish_if_precomputed(sys.argv[1:]):
-        from pipeline.cli.main import main
-
-        try:
-            main()
-        except SystemExit as stop:
-            end(stop.code)
-            raise
+    try:
+        main()
+    except SystemExit as stop:
+        end(stop.code)
+        raise

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-MAX_TASKS = 20  # the task slots of dvc.yaml
+MAX_TASKS = 1000  # of a stream; dvc.yaml has slots for as many as `cassle slots` lists
 
 PARAMS = Path("params.yaml")
+CHAIN = Path("dvc.yaml")
+SLOTS = Path("slots")  # the slots that are not in dvc.yaml itself
 PLAN = Path("data/plan")
 SPLITS = Path("data/splits")
 SPLIT_ORIGIN = SPLITS / "origin.json"
 SPLIT_INDEX = SPLITS / "index.json"
 STATES = Path("data/states")
 LOGS = Path("data/logs")
-EVALUATIONS = Path("data/evaluations")
-FEATURES = Path("data/features")
+EVALUATIONS = Path("data/evaluations.json")
+FEATURES = Path("data/features.safetensors")
 VIEWS = Path("data/views.png")
 REPORTS = Path("reports")
 PRESETS = Path("presets")
@@ -24,7 +26,8 @@ STORES = SCRATCH / "images"
 CHECKPOINTS = SCRATCH / "checkpoints"
 LOCKS = SCRATCH / "locks"
 RUN_LOGS = SCRATCH / "logs"  # of the loggers that params name
-AHEAD = SCRATCH / "ahead"  # with the outputs, wherever those are
+EXTRACTED = SCRATCH / "features"  # by state and images
+ROWS = SCRATCH / "rows"  # evaluations of states, by all they were made from
 
 
 def main_checkout() -> Path:
@@ -57,27 +60,9 @@ def timing(task: int) -> Path:
     return LOGS / f"task_{task}.json"
 
 
-def evaluation(task: int) -> Path:
-    """Return the path of the accuracies after task ``task``."""
-    return EVALUATIONS / f"task_{task}.json"
-
-
-def features(task: int) -> Path:
-    """Return the path of the test images' features after task ``task``."""
-    return FEATURES / f"task_{task}.safetensors"
-
-
-def inputs(stage: str, task: int) -> tuple[Path, ...]:
-    """Return the input files of ``evaluate`` for a task, or of ``views``, without the images."""
-    own = (plan(f"evaluate_{task}"), state(task)) if stage == "evaluate" else (plan("views"),)
-    return *own, SPLIT_INDEX
-
-
-def outputs(stage: str, task: int) -> tuple[Path, ...]:
-    """Return the output files of ``train`` or ``evaluate`` for a task, or of ``views``."""
-    if stage == "train":
-        return state(task), log(task), timing(task)
-    return (evaluation(task), features(task)) if stage == "evaluate" else (VIEWS,)
+def train_outputs(task: int) -> tuple[Path, ...]:
+    """Return the output files of training a task."""
+    return state(task), log(task), timing(task)
 
 
 ROOT = Path(__file__).parent.parent

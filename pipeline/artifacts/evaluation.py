@@ -1,17 +1,18 @@
-"""Evaluations of states: accuracies by probe, and ranks of the features."""
+"""Evaluations of all states: accuracies by probe, ranks of the features and their change."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline import layout
 from pipeline.errors import RunError
-from pipeline.files.sealed_json import read_sealed, write_sealed
+from pipeline.files.sealed_json import Json, read_sealed, write_sealed
 from pipeline.files.typed_json import as_json, from_json
 
-ByTask = Mapping[str, float]  # the task's number as text, as JSON has keys
+ByTask = Mapping[str, float]  # the task's number as text, as JSON has keys; not measured: no key
+REMEDY = "run `cassle evaluate` first (or `dvc repro`)"
 
 
 @dataclass(frozen=True)
@@ -33,59 +34,106 @@ class Evaluation:
     """The evaluation of a state.
 
     Attributes:
-        after_task: the last task the state has learnt; 0: the random network.
-        plan: the digest of the plan of the evaluation.
+        after_task: the number of the state; 0: the random network.
+        key: the digest of all it was made from.
+        state: the content of the state.
         headline: the name of the leading probe.
-        class_names: of the test images, by label.
+        class_names: that the probes tell apart, by label.
         accuracy: the headline's, task-agnostic.
-        features: SHA-256 of the test images' features.
         probes: accuracies by the probe's name.
         rank: effective rank of the features of each task's test images.
         images: numbers of training and test images.
+        cka: linear CKA of the features with those of the state before, on each task's test
+            images; None where features do not vary.
+        cka_learnt: likewise on all test images of the tasks that the state before had learnt.
+        gone: tasks whose images were no longer here; what it holds of them is of earlier.
     """
 
     after_task: int
-    plan: str
+    key: str
+    state: str
     headline: str
     class_names: Sequence[str]
     accuracy: ByTask
-    features: str
     probes: Mapping[str, ProbeAccuracies]
     rank: ByTask
     images: Mapping[str, int]
+    cka: Mapping[str, float | None] = field(default_factory=dict)
+    cka_learnt: float | None = None
+    gone: Sequence[int] = ()
 
 
-def make_command(after_task: int) -> str:
-    """The command that makes the evaluation after a task, for messages."""
-    return f"run `cassle evaluate {after_task}` first (or `dvc repro`)"
+@dataclass(frozen=True)
+class Evaluations:
+    """The evaluations of all states of a run.
+
+    Attributes:
+        plan: the digest of the plan of ``evaluate``.
+        rows: one evaluation a state, from the random network on.
+        features: SHA-256 of the test images' features after the last state.
+    """
+
+    plan: str
+    rows: Sequence[Evaluation]
+    features: str
 
 
-def write_evaluation(path: Path, evaluation: Evaluation) -> None:
-    """Write an evaluation.
+def write_evaluations(evaluations: Evaluations) -> None:
+    """Write the evaluations of a run.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: they cannot be written.
     """
-    write_sealed(path, as_json(evaluation))
+    write_sealed(layout.EVALUATIONS, as_json(evaluations))
 
 
-def read_evaluation(after_task: int, plan: str) -> Evaluation:
-    """The evaluation after a task.
+def read_evaluations(plan: str) -> Evaluations:
+    """The evaluations of a run.
 
     Args:
-        after_task: 0 is the random network.
-        plan: the digest of the plan it has to be of.
+        plan: the digest of the plan they have to be of.
 
     Raises:
         RunError: missing, damaged, or of another plan.
     """
-    path, remedy = layout.evaluation(after_task), make_command(after_task)
-    held = read_sealed(path, RunError, remedy)
-    if held is None:
-        raise RunError(f"{path} is empty; {remedy}")
+    held = _read(layout.EVALUATIONS)
     if held.get("plan") != plan:
-        raise RunError(f"{path} is of another plan (params or code changed); {remedy}")
+        raise RunError(
+            f"{layout.EVALUATIONS} is of another plan (params or code changed); {REMEDY}"
+        )
     try:
-        return from_json(Evaluation, held)
+        return from_json(Evaluations, held)
     except ValueError as error:
-        raise RunError(f"{path} is of another version ({error}); {remedy}") from error
+        raise RunError(f"{layout.EVALUATIONS} is of another version ({error}); {REMEDY}") from error
+
+
+def read_earlier_rows() -> Sequence[Evaluation]:
+    """The rows of the evaluations that are here, of whichever plan; none where they are damaged."""
+    try:
+        return from_json(Evaluations, _read(layout.EVALUATIONS)).rows
+    except (RunError, ValueError):
+        return ()
+
+
+def write_row(path: Path, row: Evaluation) -> None:
+    """Write one evaluation to a file of its own.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    write_sealed(path, as_json(row))
+
+
+def read_row(path: Path) -> Evaluation | None:
+    """The evaluation in a file of its own; None where there is none, or it is damaged."""
+    try:
+        return from_json(Evaluation, _read(path))
+    except (RunError, ValueError):
+        return None
+
+
+def _read(path: Path) -> Json:
+    held = read_sealed(path, RunError, REMEDY)
+    if held is None:
+        raise RunError(f"{path} is empty; {REMEDY}")
+    return held

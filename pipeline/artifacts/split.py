@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from pipeline import layout
 from pipeline.data.parts import PARTS, Part
+from pipeline.data.source import Keys
 from pipeline.errors import DataError, shorten
-from pipeline.files.sealed_json import Json, digest, read_sealed, write_sealed
+from pipeline.files.sealed_json import Json, add_digests, digest, read_sealed, write_sealed
 from pipeline.files.typed_json import as_json, from_json
 
 FIRST = "run `cassle prepare` first"
@@ -30,38 +31,45 @@ class Counts:
 
 @dataclass(frozen=True)
 class Split:
-    """The images of one task.
+    """The images of one task, and nothing of the tasks after it.
 
     Attributes:
         task: its number, from 1.
-        scenario: ``class``, ``data`` or ``domain``.
+        scenario: ``class``, ``data``, ``domain`` or ``folders``.
         dataset: the data set's name in params.yaml.
-        fingerprint: SHA-256 of all images of the data set, by part.
-        classes: the labels of its images, sorted; none where there are no labels.
+        fingerprint: SHA-256 of its images, by part.
+        set_fingerprint: likewise, whatever their order.
+        classes: the labels of its images, sorted; none where there are no labels. A class keeps
+            the label that it has when it first comes.
         class_names: their names, in the same order.
         counts: numbers of its images, by part.
-        train: indices of its training images in the data set.
-        test: indices of its test images.
-        domain: the name of its domain, where tasks are domains.
-        skipped: numbers of images of the whole data set that cannot be read, by part.
+        train: its training images: paths of files, or places in an array.
+        test: its test images.
+        labels: of its images, by part, in the same order; none where there are no labels.
+        domain: the name of its domain or folder, where tasks are such.
+        skipped: numbers of its images that cannot be read and are left out, by part.
         note: what else there is to say of the data set.
+        split_seed: the seed that dealt it, where it is a random part.
     """
 
     task: int
     scenario: str
     dataset: str
     fingerprint: Mapping[str, str]
+    set_fingerprint: Mapping[str, str]
     classes: Sequence[int]
     class_names: Sequence[str]
     counts: Mapping[str, Counts]
-    train: Sequence[int]
-    test: Sequence[int]
+    train: Sequence[int] | Sequence[str]
+    test: Sequence[int] | Sequence[str]
+    labels: Mapping[str, Sequence[int]]
     domain: str | None = None
     skipped: Mapping[str, int] | None = None
     note: str | None = None
+    split_seed: int | None = None
 
-    def indices(self, part: Part) -> Sequence[int]:
-        """The indices of its images in a part of the data set."""
+    def keys(self, part: Part) -> Keys:
+        """What names its images of a part."""
         return self.train if part == "train" else self.test
 
 
@@ -121,6 +129,17 @@ def read_split(task: int) -> Split:
     return split
 
 
+def read_known_splits() -> list[Split]:
+    """The splits that are here, from task 1 on, up to the first that is not or cannot be read."""
+    known: list[Split] = []
+    while layout.split(len(known) + 1).is_file():
+        try:
+            known.append(read_split(len(known) + 1))
+        except DataError:
+            break
+    return known
+
+
 def split_digest(split: Split) -> str:
     """The SHA-256 of a split, as the headers of states and the index have it."""
     return digest(as_json(split))
@@ -155,8 +174,17 @@ def read_splits(num_tasks: int) -> list[Split]:
 
 
 def shared_test(splits: Sequence[Split]) -> bool:
-    """Whether every task is tested on the same images."""
-    return splits[0].scenario == "data"
+    """Whether every task is tested on the same images: of all parts, or of a labelled folder."""
+    return splits[0].scenario == "data" or not any(split.classes for split in splits)
+
+
+def fingerprint_stream(splits: Sequence[Split]) -> dict[str, str]:
+    """A SHA-256 of the images of all tasks, by part, however they are divided into tasks."""
+    tested = splits[-1:] if splits[0].scenario == "data" else splits
+    return {
+        "train": add_digests(split.set_fingerprint["train"] for split in splits),
+        "test": add_digests(split.set_fingerprint["test"] for split in tested),
+    }
 
 
 def class_names(splits: Sequence[Split]) -> list[str]:
@@ -177,15 +205,23 @@ def _check(split: Split, task: int) -> None:
         raise ValueError(f"it says task {shorten(split.task)}")
     if missing := [part for part in PARTS if part not in split.fingerprint]:
         raise ValueError(f"fingerprint.{missing[0]} is missing")
+    if missing := [part for part in PARTS if part not in split.set_fingerprint]:
+        raise ValueError(f"set_fingerprint.{missing[0]} is missing")
     # Without labels there are no classes, and nothing need be tested.
     filled = {"train": True, "test": bool(split.classes), "classes": False}
-    held = {"train": split.train, "test": split.test, "classes": split.classes}
-    for name, numbers in held.items():
-        if filled[name] and not numbers:
+    held: dict[str, Keys] = {"train": split.train, "test": split.test, "classes": split.classes}
+    for name, keys in held.items():
+        if filled[name] and not keys:
             raise ValueError(f"{name} is []")
-        if negative := [number for number in numbers if number < 0]:
+        if negative := [key for key in keys if isinstance(key, int) and key < 0]:
             raise ValueError(f"{name} holds {shorten(negative[0])}")
-        if len(set(numbers)) < len(numbers):
+        if len(set(keys)) < len(keys):
             raise ValueError(f"{name} holds one twice")
+    for part in PARTS:
+        labels = split.labels.get(part)
+        if labels is None or len(labels) != (len(held[part]) if split.classes else 0):
+            raise ValueError(f"labels.{part} are not one for each image")
+        if foreign := set(labels) - set(split.classes):
+            raise ValueError(f"labels.{part} holds {min(foreign)}, which is not among its classes")
     if len(split.class_names) != len(split.classes):
         raise ValueError(f"{len(split.class_names)} names for {len(split.classes)} classes")

@@ -11,22 +11,33 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
+from pipeline.artifacts.split import Split, split_digest
 from pipeline.errors import RunError
 from pipeline.files.atomic import read_content, write_bytes
-from pipeline.files.sealed_json import dump_json
+from pipeline.files.sealed_json import digest, dump_json
 
 # Pillow reads no further than this chunk's name.
 LAST_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"
-REMEDY = "run `cassle views` first (or `dvc repro`)"
+REMEDY = "run `cassle evaluate` first (or `dvc repro`)"
+
+
+def describe_sheet(plan: str, splits: Sequence[Split]) -> str:
+    """The digest of all that the sheet is made from.
+
+    Args:
+        plan: the digest of the plan of the views.
+        splits: of all tasks.
+    """
+    return digest({"plan": plan, "splits": [split_digest(split) for split in splits]})
 
 
 def read_view_strips(path: Path, num_tasks: int, plan: str) -> list[bytes] | None:
     """The strip of each task as PNG; None where there is no sheet.
 
     Args:
-        path: what the stage ``views`` wrote.
+        path: the sheet.
         num_tasks: how many strips the sheet has, of equal height.
-        plan: the digest of the plan of that stage.
+        plan: the digest of all that it has to be made from.
 
     Raises:
         RunError: damaged, or of another plan.
@@ -64,8 +75,8 @@ def write_view_sheet(path: Path, strips: Sequence[NDArray[np.uint8]], plan: str)
 
     Args:
         path: where to.
-        strips: uint8 ``(height, width, 4)``, one a task.
-        plan: the digest of the plan of ``views``, which goes into the file.
+        strips: uint8 ``(height, width, 4)``, one a task; narrow ones are filled up.
+        plan: the digest of all that it is made from, which goes into the file.
 
     Raises:
         RunError: it cannot be written.
@@ -73,5 +84,14 @@ def write_view_sheet(path: Path, strips: Sequence[NDArray[np.uint8]], plan: str)
     text = PngImagePlugin.PngInfo()
     text.add_text("cassle", dump_json({"plan": plan}))
     content = io.BytesIO()
-    Image.fromarray(np.concatenate(strips), "RGBA").save(content, format="png", pnginfo=text)
+    Image.fromarray(_stack(strips), "RGBA").save(content, format="png", pnginfo=text)
     write_bytes(path, content.getvalue())
+
+
+def _stack(strips: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """The strips below each other, filled up with transparent pixels to the same size."""
+    height, width = (max(strip.shape[axis] for strip in strips) for axis in (0, 1))
+    sheet = np.zeros((len(strips), height, width, 4), np.uint8)
+    for place, strip in zip(sheet, strips, strict=True):
+        place[: strip.shape[0], : strip.shape[1]] = strip
+    return sheet.reshape(-1, width, 4)

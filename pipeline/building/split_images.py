@@ -1,56 +1,35 @@
-"""Whether the images of a data set are those that a split was made of."""
+"""The images of a split, once they are known to be those it was made of."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
-
-from pipeline.artifacts.split import REMEDY, Split
+from pipeline.artifacts.split import Split
 from pipeline.data.parts import Part
-from pipeline.data.source import Source
-from pipeline.errors import DataError, shorten
+from pipeline.data.source import Selection, Source
+from pipeline.errors import DataError
 
 
-def select_images(source: Source, part: Part, split: Split) -> NDArray[np.int64]:
-    """The indices of a split's images, int64 ``(N,)``, once the data set is checked.
-
-    Raises:
-        DataError: the data set holds other images than those the split was made of, or none of
-            these numbers and classes.
-    """
-    chosen = split.indices(part)
-    if split.fingerprint[part] != source.fingerprint(part):
-        raise DataError(
-            f"the images in {source.root} changed since the split; run `cassle prepare`"
-        )
-    labels = source.labels(part)
-    if max(chosen, default=0) >= max(len(labels), 1):
-        raise DataError(
-            f"the split of task {split.task} names {part} image {shorten(max(chosen))}, but "
-            f"{source.root} has {len(labels)}; {REMEDY}"
-        )
-    indices = np.array(chosen, np.int64)
-    # -1: no label.
-    foreign = set(labels[indices].tolist()) - {*split.classes, -1}
-    if foreign:
-        raise DataError(
-            f"the split of task {split.task} names {part} images of class {min(foreign)}, which "
-            f"is not among its classes; {REMEDY}"
-        )
-    return indices
-
-
-def require_classes(splits: Sequence[Split], number: int) -> None:
-    """Check that no split has a class beyond those of the data set.
+def open_images(source: Source, part: Part, split: Split) -> Selection:
+    """The images of a part of a split.
 
     Raises:
-        DataError: one has.
+        DataError: they are gone, or are other images than those the split was made of.
     """
-    for split in splits:
-        if max(split.classes, default=-1) >= number:
-            raise DataError(
-                f"the split of task {split.task} has class {shorten(max(split.classes))}, but the "
-                f"data set has {number}; {REMEDY}"
-            )
+    selection = source.select(part, split.keys(part))
+    if len(selection) and selection.is_gone():
+        raise DataError(
+            f"the {part} images of task {split.task} are no longer in {source.root}, and they "
+            "are needed; bring them back"
+        )
+    if split.fingerprint[part] != selection.fingerprint():
+        raise DataError(
+            f"the {part} images of task {split.task} in {source.root} changed since the split; "
+            "run `cassle prepare`"
+        )
+    return selection
+
+
+def images_are_gone(source: Source, split: Split) -> bool:
+    """Whether no image of a split is here any more."""
+    parts: tuple[Part, Part] = ("train", "test")
+    held = [source.select(part, split.keys(part)) for part in parts]
+    return all(selection.is_gone() for selection in held if len(selection))

@@ -10,13 +10,17 @@ from pipeline.models.backbone import Backbone
 from pipeline.models.loading import load_module
 
 
-def load_backbone(plan: EvaluatePlan) -> tuple[Backbone, str]:
-    """The backbone of the state that an evaluation is of, and the state's content.
+def load_backbone(plan: EvaluatePlan, task: int) -> tuple[Backbone, str]:
+    """The backbone of a state, and the state's content.
+
+    Args:
+        plan: of the evaluation of all states.
+        task: the number of the state.
 
     Raises:
         PipelineError: the state is missing, damaged or of another run.
     """
-    state = read_state(plan.task, plan.state, plan.backbone)
+    state = read_state(task, plan.states[task], plan.backbone)
     backbone = build_backbone(plan.backbone)
-    load_module(backbone, state.section(BACKBONE), layout.state(plan.task))
+    load_module(backbone, state.section(BACKBONE), layout.state(task))
     return backbone, state.content

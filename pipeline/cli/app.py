@@ -43,8 +43,12 @@ TaskArgument = Annotated[int, typer.Argument(min=1, max=layout.MAX_TASKS, help="
 
 
 StateArgument = Annotated[
-    int,
-    typer.Argument(min=0, max=layout.MAX_TASKS, help="The state after this task; 0 is random."),
+    int | None,
+    typer.Argument(
+        min=0,
+        max=layout.MAX_TASKS,
+        help="The state after this task alone; 0 is random. Else all states.",
+    ),
 ]
 
 

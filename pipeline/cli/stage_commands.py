@@ -64,47 +64,30 @@ def train(
     """Train one task from the previous task's state."""
     slot = f"train_{task}"
     require_plan(slot, params, planned)
-    if planned and write_if_empty("train", task):
+    if planned and write_if_empty(task):
         return
     before_torch()
     from pipeline.stages import train as stage
 
-    with lock_stage(slot, *layout.outputs("train", task)) if stage.writes() else nullcontext():
+    with lock_stage(slot, *layout.train_outputs(task)) if stage.writes() else nullcontext():
         code = stage.run(task, device)
     raise typer.Exit(code)
 
 
 @app.command()
 def evaluate(
-    task: StateArgument,
+    task: StateArgument = None,
     params: ParamsOption = layout.PARAMS,
     device: DeviceOption = Device.auto,
     planned: PlannedOption = False,
 ) -> None:
-    """Score the state after one task on the test images of all."""
-    slot = f"evaluate_{task}"
-    require_plan(slot, params, planned)
-    if planned and write_if_empty("evaluate", task):
-        return
-    before_torch()
+    """Score the states, each or one, and draw a few images with their augmented views."""
+    require_plan("evaluate", params, planned)
+    require_plan("views", params, planned)
     from pipeline.stages import evaluate as stage
 
-    with lock_stage(slot, *layout.outputs("evaluate", task)):
-        stage.run(task, device)
-    if planned:
-        from pipeline.stages import evaluate_ahead
-
-        evaluate_ahead.run(task, device)
-
-
-@app.command()
-def views(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) -> None:
-    """Draw a few images of each task and their augmented views."""
-    require_plan("views", params, planned)
-    from pipeline.stages import views as stage
-
-    with lock_stage("views", layout.VIEWS):
-        stage.run()
+    with lock_stage("evaluate", layout.EVALUATIONS, layout.FEATURES, layout.VIEWS):
+        stage.run(device, task)
 
 
 @app.command()

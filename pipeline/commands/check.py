@@ -6,11 +6,16 @@ from pathlib import Path
 
 from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.artifacts.plans.reading import ReadingPlan
+from pipeline.artifacts.split import Split, read_known_splits
+from pipeline.building.cut_stream import TaskContents, list_contents
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
+from pipeline.building.stream_changes import describe_changes
+from pipeline.config.chain import require_slots
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading
-from pipeline.data.parts import PARTS
-from pipeline.data.stream.scenarios import divide_into_tasks
+from pipeline.config.registry.strategies import STRATEGIES
+from pipeline.config.stream import count_tasks
+from pipeline.data.parts import PARTS, Part
 from pipeline.errors import ParamsError, RunError
 from pipeline.runtime.device import Device, choose_device, require_devices
 
@@ -21,10 +26,11 @@ def run(params: Params, device: Device) -> None:
     Raises:
         PipelineError: the first problem.
     """
-    print(f"params: {params.method} with {params.strategy}, {params.num_tasks} tasks")
+    print(f"params: {params.method} with {params.strategy}, {count_tasks(params)} tasks")
     _check_data(params)
     _check_machine(params, device)
     require_repository(Path.cwd())
+    require_slots(count_tasks(params))
     print("repository: git and DVC")
 
 
@@ -41,7 +47,7 @@ def _check_machine(params: Params, device: Device) -> None:
 
 
 def _check_data(params: Params) -> None:
-    """Check that the images exist and that each task has enough of them."""
+    """Check that the images exist and that each task has enough of them; say what changed."""
     plan, how = plan_preparation(params), plan_reading(params)
     source = open_source(plan.dataset, how, look=False)
     if wanted := source.describe_download():
@@ -50,16 +56,31 @@ def _check_data(params: Params) -> None:
             "put there"
         )
         return
-    tasks = divide_into_tasks(plan.scenario, source, plan.stream)
-    smallest = min(len(task.images["train"]) for task in tasks)
+    known = read_known_splits()
+    tasks = list_contents(plan, source, known)
+    sizes = [_count(task, "train") for task in tasks]
+    smallest = min(sizes)
     if smallest < params.train.batch_size:
+        number = sizes.index(smallest) + 1
         raise ParamsError(
-            f"train.batch_size ({params.train.batch_size}) is above the {smallest} images of the "
-            "smallest task; lower it or num_tasks"
+            f"train.batch_size ({params.train.batch_size}) is above the {smallest} images of "
+            f"task {number}, the smallest; lower it or num_tasks"
         )
-    train, test = (len(source.usable(name)) for name in PARTS)
-    print(f"data: {train} training and {test} test images, {smallest} or more a task")
-    _check_labels(plan_labelled(params), how, bool(source.class_names()))
+    tested = tasks[-1:] if plan.scenario == "data" else tasks
+    test = sum(_count(task, "test") for task in tested)
+    print(f"data: {sum(sizes)} training and {test} test images, {smallest} or more a task")
+    looks_back = any(STRATEGIES[name].looks_back for name in params.strategy.split("+"))
+    for line in describe_changes(source, known, tasks, looks_back=looks_back):
+        print(line)
+    _check_labels(plan_labelled(params), how, any(_has_labels(task) for task in tasks))
+
+
+def _count(task: TaskContents | Split, part: Part) -> int:
+    return len(task.keys(part))
+
+
+def _has_labels(task: TaskContents | Split) -> bool:
+    return any(task.labels[part] if isinstance(task, Split) else task.names[part] for part in PARTS)
 
 
 def _check_labels(folder: DatasetPlan | None, how: ReadingPlan, labels: bool) -> None:

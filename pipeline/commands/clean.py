@@ -27,9 +27,7 @@ FOLDERS = (
     layout.SPLITS,
     layout.STATES,
     layout.LOGS,
-    layout.EVALUATIONS,
-    layout.FEATURES,
-    layout.VIEWS.parent,
+    layout.EVALUATIONS.parent,
     layout.REPORTS,
 )
 
@@ -54,13 +52,13 @@ def run(*, everything: bool, ask: bool) -> None:
 
     Args:
         everything: also remove leftovers that the current plan may use: checkpoints, stores of
-            images, precomputed outputs. They can be made again.
+            images, features, evaluations. They can be made again.
         ask: ask for confirmation, on a terminal.
 
     Raises:
         RunError: there is no terminal to ask on, or something cannot be removed.
     """
-    found = [*_checkpoints(), *_unfinished(), *_stores(), *_ahead()]
+    found = [*_checkpoints(), *_unfinished(), *_stores(), *_evaluated()]
     for left in found:
         size = sum(path.stat().st_size for path in _files(left.path))
         print(f"{left.path}  {size / 1e6:.1f} MB  {left.what}")
@@ -127,10 +125,15 @@ def _stores() -> list[Leftover]:
     return stale + [Leftover(path, "a store of images", stale=False) for path in held]
 
 
-def _ahead() -> list[Leftover]:
-    """Return the precomputed outputs of stages that `dvc repro` has not run yet."""
-    what = "made ahead for the next dvc repro"
-    return [Leftover(path, what, stale=False) for path in sorted(layout.AHEAD.glob("*"))]
+def _evaluated() -> list[Leftover]:
+    """Return the folders of features and evaluations that are kept for the next evaluation."""
+    kept = {layout.EXTRACTED: "features of states", layout.ROWS: "evaluations of states"}
+    root = layout.main_checkout()
+    return [
+        Leftover(root / folder, f"{what}, to evaluate no state twice", stale=False)
+        for folder, what in kept.items()
+        if (root / folder).is_dir()
+    ]
 
 
 def _files(path: Path) -> list[Path]:

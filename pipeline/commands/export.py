@@ -74,9 +74,9 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
     from pipeline.building.trained_backbone import load_backbone
     from pipeline.runtime.git import git_revision
 
-    plan = require_plan(EvaluatePlan, f"evaluate_{task}")
+    plan = require_plan(EvaluatePlan, "evaluate")
     report = require_plan(ReportPlan, "report")
-    backbone, content = load_backbone(plan)
+    backbone, content = load_backbone(plan, task)
     dataset = plan.dataset
     recipe = describe_preprocessing(dataset, ["backbone.onnx"] if with_onnx else [])
     about: Json = {"after_task": task, "state": content, "preprocessing": recipe}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TypeVar
 
 from pipeline.config.registry.component import Component
-from pipeline.config.registry.datasets import TRANSFORMATIONS, Dataset
+from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, Dataset
 from pipeline.config.registry.loggers import LOGGERS
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.sections import Choices, Data, EvaluationChoice
-from pipeline.data.stream.tasks import resolve_class_order
+from pipeline.data.stream.tasks import ClassOrder, group_classes
 from pipeline.errors import closest, shorten
 
 Entry = TypeVar("Entry", bound=Component)
@@ -47,8 +47,8 @@ def check_stream(
     name: str,
     dataset: Dataset,
     scenario: str,
-    num_tasks: int,
-    class_order: Sequence[str | int] | None,
+    num_tasks: int | None,
+    class_order: ClassOrder | None,
     data: Data,
 ) -> None:
     """Check the stream's params, as far as possible without the images.
@@ -61,6 +61,23 @@ def check_stream(
         raise ValueError(
             f"data.resize must be at least data.image_size ({size}), got {data.resize}"
         )
+    if scenario == "folders" and dataset.path != DATASETS["image_folder"].path:
+        raise ValueError(
+            f"scenario: folders makes each folder of images a task; dataset must be image_folder, "
+            f"got {name}"
+        )
+    for key in ("domains", "folders"):
+        given = getattr(data, key) or []
+        for entry in given:
+            if given.count(entry) > 1:
+                raise ValueError(f"data.{key}: {shorten(entry)} is there twice")
+    if num_tasks is None:
+        if scenario not in ("domain", "folders"):
+            raise ValueError(
+                f"num_tasks: null takes all tasks that are there, with scenario: folders or "
+                f"domain; scenario: {scenario} needs a number"
+            )
+        return
     classes = len(dataset.classes)
     if scenario == "class" and 0 < classes < num_tasks:
         raise ValueError(
@@ -68,13 +85,9 @@ def check_stream(
             f"(scenario: class gives each task at least one), got {num_tasks}"
         )
     if scenario == "class" and classes and class_order is not None:
-        resolve_class_order(class_order, dataset.classes)
-    given = data.domains or []
-    for domain in given:
-        if given.count(domain) > 1:
-            raise ValueError(f"data.domains: {shorten(domain)} is there twice")
+        group_classes(dataset.classes, num_tasks, 0, class_order)
     if scenario == "domain" and not dataset.files:
-        domains = given or TRANSFORMATIONS
+        domains = data.domains or TRANSFORMATIONS
         for domain in domains:
             if domain not in TRANSFORMATIONS:
                 raise ValueError(

@@ -125,6 +125,7 @@ def _docstring(node: ast.AST) -> ast.Expr | None:
     return None
 
 
+@functools.cache
 def code_fingerprint(*modules: str) -> str:
     """Return the SHA-256 of the code of ``modules`` and all that they import."""
     total = hashlib.sha256()

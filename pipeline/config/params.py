@@ -44,9 +44,9 @@ class Params(Section):
     """All of params.yaml but the options that the registry lists; see ``validate_params``."""
 
     dataset: str
-    scenario: Literal["class", "data", "domain"]
-    num_tasks: int
-    class_order: Annotated[list[str | int], Field(min_length=1)] | None
+    scenario: Literal["class", "data", "domain", "folders"]
+    num_tasks: Annotated[int, Field(ge=1, le=MAX_TASKS)] | None
+    class_order: Annotated[list[str | int | list[str | int]], Field(min_length=1)] | None
     method: str
     strategy: Annotated[str, Field(max_length=200)]
     distill_weight: NonNegativeFloat
@@ -72,11 +72,6 @@ class Params(Section):
         require_chosen("train.optimizer", self.train.optimizer, OPTIMIZERS, "train", self.train)
         check_loggers(self.train.loggers)
         check_probes(self.evaluation)
-        if not 1 <= self.num_tasks <= MAX_TASKS:
-            raise ValueError(
-                f"num_tasks must be from 1 to {MAX_TASKS} (the task slots of dvc.yaml), "
-                f"got {self.num_tasks}"
-            )
         check_stream(
             self.dataset, dataset, self.scenario, self.num_tasks, self.class_order, self.data
         )

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipeline import layout
 from pipeline.artifacts.plans.parts import DatasetPlan, DomainsPlan
 from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.plans.reading import ReadingPlan
 from pipeline.artifacts.plans.views import ViewsPlan
+from pipeline.config.chain import read_slots
 from pipeline.config.fingerprint import code_fingerprint
 from pipeline.config.params import Params
 from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, TRANSFORMED, Dataset
+from pipeline.config.stream import count_tasks, find_task_folders
 from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.data.image_files.file_options import FileOptions
 from pipeline.data.stream.scenarios import StreamOptions
@@ -27,13 +28,34 @@ def plan_preparation(params: Params) -> PreparePlan:
     """The plan that says which images there are and how they are cut into tasks."""
     given = params.class_order if params.scenario == "class" else None
     order = None if given is None else tuple(given)
+    dataset, data = plan_dataset(params), params.data
+    if dataset.files is not None:
+        files = FileOptions(
+            resize=dataset.files.resize,
+            on_bad_image=data.on_bad_image,
+            holdout=data.holdout,
+            class_list=data.class_list,
+            domains=None if data.domains is None else tuple(data.domains),
+            folders=_task_folders(params),
+        )
+        dataset = replace(dataset, files=files)
+    elif dataset.transformed is not None:
+        domains = tuple(data.domains or TRANSFORMATIONS)
+        dataset = replace(dataset, transformed=replace(dataset.transformed, domains=domains))
     return PreparePlan(
-        dataset=plan_dataset(params),
+        dataset=dataset,
         scenario=params.scenario,
-        stream=StreamOptions(params.num_tasks, params.split_seed, order),
-        slots=layout.MAX_TASKS,
+        stream=StreamOptions(count_tasks(params), params.split_seed, order),
+        slots=max(read_slots(), count_tasks(params)),
         code=code_fingerprint("pipeline.stages.prepare", *data_modules(params)),
     )
+
+
+def _task_folders(params: Params) -> Sequence[str] | None:
+    """The folders that are the tasks, in order; None where folders are no tasks."""
+    if params.scenario != "folders":
+        return None
+    return tuple(find_task_folders(params)[: count_tasks(params)])
 
 
 def plan_labelled(params: Params) -> DatasetPlan | None:
@@ -46,7 +68,9 @@ def plan_labelled(params: Params) -> DatasetPlan | None:
         name="image_folder",
         path=DATASETS["image_folder"].path,
         root=params.data.labelled_root,
-        files=replace(dataset.files, domains=None, class_list=None),
+        files=replace(
+            dataset.files, on_bad_image=params.data.on_bad_image, holdout=params.data.holdout
+        ),
     )
 
 
@@ -56,16 +80,17 @@ def plan_reading(params: Params) -> ReadingPlan:
 
 
 def plan_dataset(params: Params) -> DatasetPlan:
-    """The data set, and how its images enter the network."""
+    """The data set, and how its images enter the network, but not which of them there are.
+
+    So a domain or a folder that comes later changes no plan of a task before it.
+    """
     entry, data = dataset_entry(params), params.data
     size = (data.image_size if entry.files else None) or entry.image_size
     files = transformed = None
     if entry.files:
-        resize = data.resize or size
-        domains = None if data.domains is None else tuple(data.domains)
-        files = FileOptions(resize, data.on_bad_image, data.holdout, data.class_list, domains)
+        files = FileOptions(data.resize or size)
     elif params.scenario == "domain":
-        transformed = DomainsPlan(TRANSFORMED, tuple(data.domains or TRANSFORMATIONS))
+        transformed = DomainsPlan(TRANSFORMED, TRANSFORMATIONS)
     return DatasetPlan(
         name=params.dataset,
         path=entry.path,
@@ -118,6 +143,6 @@ def plan_views(params: Params) -> ViewsPlan:
     return ViewsPlan(
         dataset=plan_dataset(params),
         views=plan_view_augments(params),
-        num_tasks=params.num_tasks,
+        num_tasks=count_tasks(params),
         code=code_fingerprint("pipeline.stages.views", *data_modules(params)),
     )

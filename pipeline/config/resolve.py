@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline import layout
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import plan_digest
 from pipeline.artifacts.plans.init import InitPlan
@@ -45,6 +44,7 @@ from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.optimizers import OPTIMIZERS
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import COMPOSITE, STRATEGIES
+from pipeline.config.stream import count_tasks
 from pipeline.files.sealed_json import file_digest
 from pipeline.layout import ROOT
 
@@ -58,13 +58,12 @@ class Plans:
 
     Attributes:
         train: by task, from 1; task 1 alone where all are learnt at once.
-        evaluate: by the last task that the state has learnt, from 0.
     """
 
     prepare: PreparePlan
     init: InitPlan
     train: Mapping[int, TrainPlan]
-    evaluate: Mapping[int, EvaluatePlan]
+    evaluate: EvaluatePlan
     views: ViewsPlan
     report: ReportPlan
     machine: MachinePlan
@@ -72,12 +71,12 @@ class Plans:
 
     def by_file(self) -> dict[str, object | None]:
         """The plan in each file of data/plan, by its name; None of slots above num_tasks."""
-        slots = range(1, layout.MAX_TASKS + 1)
+        slots = range(1, self.prepare.slots + 1)
         return {
             "prepare": self.prepare,
             "init": self.init,
             **{f"train_{task}": self.train.get(task) for task in slots},
-            **{f"evaluate_{task}": self.evaluate.get(task) for task in (0, *slots)},
+            "evaluate": self.evaluate,
             "views": self.views,
             "report": self.report,
             "machine": self.machine,
@@ -87,16 +86,17 @@ class Plans:
 
 def resolve(params: Params) -> Plans:
     """The plans of all stages, as the params and the code are now."""
-    tasks = range(1, 2 if _at_once(params) else params.num_tasks + 1)
+    params = params.model_copy(update={"num_tasks": count_tasks(params)})
+    tasks = range(1, 2 if _at_once(params) else count_tasks(params) + 1)
     init = _plan_init(params)
     makers = [plan_digest(init)]
     train = {}
     for task in tasks:
         train[task] = _plan_training(params, task, makers[-1])
         makers.append(plan_digest(train[task]))
-    evaluate = {task: _plan_evaluation(params, task, made) for task, made in enumerate(makers)}
+    evaluate = _plan_evaluation(params, makers)
     views = plan_views(params)
-    report = _plan_report(params, [plan_digest(plan) for plan in evaluate.values()], views)
+    report = _plan_report(params, evaluate, views)
     machine = MachinePlan(
         params.train.devices,
         params.train.num_nodes,
@@ -148,7 +148,7 @@ def _plan_training(params: Params, task: int, previous: str) -> TrainPlan:
     whole = None
     if at_once:
         # The splits of the other tasks are no dependency of the stage in dvc.yaml.
-        whole = WholeStreamPlan(params.num_tasks, plan_digest(plan_preparation(params)))
+        whole = WholeStreamPlan(count_tasks(params), plan_digest(plan_preparation(params)))
     return TrainPlan(
         task=task,
         seed=params.seed,
@@ -162,6 +162,7 @@ def _plan_training(params: Params, task: int, previous: str) -> TrainPlan:
         strategies=tuple(plan_component(params, "strategy", name) for name in names),
         compose=compose,
         whole_stream=whole,
+        looks_back=task > 1 and any(STRATEGIES[name].looks_back for name in names),
     )
 
 
@@ -195,33 +196,34 @@ def _plan_optimization(params: Params) -> OptimizationPlan:
     )
 
 
-def _plan_evaluation(params: Params, task: int, state: str) -> EvaluatePlan:
+def _plan_evaluation(params: Params, states: Sequence[str]) -> EvaluatePlan:
     backbone, labelled = _plan_backbone(params), plan_labelled(params)
     names: list[str] = params.evaluation.probes
     modules = [
-        "pipeline.stages.evaluate",
+        "pipeline.stages.evaluate_states",
         *data_modules(params),
         *([] if labelled is None else [DATASETS[labelled.name].module]),
         BACKBONES[backbone.name].module,
         *(PROBES[name].module for name in names),
     ]
     return EvaluatePlan(
-        task=task,
-        num_tasks=params.num_tasks,
+        num_tasks=count_tasks(params),
         seed=params.seed,
         dataset=plan_dataset(params),
         backbone=backbone,
         probes=tuple(plan_component(params, "probe", name) for name in names),
         headline=params.evaluation.headline,
-        state=state,
+        states=tuple(states),
         code=code_fingerprint(*modules),
+        one_ahead=params.scenario == "folders",
         labelled=labelled,
     )
 
 
-def _plan_report(params: Params, evaluations: Sequence[str], views: ViewsPlan) -> ReportPlan:
+def _plan_report(params: Params, evaluate: EvaluatePlan, views: ViewsPlan) -> ReportPlan:
     return ReportPlan(
-        evaluations=tuple(evaluations),
+        evaluation=plan_digest(evaluate),
+        last_state=evaluate.last_state,
         views=plan_digest(views),
         templates={path.name: file_digest(path) for path in sorted(TEMPLATES.iterdir())},
         params=params.model_dump(exclude_none=True),

@@ -64,6 +64,8 @@ class Data(Section):
         root: the folder of the images.
         full: the whole data set instead of the subset that comes with the project.
         domains: the domains of scenario: domain, in order; None: the data set's own.
+        folders: the tasks of scenario: folders, in order, in ``root`` or absolute; None: each
+            folder in ``root``, in natural order.
         image_size: height and width of the images in pixels; None: the data set's own.
         resize: the shorter side in pixels before the crop to image_size; None: image_size.
         store: decode images once, or each time they are read.
@@ -77,6 +79,7 @@ class Data(Section):
     root: Annotated[str, Field(min_length=1)]
     full: bool
     domains: Annotated[list[str], Field(min_length=1)] | None
+    folders: Annotated[list[str], Field(min_length=1)] | None
     image_size: Annotated[int, Field(ge=8, le=2048)] | None
     resize: Annotated[int, Field(ge=8, le=4096)] | None
     store: Literal["cache", "stream"]

@@ -11,27 +11,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, SequentialSampler
 
-from pipeline.data.source import ImageReader
+from pipeline.data.source import Bytes, ImageReader, Selection
 from pipeline.errors import PipelineError
 from pipeline.seeding import generator
 
 
 class Images(Dataset[Tensor]):
-    """A selection of a data set's images, read a batch at a time.
+    """Images of a data set, read a batch at a time.
 
     Args:
-        pixels: reads the data set's images.
-        places: the indices of the selected images, ``(N,)``.
+        selections: the images, of one task after another.
+
+    Attributes:
         workers: processes that read ahead; 0: this process reads.
     """
 
-    def __init__(self, pixels: ImageReader, places: NDArray[np.int64], workers: int = 0) -> None:
-        self.pixels = pixels
-        self.places = places
-        self.workers = workers
+    def __init__(self, *selections: Selection) -> None:
+        self.readers: list[ImageReader] = [selection.reader() for selection in selections]
+        self.ends = np.cumsum([len(selection) for selection in selections])
+        self.workers = max(selection.workers() for selection in selections)
 
     def __len__(self) -> int:
-        return len(self.places)
+        return int(self.ends[-1])
 
     def __getitem__(self, indices: Tensor) -> Tensor:
         """Return the images at ``indices`` ``(B,)``, uint8 ``(B, C, H, W)``."""
@@ -42,7 +43,19 @@ class Images(Dataset[Tensor]):
         return self._read(np.array(indices, np.int64))
 
     def _read(self, indices: NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(self.pixels[self.places[indices]])
+        if len(self.readers) == 1:
+            return torch.from_numpy(self.readers[0][indices])
+        chosen = np.searchsorted(self.ends, indices, side="right")
+        starts = self.ends - np.diff(self.ends, prepend=0)
+        found: Bytes | None = None
+        for number in np.unique(chosen):
+            rows = chosen == number
+            read = self.readers[number][indices[rows] - starts[number]]
+            if found is None:
+                found = np.empty((len(indices), *read.shape[1:]), np.uint8)
+            found[rows] = read
+        assert found is not None, "a batch holds an image"
+        return torch.from_numpy(found)
 
 
 class FallibleImages(Dataset[Tensor | PipelineError]):

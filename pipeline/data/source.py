@@ -1,4 +1,8 @@
-"""The Source contract: a data set's labels, domains and images, by part."""
+"""The Source contract: a data set's labels, domains and images, by part.
+
+A source says which images there are (its catalogue), and opens those that a split names. To
+open some it need not know the others, so that images of earlier tasks may be gone.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,8 @@ from pipeline.errors import DataError
 
 Bytes = NDArray[np.uint8]
 Labels = NDArray[np.int64] | NDArray[np.uint8]
+# What names images in a split: files by their paths, images of an array by their places.
+Keys = Sequence[int] | Sequence[str]
 Value = TypeVar("Value")
 SourceType = TypeVar("SourceType", bound="Source")
 
@@ -42,6 +48,49 @@ def cached_by_part(
         return held[part]
 
     return remembered
+
+
+class Selection(ABC):
+    """Some of a data set's images, in a given order."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of the images and of what names them.
+
+        Raises:
+            DataError: files are missing or damaged.
+        """
+
+    @abstractmethod
+    def set_fingerprint(self) -> str:
+        """Return a SHA-256 of the images as a set, in whichever order.
+
+        Raises:
+            DataError: files are missing or damaged.
+        """
+
+    @abstractmethod
+    def reader(self) -> ImageReader:
+        """Return the reader of these images.
+
+        Raises:
+            DataError: files are missing or damaged.
+        """
+
+    def workers(self) -> int:
+        """Return the number of processes to read training batches; 0: read in this process."""
+        return 0
+
+    def unreadable(self) -> dict[int, str]:
+        """Return the unreadable images by index, each with the reason."""
+        return {}
+
+    def is_gone(self) -> bool:
+        """Return whether none of the images is here any more."""
+        return False
 
 
 class Source(ABC):
@@ -78,25 +127,21 @@ class Source(ABC):
             DataError: files are missing or damaged.
         """
 
-    @abstractmethod
-    def images(self, part: Part) -> ImageReader:
-        """Return the reader of the images, in the order of the labels.
+    def keys(self, part: Part) -> Keys:
+        """Return what names each image, ``(N,)``, in the order of the labels: here its place.
 
         Raises:
             DataError: files are missing or damaged.
         """
+        return range(len(self.labels(part)))
 
     @abstractmethod
-    def fingerprint(self, part: Part) -> str:
-        """Return a SHA-256 of the images and labels of a part.
+    def select(self, part: Part, keys: Keys) -> Selection:
+        """Return the images that are named so, in this order.
 
         Raises:
-            DataError: files are missing or damaged.
+            DataError: a key names no image.
         """
-
-    def workers(self, part: Part) -> int:
-        """Return the number of processes to read training batches; 0: read in this process."""
-        return 0
 
     def domain_names(self) -> Sequence[str]:
         """Return the names of the domains in the order of the stream; empty without domains."""
@@ -109,22 +154,6 @@ class Source(ABC):
             DataError: the data set has no domains.
         """
         raise DataError(f"{self.root} has no domains")
-
-    def unreadable(self, part: Part) -> dict[int, str]:
-        """Return the unreadable images by index, each with the reason.
-
-        Raises:
-            DataError: there are some, and params do not leave them out.
-        """
-        return {}
-
-    def usable(self, part: Part) -> NDArray[np.int64]:
-        """Return the indices of the readable images, ``(M,)``.
-
-        Raises:
-            DataError: as ``unreadable``.
-        """
-        return np.setdiff1d(np.arange(len(self.labels(part))), list(self.unreadable(part)))
 
     def require_classes(self) -> None:
         """Check that there are two classes or more, each with training and test images.
@@ -140,7 +169,7 @@ class Source(ABC):
                 "scenario: data"
             )
         for part in PARTS:
-            labels = self.labels(part)[self.usable(part)]
+            labels = self.labels(part)
             counts = np.bincount(labels[labels >= 0], minlength=len(names))
             missing = [name for name, count in zip(names, counts, strict=True) if count == 0]
             if missing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import PipelineError
@@ -17,6 +17,15 @@ Json = dict[str, JsonValue]
 
 
 SEAL = "sha256"
+
+
+def add_digests(digests: Iterable[str]) -> str:
+    """Return the sum of digests, modulo their length: the same for any order of them.
+
+    Args:
+        digests: SHA-256 in hexadecimal digits.
+    """
+    return f"{sum(int(each, 16) for each in digests) % 2**256:064x}"
 
 
 def dump_json(value: JsonValue) -> str:

@@ -84,6 +84,21 @@ def read_arrays(
     return _read(path, error, remedy, load, save)
 
 
+def read_tensor_header(path: Path, error: type[PipelineError], remedy: str) -> Json:
+    """Return the header of a file without reading its tensors, which are not checked.
+
+    Arguments and errors are those of ``read_tensors``.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.read(8)
+            return unseal(_read_header(size + file.read(int.from_bytes(size, "little"))))
+    except FileNotFoundError:
+        raise error(f"{path} is missing; {remedy}") from None
+    except (OSError, ValueError, KeyError, RecursionError, OverflowError, MemoryError) as problem:
+        raise error(f"{path} is damaged ({problem}); {remedy}") from problem
+
+
 def _read(
     path: Path,
     error: type[PipelineError],

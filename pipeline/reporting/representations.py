@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pipeline.artifacts.features import Features
-from pipeline.metrics.cka import linear_cka
+from pipeline.artifacts.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
@@ -27,28 +22,14 @@ class FeatureChange:
     learnt: float | None
 
 
-def compare_states(
-    states: Iterable[Features], num_tasks: int, shared: bool = False
-) -> Iterator[FeatureChange]:
-    """Compare each state with the previous one, with two states in memory at a time.
+def list_changes(rows: Sequence[Evaluation], num_tasks: int) -> list[FeatureChange]:
+    """Return the change of each state except the first.
 
     Args:
-        states: the features after task 0, 1, ...
+        rows: the evaluations of all states.
         num_tasks: the number of tasks, T.
-        shared: whether all tasks share the same test images.
-
-    Yields:
-        The change of each state except the first.
     """
-    for after, (old, new) in enumerate(pairwise(states), start=1):
-        if shared:
-            same = _cka(old, new, new.tasks > 0)
-            yield FeatureChange([same] * num_tasks, same if after > 1 else None)
-            continue
-        tasks = [_cka(old, new, new.tasks == task) for task in range(1, num_tasks + 1)]
-        learnt = _cka(old, new, new.tasks < after) if after > 1 else None
-        yield FeatureChange(tasks, learnt)
-
-
-def _cka(old: Features, new: Features, images: NDArray[np.bool_]) -> float | None:
-    return linear_cka(old.features[images], new.features[images])
+    tasks = [str(task) for task in range(1, num_tasks + 1)]
+    return [
+        FeatureChange([row.cka.get(task) for task in tasks], row.cka_learnt) for row in rows[1:]
+    ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.artifacts.evaluation import ByTask, Evaluation, read_evaluation
-from pipeline.artifacts.features import read_features
+from pipeline import layout
+from pipeline.artifacts.evaluation import ByTask, Evaluation, read_evaluations
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.artifacts.split import Split, read_splits, shared_test
 from pipeline.artifacts.training_log import Timing, read_training_log
+from pipeline.errors import RunError
 from pipeline.files.sealed_json import Json
 from pipeline.files.typed_json import get_typed
 from pipeline.metrics.accuracy_matrix import (
@@ -20,7 +21,7 @@ from pipeline.metrics.accuracy_matrix import (
     plasticity,
     stability,
 )
-from pipeline.reporting.representations import FeatureChange, compare_states
+from pipeline.reporting.representations import FeatureChange, list_changes
 
 
 @dataclass(frozen=True)
@@ -156,11 +157,7 @@ def read_results(plan: ReportPlan) -> Results:
     """
     params = dict(plan.params)
     num_tasks = get_typed(params, int, "num_tasks")
-    found = [read_evaluation(after, digest) for after, digest in enumerate(plan.evaluations)]
-    features = (
-        read_features(after, evaluation.plan, evaluation.features)
-        for after, evaluation in enumerate(found)
-    )
+    found = read_rows(plan)
     epochs: list[dict[str, str]] = []
     timings = []
     for task in range(1, len(found)):  # 1 alone where all tasks are learnt at once
@@ -174,13 +171,27 @@ def read_results(plan: ReportPlan) -> Results:
         headline=found[0].headline,
         probes={name: _probed(found, num_tasks, name) for name in _probe_names(params)},
         ranks=_rows(found, num_tasks, lambda evaluation: evaluation.rank),
-        changes=list(compare_states(features, num_tasks, shared_test(splits))),
+        changes=list_changes(found, num_tasks),
         splits=splits,
         epochs=epochs,
         timings=timings,
         class_names=found[0].class_names,
         protocol=plan.protocol,
     )
+
+
+def read_rows(plan: ReportPlan) -> Sequence[Evaluation]:
+    """The evaluation of each state of the planned run, from the random network on.
+
+    Raises:
+        RunError: one is missing, or they are of another run.
+    """
+    rows = read_evaluations(plan.evaluation).rows
+    if [row.after_task for row in rows] != list(range(plan.last_state + 1)):
+        raise RunError(
+            f"{layout.EVALUATIONS} lacks the evaluation of a state; run `cassle evaluate`"
+        )
+    return rows
 
 
 def _probe_names(params: Json) -> Sequence[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from pipeline.artifacts.split import fingerprint_stream
 from pipeline.files.sealed_json import Json
 from pipeline.reporting import probe_tables as evaluation_tables
 from pipeline.reporting.results import Results
@@ -86,7 +87,7 @@ def markdown(results: Results, revision: str) -> str:
         "## Where it comes from",
         "",
         f"- code: git revision {revision}",
-        f"- images: SHA-256 {results.splits[0].fingerprint['train']}",
+        f"- images: SHA-256 {fingerprint_stream(results.splits)['train']}",
         "- params:",
         "",
         "```json",

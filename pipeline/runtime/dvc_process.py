@@ -40,17 +40,6 @@ def end_with_parent(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def dvc_command() -> list[str]:
-    """Return the command line of the dvc that runs this stage; empty if none does."""
-    import psutil
-
-    dvc = _find_dvc() if "DVC_STAGE" in os.environ else None
-    try:
-        return psutil.Process(dvc[0]).cmdline() if dvc is not None else []
-    except psutil.Error:
-        return []
-
-
 def _find_dvc() -> tuple[int, float] | None:
     """Return process ID and start time of the nearest ancestor that is dvc."""
     import psutil

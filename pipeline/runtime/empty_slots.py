@@ -24,25 +24,25 @@ def finish_if_empty(arguments: Sequence[str]) -> bool:
         arguments: the arguments of ``python -m pipeline``.
     """
     match arguments:
-        case ["train" | "evaluate" as stage, number, "--planned"] if number.isdecimal():
+        case ["train", number, "--planned"] if number.isdecimal():
             try:
-                return write_if_empty(stage, int(number))
+                return write_if_empty(int(number))
             except RunError:
                 return False
     return False
 
 
-def write_if_empty(stage: str, task: int) -> bool:
+def write_if_empty(task: int) -> bool:
     """Write ``null`` to the outputs of a slot above num_tasks; return whether it is empty.
 
     Raises:
         RunError: an output cannot be written.
     """
     try:
-        if layout.plan(f"{stage}_{task}").read_bytes() != EMPTY:
+        if layout.plan(f"train_{task}").read_bytes() != EMPTY:
             return False
     except OSError:
         return False
-    for path in layout.outputs(stage, task):
+    for path in layout.train_outputs(task):
         write_sealed(path, None)
     return True

@@ -1,206 +1,177 @@
-"""evaluate: what a state's features are worth, by each of the chosen probes."""
+"""evaluate: what each state's features are worth, and the sheet of views.
+
+Importing this module imports no torch: where nothing is new, nothing is evaluated.
+"""
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from pipeline import layout
-from pipeline.artifacts.evaluation import Evaluation, ProbeAccuracies, write_evaluation
-from pipeline.artifacts.features import write_features
+from pipeline.artifacts.evaluation import (
+    Evaluation,
+    Evaluations,
+    read_earlier_rows,
+    read_evaluations,
+    read_row,
+    write_evaluations,
+    write_row,
+)
+from pipeline.artifacts.features import read_features
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import plan_digest, require_plan
-from pipeline.artifacts.plans.parts import ComponentPlan
-from pipeline.artifacts.split import Split, class_names, read_splits, shared_test
-from pipeline.building.components import load_class
-from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
-from pipeline.building.split_images import require_classes, select_images
-from pipeline.building.trained_backbone import load_backbone
-from pipeline.building.views import build_augment
-from pipeline.data.batches import Images, ordered_batches
-from pipeline.data.parts import Part
-from pipeline.data.source import Source
-from pipeline.errors import DataError, RunError
-from pipeline.evaluation.base import Probe
-from pipeline.evaluation.examples import Examples
-from pipeline.evaluation.features import BATCH, extract
-from pipeline.metrics.accuracy import task_agnostic, task_aware
-from pipeline.metrics.collapse import rankme
-from pipeline.models.backbone import Backbone
-from pipeline.runtime.device import Device, choose_device
+from pipeline.artifacts.plans.views import ViewsPlan
+from pipeline.artifacts.split import Split, class_names, read_splits, split_digest
+from pipeline.artifacts.view_sheet import describe_sheet, read_view_strips
+from pipeline.errors import RunError, StateError
+from pipeline.evaluation.reach import count_reached
+from pipeline.files.sealed_json import digest
+from pipeline.files.tensors import read_tensor_header
+from pipeline.files.typed_json import as_json
+from pipeline.runtime.before_torch import before_torch
+from pipeline.runtime.device import Device
 from pipeline.runtime.shortages import explain_out_of_memory
-from pipeline.seeding import generator
 
 logger = logging.getLogger(__name__)
 
 
-def run(task: int, device: Device) -> None:
-    """Evaluate the state after a task, and say what came out.
+def run(device: Device, only: int | None = None) -> None:
+    """Write the evaluation of each state, the last one's features, and the sheet of views.
 
-    Raises:
-        PipelineError: as ``score`` says.
-    """
-    for line in score(task, device, layout.evaluation(task), layout.features(task)):
-        logger.info(line)
-
-
-def score(task: int, device: Device, evaluation: Path, features: Path) -> list[str]:
-    """Write each probe's accuracies in percent, the features' ranks, and the test features.
-
-    Every probe learns from the features of all tasks' training images, over all classes.
+    A state that was evaluated before, on the same images and by the same probes, is not
+    evaluated again.
 
     Args:
-        task: the number of the task; 0: the random network.
         device: where to run.
-        evaluation: the file of accuracies and ranks.
-        features: the file of features.
-
-    Returns:
-        What to tell people of it, line by line.
+        only: the number of the one state to evaluate, where others may be missing; None: all.
 
     Raises:
-        PipelineError: the device, the splits, the images or the state are not there or not
-            the plan's; a probe's options do not fit the features; or there is too little
-            memory.
+        PipelineError: the device, the splits, the images or a state are not there or not the
+            plan's; a probe's options do not fit the features; or there is too little memory.
     """
-    with explain_out_of_memory(
-        f"evaluation after task {task}", "end other programs, or choose another --device"
-    ):
-        plan = require_plan(EvaluatePlan, f"evaluate_{task}")
-        return _score(plan, choose_device(device), evaluation, features)
-
-
-def _score(plan: EvaluatePlan, device: Device, evaluation: Path, features: Path) -> list[str]:
-    backbone, _ = load_backbone(plan)
-    backbone.to(memory_format=torch.channels_last).to(torch.device(device))
+    plan = require_plan(EvaluatePlan, "evaluate")
     splits = read_splits(plan.num_tasks)
-    source = _open_labelled(plan, splits)
-    started = time.monotonic()
-    train, test = (_extract(plan, backbone, source, splits, part) for part in ("train", "test"))
-    if not (train.features.isfinite().all() and test.features.isfinite().all()):
-        raise RunError(
-            f"the features of {layout.state(plan.task)} are not finite; train the state again"
-        )
-    seconds = {"features": time.monotonic() - started}
-    probes = {}
-    for each in plan.probes:
-        started = time.monotonic()
-        try:
-            probes[each.name] = _probe(
-                each, plan.seed, train, test, splits, len(source.class_names())
-            )
-        except RunError as error:
-            raise RunError(f"{layout.state(plan.task)}, probe {each.name}: {error}") from error
-        seconds[each.name] = time.monotonic() - started
-    accuracy = probes[plan.headline].task_agnostic
-    found = Evaluation(
-        after_task=plan.task,
-        plan=plan_digest(plan),
-        headline=plan.headline,
-        class_names=list(source.class_names()),
-        accuracy=accuracy,
-        features=write_features(
-            features, test.features, test.labels, test.tasks, plan.task, plan_digest(plan)
-        ),
-        probes=probes,
-        rank=_ranks(test, len(splits)),
-        images={"train": len(train.labels), "test": len(test.labels)},
+    numbers = range(plan.last_state + 1) if only is None else [only]
+    earlier = {row.after_task: row for row in read_earlier_rows()}
+    contents = {task: _state_content(task) for task in {*numbers, *_previous(numbers)}}
+    keys = {task: _describe_inputs(plan, splits, task, contents) for task in numbers}
+    rows = {
+        task: found
+        for task, key in keys.items()
+        if (found := _find_row(key, earlier.get(task))) is not None
+    }
+    missing = [task for task in numbers if task not in rows]
+    with explain_out_of_memory("evaluation", "end other programs, or choose another --device"):
+        features = _find_features(plan, rows)
+        if missing or features is None:
+            before_torch()
+            from pipeline.stages.evaluate_states import StateEvaluator
+
+            evaluator = StateEvaluator(plan, splits, device, contents)
+            for task in missing:
+                reached = reach(plan, splits, task)
+                _say_why_again(splits, reached, earlier.get(task), contents[task])
+                rows[task], lines = evaluator.evaluate(task, reached, keys[task], earlier.get(task))
+                write_row(_row_path(keys[task]), rows[task])
+                for line in lines:
+                    logger.info(line)
+            if only is None or only == plan.last_state:
+                features = evaluator.write_last_features()
+        if only is not None:
+            kept = {task: row for task, row in earlier.items() if task <= plan.last_state}
+            rows = {**kept, **rows}
+        ordered = tuple(rows[task] for task in sorted(rows))
+        write_evaluations(Evaluations(plan_digest(plan), ordered, features or ""))
+        _draw_views(splits)
+
+
+def reach(plan: EvaluatePlan, splits: Sequence[Split], task: int) -> int:
+    """The number of tasks, from the first, that a state is asked about."""
+    classes = [split.classes for split in splits]
+    return count_reached(task, plan.last_state, classes, one_ahead=plan.one_ahead)
+
+
+def _previous(numbers: Iterable[int]) -> set[int]:
+    return {task - 1 for task in numbers if task > 0}
+
+
+def _state_content(task: int) -> str:
+    """The content of a state, by its header."""
+    stage = "cassle init" if task == 0 else f"cassle train {task}"
+    remedy = f"run `{stage}` first (or `dvc repro`)"
+    header = read_tensor_header(layout.state(task), StateError, remedy)
+    return str(header.get("content"))
+
+
+def _describe_inputs(
+    plan: EvaluatePlan, splits: Sequence[Split], task: int, contents: Mapping[int, str]
+) -> str:
+    """The digest of all that the evaluation of a state is made from."""
+    held = splits[: reach(plan, splits, task)]
+    asked = [*held, splits[-1]] if splits[0].scenario == "data" else held
+    # Which other states there are changes nothing.
+    one = replace(plan, num_tasks=len(held), states=(plan.states[task],))
+    return digest(
+        {
+            "plan": as_json(one),
+            "state": contents[task],
+            "before": contents.get(task - 1),
+            "splits": [split_digest(split) for split in asked],
+        }
     )
-    write_evaluation(evaluation, found)
-    said = ", ".join(f"task {number} {value:.1f} %" for number, value in accuracy.items())
-    took = ", ".join(f"{name} {taken:.1f}" for name, taken in seconds.items())
-    return [f"after task {plan.task}, probe {plan.headline}: {said}", f"seconds: {took}"]
 
 
-def _open_labelled(plan: EvaluatePlan, splits: Sequence[Split]) -> Source:
-    """The images that the probes learn from and are asked about.
-
-    Raises:
-        DataError: they have no labels, or labels that ``data.labelled_root`` would replace.
-    """
-    if plan.labelled is None:
-        if not class_names(splits):
-            raise DataError(
-                "labels are missing, and evaluation needs them: no task's images have any; name "
-                "a folder of class folders as data.labelled_root (or train alone, with `dvc repro "
-                "train`, and take the network away with `cassle export`)"
-            )
-        source = open_source(plan.dataset)
-        require_classes(splits, len(source.class_names()))
-        return source
-    if class_names(splits):
-        raise DataError(LABELLED_TWICE)
-    return open_labelled(plan.labelled)
+def _row_path(key: str) -> Path:
+    return layout.main_checkout() / layout.ROWS / f"{key[:40]}.json"
 
 
-def _extract(
-    plan: EvaluatePlan, backbone: Backbone, source: Source, splits: Sequence[Split], part: Part
-) -> Examples:
-    """The features of all tasks' images, on the backbone's device."""
-    augment = build_augment(plan.dataset, ())
-    shared = part == "test" and shared_test(splits)
-    if plan.labelled is not None:
-        indices = [source.usable(part)]
-    else:
-        selected = [select_images(source, part, split) for split in splits]
-        indices = selected[:1] if shared else selected
-    tasks = [np.full_like(held, number) for number, held in enumerate(indices, start=1)]
-    chosen = np.concatenate(indices)
-    images = Images(source.images(part), chosen, source.workers(part))
-    labels = torch.from_numpy(source.labels(part)[chosen].astype("int64"))
-    features = extract(backbone, ordered_batches(images, BATCH), augment.normalize)
-    where = features.device
-    of_tasks = torch.from_numpy(np.concatenate(tasks))
-    return Examples(features, labels.to(where), of_tasks.to(where), shared)
+def _find_row(key: str, earlier: Evaluation | None) -> Evaluation | None:
+    """The evaluation with a key, if it was made before."""
+    if earlier is not None and earlier.key == key:
+        return earlier
+    kept = read_row(_row_path(key))
+    return kept if kept is not None and kept.key == key else None
 
 
-def _ranks(test: Examples, num_tasks: int) -> dict[str, float]:
-    """The effective rank of the features of each task's test images."""
-    different = 1 if test.shared else num_tasks
-    ranks = [rankme(test.of(number).features.cpu()) for number in range(1, different + 1)]
-    return {str(number): ranks[min(number, different) - 1] for number in range(1, num_tasks + 1)}
+def _find_features(plan: EvaluatePlan, rows: Mapping[int, Evaluation]) -> str | None:
+    """The content of the features that are here, if they are those of the last state."""
+    try:
+        held = read_evaluations(plan_digest(plan))
+        read_features(held.features)
+    except RunError:
+        return None
+    last = next((row for row in held.rows if row.after_task == plan.last_state), None)
+    return held.features if last is not None and last == rows.get(plan.last_state) else None
 
 
-def _probe(
-    plan: ComponentPlan,
-    seed: int,
-    train: Examples,
-    test: Examples,
-    splits: Sequence[Split],
-    num_classes: int,
-) -> ProbeAccuracies:
-    """A probe's accuracy on each task's test images, in percent, both ways.
-
-    Task-aware is within the classes of the image's task; where tasks are domains, it is by a
-    classifier that learnt from the domain's training images alone.
-    """
-    probe = load_class(plan.path, Probe)(**plan.options)
-
-    def score(learnt: Examples, asked: Examples) -> Tensor:
-        random = generator(seed, probe.stream)
-        scores = probe.scores(learnt.features, learnt.labels, asked.features, num_classes, random)
-        if not scores.isfinite().all():
-            raise RunError("it gave scores that are not finite; change its options")
-        return scores
-
-    scores = score(train, test)
-    agnostic: dict[str, float] = {}
-    aware: dict[str, float] = {}
-    for number, split in enumerate(splits, start=1):
-        ours = scores if test.shared else scores[(test.tasks == number).to(scores.device)]
-        asked = test.of(number)
-        labels = asked.labels.to(scores.device)
-        agnostic[str(number)] = task_agnostic(ours, labels)
-        # A domain has all classes: to know it is to have learnt from its images alone.
-        aware[str(number)] = (
-            task_agnostic(score(train.of(number), asked), labels)
-            if split.domain is not None
-            else task_aware(ours, labels, split.classes)
+def _say_why_again(
+    splits: Sequence[Split], reached: int, earlier: Evaluation | None, content: str
+) -> None:
+    """Say it where a state is evaluated again because classes have come."""
+    if earlier is None or earlier.state != content:
+        return
+    names = class_names(splits[:reached])
+    new = [name for name in names if name not in earlier.class_names]
+    if new and len(names) > len(earlier.class_names):
+        logger.info(
+            "state %d is evaluated again: its classifiers have to know %s too",
+            earlier.after_task,
+            ", ".join(new[:10]),
         )
-    return ProbeAccuracies(agnostic, aware)
+
+
+def _draw_views(splits: Sequence[Split]) -> None:
+    """Draw the sheet of views, unless it is there."""
+    plan = require_plan(ViewsPlan, "views")
+    made_from = describe_sheet(plan_digest(plan), splits)
+    with suppress(RunError):
+        if read_view_strips(layout.VIEWS, len(splits), made_from) is not None:
+            return
+    before_torch()
+    from pipeline.stages.views import draw_views
+
+    draw_views(plan, splits, made_from)

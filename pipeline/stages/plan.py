@@ -10,14 +10,17 @@ from pathlib import Path
 from pipeline import layout
 from pipeline.artifacts.plans.files import REMEDY, plan_digest, plan_text
 from pipeline.artifacts.split import require_split_origin
+from pipeline.config.chain import require_slots
 from pipeline.config.params import Params
 from pipeline.config.resolve import resolve
+from pipeline.config.stream import count_tasks
 from pipeline.errors import RunError
 from pipeline.files.atomic import write_text
 
 
 def write(params: Params) -> None:
     """Write the plan; files that would not change are left alone."""
+    require_slots(count_tasks(params))
     plans = resolve(params).by_file()
     texts = {layout.plan(name): plan_text(plan) for name, plan in plans.items()}
     for path, text in texts.items():

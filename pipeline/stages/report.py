@@ -10,10 +10,11 @@ from pathlib import Path
 from rich.console import Console
 
 from pipeline import layout
+from pipeline.artifacts.evaluation import read_evaluations
 from pipeline.artifacts.features import read_features
 from pipeline.artifacts.plans.files import require_plan
 from pipeline.artifacts.plans.report import ReportPlan
-from pipeline.artifacts.view_sheet import read_view_strips
+from pipeline.artifacts.view_sheet import describe_sheet, read_view_strips
 from pipeline.files.atomic import write_text
 from pipeline.files.csv_tables import write_csv
 from pipeline.files.sealed_json import write_json, write_sealed
@@ -89,8 +90,10 @@ def _gather_extras(plan: ReportPlan, results: Results, revision: str) -> Extras:
         revision=revision,
         class_names=results.class_names,
         state_bytes=[path.stat().st_size if path.is_file() else None for path in states],
-        view_strips=read_view_strips(layout.VIEWS, results.num_tasks, plan.views),
-        features=read_features(last, plan.evaluations[last]),
+        view_strips=read_view_strips(
+            layout.VIEWS, results.num_tasks, describe_sheet(plan.views, results.splits)
+        ),
+        features=read_features(read_evaluations(plan.evaluation).features),
     )
 
 

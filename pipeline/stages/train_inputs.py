@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pipeline import layout
 from pipeline.artifacts.plans.train import TrainPlan
@@ -15,11 +13,11 @@ from pipeline.artifacts.split import read_split
 from pipeline.artifacts.state import BACKBONE, METHOD, STRATEGY, State, read_state
 from pipeline.building.backbone import build_backbone
 from pipeline.building.data import open_source
-from pipeline.building.split_images import select_images
+from pipeline.building.split_images import open_images
 from pipeline.building.training import build_method, build_strategy
 from pipeline.data.augmentation.augment import Augment
 from pipeline.data.batches import Images
-from pipeline.data.source import Source
+from pipeline.data.source import Selection, Source
 from pipeline.errors import DataError, StateError
 from pipeline.methods.base import Method
 from pipeline.models.loading import load_module
@@ -37,7 +35,7 @@ class TaskInputs:
         method: the network as that has it.
         counts: numbers of images of each task that is learnt now.
         images: of those tasks.
-        past_images: of the task before, where the strategy looks back.
+        past_images: of the task before, where a strategy reads them.
     """
 
     previous: State
@@ -56,11 +54,9 @@ def read_inputs(plan: TrainPlan) -> TaskInputs:
     previous = _read_previous_state(plan)
     source = open_source(plan.dataset)
     held = [_select_task(source, task, plan.train.batch_size) for task in plan.tasks]
-    images = _open_images(source, np.concatenate(held))
-    looks_back = bool(plan.strategies) and plan.task > 1
-    past_images = _open_images(source, _select_task(source, plan.task - 1)) if looks_back else None
+    past = Images(_select_past(source, plan)) if plan.looks_back else None
     method = _restore_method(plan, previous)
-    return TaskInputs(previous, method, [len(indices) for indices in held], images, past_images)
+    return TaskInputs(previous, method, [len(each) for each in held], Images(*held), past)
 
 
 def begin_strategy(
@@ -74,13 +70,13 @@ def begin_strategy(
     task = plan.task
     with seeded_initialization(plan.seed, "strategy", task):
         strategy = build_strategy(plan)
-        if inputs.past_images is None:
+        if task == 1 or not plan.strategies:
             return strategy
         start = TaskStart(
             task=task,
             method=inputs.method,
             carried=inputs.previous.section(STRATEGY),
-            previous_images=inputs.past_images,
+            previous_images=torch.empty(0) if inputs.past_images is None else inputs.past_images,
             augment=augment,
             normalize=augment.normalize,
             batch_size=plan.train.batch_size // plan.train.accumulate_grad_batches,
@@ -104,20 +100,27 @@ def _read_previous_state(plan: TrainPlan) -> State:
     return read_state(plan.task - 1, plan.previous, plan.backbone, method, need_splits=False)
 
 
-def _select_task(source: Source, task: int, at_least: int = 1) -> NDArray[np.int64]:
-    """The indices of a task's training images, int64 ``(N,)``."""
-    indices = select_images(source, "train", read_split(task))
-    if len(indices) < at_least:
+def _select_task(source: Source, task: int, at_least: int) -> Selection:
+    """The training images of a task."""
+    images = open_images(source, "train", read_split(task))
+    if len(images) < at_least:
         raise DataError(
-            f"task {task} has {len(indices)} images, fewer than train.batch_size "
+            f"task {task} has {len(images)} images, fewer than train.batch_size "
             f"({at_least}); lower train.batch_size or num_tasks"
         )
-    return indices
+    return images
 
 
-def _open_images(source: Source, indices: NDArray[np.int64]) -> Images:
-    """Training images, which are read as they are needed."""
-    return Images(source.images("train"), indices, source.workers("train"))
+def _select_past(source: Source, plan: TrainPlan) -> Selection:
+    """The training images of the task before."""
+    try:
+        return _select_task(source, plan.task - 1, 1)
+    except DataError as error:
+        names = "+".join(each.name for each in plan.strategies)
+        raise DataError(
+            f"strategy {names} looks back at the images of task {plan.task - 1} when task "
+            f"{plan.task} begins: {error}"
+        ) from error
 
 
 def _restore_method(plan: TrainPlan, previous: State) -> Method:

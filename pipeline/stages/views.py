@@ -1,49 +1,43 @@
-"""views: a few training images of each task and their views, for the page.
-
-A stage of its own: the report must not load torch, and the views change with the
-augmentation and the images alone, whatever is trained on them.
-"""
+"""A few training images of each task and their views, for the page; ``evaluate`` draws them."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from pipeline import layout
-from pipeline.artifacts.plans.files import plan_digest, require_plan
 from pipeline.artifacts.plans.views import ViewsPlan
-from pipeline.artifacts.split import read_splits
+from pipeline.artifacts.split import Split
 from pipeline.artifacts.view_sheet import write_view_sheet
 from pipeline.building.data import open_source
-from pipeline.building.split_images import select_images
+from pipeline.building.split_images import images_are_gone, open_images
 from pipeline.building.views import build_augment
 from pipeline.data.augmentation.sample_views import draw_strip, images_per_task
 from pipeline.seeding import generator
 
 
-def run() -> None:
-    """Write the sheet of views.
+def draw_views(plan: ViewsPlan, splits: Sequence[Split], made_from: str) -> None:
+    """Write the sheet of views; the strip of a task whose images are gone is empty.
+
+    Args:
+        plan: how images are augmented.
+        splits: of all tasks.
+        made_from: the digest of all that the sheet is made from, which goes into the file.
 
     Raises:
-        PipelineError: as ``draw_views`` says.
+        PipelineError: the images are not those of the splits.
     """
-    draw_views(layout.VIEWS)
-
-
-def draw_views(path: Path) -> None:
-    """Write the sheet of views to a file.
-
-    Raises:
-        PipelineError: the splits or the images are not there or not the plan's.
-    """
-    plan = require_plan(ViewsPlan, "views")
     augment = build_augment(plan.dataset, plan.views)
     source = open_source(plan.dataset)
     strips = []
-    for task, split in enumerate(read_splits(plan.num_tasks), start=1):
-        held = select_images(source, "train", split)[: images_per_task(plan.num_tasks)]
-        images = torch.from_numpy(source.images("train")[held])
+    for task, split in enumerate(splits, start=1):
+        if images_are_gone(source, split):
+            strips.append(np.zeros((0, 0, 4), np.uint8))
+            continue
+        shown = np.arange(min(images_per_task(len(splits)), len(split.train)))
+        images = torch.from_numpy(open_images(source, "train", split).reader()[shown])
         # Not from the run's seed: another seed shows nothing new.
         strips.append(draw_strip(augment, images, generator(0, "sample views", task)))
-    write_view_sheet(path, strips, plan_digest(plan))
+    write_view_sheet(layout.VIEWS, strips, made_from)

@@ -38,8 +38,9 @@ class TaskStart:
         method: the network as the previous task left it. It is about to be trained: copy
             what has to stay as it was.
         carried: what the previous task's strategy carried; empty on task 2.
-        previous_images: the previous task's training images. They may be on disk, so read
-            only those that are needed.
+        previous_images: the previous task's training images, if the strategy's entry in the
+            registry has ``looks_back``; else none. They may be on disk, so read only those
+            that are needed.
         augment: makes the views of a batch of uint8 images ``(N, C, H, W)``; each rank passes
             its own rows of the global batch.
         normalize: normalises a batch of uint8 images, without augmentation.

@@ -120,8 +120,7 @@ class Project(CommandLine):
 
     def _finish(self, num_tasks: int, more: Sequence[str]) -> None:
         self.trained(num_tasks)
-        for number in range(num_tasks + 1):
-            self.must("evaluate", str(number))
+        self.must("evaluate")
         for command in more:
             self.must(*command.split())
         self.must("report")
@@ -129,8 +128,7 @@ class Project(CommandLine):
     def run_all(self, num_tasks: int) -> None:
         """Run every stage to the report."""
         self.train_through(num_tasks)
-        for number in range(num_tasks + 1):
-            self.must("evaluate", str(number))
+        self.must("evaluate")
         self.must("report")
 
     def files(self) -> dict[str, str]:

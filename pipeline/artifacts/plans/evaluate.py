@@ -10,28 +10,34 @@ from pipeline.artifacts.plans.parts import BackbonePlan, ComponentPlan, DatasetP
 
 @dataclass(frozen=True)
 class EvaluatePlan:
-    """The evaluation of one state.
+    """The evaluation of all states.
 
     Attributes:
-        task: the last task it has learnt; 0: the random network.
-        num_tasks: tasks of the stream, whose images it is tested on.
+        num_tasks: tasks of the stream.
         seed: of the run.
         dataset: the data set.
         backbone: the network of the features.
         probes: that are fitted to its features.
         headline: the name of the probe whose accuracies lead the reports.
-        state: the digest of the plan that makes the state.
+        states: the digest of the plan that makes each state, from state 0 on.
         code: the fingerprint of the stage's code.
+        one_ahead: whether a state is asked about no task beyond the next one, unless that
+            brings classes; else about all tasks of the stream.
         labelled: the folder of labelled images where those of the tasks have no labels.
     """
 
-    task: int
     num_tasks: int
     seed: int
     dataset: DatasetPlan
     backbone: BackbonePlan
     probes: Sequence[ComponentPlan]
     headline: str
-    state: str
+    states: Sequence[str]
     code: str
+    one_ahead: bool = False
     labelled: DatasetPlan | None = None
+
+    @property
+    def last_state(self) -> int:
+        """The number of the run's last state."""
+        return len(self.states) - 1

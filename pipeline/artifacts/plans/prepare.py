@@ -14,7 +14,7 @@ class PreparePlan:
 
     Attributes:
         dataset: the data set.
-        scenario: ``class``, ``data`` or ``domain``.
+        scenario: ``class``, ``data``, ``domain`` or ``folders``.
         stream: the number of tasks, and what decides which images each holds.
         slots: the task slots of dvc.yaml.
         code: the fingerprint of the stage's code.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.files.sealed_json import JsonValue
@@ -13,7 +13,8 @@ class ReportPlan:
     """The report of a run.
 
     Attributes:
-        evaluations: the digest of the plan of each evaluation, from after task 0 on.
+        evaluation: the digest of the plan of the evaluations.
+        last_state: the number of the run's last state.
         views: the digest of the plan of the sheet of views.
         templates: SHA-256 of the page's templates by name.
         params: all of params.yaml.
@@ -21,14 +22,10 @@ class ReportPlan:
         protocol: a sentence on how the headline probe's accuracies come about.
     """
 
-    evaluations: Sequence[str]
+    evaluation: str
+    last_state: int
     views: str
     templates: Mapping[str, str]
     params: Mapping[str, JsonValue]
     code: str
     protocol: str
-
-    @property
-    def last_state(self) -> int:
-        """The number of the run's last state."""
-        return len(self.evaluations) - 1

@@ -65,6 +65,7 @@ class TrainPlan:
         strategies: against forgetting; none on task 1, which is the same for all of them.
         compose: ``module:class`` of what holds several strategies; None: there is one or none.
         whole_stream: all tasks at once; None: this task alone.
+        looks_back: whether a strategy reads the images of the task before.
     """
 
     task: int
@@ -79,6 +80,7 @@ class TrainPlan:
     strategies: Sequence[ComponentPlan] = ()
     compose: str | None = None
     whole_stream: WholeStreamPlan | None = None
+    looks_back: bool = False
 
     @property
     def tasks(self) -> Sequence[int]:

@@ -23,6 +23,7 @@ class Component:
             them as keyword arguments of the same names.
         top_level: params from the top of params.yaml that the class takes as well.
         whole_stream: of a strategy: it learns all tasks at once.
+        looks_back: of a strategy: it reads the images of the task before when a task begins.
     """
 
     path: str
@@ -30,6 +31,7 @@ class Component:
     options: Mapping[str, object] = field(default_factory=dict)
     top_level: tuple[str, ...] = ()
     whole_stream: bool = False
+    looks_back: bool = False
 
     @property
     def module(self) -> str:

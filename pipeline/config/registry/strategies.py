@@ -39,21 +39,25 @@ STRATEGIES = {
             "fisher_batches": PositiveInt,
             "decay": Fraction,
         },
+        looks_back=True,
     ),
     "er": Component(
         "pipeline.strategies.er:ExperienceReplay",
         "experience replay: join each batch with images from a memory",
         {"memory_size": NonNegativeInt, "batch_share": NonNegativeFloat},
+        looks_back=True,
     ),
     "der": Component(
         "pipeline.strategies.der:DarkExperienceReplay",
         "keep the projections of the images in a memory (Buzzega et al., 2020)",
         {"memory_size": NonNegativeInt, "batch_share": NonNegativeFloat, "weight": Weight},
+        looks_back=True,
     ),
     "lump": Component(
         "pipeline.strategies.lump:Lump",
         "mix each image with one from a memory (Madaan et al., 2022)",
         {"memory_size": NonNegativeInt, "alpha": PositiveFloat},
+        looks_back=True,
     ),
     "less_forget": Component(
         "pipeline.strategies.less_forget:LessForget",

@@ -1,26 +1,90 @@
-"""Data sets of image files."""
+"""Data sets of image files, and selections of such."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.image_files.catalogue import Catalogue, Listing
-from pipeline.data.image_files.content import content_digest, list_first
+from pipeline.data.image_files.content import Content, digest_content
 from pipeline.data.image_files.file_options import FileOptions, Reading
 from pipeline.data.image_files.store import ImageFiles, Store
 from pipeline.data.image_files.store_writer import find_bad_images, store_path
 from pipeline.data.parts import Part
-from pipeline.data.source import ImageReader, Source, cached_by_part
+from pipeline.data.source import ImageReader, Keys, Selection, Source
 from pipeline.errors import DataError
 
 PAGE_CACHE_BYTES = 2**30  # a store up to this size stays in the system's page cache
+
+
+@dataclass(frozen=True)
+class FileSelection(Selection):
+    """Some image files, with a store of their own.
+
+    Attributes:
+        root: the data set's folder.
+        paths: the files, relative to the root, or absolute.
+        size: height and width of the images once read, in pixels.
+        reading: options of how they are read.
+    """
+
+    root: Path
+    paths: Sequence[str]
+    size: int
+    reading: Reading
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @functools.cached_property
+    def _content(self) -> Content:
+        return digest_content(self.root, self.paths, self.reading.scratch, self.reading.workers)
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of the files' names and bytes."""
+        return self._content.ordered
+
+    def set_fingerprint(self) -> str:
+        """Return a SHA-256 of the files' names and bytes as a set."""
+        return self._content.as_set
+
+    @property
+    def _files(self) -> ImageFiles:
+        return ImageFiles(self.root, self.paths, self.size)
+
+    @property
+    def _store_path(self) -> Path:
+        return store_path(self.reading.scratch, self.fingerprint(), self.size)
+
+    def unreadable(self) -> dict[int, str]:
+        """Return the unreadable images by index; makes the store if it is wanted and missing."""
+        if not self.reading.look or not self.paths:
+            return {}
+        keep = self.reading.store == "cache"
+        return find_bad_images(self._files, self._store_path, self.reading.workers, keep=keep)
+
+    def reader(self) -> ImageReader:
+        """Return the reader of the images; makes the store if it is wanted and missing."""
+        if self.reading.store == "stream":
+            return self._files
+        self.unreadable()
+        return Store(self._store_path, len(self.paths), self.size)
+
+    def workers(self) -> int:
+        """Return the number of reading processes; 0 if the store fits the page cache."""
+        size = len(self.paths) * 3 * self.size**2
+        at_hand = self.reading.store == "cache" and size < PAGE_CACHE_BYTES
+        return 0 if at_hand else self.reading.workers
+
+    def is_gone(self) -> bool:
+        """Return whether none of the files is here any more."""
+        return not any((self.root / path).exists() for path in self.paths)
 
 
 class FileSource(Source):
@@ -28,7 +92,7 @@ class FileSource(Source):
 
     Args:
         root: its folder.
-        options: options that change the images.
+        options: options that change the images, or say which there are.
         reading: options of how they are read.
 
     Attributes:
@@ -76,59 +140,11 @@ class FileSource(Source):
         found = self._part(part).domains
         return super().domains(part) if found is None else found
 
-    @cached_by_part
-    def _content(self, part: Part) -> str:
-        paths = self._part(part).paths
-        return content_digest(self.root, paths, self.reading.scratch, self.reading.workers)
+    def keys(self, part: Part) -> Sequence[str]:
+        """Return the path of each image, ``(N,)``."""
+        return self._part(part).paths
 
-    def fingerprint(self, part: Part) -> str:
-        """Return a SHA-256 of the files' names and bytes, and of their labels and domains."""
-        held = self._part(part)
-        total = hashlib.sha256(self._content(part).encode())
-        total.update(held.labels.tobytes())
-        total.update(b"" if held.domains is None else held.domains.tobytes())
-        return total.hexdigest()
-
-    def _files(self, part: Part) -> ImageFiles:
-        return ImageFiles(self.root, self._part(part).paths, self.options.resize)
-
-    def _store_path(self, part: Part) -> Path:
-        return store_path(self.reading.scratch, self._content(part), self.options.resize)
-
-    @cached_by_part
-    def _found_bad(self, part: Part) -> dict[int, str]:
-        if not self.reading.look:
-            return {}
-        keep = self.reading.store == "cache"
-        files, place = self._files(part), self._store_path(part)
-        return find_bad_images(files, place, self.reading.workers, keep=keep)
-
-    def images(self, part: Part) -> ImageReader:
-        """Return the reader of the images; makes the store if it is wanted and missing."""
-        files = self._files(part)
-        if self.reading.store == "stream":
-            return files
-        self._found_bad(part)
-        return Store(self._store_path(part), len(files), files.size)
-
-    def workers(self, part: Part) -> int:
-        """Return the number of reading processes; 0 if the store fits the page cache."""
-        size = len(self._part(part).paths) * 3 * self.options.resize**2
-        at_hand = self.reading.store == "cache" and size < PAGE_CACHE_BYTES
-        return 0 if at_hand else self.reading.workers
-
-    def unreadable(self, part: Part) -> dict[int, str]:
-        """Return the unreadable images by index, each with the reason.
-
-        Raises:
-            DataError: there are some, and ``on_bad_image`` is ``error``.
-        """
-        found = self._found_bad(part)
-        if found and self.options.on_bad_image == "error":
-            paths = self._part(part).paths
-            said = [f"{paths[number]} ({why})" for number, why in found.items()]
-            raise DataError(
-                f"{self.root}: {len(found)} of {len(paths)} images of the {part} part cannot be "
-                f"used: {list_first(said)}; mend or remove them, or set data.on_bad_image: skip"
-            )
-        return found
+    def select(self, part: Part, keys: Keys) -> Selection:
+        """Return the images of these paths, whether they are in the catalogue or not."""
+        paths = [str(key) for key in keys]
+        return FileSelection(self.root, paths, self.options.resize, self.reading)

@@ -4,6 +4,8 @@ root/train/cat/1.jpg  root/test/cat/2.jpg     parts (val/ counts as test/)
 root/cat/1.jpg                                a share of each class is held out for testing
 root/sketch/cat/1.jpg                         domains; below train/ and test/ if these exist
 root/1.jpg                                    no labels
+
+In a stream of folders each folder that is a task is one of these, without domains.
 """
 
 from __future__ import annotations
@@ -32,17 +34,44 @@ class ImageFolder(FileSource):
     holds = "class folders, domain/class folders, or images without folders (and labels)"
 
     def _find(self) -> Catalogue:
-        folders = list_folder(self.root).folders
-        train = self.root / "train" if "train" in folders else self.root
-        tests = [self.root / name for name in ("test", "val") if name in folders]
+        if self.options.folders is None:
+            parts = self._find_parts(self.root)
+            return build_catalogue(self.root, parts, domain_names=self.options.domains)
+        there = [name for name in self.options.folders if (self.root / name).is_dir()]
+        found: dict[Part, list[Item]] = {"train": [], "test": []}
+        for name in there:
+            for part, items in self._find_parts(self.root / name).items():
+                found[part] += [_place_in_task(item, name, self.root) for item in items]
+        return build_catalogue(self.root, found, domain_names=there)
+
+    def _find_parts(self, folder: Path) -> dict[Part, list[Item]]:
+        """Return the images of a folder, by part; without labels none is held out of a task."""
+        folders = list_folder(folder).folders
+        train = folder / "train" if "train" in folders else folder
+        tests = [folder / name for name in ("test", "val") if name in folders]
         if "train" in folders and tests:
-            parts: dict[Part, list[Item]] = {
-                "train": list_items(self.root, train),
-                "test": list_items(self.root, tests[0]),
+            return {
+                "train": list_items(folder, train),
+                "test": list_items(folder, tests[0]),
             }
-        else:
-            parts = split_off_test(list_items(self.root, train), self.options.holdout)
-        return build_catalogue(self.root, parts, domain_names=self.options.domains)
+        items = list_items(folder, train)
+        if self.options.folders is not None and not any(item.kind for item in items):
+            return {"train": items, "test": []}
+        return split_off_test(items, self.options.holdout)
+
+
+def _place_in_task(item: Item, task: str, root: Path) -> Item:
+    """Return an image of a task's folder as one of the whole stream.
+
+    Raises:
+        DataError: the folder holds domains itself.
+    """
+    if item.domain:
+        raise DataError(
+            f"{root / task} holds domain/class folders; in scenario: folders each folder is one "
+            "task, with class folders or images in it"
+        )
+    return Item(f"{task}/{item.path}", item.kind, task)
 
 
 def list_items(root: Path, folder: Path) -> list[Item]:

@@ -7,15 +7,14 @@ real domains such as photographs and sketches.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.datasets.array_source import ArraySource
+from pipeline.data.datasets.array_source import ArraySource, select_places
 from pipeline.data.parts import Part
-from pipeline.data.source import Bytes, Source, cached_by_part
+from pipeline.data.source import Bytes, Keys, Selection, Source, cached_by_part
 
 
 def plain(images: Bytes) -> Bytes:
@@ -61,8 +60,9 @@ TRANSFORMATIONS: dict[str, Callable[[Bytes], Bytes]] = {
 class Transformed(Source):
     """A data set whose images are assigned to domains in turn, class by class.
 
-    Each image is in one domain, changed by its transformation. Domains hold equal numbers of
-    images of each class, give or take one.
+    Each image belongs to one transformation of ``TRANSFORMATIONS``, whichever are named: so a
+    domain that is named later moves no image of the others. Domains hold equal numbers of images
+    of each class, give or take one.
 
     Args:
         source: the underlying data set.
@@ -95,24 +95,29 @@ class Transformed(Source):
         return self.names
 
     def domains(self, part: Part) -> NDArray[np.int64]:
-        """Return the index of each image's transformation, ``(N,)``."""
+        """Return the index of each image's domain among the names, ``(N,)``; -1: not named."""
+        places = {name: place for place, name in enumerate(self.names)}
+        named = np.array([places.get(name, -1) for name in TRANSFORMATIONS], np.int64)
+        return named[self._deal(part)]
+
+    def _deal(self, part: Part) -> NDArray[np.int64]:
+        """Return the index of each image's transformation among all, ``(N,)``."""
         labels = self.labels(part)
         dealt = np.zeros(len(labels), np.int64)
         for label in np.unique(labels):
             held = np.flatnonzero(labels == label)
-            dealt[held] = np.arange(len(held)) % len(self.names)
+            dealt[held] = np.arange(len(held)) % len(TRANSFORMATIONS)
         return dealt
 
     @cached_by_part
     def images(self, part: Part) -> Bytes:
         """Return the transformed images, ``(N, C, H, W)``."""
-        images, domains = self.source.images(part).copy(), self.domains(part)
-        for number, name in enumerate(self.names):
-            chosen = domains == number
-            images[chosen] = TRANSFORMATIONS[name](images[chosen])
+        images, dealt = self.source.images(part).copy(), self._deal(part)
+        for number, transform in enumerate(TRANSFORMATIONS.values()):
+            chosen = dealt == number
+            images[chosen] = transform(images[chosen])
         return images
 
-    def fingerprint(self, part: Part) -> str:
-        """Return the SHA-256 of the transformed images and their labels."""
-        content = self.images(part).tobytes() + self.labels(part).tobytes()
-        return hashlib.sha256(content).hexdigest()
+    def select(self, part: Part, keys: Keys) -> Selection:
+        """Return the transformed images at some places."""
+        return select_places(self.root, lambda: self.images(part), self.labels(part), keys)

@@ -1,4 +1,4 @@
-"""A cached digest of many files."""
+"""Cached digests of many files."""
 
 from __future__ import annotations
 
@@ -6,19 +6,34 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import DataError
-from pipeline.files.sealed_json import file_digest, read_sealed, write_sealed
+from pipeline.files.sealed_json import add_digests, file_digest, read_sealed, write_sealed
+from pipeline.files.typed_json import as_json, from_json
 
 MAX_NAMED = 10  # files that a message names
 UNREADABLE = "-"  # in place of an unreadable file's digest
 
 
-def content_digest(root: Path, paths: Sequence[str], scratch: Path, threads: int) -> str:
-    """Return a SHA-256 of files' names and bytes.
+@dataclass(frozen=True)
+class Content:
+    """Digests of files' names and bytes.
 
-    It is cached under ``scratch`` by the files' names, sizes and modification times, so later
+    Attributes:
+        ordered: the SHA-256 of them in their order.
+        as_set: one that is the same for any order.
+    """
+
+    ordered: str
+    as_set: str
+
+
+def digest_content(root: Path, paths: Sequence[str], scratch: Path, threads: int) -> Content:
+    """Return digests of files' names and bytes.
+
+    They are cached under ``scratch`` by the files' names, sizes and modification times, so later
     calls do not read the files. An unreadable file counts by its name and nothing is cached;
     the decoder reports the error.
 
@@ -37,18 +52,21 @@ def content_digest(root: Path, paths: Sequence[str], scratch: Path, threads: int
         else:
             listed.update(f"{path}\n{status.st_size} {status.st_mtime_ns}\n".encode())
     kept = scratch / f"{listed.hexdigest()[:32]}.json"
-    with suppress(DataError):
+    with suppress(DataError, ValueError):
         if (known := read_sealed(kept, DataError, "it is made again")) is not None:
-            return str(known["content"])
+            return from_json(Content, known)
     unreadable = 0
+    each = []
     with ThreadPoolExecutor(max(1, threads)) as pool:
         digests = pool.map(_digest_or_unreadable, (root / path for path in paths))
         for path, digest in zip(paths, digests, strict=True):
             total.update(f"{path}\n{digest}\n".encode())
+            each.append(hashlib.sha256(f"{path}\n{digest}".encode()).hexdigest())
             unreadable += digest == UNREADABLE
+    content = Content(total.hexdigest(), add_digests(each))
     if unreadable == 0:
-        write_sealed(kept, {"content": total.hexdigest()})
-    return total.hexdigest()
+        write_sealed(kept, as_json(content))
+    return content
 
 
 def _digest_or_unreadable(path: Path) -> str:

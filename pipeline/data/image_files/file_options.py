@@ -10,7 +10,9 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class FileOptions:
-    """Options that change the images or their parts.
+    """Options that change the images, or say which there are.
+
+    All but ``resize`` matter where images are found, in ``prepare``: a split then names them.
 
     Attributes:
         resize: the shorter side in pixels after resizing; the central square is kept.
@@ -18,13 +20,16 @@ class FileOptions:
         holdout: the share of each class to test on if there is no test part.
         class_list: a file with the names of the classes to use; None: all.
         domains: the domains to use, in order; None: the data set's own.
+        folders: the folders that are tasks, in order: relative to the root, or absolute; None:
+            folders are no tasks.
     """
 
     resize: int
-    on_bad_image: Literal["error", "skip"]
-    holdout: float
-    class_list: str | None
-    domains: Sequence[str] | None
+    on_bad_image: Literal["error", "skip"] = "error"
+    holdout: float = 0.2
+    class_list: str | None = None
+    domains: Sequence[str] | None = None
+    folders: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""The tasks of a stream: class-, data- or domain-incremental."""
+"""The tasks of a stream: class-, data- or domain-incremental, or a folder each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +10,10 @@ import numpy as np
 from pipeline.data.parts import PARTS, Part
 from pipeline.data.source import Source
 from pipeline.data.stream.tasks import (
+    ClassOrder,
     Indices,
-    class_incremental,
     data_incremental,
-    resolve_class_order,
+    group_classes,
 )
 from pipeline.errors import DataError
 
@@ -25,12 +25,13 @@ class StreamOptions:
     Attributes:
         num_tasks: the number of tasks, T.
         split_seed: the seed of random orders.
-        order: all classes in order, by name or number; None: a random order.
+        order: all classes in order, by name or number; lists among them are a task each; None:
+            a random order.
     """
 
     num_tasks: int
     split_seed: int
-    order: Sequence[str | int] | None = None
+    order: ClassOrder | None = None
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,10 @@ class Task:
 
 
 def divide_into_tasks(scenario: str, source: Source, cut: StreamOptions) -> list[Task]:
-    """Return the tasks of a stream, without unreadable images.
+    """Return the tasks of a stream.
 
     Args:
-        scenario: ``class``, ``data`` or ``domain``.
+        scenario: ``class``, ``data``, ``domain`` or ``folders``.
         source: the data set.
         cut: the stream's options.
 
@@ -66,7 +67,8 @@ def divide_into_tasks(scenario: str, source: Source, cut: StreamOptions) -> list
         for part, images in task.images.items():
             # Without labels nothing is tested, so a data set needs no test images then.
             if len(images) == 0 and (part == "train" or task.classes):
-                raise DataError(f"{source.root}: the {part} part has no image of task {number}")
+                where = f"task {number}" if task.domain is None else f"task '{task.domain}'"
+                raise DataError(f"{source.root}: the {part} part has no image of {where}")
     return tasks
 
 
@@ -83,19 +85,18 @@ def _by_class(source: Source, cut: StreamOptions) -> list[Task]:
             f"(scenario: class gives each task at least one), got {cut.num_tasks}"
         )
     try:
-        order = None if cut.order is None else resolve_class_order(cut.order, names)
+        groups = group_classes(names, cut.num_tasks, cut.split_seed, cut.order)
     except ValueError as error:
         raise DataError(str(error)) from error
-    held = {part: source.usable(part) for part in PARTS}
-    labels = {part: source.labels(part)[held[part]] for part in PARTS}
+    labels = {part: source.labels(part) for part in PARTS}
     return [
-        Task({part: held[part][np.isin(labels[part], group)] for part in PARTS}, group)
-        for group in class_incremental(len(names), cut.num_tasks, cut.split_seed, order)
+        Task({part: np.flatnonzero(np.isin(labels[part], group)) for part in PARTS}, group)
+        for group in groups
     ]
 
 
 def _by_image(source: Source, cut: StreamOptions) -> list[Task]:
-    train, test = source.usable("train"), source.usable("test")
+    train, test = (np.arange(len(source.labels(part))) for part in PARTS)
     if cut.num_tasks > len(train):
         raise DataError(
             f"num_tasks must be at most {len(train)}, the training images of {source.root}, "
@@ -117,10 +118,7 @@ def _by_domain(source: Source, cut: StreamOptions) -> list[Task]:
     names = source.class_names()
     tasks = []
     for number, domain in enumerate(domains[: cut.num_tasks]):
-        images = {}
-        for part in PARTS:
-            held = source.usable(part)
-            images[part] = held[source.domains(part)[held] == number]
+        images = {part: np.flatnonzero(source.domains(part) == number) for part in PARTS}
         found = set(source.labels("train")[images["train"]].tolist())
         missing = [name for label, name in enumerate(names) if label not in found]
         if missing:
@@ -133,8 +131,19 @@ def _by_domain(source: Source, cut: StreamOptions) -> list[Task]:
     return tasks
 
 
+def _by_folder(source: Source, cut: StreamOptions) -> list[Task]:
+    """Each folder is a task; it need not have the classes of the others, or any."""
+    tasks = []
+    for number, folder in enumerate(source.domain_names()):
+        images = {part: np.flatnonzero(source.domains(part) == number) for part in PARTS}
+        found = {label for part in PARTS for label in source.labels(part)[images[part]].tolist()}
+        tasks.append(Task(images, sorted(found - {-1}), folder))
+    return tasks
+
+
 SCENARIOS: dict[str, Callable[[Source, StreamOptions], list[Task]]] = {
     "class": _by_class,
     "data": _by_image,
     "domain": _by_domain,
+    "folders": _by_folder,
 }

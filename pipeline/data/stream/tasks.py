@@ -14,6 +14,8 @@ from pipeline.seeding import derive_seed
 
 Item = TypeVar("Item")
 Indices = NDArray[np.int64]
+# Names or numbers of classes; a list of them is a task.
+ClassOrder = Sequence[str | int | Sequence[str | int]]
 
 
 def resolve_class_order(order: Sequence[str | int], names: Sequence[str]) -> list[int]:
@@ -26,6 +28,17 @@ def resolve_class_order(order: Sequence[str | int], names: Sequence[str]) -> lis
     Raises:
         ValueError: a class is unknown, repeated or missing.
     """
+    labels = _resolve_classes(order, names)
+    missing = [name for label, name in enumerate(names) if label not in labels]
+    if missing:
+        raise ValueError(
+            f"class_order lacks {len(missing)} of {len(names)} classes: {', '.join(missing[:10])}"
+        )
+    return labels
+
+
+def _resolve_classes(order: Sequence[str | int], names: Sequence[str]) -> list[int]:
+    """Return the labels of classes given by name or by number, none of them twice."""
     labels: list[int] = []
     for given in order:
         if isinstance(given, str) and given not in names:
@@ -39,12 +52,44 @@ def resolve_class_order(order: Sequence[str | int], names: Sequence[str]) -> lis
         if label in labels:
             raise ValueError(f"class_order: '{names[label]}' ({label}) is there twice")
         labels.append(label)
-    missing = [name for label, name in enumerate(names) if label not in labels]
-    if missing:
-        raise ValueError(
-            f"class_order lacks {len(missing)} of {len(names)} classes: {', '.join(missing[:10])}"
-        )
     return labels
+
+
+def group_classes(
+    names: Sequence[str], num_tasks: int, split_seed: int, order: ClassOrder | None
+) -> list[list[int]]:
+    """Return the labels of each task's classes, sorted.
+
+    Args:
+        names: the names of the classes, by label.
+        num_tasks: the number of tasks.
+        split_seed: the seed of the random order.
+        order: None: a random order. Names or numbers of all classes: they are divided evenly.
+            Lists of them: the first ``num_tasks`` lists are the tasks, and classes in none of
+            them are left out, so that one can be added at the end and moves no other.
+
+    Raises:
+        ValueError: a class is unknown, repeated or missing, or there are too few lists.
+    """
+    lists = [] if order is None else [each for each in order if not isinstance(each, str | int)]
+    flat = [] if order is None else [each for each in order if isinstance(each, str | int)]
+    if lists and flat:
+        raise ValueError(
+            f"class_order: '{flat[0]}' stands beside lists; give a list for each task, or none"
+        )
+    if not lists:
+        given = None if order is None else resolve_class_order(flat, names)
+        return class_incremental(len(names), num_tasks, split_seed, given)
+    if len(lists) < num_tasks:
+        raise ValueError(f"class_order has {len(lists)} lists, and num_tasks is {num_tasks}")
+    labels = _resolve_classes([name for each in lists for name in each], names)
+    groups = []
+    for each in lists:
+        groups.append(sorted(labels[: len(each)]))
+        labels = labels[len(each) :]
+    if not all(groups):
+        raise ValueError("class_order: a task's list is empty")
+    return groups[:num_tasks]
 
 
 def class_incremental(

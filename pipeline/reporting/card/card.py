@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
-from pipeline.artifacts.split import Split
+from pipeline.artifacts.split import Split, fingerprint_stream
 from pipeline.files.sealed_json import Json
 from pipeline.files.typed_json import get_typed
 from pipeline.reporting.card import snippets
@@ -241,7 +241,7 @@ def _strategies(params: Json) -> list[str]:
 
 
 def _origin(card: Card) -> list[str]:
-    fingerprint = card.splits[0].fingerprint
+    fingerprint = fingerprint_stream(card.splits)
     lines = [
         "## Where it comes from",
         "",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.artifacts.evaluation import read_evaluation
+from pipeline.artifacts.evaluation import REMEDY, read_evaluations
 from pipeline.artifacts.plans.report import ReportPlan
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, RunError
 from pipeline.files.sealed_json import Json
 from pipeline.reporting.results import read_results
 
@@ -36,7 +36,10 @@ def read_state_metrics(plan: ReportPlan, after_task: int) -> StateMetrics:
     missing: list[str] = []
     accuracy = metrics = None
     try:
-        found = read_evaluation(after_task, plan.evaluations[after_task]).accuracy
+        rows = read_evaluations(plan.evaluation).rows
+        found = next((row.accuracy for row in rows if row.after_task == after_task), None)
+        if found is None:
+            raise RunError(f"state {after_task} was not evaluated; {REMEDY}")
         accuracy = [found[str(task)] for task in range(1, len(found) + 1)]
     except PipelineError as reason:
         missing.append(str(reason))

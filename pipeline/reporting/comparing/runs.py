@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from pipeline.artifacts.split import split_digest
+from pipeline.artifacts.split import fingerprint_stream, split_digest
 from pipeline.errors import RunError
 from pipeline.files.atomic import read_content
 from pipeline.files.sealed_json import SEAL, Json, digest, file_digest, parse_sealed
@@ -73,7 +73,7 @@ def describe_run(results: Results) -> Json:
     return {
         "format": FORMAT,
         "params": results.params,
-        "data": dict(results.splits[0].fingerprint),
+        "data": fingerprint_stream(results.splits),
         "splits": digest([split_digest(split) for split in results.splits]),
         "files": {name: file_digest(REPORTS / name) for name in TABLES},
     }

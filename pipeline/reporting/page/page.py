@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from pipeline.artifacts.features import Features
-from pipeline.artifacts.split import shared_test
+from pipeline.artifacts.split import fingerprint_stream, shared_test
 from pipeline.files.sealed_json import JsonValue
 from pipeline.reporting import probe_tables as evaluation_tables
 from pipeline.reporting.comparing.runs import Run
@@ -112,7 +112,7 @@ def render_page(results: Results, extras: Extras) -> str:
         maps=_maps(extras.features, results, extras.class_names),
         state_bytes=extras.state_bytes,
         cost=results.cost(),
-        fingerprint=results.splits[0].fingerprint,
+        fingerprint=fingerprint_stream(results.splits),
         revision=extras.revision,
     )
 

@@ -1,0 +1,126 @@
+"""The labelled images that evaluation uses, task by task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.artifacts.plans.evaluate import EvaluatePlan
+from pipeline.artifacts.split import Split, class_names, shared_test
+from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
+from pipeline.building.split_images import images_are_gone, open_images
+from pipeline.data.parts import PARTS, Part
+from pipeline.data.source import Selection, Source
+from pipeline.errors import DataError
+
+
+def open_labelled_images(plan: EvaluatePlan, splits: Sequence[Split]) -> LabelledImages:
+    """The labelled images of a run.
+
+    Raises:
+        DataError: there are none, or those of the tasks and of ``data.labelled_root`` both.
+    """
+    if plan.labelled is not None:
+        if class_names(splits):
+            raise DataError(LABELLED_TWICE)
+        return ImagesFromElsewhere(open_labelled(plan.labelled), splits)
+    if not class_names(splits):
+        raise DataError(
+            "labels are missing, and evaluation needs them: no task's images have any; name "
+            "a folder of class folders as data.labelled_root (or train alone, with `dvc repro "
+            "train`, and take the network away with `cassle export`)"
+        )
+    return LabelledImages(open_source(plan.dataset), splits, plan.dataset.classes)
+
+
+class LabelledImages:
+    """The images of the tasks that have labels.
+
+    Args:
+        source: the data set.
+        splits: of all tasks.
+        classes: the names of all classes, by label, where the data set fixes them.
+
+    Attributes:
+        shared: whether all tasks are tested on the same images.
+        from_elsewhere: whether these are no images of the stream.
+    """
+
+    from_elsewhere = False
+
+    def __init__(self, source: Source, splits: Sequence[Split], classes: Sequence[str]) -> None:
+        self.source = source
+        self.splits = splits
+        self.classes = classes
+        self.shared = shared_test(splits)
+        self._opened: dict[tuple[int, Part], Selection] = {}
+
+    def class_names(self, reached: int) -> list[str]:
+        """The names of the classes of the first tasks, by label."""
+        return list(self.classes) or class_names(self.splits[:reached])
+
+    def tasks(self, reached: int) -> list[int]:
+        """The numbers of those of the first tasks that have labels."""
+        return [split.task for split in self.splits[:reached] if split.classes]
+
+    def fingerprint(self, task: int, part: Part) -> str:
+        """The SHA-256 of the images of a task."""
+        return self._split(task, part).fingerprint[part]
+
+    def labels(self, task: int, part: Part) -> Sequence[int]:
+        """The labels of the images of a task, ``(N,)``."""
+        return self._split(task, part).labels[part]
+
+    def are_gone(self, task: int) -> bool:
+        """Whether the images of a task are no longer here."""
+        return images_are_gone(self.source, self._split(task, "train"))
+
+    def open(self, task: int, part: Part) -> Selection:
+        """The images of a task.
+
+        Raises:
+            DataError: they are gone, or are other images than the split was made of.
+        """
+        if (task, part) not in self._opened:
+            self._opened[task, part] = open_images(self.source, part, self._split(task, part))
+        return self._opened[task, part]
+
+    def _split(self, task: int, part: Part) -> Split:
+        # Where the tasks are random parts, the last one's test images are those of all.
+        return self.splits[-1 if self.shared and part == "test" else task - 1]
+
+
+class ImagesFromElsewhere(LabelledImages):
+    """The images of a labelled folder, which stand for those of every task, as task 1.
+
+    Args:
+        source: the folder.
+        splits: of all tasks, without labels.
+    """
+
+    from_elsewhere = True
+
+    def __init__(self, source: Source, splits: Sequence[Split]) -> None:
+        super().__init__(source, splits, source.class_names())
+        self._labels: dict[Part, Sequence[int]] = {}
+        for part in PARTS:
+            keys = source.keys(part)
+            bad = source.select(part, keys).unreadable()
+            kept = [place for place in range(len(keys)) if place not in bad]
+            self._opened[1, part] = source.select(part, [str(keys[place]) for place in kept])
+            self._labels[part] = source.labels(part)[kept].tolist()
+
+    def tasks(self, reached: int) -> list[int]:
+        """The number under which all images stand."""
+        return [1]
+
+    def fingerprint(self, task: int, part: Part) -> str:
+        """The SHA-256 of the images of a part."""
+        return self._opened[task, part].fingerprint()
+
+    def labels(self, task: int, part: Part) -> Sequence[int]:
+        """The labels of the images of a part, ``(N,)``."""
+        return self._labels[part]
+
+    def are_gone(self, task: int) -> bool:
+        """Whether the images are no longer here: else the folder could not be opened."""
+        return False

@@ -1,0 +1,74 @@
+"""What has changed in a stream since its tasks were cut, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pipeline.artifacts.split import Split
+from pipeline.building.cut_stream import TaskContents
+from pipeline.building.split_images import images_are_gone
+from pipeline.data.parts import PARTS
+from pipeline.data.source import Source
+
+
+def describe_changes(
+    source: Source,
+    known: Sequence[Split],
+    tasks: Sequence[TaskContents | Split],
+    *,
+    looks_back: bool,
+) -> Iterator[str]:
+    """Yield a line for each task that is new, changed or gone since the stream was cut.
+
+    Args:
+        source: the data set.
+        known: the splits of the tasks as they were cut; none: nothing was cut yet.
+        tasks: what each task holds now.
+        looks_back: whether the strategy reads the images of the task before.
+    """
+    if not known:
+        return
+    last = len(tasks)
+    gone = [split.task for split in known[:last] if images_are_gone(source, split)]
+    for task, (before, now) in enumerate(zip(known, tasks, strict=False), start=1):
+        if task in gone and isinstance(now, Split):
+            yield (
+                f"task {task}{_name(now)}: its images are gone; what was learnt and measured "
+                "stays, and no later state can be tested on it"
+            )
+            if looks_back and task == last - 1 and len(known) < last:
+                yield (
+                    f"task {last} cannot begin: the strategy looks back at the images of task "
+                    f"{task}; bring them back, or choose another strategy"
+                )
+        elif what := _describe_change(source, before, now):
+            again = f"tasks {task} to {last} train" if task < last else f"task {task} trains"
+            yield (
+                f"task {task}{_name(now)}: {what} since it was cut, so {again} again; to keep "
+                "what was learnt, undo that, and put new images into a task of their own"
+            )
+            return
+    for task in range(len(known) + 1, last + 1):
+        yield f"task {task}{_name(tasks[task - 1])}: new; no task before it trains again"
+
+
+def _name(task: TaskContents | Split) -> str:
+    return "" if task.domain is None else f" ({task.domain})"
+
+
+def _describe_change(source: Source, before: Split, now: TaskContents | Split) -> str:
+    """What is different in a task; empty: nothing."""
+    added = removed = 0
+    for part in PARTS:
+        old, new = set(before.keys(part)), set(now.keys(part))
+        added, removed = added + len(new - old), removed + len(old - new)
+    skipped = sum((before.skipped or {}).values())
+    if skipped and not removed and added <= skipped:
+        added = 0  # they are left out, as they cannot be read
+    if added or removed:
+        return f"{added} images came and {removed} went"
+    changed = any(
+        before.fingerprint[part] != source.select(part, before.keys(part)).fingerprint()
+        for part in PARTS
+    )
+    return "images were replaced" if changed else ""

@@ -1,0 +1,126 @@
+"""The task slots of dvc.yaml: read, and written for another number of tasks.
+
+DVC cannot make stages for a number of tasks, so ``dvc.yaml`` lists them. It writes the whole lock
+file of a ``dvc.yaml`` again after each stage, so the slots above ``IN_ROOT`` have files of their
+own, in ``slots/``, each with a short lock file beside it.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from pipeline import layout
+from pipeline.errors import ParamsError, RunError
+from pipeline.files.atomic import write_text
+
+IN_ROOT = 20  # slots in the dvc.yaml of the root, and in each file beside it
+COMMENT = "Written by `cassle slots`: see the stage `train` in dvc.yaml.\n"
+
+
+def read_slots() -> int:
+    """Return the number of task slots; 0 where there is no dvc.yaml.
+
+    Raises:
+        RunError: it is not the pipeline's.
+    """
+    if not layout.CHAIN.is_file():
+        return 0
+    return 1 + sum(len(_load(path)["stages"]["train"]["foreach"]) for path in _files())
+
+
+def require_slots(num_tasks: int) -> None:
+    """Check that dvc.yaml has a slot for each task; without one there is nothing to check.
+
+    Raises:
+        ParamsError: it has too few.
+    """
+    slots = read_slots()
+    if 0 < slots < num_tasks:
+        raise ParamsError(
+            f"num_tasks is {num_tasks}, and dvc.yaml has slots for {slots} tasks; run `cassle "
+            f"slots {num_tasks}`, which trains nothing again"
+        )
+
+
+def write_slots(count: int, outside: Sequence[str] = ()) -> None:
+    """Write the lists of dvc.yaml for a number of tasks; its comments stay.
+
+    Args:
+        count: the number of slots, 2 or more.
+        outside: folders of images that are not in data.root; DVC has to know of them.
+
+    Raises:
+        RunError: dvc.yaml is missing or not the pipeline's, or cannot be written.
+    """
+    if not layout.CHAIN.is_file():
+        raise RunError(f"{layout.CHAIN} is missing here; run this in the project's root")
+    root = _load(layout.CHAIN)
+    stages = root["stages"]
+    template = deepcopy(stages["train"]["do"])
+    stages["train"]["foreach"] = _list_slots(2, min(count, IN_ROOT))
+    splits = [layout.split(task) for task in range(1, count + 1)]
+    kept = [layout.SPLIT_INDEX, layout.SPLIT_ORIGIN]
+    stages["prepare"]["outs"] = [{path.as_posix(): {"persist": True}} for path in [*splits, *kept]]
+    for name in ("plan", "prepare"):
+        deps = stages[name]["deps"]
+        own = [path for path in deps if path in OWN_DEPS]
+        deps[:] = [*own, *(path for path in outside)]
+    _dump(layout.CHAIN, root)
+    wanted = {_file(first): first for first in range(IN_ROOT + 1, count + 1, IN_ROOT)}
+    for path in set(_files()) - {layout.CHAIN, *wanted}:
+        shutil.rmtree(path.parent)
+    for path, first in wanted.items():
+        do = {"wdir": "../..", **template}
+        slots = _list_slots(first, min(count, first + IN_ROOT - 1))
+        _dump(path, {"stages": {"train": {"foreach": slots, "do": do}}}, COMMENT)
+
+
+OWN_DEPS = frozenset({"pipeline", "data/plan/prepare.json", "${data.root}"})
+
+
+def _list_slots(first: int, last: int) -> dict[str, str]:
+    """Return each task's number and that of the one before it."""
+    from ruamel.yaml.scalarstring import SingleQuotedScalarString as Quoted
+
+    return {Quoted(str(task)): Quoted(str(task - 1)) for task in range(first, last + 1)}
+
+
+def _files() -> list[Path]:
+    return [layout.CHAIN, *sorted(layout.SLOTS.glob("*/dvc.yaml"))]
+
+
+def _file(first: int) -> Path:
+    return layout.SLOTS / f"{first}-{first + IN_ROOT - 1}" / "dvc.yaml"
+
+
+def _load(path: Path) -> Any:
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    try:
+        held = yaml.load(path.read_text(encoding="utf-8"))
+        len(held["stages"]["train"]["foreach"])
+    except Exception as error:  # the library's constructors raise many types
+        raise RunError(
+            f"{path} is not the pipeline's ({' '.join(str(error).split())}); "
+            f"`git checkout {path}` brings it back"
+        ) from error
+    return held
+
+
+def _dump(path: Path, held: object, comment: str = "") -> None:
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.width = 100
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    written = io.StringIO()
+    yaml.dump(held, written)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, (f"# {comment}" if comment else "") + written.getvalue())

@@ -1,0 +1,50 @@
+"""The tasks of a stream, counted before any is cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.artifacts.split import read_known_splits
+from pipeline.config.params import Params
+from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS
+from pipeline.data.stream.folders import list_task_folders
+from pipeline.errors import ParamsError
+
+
+def count_tasks(params: Params) -> int:
+    """Return the number of tasks: that of params, or, where it is null, of all that are there.
+
+    Raises:
+        DataError: the folders that are tasks cannot be listed.
+        ParamsError: there are fewer, or params do not say which there are.
+    """
+    if params.scenario == "folders":
+        found = len(find_task_folders(params))
+        if params.num_tasks is not None and params.num_tasks > found:
+            raise ParamsError(
+                f"num_tasks must be at most {found}, the folders of {params.data.root} "
+                f"(scenario: folders makes each a task), got {params.num_tasks}"
+            )
+        return params.num_tasks or found
+    if params.num_tasks is not None:
+        return params.num_tasks
+    if params.data.domains is None and DATASETS[params.dataset].files:
+        raise ParamsError(
+            "num_tasks: null takes all domains that data.domains names, and it is null too; name "
+            "them, or give num_tasks"
+        )
+    return len(params.data.domains or TRANSFORMATIONS)
+
+
+def find_task_folders(params: Params) -> list[str]:
+    """Return the folders that are tasks, in order, as far as they can be.
+
+    A folder that is gone stays in its place if there is a split that says what it held.
+
+    Raises:
+        DataError: they cannot be listed.
+    """
+    if params.data.folders is not None:
+        return list(params.data.folders)
+    known = [split.domain for split in read_known_splits() if split.scenario == "folders"]
+    return list_task_folders(Path(params.data.root), [name for name in known if name is not None])

@@ -1,0 +1,42 @@
+"""Which folders are the tasks of a stream of folders, and in which order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipeline.data.image_files.tree import list_folder
+from pipeline.errors import DataError
+
+
+def list_task_folders(root: Path, known: Iterable[str] = ()) -> list[str]:
+    """Return the names of the folders that are tasks, in natural order: 2 before 10.
+
+    Args:
+        root: the folder that holds them.
+        known: the folders of an earlier cut: a task stays when its folder is deleted.
+
+    Raises:
+        DataError: the root is missing or holds no folder.
+    """
+    if not root.is_dir():
+        raise DataError(f"the folder '{root}' is missing; it should hold one folder a task")
+    tree = list_folder(root)
+    if tree.images:
+        raise DataError(
+            f"{root} holds images ({tree.images[0]}) beside its folders; in scenario: folders "
+            "each image lies in the folder of its task"
+        )
+    found = sorted({*tree.folders, *known}, key=natural_key)
+    if not found:
+        raise DataError(f"{root} holds no folder; in scenario: folders each folder is a task")
+    return found
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Return the sorting key of a name whose numbers count as numbers."""
+    return [
+        (0, int(piece), "") if piece.isdigit() else (1, 0, piece)
+        for piece in re.findall(r"\d+|\D+", name)
+    ]
