@@ -8,7 +8,7 @@ from itertools import pairwise
 from markupsafe import Markup
 
 from pipeline.artifacts.split import shared_test
-from pipeline.metrics.accuracy_matrix import Matrix, forgetting
+from pipeline.metrics.accuracy_matrix import Matrix, average_measured, forgetting
 from pipeline.reporting.chart_labels import shorten_label
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.page.line_chart import Chart, Line, draw_line_chart
@@ -103,7 +103,9 @@ def draw_column(results: Results, column: str, title: str, unit: str) -> Markup 
 
 
 def _means(matrix: Matrix) -> list[tuple[float, float]]:
-    return [(float(after), sum(row) / len(row)) for after, row in enumerate(matrix)]
+    """Return the mean of the measured cells of each row that has some."""
+    found = [(float(after), average_measured(row)) for after, row in enumerate(matrix)]
+    return [(after, mean) for after, mean in found if mean is not None]
 
 
 def _forgetting(matrix: Matrix) -> list[tuple[float, float]]:
