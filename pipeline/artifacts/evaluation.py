@@ -11,7 +11,8 @@ from pipeline.errors import RunError
 from pipeline.files.sealed_json import read_sealed, write_sealed
 from pipeline.files.typed_json import as_json, from_json
 
-ByTask = Mapping[str, float]  # the task's number as text, as JSON has keys
+# The task's number as text, as JSON has keys; a task that is missing was not measured.
+ByTask = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Evaluation:
         probes: accuracies by the probe's name.
         rank: effective rank of the features of each task's test images.
         images: numbers of training and test images.
+        gone: the tasks whose images were no longer there when the state was evaluated.
     """
 
     after_task: int
@@ -53,6 +55,7 @@ class Evaluation:
     probes: Mapping[str, ProbeAccuracies]
     rank: ByTask
     images: Mapping[str, int]
+    gone: Sequence[int] = ()
 
 
 def make_command(after_task: int) -> str:
