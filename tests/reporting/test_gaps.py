@@ -24,7 +24,7 @@ from pipeline.reporting.page.page import render_page
 from pipeline.reporting.representations import FeatureChange
 from pipeline.reporting.results import Probed, Results, _rows
 from pipeline.stages.report import write_tables
-from tests.reporting.test_page import Parsed, make_extras, make_results
+from tests.reporting.test_page import Parsed, make_extras, make_results, other_run
 
 GONE = (
     "†: the images of this task are no longer here; its accuracies were measured while they were."
@@ -214,6 +214,22 @@ def test_a_page_of_all_accuracies_says_nothing_of_gaps() -> None:
     text = render_page(make_results(), make_extras(make_results()))
     assert "not measured" not in text and "†" not in text
     assert "Thick: the mean of all tasks" in text
+
+
+def test_another_run_s_gaps_are_said_and_not_compared() -> None:
+    results = gapped_results()
+    whole = [[90.0] * 4 for _ in MATRIX]
+    beside = dataclasses.replace(make_extras(results), against=other_run(results, matrix=whole))
+    page = Parsed(render_page(results, beside))
+    [said] = [text for text in page.said("p") if "Not the same accuracies" in text]
+    assert (
+        "What a run lacks and another one has: this run (state after task 1 on tasks 3 and 4,"
+        in said
+    )
+    marks = [text for text in page.said("text") if re.search(r"\([+-]", text)]
+    assert marks == ["81.0 (-9.0)", "91.0 (+1.0)", "99.0 (+9.0)"]
+    same = dataclasses.replace(make_extras(results), against=other_run(results, matrix=MATRIX))
+    assert "Not the same accuracies" not in render_page(results, same)
 
 
 def test_the_heatmap_writes_a_dash_and_colours_nothing_there(

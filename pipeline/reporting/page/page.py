@@ -14,6 +14,7 @@ from pipeline.artifacts.features import Features
 from pipeline.artifacts.split import shared_test
 from pipeline.files.sealed_json import JsonValue
 from pipeline.reporting import probe_tables as evaluation_tables
+from pipeline.reporting.comparing.measured_cells import remark_on_measured
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.gaps import remark_on_gaps
 from pipeline.reporting.page import bars, curves, feature_map
@@ -91,6 +92,7 @@ def render_page(results: Results, extras: Extras) -> str:
         holdings=describe_tasks(results.splits),
         what_tasks_are=tasks_heading(results.splits),
         gap_remarks=remark_on_gaps(results),
+        measured_remarks=_remark_on_both(results, against),
         remarks=remark_on_tasks(results.splits),
         headline_metrics=headline_metrics(results, against),
         against=against,
@@ -147,6 +149,12 @@ def _shares(matrix: Cells) -> list[list[int | None]]:
         [None if value is None else round(100 * (value - low) / span) for value in row]
         for row in matrix
     ]
+
+
+def _remark_on_both(results: Results, against: Run | None) -> list[str]:
+    if against is None:
+        return []
+    return remark_on_measured({"this run": results.matrix, against.name: against.matrix})
 
 
 def _epoch_curves(results: Results) -> list[tuple[str, Markup, str]]:
