@@ -11,7 +11,8 @@ from pipeline.errors import RunError
 from pipeline.files.sealed_json import Json, read_sealed, write_sealed
 from pipeline.files.typed_json import as_json, from_json
 
-ByTask = Mapping[str, float]  # the task's number as text, as JSON has keys; not measured: no key
+# The task's number as text, as JSON has keys; a task that is missing was not measured.
+ByTask = Mapping[str, float]
 REMEDY = "run `cassle evaluate` first (or `dvc repro`)"
 
 

@@ -3,13 +3,16 @@
 ``matrix[t][i]`` is the accuracy on task i + 1's test images after task t; row 0 is the
 random network. A matrix of T tasks has T columns and T + 1 rows. It has 2 rows if all tasks
 were learnt at once: then nothing can be forgotten or transferred.
+
+A cell is None if it was not measured. Every mean is over the tasks whose cells were measured;
+a metric is None where no task is left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-Matrix = Sequence[Sequence[float]]
+Matrix = Sequence[Sequence[float | None]]
 
 
 def _num_tasks(matrix: Matrix) -> int:
@@ -20,16 +23,37 @@ def _num_tasks(matrix: Matrix) -> int:
     return tasks
 
 
-def average_accuracy(matrix: Matrix) -> float:
-    """Return A = (1/T) Σ_i a[T, i], the mean over the tasks after the last one."""
-    tasks = _num_tasks(matrix)
-    return sum(matrix[-1]) / tasks
+def average_measured(cells: Iterable[float | None]) -> float | None:
+    """Return the mean of the cells that were measured; None if none was."""
+    measured = [cell for cell in cells if cell is not None]
+    return sum(measured) / len(measured) if measured else None
+
+
+def best_measured(matrix: Matrix, task: int) -> float | None:
+    """Return max_{t≥1} a[t, i] over the measured cells; None if none was measured.
+
+    Args:
+        matrix: (T + 1 or 2, T), percent.
+        task: the column, from 0.
+    """
+    measured = [cell for row in matrix[1:] if (cell := row[task]) is not None]
+    return max(measured, default=None)
+
+
+def average_accuracy(matrix: Matrix) -> float | None:
+    """Return A = (1/T) Σ_i a[T, i], the mean over the tasks after the last one.
+
+    Over the tasks with a[T, i] measured; None if there is none.
+    """
+    _num_tasks(matrix)
+    return average_measured(matrix[-1])
 
 
 def forgetting(matrix: Matrix) -> float | None:
     """Return F = 1/(T-1) Σ_{i<T} (max_{t≥1} a[t, i] - a[T, i]).
 
-    None for one task, or for all tasks at once.
+    Over the tasks i < T with a[T, i] measured; the maximum is over measured cells. None if
+    there is no such task, for one task, or for all tasks at once.
 
     The maximum is over all trained states, including those before the task, because a
     self-supervised network may be good at a task that it has not seen yet.
@@ -37,11 +61,9 @@ def forgetting(matrix: Matrix) -> float | None:
     tasks = _num_tasks(matrix)
     if tasks == 1 or len(matrix) == 2:
         return None
-    lost = [
-        max(matrix[after][task] for after in range(1, tasks + 1)) - matrix[tasks][task]
-        for task in range(tasks - 1)
-    ]
-    return sum(lost) / len(lost)
+    return average_measured(
+        _subtract(best_measured(matrix, task), matrix[tasks][task]) for task in range(tasks - 1)
+    )
 
 
 def forward_transfer(matrix: Matrix) -> float | None:
@@ -49,37 +71,51 @@ def forward_transfer(matrix: Matrix) -> float | None:
 
     The gain over a random network on a task that has not been learnt yet.
 
-    None for one task, or for all tasks at once.
+    Over the tasks i ≥ 2 with both a[i-1, i] and a[0, i] measured. None if there is no such
+    task, for one task, or for all tasks at once.
     """
     tasks = _num_tasks(matrix)
     if tasks == 1 or len(matrix) == 2:
         return None
-    gained = [matrix[task][task] - matrix[0][task] for task in range(1, tasks)]
-    return sum(gained) / len(gained)
+    return average_measured(
+        _subtract(matrix[task][task], matrix[0][task]) for task in range(1, tasks)
+    )
 
 
 def plasticity(matrix: Matrix) -> float | None:
     """Return (1/T) Σ_i (a[i, i] - a[0, i]), a task's gain over a random network once learnt.
 
-    None for several tasks at once, which are not learnt one by one.
+    Over the tasks with both a[i, i] and a[0, i] measured. None if there is no such task, or
+    for several tasks at once, which are not learnt one by one.
     """
     tasks = _num_tasks(matrix)
     if tasks > 1 and len(matrix) == 2:
         return None
-    gained = [matrix[task + 1][task] - matrix[0][task] for task in range(tasks)]
-    return sum(gained) / len(gained)
+    return average_measured(
+        _subtract(matrix[task + 1][task], matrix[0][task]) for task in range(tasks)
+    )
 
 
 def stability(matrix: Matrix) -> float | None:
     """Return 100/(T-1) Σ_{i<T} a[T, i] / max_{t≥1} a[t, i], the percentage kept of the best.
 
-    None for one task, for all tasks at once, or if a task's best accuracy is 0.
+    Over the tasks i < T with a[T, i] measured; the maximum is over measured cells. None if
+    there is no such task, for one task, for all tasks at once, or if the best accuracy of such
+    a task is 0.
     """
     tasks = _num_tasks(matrix)
     if tasks == 1 or len(matrix) == 2:
         return None
-    best = [max(row[task] for row in matrix[1:]) for task in range(tasks - 1)]
-    if not all(best):
-        return None
-    kept = [matrix[tasks][task] / best[task] for task in range(tasks - 1)]
-    return 100 * sum(kept) / len(kept)
+    kept = []
+    for task in range(tasks - 1):
+        last, best = matrix[tasks][task], best_measured(matrix, task)
+        if last is None or best is None:
+            continue
+        if best == 0:
+            return None
+        kept.append(last / best)
+    return 100 * sum(kept) / len(kept) if kept else None
+
+
+def _subtract(minuend: float | None, subtrahend: float | None) -> float | None:
+    return None if minuend is None or subtrahend is None else minuend - subtrahend

@@ -1,7 +1,8 @@
-"""The positions and lengths of a chart's labels."""
+"""The positions and lengths of a chart's labels, and the points that need a dot."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -18,6 +19,19 @@ def spread_labels(values: Sequence[float], gap: float) -> list[float]:
     for below, above in pairwise(order):
         heights[above] = max(heights[above], heights[below] + gap)
     return heights
+
+
+def alone_in_line(values: Sequence[float]) -> list[int]:
+    """Return the positions of finite values without a finite neighbour.
+
+    A line that is interrupted on both sides of a point does not show it.
+    """
+    finite = [False, *(math.isfinite(value) for value in values), False]
+    return [
+        index
+        for index in range(len(values))
+        if finite[index + 1] and not (finite[index] or finite[index + 2])
+    ]
 
 
 def shorten_label(text: str, room: int) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.files.atomic import write_bytes
-from pipeline.reporting.chart_labels import spread_labels
+from pipeline.metrics.accuracy_matrix import average_measured
+from pipeline.reporting.chart_labels import alone_in_line, spread_labels
+from pipeline.reporting.gaps import format_cell
 from pipeline.reporting.results import Results
 
 if TYPE_CHECKING:
@@ -34,21 +38,26 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def draw_accuracy_matrix(results: Results, path: Path) -> None:
-    """Draw the accuracy matrix as a heatmap with numbers; a white line frames learnt tasks."""
+    """Draw the accuracy matrix as a heatmap with numbers; a white line frames learnt tasks.
+
+    A cell that was not measured is grey with a dash.
+    """
     columns = results.tested_on
     tasks, rows = len(columns), len(results.matrix)
     by_task = tasks == results.num_tasks and not results.at_once
     width = max(2.6 + 0.85 * tasks, 4.8)  # the title's
     figure = _figure(width, 1.9 + 0.5 * rows)
     axes = figure.add_subplot()
-    image = axes.imshow(results.shown, cmap="cividis", aspect="auto")
+    if results.has_gaps:
+        axes.set_facecolor("0.85")  # seen where there is no number
+    shown = [_finite_or_nan(row) for row in results.shown]
+    image = axes.imshow(shown, cmap="cividis", aspect="auto")
     low, high = image.get_clim()
     for after, row in enumerate(results.shown):
         for task, value in enumerate(row):
-            dark = high == low or (value - low) / (high - low) < 0.5
-            axes.text(
-                task, after, f"{value:.1f}", ha="center", va="center", color="w" if dark else "k"
-            )
+            dark = value is not None and (high == low or (value - low) / (high - low) < 0.5)
+            color = "w" if dark else "k"
+            axes.text(task, after, format_cell(value), ha="center", va="center", color=color)
         if after and by_task:
             axes.plot([after - 1.5, after - 0.5], [after - 0.5] * 2, "w", linewidth=2.5)
         if 0 < after < tasks and by_task:
@@ -67,15 +76,18 @@ def draw_accuracy_over_tasks(results: Results, path: Path) -> None:
     figure = _figure(7, 4.2)
     axes = figure.add_subplot()
     steps = list(range(len(results.matrix)))
-    means = [sum(row) / len(row) for row in results.matrix]
+    means = _finite_or_nan(average_measured(row) for row in results.matrix)
     one = len(results.tested_on) == 1
-    name = results.tested_on[0] if one else "mean of all tasks"
+    mean = "mean of the tasks measured" if results.has_gaps else "mean of all tasks"
+    name = results.tested_on[0] if one else mean
     axes.plot(steps, means, "o-", color=COLORS[0], linewidth=2.5, zorder=3, label=name)
     if one:
         axes.margins(y=0.12)  # for the numbers above the dots
     else:
         _draw_each_task(axes, results)
     for step, value in zip(steps, means, strict=True):
+        if math.isnan(value):
+            continue
         axes.annotate(
             f"{value:.1f}",
             (step, value),
@@ -101,18 +113,24 @@ def draw_accuracy_over_tasks(results: Results, path: Path) -> None:
 def _draw_each_task(axes: Axes, results: Results) -> None:
     """Draw each task's accuracy as a thin line, with a dot where it was learnt."""
     steps = range(len(results.matrix))
-    for task in range(results.num_tasks):
-        column = [row[task] for row in results.matrix]
+    ends: dict[str, float] = {}  # the last measured accuracy, for the name beside it
+    for task, name in enumerate(results.tested_on):
+        column = _finite_or_nan(row[task] for row in results.matrix)
         axes.plot(steps, column, color="0.7", linewidth=1, zorder=1)
+        for step in alone_in_line(column):
+            axes.plot(step, column[step], ".", color="0.7", markersize=4, zorder=1)
         learnt = 1 if results.at_once else task + 1
         axes.plot(learnt, column[learnt], "o", color="0.5", markersize=4, zorder=2)
+        measured = [value for value in column if not math.isnan(value)]
+        if measured:
+            ends[name] = measured[-1]
     low, high = axes.get_ylim()
     gap = 0.045 * (high - low)
-    heights = spread_labels(results.matrix[-1], gap)
-    axes.set_ylim(low, max(high, *(height + gap for height in heights)))
-    for task, height in enumerate(heights, start=1):
+    heights = spread_labels(list(ends.values()), gap)
+    axes.set_ylim(low, max([high, *(height + gap for height in heights)]))
+    for name, height in zip(ends, heights, strict=True):
         place = (steps[-1] + 0.05 * len(steps), height)
-        axes.annotate(f"task {task}", place, va="center", fontsize=8, color="0.4")
+        axes.annotate(name, place, va="center", fontsize=8, color="0.4")
     axes.plot([], [], "o", color="0.5", markersize=4, label="a task when it was learnt")
 
 
@@ -152,6 +170,11 @@ def draw_projections(results: Results, path: Path) -> None:
     below.set_xlabel("epochs, all tasks in a row")
     above.set_title(f"{_title(results)}\nprojections of the last batch of each epoch", fontsize=10)
     _save(figure, path)
+
+
+def _finite_or_nan(values: Iterable[float | None]) -> list[float]:
+    """Return the values with not a number for None, which interrupts a line."""
+    return [math.nan if value is None else value for value in values]
 
 
 def _mark_tasks(axes: Axes, results: Results) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.metrics.accuracy_matrix import average_accuracy, forgetting, forward_transfer
+from pipeline.reporting.gaps import format_cell
 from pipeline.reporting.results import Results
 
 BY_CLASS = (
@@ -42,23 +43,27 @@ def probe_rows(results: Results) -> list[tuple[str, list[str]]]:
         values: list[float | None] = [average_accuracy(matrix)]
         values += [results.by_task(metric, matrix) for metric in (forgetting, forward_transfer)]
         values.append(average_accuracy(probed.task_aware))
-        rows.append((name, [format_metric(value, 1) for value in values]))
+        rows.append((name, [format_cell(value) for value in values]))
     return rows
 
 
 def representation_rows(results: Results) -> list[tuple[str, list[str]]]:
-    """Return each state's name, with rank and CKA for each column."""
+    """Return each state's name, with rank and CKA for each column; a dash for neither."""
     rows = []
     for after, ranks in enumerate(results.ranks):
-        cells = [format_metric(rank, 1) for rank in ranks[: len(results.tested_on)]]
+        shown = ranks[: len(results.tested_on)]
+        cells = [format_cell(rank) for rank in shown]
         if after:
-            change = results.changes[after - 1].tasks
-            cells = [
-                f"{a} / {format_metric(b, 2)}"
-                for a, b in zip(cells, change[: len(cells)], strict=True)
-            ]
+            change = results.changes[after - 1].tasks[: len(shown)]
+            cells = [_rank_and_cka(*pair) for pair in zip(shown, change, strict=True)]
         rows.append((results.row_name(after), cells))
     return rows
+
+
+def _rank_and_cka(rank: float | None, cka: float | None) -> str:
+    if rank is None and cka is None:
+        return format_cell(None)
+    return f"{format_cell(rank)} / {format_cell(cka, 2)}"
 
 
 def probe_table(results: Results) -> list[str]:
@@ -90,8 +95,3 @@ def representation_table(results: Results) -> list[str]:
     for name, cells in representation_rows(results):
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
-
-
-def format_metric(value: float | None, digits: int) -> str:
-    """Return a metric as text, a dash if it is undefined."""
-    return "–" if value is None else f"{value:.{digits}f}"

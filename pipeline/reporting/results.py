@@ -22,11 +22,16 @@ from pipeline.metrics.accuracy_matrix import (
     stability,
 )
 from pipeline.reporting.representations import FeatureChange, list_changes
+from pipeline.reporting.task_names import name_task
+
+Cells = list[list[float | None]]  # one row a state, one cell a task; None: not measured
 
 
 @dataclass(frozen=True)
 class Probed:
     """Accuracies of one probe in percent, by state and task, like ``Results.matrix``.
+
+    A cell is None if it was not measured.
 
     Attributes:
         task_agnostic: accuracies over all classes.
@@ -34,8 +39,8 @@ class Probed:
             those of a classifier trained only on the image's domain.
     """
 
-    task_agnostic: list[list[float]]
-    task_aware: list[list[float]]
+    task_agnostic: Cells
+    task_aware: Cells
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,12 @@ class Results:
 
     Attributes:
         params: the planned params.
-        matrix: accuracies in percent, row 0 the random network; see
+        matrix: accuracies in percent, row 0 the random network; None: not measured; see
             ``pipeline.metrics.accuracy_matrix``. The headline probe's, task-agnostic.
         headline: the name of that probe.
         probes: every probe's accuracies.
-        ranks: the effective rank of the features of each task's test images, by state.
+        ranks: the effective rank of the features of each task's test images, by state; None:
+            not measured.
         changes: the features' change by each task, from task 1 on.
         splits: the tasks' splits.
         epochs: one row an epoch of all tasks: task, epoch, step, loss terms, spread and rank
@@ -56,19 +62,23 @@ class Results:
         class_names: the class names of the test images, by label.
         protocol: how the headline probe's accuracies come about.
         timings: seconds, steps, device, precision, passes and bytes of each task's training.
+        gone: the tasks whose images were no longer here at the last evaluation.
+        row_classes: the number of classes that the probes of each row choose from.
     """
 
     params: Json
-    matrix: list[list[float]]
+    matrix: Cells
     headline: str
     probes: dict[str, Probed]
-    ranks: list[list[float]]
+    ranks: Cells
     changes: list[FeatureChange]
     splits: list[Split]
     epochs: list[dict[str, str]]
     timings: list[Timing]
     class_names: Sequence[str] = ()
     protocol: str = ""
+    gone: Sequence[int] = ()
+    row_classes: Sequence[int] = ()
 
     @property
     def num_tasks(self) -> int:
@@ -90,12 +100,17 @@ class Results:
         """The column names of tables and plots; a single one if all tasks share a test set."""
         if shared_test(self.splits):
             return ["whole test set"]
-        return [f"task {task}" for task in range(1, self.num_tasks + 1)]
+        return [name_task(task, self.gone) for task in range(1, self.num_tasks + 1)]
 
     @property
-    def shown(self) -> list[list[float]]:
+    def shown(self) -> Cells:
         """The matrix with the columns of ``tested_on`` only."""
         return [row[: len(self.tested_on)] for row in self.matrix]
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether an accuracy of ``shown`` was not measured."""
+        return any(value is None for row in self.shown for value in row)
 
     def row_name(self, after: int) -> str:
         """Return the name of a matrix row in tables and plots."""
@@ -175,8 +190,10 @@ def read_results(plan: ReportPlan) -> Results:
         splits=splits,
         epochs=epochs,
         timings=timings,
-        class_names=found[0].class_names,
+        class_names=found[-1].class_names,
         protocol=plan.protocol,
+        gone=found[-1].gone,
+        row_classes=[len(evaluation.class_names) for evaluation in found],
     )
 
 
@@ -207,7 +224,7 @@ def _probed(evaluations: Sequence[Evaluation], num_tasks: int, name: str) -> Pro
 
 def _rows(
     evaluations: Sequence[Evaluation], num_tasks: int, choose: Callable[[Evaluation], ByTask]
-) -> list[list[float]]:
-    """One row an evaluation, one number a task."""
+) -> Cells:
+    """One row an evaluation, one number a task; None for a task that was not measured."""
     tasks = [str(task) for task in range(1, num_tasks + 1)]
-    return [[choose(evaluation)[task] for task in tasks] for evaluation in evaluations]
+    return [[choose(evaluation).get(task) for task in tasks] for evaluation in evaluations]

@@ -6,7 +6,9 @@ import json
 
 from pipeline.artifacts.split import fingerprint_stream
 from pipeline.files.sealed_json import Json
+from pipeline.metrics.accuracy_matrix import average_measured
 from pipeline.reporting import probe_tables as evaluation_tables
+from pipeline.reporting.gaps import format_cell, remark_on_gaps
 from pipeline.reporting.results import Results
 from pipeline.reporting.task_names import describe_tasks, remark_on_tasks, tasks_heading
 
@@ -30,12 +32,12 @@ def headline(metrics: Json, name: str) -> str:
 def matrix_cells(results: Results) -> tuple[list[str], list[list[str]]]:
     """Return the names of the matrix's columns and its cells, the mean last where there are more.
 
-    A mean of one column says nothing new.
+    A mean of one column says nothing new. Means are over measured cells; the others are dashes.
     """
     columns, rows = results.tested_on, results.shown
     if len(columns) > 1:
-        columns, rows = [*columns, "mean"], [[*row, sum(row) / len(row)] for row in rows]
-    return columns, [[f"{value:.1f}" for value in row] for row in rows]
+        columns, rows = [*columns, "mean"], [[*row, average_measured(row)] for row in rows]
+    return columns, [[format_cell(value) for value in row] for row in rows]
 
 
 def markdown(results: Results, revision: str) -> str:
@@ -64,6 +66,8 @@ def markdown(results: Results, revision: str) -> str:
     ]
     for after, cells in enumerate(rows):
         lines.append(f"| {results.row_name(after)} | " + " | ".join(cells) + " |")
+    for remark in remark_on_gaps(results):
+        lines += ["", remark]
     lines += ["", *evaluation_tables.probe_table(results)]
     lines += ["", *evaluation_tables.representation_table(results)]
     lines += [

@@ -36,6 +36,16 @@ class TaskContents:
         return self.name.replace("|", "\\|")
 
 
+def name_task(task: int, gone: Sequence[int]) -> str:
+    """Return a task's name as a column has it, with a dagger if its images are gone.
+
+    Args:
+        task: the task's number.
+        gone: the tasks whose images are no longer here.
+    """
+    return f"task {task} †" if task in gone else f"task {task}"
+
+
 def tasks_heading(splits: Sequence[Split]) -> str:
     """Return the column heading of the tasks' names."""
     return {"class": "classes", "data": "images", "domain": "domain"}[splits[0].scenario]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import webbrowser
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from pipeline.files.atomic import write_text
 from pipeline.files.csv_tables import write_csv
 from pipeline.files.sealed_json import write_json, write_sealed
 from pipeline.layout import REPORTS
+from pipeline.metrics.accuracy_matrix import average_measured
 from pipeline.reporting import plots, tables, terminal
 from pipeline.reporting.comparing.runs import describe_run, read_run
 from pipeline.reporting.page.against import require_same_tasks
@@ -52,22 +54,7 @@ def run(against: str | None = None, show: bool = False) -> None:
     other = read_run(against) if against is not None else None
     if other is not None:
         require_same_tasks(results, other)
-    write_json(REPORTS / "metrics.json", results.metrics())
-    write_json(REPORTS / "cost.json", results.cost())
-    matrix_rows: list[dict[str, str | int | float]] = [
-        {"after_task": after, "task": task, "accuracy": value}
-        for after, row in zip(results.after_tasks, results.matrix, strict=True)
-        for task, value in enumerate(row, start=1)
-    ]
-    write_csv(REPORTS / "accuracy_matrix.csv", ["after_task", "task", "accuracy"], matrix_rows)
-    mean_rows: list[dict[str, str | int | float]] = [
-        {"after_task": after, "average_accuracy": round(sum(row) / len(row), 4)}
-        for after, row in zip(results.after_tasks, results.matrix, strict=True)
-    ]
-    write_csv(REPORTS / "accuracy_over_tasks.csv", ["after_task", "average_accuracy"], mean_rows)
-    _write_probes(results)
-    _write_representations(results)
-    _write_losses(results)
+    write_tables(results)
     write_sealed(REPORTS / "run.json", describe_run(results))
     plots.draw_accuracy_matrix(results, REPORTS / "accuracy_matrix.png")
     plots.draw_accuracy_over_tasks(results, REPORTS / "accuracy_over_tasks.png")
@@ -80,6 +67,16 @@ def run(against: str | None = None, show: bool = False) -> None:
     terminal.print_results(results, Console())
     if show:
         _open(COMPARISON if other is not None else PAGE)
+
+
+def write_tables(results: Results) -> None:
+    """Write the tables and metrics under reports/, of what was measured."""
+    write_json(REPORTS / "metrics.json", results.metrics())
+    write_json(REPORTS / "cost.json", results.cost())
+    _write_accuracies(results)
+    _write_probes(results)
+    _write_representations(results)
+    _write_losses(results)
 
 
 def _gather_extras(plan: ReportPlan, results: Results, revision: str) -> Extras:
@@ -103,31 +100,56 @@ def _open(path: Path) -> None:
         logger.warning("no browser could be opened; the page is %s", path.resolve())
 
 
-def _write_probes(results: Results) -> None:
-    """Write every probe's accuracies in one table."""
-    columns = ["after_task", "probe", "task", "task_agnostic", "task_aware"]
-    rows: list[dict[str, str | int | float]] = [
-        dict(zip(columns, (after, name, task, *pair), strict=True))
-        for name, probed in results.probes.items()
-        for after, *both in zip(
-            results.after_tasks, probed.task_agnostic, probed.task_aware, strict=True
-        )
-        for task, pair in enumerate(zip(*both, strict=True), start=1)
+def _write_accuracies(results: Results) -> None:
+    """Write the measured cells of the matrix, and the mean of those of each row."""
+    matrix_rows: list[dict[str, str | int | float]] = [
+        {"after_task": after, "task": task, "accuracy": value}
+        for after, row in zip(results.after_tasks, results.matrix, strict=True)
+        for task, value in enumerate(row, start=1)
+        if value is not None
     ]
+    write_csv(REPORTS / "accuracy_matrix.csv", ["after_task", "task", "accuracy"], matrix_rows)
+    mean_rows: list[dict[str, str | int | float]] = [
+        {"after_task": after, "average_accuracy": round(mean, 4)}
+        for after, row in zip(results.after_tasks, results.matrix, strict=True)
+        if (mean := average_measured(row)) is not None
+    ]
+    write_csv(REPORTS / "accuracy_over_tasks.csv", ["after_task", "average_accuracy"], mean_rows)
+
+
+def _write_probes(results: Results) -> None:
+    """Write every probe's measured accuracies in one table."""
+    columns = ["after_task", "probe", "task", "task_agnostic", "task_aware"]
+    rows: list[dict[str, str | int | float]] = []
+    for name, probed in results.probes.items():
+        both = zip(results.after_tasks, probed.task_agnostic, probed.task_aware, strict=True)
+        for after, agnostic, aware in both:
+            pairs = zip(agnostic, aware, strict=True)
+            for task, measured in _measured(pairs, ("task_agnostic", "task_aware")):
+                rows.append({"after_task": after, "probe": name, "task": task, **measured})
     rows.sort(key=lambda row: row["after_task"])
     write_csv(REPORTS / "probes.csv", columns, rows)
 
 
 def _write_representations(results: Results) -> None:
-    """Write rank and CKA of every state in one table; undefined is an empty cell."""
+    """Write rank and CKA of every state in one table; one that is not known is an empty cell."""
     rows: list[dict[str, str | int | float]] = []
     nothing: list[float | None] = [None] * results.num_tasks
     similar = [nothing, *(change.tasks for change in results.changes)]
-    for after, *pair in zip(results.after_tasks, results.ranks, similar, strict=True):
-        for task, (rank, cka) in enumerate(zip(*pair, strict=True), start=1):
-            known = {} if cka is None else {"cka": cka}
-            rows.append({"after_task": after, "task": task, "rank": rank, **known})
+    for after, ranks, ckas in zip(results.after_tasks, results.ranks, similar, strict=True):
+        for task, known in _measured(zip(ranks, ckas, strict=True), ("rank", "cka")):
+            rows.append({"after_task": after, "task": task, **known})
     write_csv(REPORTS / "representations.csv", ["after_task", "task", "rank", "cka"], rows)
+
+
+def _measured(
+    pairs: Iterable[tuple[float | None, float | None]], names: tuple[str, str]
+) -> Iterator[tuple[int, dict[str, float]]]:
+    """Yield each task's number with what was measured of it, by name; no task with nothing."""
+    for task, pair in enumerate(pairs, start=1):
+        known = {name: value for name, value in zip(names, pair, strict=True) if value is not None}
+        if known:
+            yield task, known
 
 
 def _write_losses(results: Results) -> None:

@@ -6,6 +6,8 @@ import pytest
 
 from pipeline.metrics.accuracy_matrix import (
     average_accuracy,
+    average_measured,
+    best_measured,
     forgetting,
     forward_transfer,
     plasticity,
@@ -127,3 +129,64 @@ def test_tasks_learnt_at_once_have_an_average_and_nothing_to_forget() -> None:
     assert average_accuracy(matrix) == 82.0
     assert forgetting(matrix) is None
     assert forward_transfer(matrix) is None
+
+
+# Each state was tested on the tasks it had learnt and on the next one; task 1's images were gone
+# before task 3 was learnt.
+GAPPED = [
+    [20.0, 30.0, 10.0, 5.0],
+    [80.0, 40.0, None, None],
+    [70.0, 90.0, 35.0, None],
+    [None, 85.0, 95.0, 45.0],
+    [None, 81.0, 91.0, 99.0],
+]
+
+
+def test_cells_that_were_not_measured_are_left_out_of_every_mean() -> None:
+    assert average_accuracy(GAPPED) == pytest.approx((81 + 91 + 99) / 3)
+    # Task 1 was not measured at the end.
+    assert forgetting(GAPPED) == pytest.approx(((90 - 81) + (95 - 91)) / 2)
+    assert forward_transfer(GAPPED) == pytest.approx(((40 - 30) + (35 - 10) + (45 - 5)) / 3)
+    assert plasticity(GAPPED) == pytest.approx(((80 - 20) + (90 - 30) + (95 - 10) + (99 - 5)) / 4)
+    assert stability(GAPPED) == pytest.approx(100 * (81 / 90 + 91 / 95) / 2)
+
+
+def test_a_gain_needs_the_random_network_s_accuracy_as_well() -> None:
+    matrix = [[20.0, None, 10.0], *MATRIX[1:]]
+    assert forward_transfer(matrix) == pytest.approx(35 - 10)
+    assert plasticity(matrix) == pytest.approx(((80 - 20) + (95 - 10)) / 2)
+    assert forgetting(matrix) == forgetting(MATRIX)
+
+
+def test_forward_transfer_needs_the_state_before_the_task() -> None:
+    matrix = [MATRIX[0], [80.0, None, 20.0], *MATRIX[2:]]
+    assert forward_transfer(matrix) == pytest.approx(35 - 10)
+
+
+def test_where_nothing_is_left_a_metric_is_undefined() -> None:
+    nothing_at_the_end = [*MATRIX[:-1], [None, None, None]]
+    assert average_accuracy(nothing_at_the_end) is None
+    assert forgetting(nothing_at_the_end) is None
+    assert stability(nothing_at_the_end) is None
+    no_random_network = [[None, None, None], *MATRIX[1:]]
+    assert forward_transfer(no_random_network) is None
+    assert plasticity(no_random_network) is None
+    assert average_accuracy(no_random_network) == average_accuracy(MATRIX)
+
+
+def test_the_last_task_alone_is_an_average_and_nothing_to_forget() -> None:
+    matrix = [*MATRIX[:-1], [None, None, 95.0]]
+    assert average_accuracy(matrix) == 95
+    assert forgetting(matrix) is None
+    assert stability(matrix) is None
+
+
+def test_a_best_accuracy_of_0_counts_only_if_the_task_was_measured_at_the_end() -> None:
+    assert stability([[0.0, 0.0, 0.0], [0.0, 5.0, None], [0.0, 50.0, 1.0], [None, 40.0, 9.0]]) == 80
+
+
+def test_the_mean_and_the_best_of_nothing_are_undefined() -> None:
+    assert average_measured([None, 3.0, 5.0]) == 4
+    assert average_measured([None]) is None
+    assert best_measured(GAPPED, 0) == 80
+    assert best_measured([[50.0], [None]], 0) is None

@@ -93,7 +93,7 @@ def other_run(results: Results, **changes: object) -> Run:
         revision="c" * 40,
         params=results.params | {"strategy": "finetune"},
         metrics={"average_accuracy": 70.04, "forgetting": None, "forward_transfer": 1.0},
-        matrix=[[value - 1.5 for value in row] for row in results.matrix],
+        matrix=[[v if v is None else v - 1.5 for v in row] for row in results.matrix],
         cost=None,
         identity={"data": dict(results.splits[0].fingerprint)},
     )

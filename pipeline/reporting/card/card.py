@@ -11,10 +11,17 @@ from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
 from pipeline.artifacts.split import Split, fingerprint_stream
 from pipeline.files.sealed_json import Json
 from pipeline.files.typed_json import get_typed
+from pipeline.metrics.accuracy_matrix import average_measured
 from pipeline.reporting.card import snippets
 from pipeline.reporting.card.state_metrics import StateMetrics
+from pipeline.reporting.gaps import format_cell, remark_on_row
 from pipeline.reporting.tables import HEADLINES, headline
-from pipeline.reporting.task_names import describe_tasks, remark_on_tasks, tasks_heading
+from pipeline.reporting.task_names import (
+    describe_tasks,
+    name_task,
+    remark_on_tasks,
+    tasks_heading,
+)
 
 
 @dataclass(frozen=True)
@@ -157,15 +164,19 @@ def _quality(card: Card) -> list[str]:
     if quality.accuracy is None:
         return [*lines, "Absent: this state was not evaluated when it was exported."]
     row = quality.accuracy
-    cells = [f"{value:.1f}" for value in [*row, sum(row) / len(row)]]
+    cells = [format_cell(value) for value in [*row, average_measured(row)]]
+    names = [name_task(task, quality.gone) for task in range(1, len(row) + 1)]
     lines += [
         f"Accuracy on each task's test images in percent: {card.protocol}.",
         "",
-        "| " + " | ".join(f"task {task}" for task in range(1, len(row) + 1)) + " | mean |",
+        "| " + " | ".join(names) + " | mean |",
         "| ---: |" + " ---: |" * len(row),
         "| " + " | ".join(cells) + " |",
         "",
     ]
+    tasks_learnt = sum(card.learnt(split.task) for split in card.splits)
+    for remark in remark_on_row(tasks_learnt, row, quality.gone):
+        lines += [remark, ""]
     if quality.metrics is not None:
         lines += ["| metric of the whole run | value |", "| --- | ---: |"]
         metrics = quality.metrics

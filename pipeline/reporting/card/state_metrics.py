@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.artifacts.evaluation import REMEDY, read_evaluations
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.errors import PipelineError, RunError
 from pipeline.files.sealed_json import Json
+from pipeline.files.typed_json import get_typed
 from pipeline.reporting.results import read_results
 
 
@@ -16,14 +18,17 @@ class StateMetrics:
     """Accuracies and metrics of a state.
 
     Attributes:
-        accuracy: the accuracy on each task's test images, in percent; None without evaluation.
+        accuracy: the accuracy on each task's test images, in percent, None for a task that
+            was not measured; None without evaluation.
         metrics: the metrics of the whole stream; None except for its last state.
-        missing: the reason of each None.
+        missing: the reason of each field that is None.
+        gone: the tasks whose images were no longer here at the evaluation.
     """
 
-    accuracy: list[float] | None
+    accuracy: list[float | None] | None
     metrics: Json | None
     missing: list[str]
+    gone: Sequence[int] = ()
 
 
 def read_state_metrics(plan: ReportPlan, after_task: int) -> StateMetrics:
@@ -35,12 +40,14 @@ def read_state_metrics(plan: ReportPlan, after_task: int) -> StateMetrics:
     """
     missing: list[str] = []
     accuracy = metrics = None
+    gone: Sequence[int] = ()
+    tasks = range(1, get_typed(dict(plan.params), int, "num_tasks") + 1)
     try:
         rows = read_evaluations(plan.evaluation).rows
-        found = next((row.accuracy for row in rows if row.after_task == after_task), None)
+        found = next((row for row in rows if row.after_task == after_task), None)
         if found is None:
             raise RunError(f"state {after_task} was not evaluated; {REMEDY}")
-        accuracy = [found[str(task)] for task in range(1, len(found) + 1)]
+        accuracy, gone = [found.accuracy.get(str(task)) for task in tasks], found.gone
     except PipelineError as reason:
         missing.append(str(reason))
     if accuracy is not None and 0 < after_task == plan.last_state:
@@ -48,4 +55,4 @@ def read_state_metrics(plan: ReportPlan, after_task: int) -> StateMetrics:
             metrics = read_results(plan).metrics()
         except PipelineError as reason:
             missing.append(str(reason))
-    return StateMetrics(accuracy, metrics, missing)
+    return StateMetrics(accuracy, metrics, missing, gone)

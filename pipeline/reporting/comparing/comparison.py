@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pipeline.errors import RunError, closest
 from pipeline.metrics.estimates import Difference, Estimate, estimate, paired_difference
 from pipeline.reporting.comparing.group_titles import title_groups
+from pipeline.reporting.comparing.measured_cells import remark_on_measured
 from pipeline.reporting.comparing.run_groups import GroupedRuns, RunCell, RunGroup
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.comparing.settings import differing_params, format_settings
@@ -100,6 +101,9 @@ def compare_runs(grouped: GroupedRuns, metrics: Sequence[str], baseline: str | N
             if isinstance(base, str):
                 notes.append(f"No difference for {cell.method}, {cell.strategy}{where}: {base}.")
             rows.append(_row(cell, base if isinstance(base, RunCell) else None, cells, metrics))
+        notes += remark_on_measured(
+            {run.name: run.matrix for cell in group.cells for run in cell.runs.values()}, where
+        )
         tables.append(ComparisonTable(title, rows))
     for name in metrics:
         lacking = [run.name for run in runs if name not in run.metrics]

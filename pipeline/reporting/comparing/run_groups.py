@@ -10,6 +10,7 @@ from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import Json, dump_json
 from pipeline.files.typed_json import get_typed
+from pipeline.reporting.comparing.measured_cells import agree_where_measured, measure_the_same
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.comparing.settings import Settings, Values, read_settings
 
@@ -118,11 +119,16 @@ def _require_agreement(copies: Iterable[list[Run]]) -> None:
 
 
 def _disagreement(first: Run, other: Run) -> str:
-    """Return the first metric that differs, as text; empty if none does."""
+    """Return the first metric that differs, as text; empty if none does.
+
+    Accuracies count where both runs have them.
+    """
     for name in sorted(first.metrics.keys() & other.metrics.keys()):
         if first.metrics[name] != other.metrics[name]:
-            return f"{name} {first.metrics[name]} and {other.metrics[name]}"
-    return "" if first.matrix == other.matrix else "the accuracy matrix"
+            said = f"{name} {first.metrics[name]} and {other.metrics[name]}"
+            same = measure_the_same(first, other)
+            return said if same else f"{said} (not the same accuracies were measured)"
+    return "" if agree_where_measured(first.matrix, other.matrix) else "the accuracy matrix"
 
 
 def _registry_order(cell: RunCell) -> tuple[int, str, int, str, str]:

@@ -46,7 +46,7 @@ class Run:
         revision: the commit; None for the workspace.
         params: the planned params.
         metrics: metrics by name; finite numbers, None for an undefined one.
-        matrix: accuracies in percent, row 0 the random network; see
+        matrix: accuracies in percent, row 0 the random network; None: not measured; see
             ``pipeline.metrics.accuracy_matrix``.
         cost: cost.json; None for runs without one.
         identity: digests of the images and of the splits.
@@ -56,7 +56,7 @@ class Run:
     revision: str | None
     params: Json
     metrics: Json
-    matrix: list[list[float]]
+    matrix: list[list[float | None]]
     cost: Json | None
     identity: Json
 
@@ -139,6 +139,10 @@ def _parse_run(revision: Revision, contents: dict[str, bytes | None]) -> Run:
         params, data, splits = held.get("params"), held.get("data"), held.get("splits")
         if not (isinstance(params, dict) and isinstance(data, dict) and isinstance(splits, str)):
             raise ValueError("run.json lacks params, data or splits")
+        matrix = _read_matrix(contents["accuracy_matrix.csv"])
+        # Without a digest of the table, a cell that is not there may as well have been lost.
+        if held["format"] == UNSEALED and any(None in row for row in matrix):
+            raise ValueError("accuracy_matrix.csv lacks accuracies")
         for key, kind in {"method": str, "strategy": str, "seed": int}.items():
             if not isinstance(params.get(key), kind):
                 raise ValueError(f"the param {key} in run.json is {params.get(key)}")
@@ -147,7 +151,7 @@ def _parse_run(revision: Revision, contents: dict[str, bytes | None]) -> Run:
             revision=revision.commit,
             params=params,
             metrics=_read_numbers(contents, "metrics.json"),
-            matrix=_read_matrix(contents["accuracy_matrix.csv"]),
+            matrix=matrix,
             cost=None if contents["cost.json"] is None else _read_numbers(contents, "cost.json"),
             identity={"data": data, "splits": splits},
         )
@@ -207,7 +211,12 @@ def _read_numbers(contents: dict[str, bytes | None], file: str) -> Json:
     return values
 
 
-def _read_matrix(content: bytes | None) -> list[list[float]]:
+def _read_matrix(content: bytes | None) -> list[list[float | None]]:
+    """Return the accuracies; None for a cell that is not in the table.
+
+    Raises:
+        ValueError: it is missing, a row is not right, or a state has no accuracy.
+    """
     if content is None:
         raise ValueError("accuracy_matrix.csv is missing")
     cells: dict[tuple[int, int], float] = {}
@@ -219,10 +228,11 @@ def _read_matrix(content: bytes | None) -> list[list[float]]:
             raise ValueError(f"accuracy_matrix.csv has the row {row}") from None
         if not math.isfinite(value):
             raise ValueError(f"accuracy_matrix.csv holds {value}")
-    tasks = max((task for _, task in cells), default=0)
     rows = sorted({after for after, _ in cells})
-    wanted = {(after, task) for after in rows for task in range(1, tasks + 1)}
+    # The last row is of the last task, though not every state is tested on every task.
+    tasks = max((max(place) for place in cells), default=0)
+    numbered = tasks > 0 and all(task > 0 for _, task in cells)
     # Tasks that were learnt at once have no rows in between.
-    if cells.keys() != wanted or rows not in ([0, tasks], list(range(tasks + 1))):
+    if not numbered or rows not in ([0, tasks], list(range(tasks + 1))):
         raise ValueError(f"accuracy_matrix.csv is no matrix: {len(cells)} accuracies")
-    return [[cells[after, task] for task in range(1, tasks + 1)] for after in rows]
+    return [[cells.get((after, task)) for task in range(1, tasks + 1)] for after in rows]

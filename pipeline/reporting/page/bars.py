@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from pipeline.metrics.accuracy_matrix import best_measured
 from pipeline.reporting.chart_labels import shorten_label
 from pipeline.reporting.comparing.runs import Run
+from pipeline.reporting.gaps import format_cell
 from pipeline.reporting.page.svg import CHARACTER, Drawing, Scale
 from pipeline.reporting.results import Results
 from pipeline.reporting.task_names import describe_tasks
@@ -27,12 +29,12 @@ class Bar:
     Attributes:
         name: its name in the legend.
         color: a CSS colour.
-        values: percent, one a task.
+        values: percent, one a task; None: not measured.
     """
 
     name: str
     color: str
-    values: Sequence[float]
+    values: Sequence[float | None]
 
 
 def build_bars(results: Results, against: Run | None) -> list[Bar]:
@@ -50,7 +52,7 @@ def build_bars(results: Results, against: Run | None) -> list[Bar]:
         Bar("random network", "var(--faint)", results.matrix[0]),
     ]
     if len(results.matrix) > 2:
-        best = [max(row[task] for row in results.matrix[1:]) for task in range(results.num_tasks)]
+        best = [best_measured(results.matrix, task) for task in range(results.num_tasks)]
         shown.insert(1, Bar("best after any task", "var(--best)", best))
     return shown
 
@@ -61,13 +63,14 @@ def draw_bar_chart(results: Results, bars: Sequence[Bar], difference: bool) -> M
     Args:
         results: the results, for the tasks' names.
         bars: the bars; the first is this run's.
-        difference: whether to write the difference of the first to the second.
+        difference: whether to write the difference of the first to the second, where both
+            were measured.
     """
     block = HEADING + len(bars) * (BAR + GAP) + BETWEEN
     headings = results.tested_on
     height = len(headings) * block + AXIS
     described = "; ".join(
-        f"{heading}: " + ", ".join(f"{bar.name} {bar.values[task]:.1f} %" for bar in bars)
+        f"{heading}: " + ", ".join(f"{bar.name} {_say(bar.values[task])}" for bar in bars)
         for task, heading in enumerate(headings)
     )
     drawing = Drawing("bars", WIDTH, height, "Accuracy on each task at the end", f"{described}.")
@@ -89,14 +92,20 @@ def draw_bar_chart(results: Results, bars: Sequence[Bar], difference: bool) -> M
         for index, bar in enumerate(bars):
             above = top + HEADING + index * (BAR + GAP)
             value = bar.values[task]
-            hint = f"{heading}, {bar.name}: {value:.1f} %"
-            width = x(value)
-            drawing.add(
-                "rect", "bar", hint=hint, color=bar.color, x=0, y=above, width=width, height=BAR
-            )
-            text = f"{value:.1f}"
-            if difference and index == 0:
-                text += f" ({value - bars[1].values[task]:+.1f})"
+            hint = f"{heading}, {bar.name}: {_say(value)}"
+            width = x(value or 0.0)
+            if value is not None:
+                drawing.add(
+                    "rect", "bar", hint=hint, color=bar.color, x=0, y=above, width=width, height=BAR
+                )
+            text = format_cell(value)
+            other = bars[1].values[task]
+            if difference and index == 0 and value is not None and other is not None:
+                text += f" ({value - other:+.1f})"
             weight = "bold" if index == 0 else ""
-            drawing.add("text", weight, text, x=x(value) + 6, y=above + BAR - 3)
+            drawing.add("text", weight, text, x=width + 6, y=above + BAR - 3)
     return drawing.markup()
+
+
+def _say(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.1f} %"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 from markupsafe import Markup
 
 from pipeline.artifacts.split import shared_test
-from pipeline.metrics.accuracy_matrix import Matrix, forgetting
+from pipeline.metrics.accuracy_matrix import Matrix, average_measured, forgetting
 from pipeline.reporting.chart_labels import shorten_label
 from pipeline.reporting.comparing.runs import Run
+from pipeline.reporting.gaps import format_cell
 from pipeline.reporting.page.line_chart import Chart, Line, draw_line_chart
 from pipeline.reporting.page.svg import SERIES, round_ticks, series_color
 from pipeline.reporting.plots import NOT_LOSSES
@@ -26,11 +28,19 @@ def draw_accuracy(results: Results, against: Run | None) -> Markup:
     many = tasks > SERIES
     lines = []
     # Where all tasks share a test set, their own accuracies are the mean.
-    for task in range(tasks) if len(results.tested_on) == tasks else ():
-        points = [(float(after), row[task]) for after, row in enumerate(results.matrix)]
-        name = "" if many else f"task {task + 1}"
+    for task, name in enumerate(results.tested_on) if len(results.tested_on) == tasks else ():
+        cells = [row[task] for row in results.matrix]
+        points = [
+            (float(after), math.nan if value is None else value)
+            for after, value in enumerate(cells)
+        ]
         lines.append(
-            Line(name, points, "var(--faint)" if many else series_color(task, tasks), "thin")
+            Line(
+                "" if many else name,
+                points,
+                "var(--faint)" if many else series_color(task, tasks),
+                "thin",
+            )
         )
     if against is not None and len(against.matrix) == len(results.matrix):
         lines.append(
@@ -39,15 +49,17 @@ def draw_accuracy(results: Results, against: Run | None) -> Markup:
             )
         )
     means = _means(results.matrix)
+    first, last = (average_measured(results.matrix[row]) for row in (0, -1))
     lines.append(Line("mean", means, MEAN, "strong", dots=True))
+    averaged = "the tasks measured" if results.has_gaps else "all tasks"
     chart = Chart(
         name="accuracy",
         title="Accuracy over the tasks",
-        description=f"The mean accuracy of all tasks goes from {means[0][1]:.1f} % with the random "
-        f"network to {means[-1][1]:.1f} % at the end. All values are in the matrix above.",
+        description=f"The mean accuracy of {averaged} goes from {format_cell(first)} % with the "
+        f"random network to {format_cell(last)} % at the end. All values are in the matrix above.",
         x_label="tasks learnt (0: random network)",
         y_label="accuracy (%)",
-        x_ticks=_steps(0, len(means) - 1, ["0", "all"] if results.at_once else None),
+        x_ticks=_steps(0, len(results.matrix) - 1, ["0", "all"] if results.at_once else None),
     )
     return draw_line_chart(chart, lines)
 
@@ -103,7 +115,9 @@ def draw_column(results: Results, column: str, title: str, unit: str) -> Markup 
 
 
 def _means(matrix: Matrix) -> list[tuple[float, float]]:
-    return [(float(after), sum(row) / len(row)) for after, row in enumerate(matrix)]
+    """Return the mean of the measured cells of each row that has some."""
+    found = [(float(after), average_measured(row)) for after, row in enumerate(matrix)]
+    return [(after, mean) for after, mean in found if mean is not None]
 
 
 def _forgetting(matrix: Matrix) -> list[tuple[float, float]]:

@@ -32,6 +32,8 @@ MEANINGS = {
         "of features before and after a task, on earlier tasks; 1 is unchanged",
     ),
 }
+# The meaning where a task was not measured at the end.
+MEANINGS_WITH_GAPS = {"average_accuracy": "tasks measured, at the end; more is better"}
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,13 @@ class HeadlineMetric:
 def headline_metrics(results: Results, against: Run | None) -> list[HeadlineMetric]:
     """Return the headline metrics of the results, in the order of ``MEANINGS``."""
     metrics = results.metrics()
+    measured = all(value is not None for value in results.shown[-1])
     return [
         HeadlineMetric(
             title,
             _format(metrics, name, decimals),
             unit,
-            meaning,
+            meaning if measured else MEANINGS_WITH_GAPS.get(name, meaning),
             None if against is None else _format_other(against.metrics, name, decimals),
         )
         for name, (title, unit, decimals, meaning) in MEANINGS.items()

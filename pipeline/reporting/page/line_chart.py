@@ -9,7 +9,7 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from pipeline.reporting.chart_labels import spread_labels
+from pipeline.reporting.chart_labels import alone_in_line, spread_labels
 from pipeline.reporting.page.svg import CHARACTER, Drawing, Scale, format_number, round_ticks
 
 WIDTH, HEIGHT = 440, 290
@@ -26,7 +26,8 @@ class Line:
         points: x and y; a y that is not finite interrupts the line.
         color: a CSS colour.
         kind: the line's style.
-        dots: whether points are marked, with their values as hints.
+        dots: whether points are marked, with their values as hints; a point that no line
+            reaches always is.
     """
 
     name: str
@@ -103,11 +104,11 @@ def _draw_marks(
 def _draw_line(drawing: Drawing, line: Line, x: Scale, y: Scale) -> None:
     places = [(x(horizontal), y(vertical)) for horizontal, vertical in line.points]
     drawing.path(f"line {line.kind}", places, hint=line.name, color=line.color)
-    alone = sum(math.isfinite(value) for _, value in line.points) == 1
-    if not (line.dots or alone):
-        return
+    values = [value for _, value in line.points]
+    marked = range(len(values)) if line.dots else alone_in_line(values)
     radius = 4 if line.kind == "strong" else 2.5
-    for (horizontal, vertical), (_, value) in zip(places, line.points, strict=True):
+    for index in marked:
+        (horizontal, vertical), value = places[index], values[index]
         if math.isfinite(value):
             hint = f"{line.name} {format_number(value)}".strip()
             drawing.add(

@@ -14,12 +14,15 @@ from pipeline.artifacts.features import Features
 from pipeline.artifacts.split import fingerprint_stream, shared_test
 from pipeline.files.sealed_json import JsonValue
 from pipeline.reporting import probe_tables as evaluation_tables
+from pipeline.reporting.comparing.measured_cells import remark_on_measured
 from pipeline.reporting.comparing.runs import Run
+from pipeline.reporting.gaps import remark_on_gaps
 from pipeline.reporting.page import bars, curves, feature_map
 from pipeline.reporting.page.against import different_params
 from pipeline.reporting.page.headline import headline_metrics
 from pipeline.reporting.page.svg import series_color
-from pipeline.reporting.results import Results
+from pipeline.reporting.results import Cells, Results
+from pipeline.reporting.tables import matrix_cells
 from pipeline.reporting.task_names import describe_tasks, remark_on_tasks, tasks_heading
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -88,11 +91,14 @@ def render_page(results: Results, extras: Extras) -> str:
         results=results,
         holdings=describe_tasks(results.splits),
         what_tasks_are=tasks_heading(results.splits),
+        gap_remarks=remark_on_gaps(results),
+        measured_remarks=_remark_on_both(results, against),
         remarks=remark_on_tasks(results.splits),
         headline_metrics=headline_metrics(results, against),
         against=against,
         different=different_params(params, against.params) if against else [],
         shares=_shares(results.shown),
+        matrix_cells=matrix_cells(results)[1],
         accuracy_curves=curves.draw_accuracy(results, against),
         forgetting_curve=curves.draw_forgetting(results, against),
         bars=shown_bars,
@@ -134,11 +140,21 @@ def _text(value: JsonValue) -> str:
     return "null" if value is None else str(value)
 
 
-def _shares(matrix: Sequence[Sequence[float]]) -> list[list[int]]:
+def _shares(matrix: Cells) -> list[list[int | None]]:
     """Return each value's position between the lowest and the highest, in percent."""
-    values = [value for row in matrix for value in row]
-    low, span = min(values), (max(values) - min(values)) or 1.0
-    return [[round(100 * (value - low) / span) for value in row] for row in matrix]
+    values = [value for row in matrix for value in row if value is not None]
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    span = (high - low) or 1.0
+    return [
+        [None if value is None else round(100 * (value - low) / span) for value in row]
+        for row in matrix
+    ]
+
+
+def _remark_on_both(results: Results, against: Run | None) -> list[str]:
+    if against is None:
+        return []
+    return remark_on_measured({"this run": results.matrix, against.name: against.matrix})
 
 
 def _epoch_curves(results: Results) -> list[tuple[str, Markup, str]]:

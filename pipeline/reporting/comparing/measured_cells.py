@@ -1,0 +1,72 @@
+"""Which accuracies were measured in one run and not in another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pipeline.metrics.accuracy_matrix import Matrix
+from pipeline.reporting.comparing.runs import Run
+
+
+def remark_on_measured(matrices: Mapping[str, Matrix], where: str = "") -> list[str]:
+    """Return a remark on runs that lack accuracies that others have; none if none does.
+
+    Runs that learnt all tasks at once have no rows in between, and lack nothing there.
+
+    Args:
+        matrices: the accuracies of each run, by its name for people.
+        where: of which table the remark is, beginning with a space.
+    """
+    cells = {name: _cells(matrix) for name, matrix in matrices.items()}
+    somewhere = {
+        place for held in cells.values() for place, value in held.items() if value is not None
+    }
+    lacking = {
+        name: [place for place, value in held.items() if value is None and place in somewhere]
+        for name, held in cells.items()
+    }
+    said = [f"{name} ({_describe(places)})" for name, places in lacking.items() if places]
+    if not said:
+        return []
+    return [
+        f"Not the same accuracies were measured in all runs{where}: metrics are means over what "
+        "was measured in each, and may differ for that. What a run lacks and another one has: "
+        f"{'; '.join(said)}."
+    ]
+
+
+def measure_the_same(first: Run, other: Run) -> bool:
+    """Return whether the same accuracies were measured in two runs."""
+    return not remark_on_measured({"first": first.matrix, "other": other.matrix})
+
+
+def agree_where_measured(first: Matrix, other: Matrix) -> bool:
+    """Return whether two matrices of a shape are equal where both were measured."""
+    ours, theirs = _cells(first), _cells(other)
+    return ours.keys() == theirs.keys() and all(
+        value is None or theirs[place] is None or value == theirs[place]
+        for place, value in ours.items()
+    )
+
+
+def _cells(matrix: Matrix) -> dict[tuple[int, int], float | None]:
+    """Return the accuracies by the number of tasks learnt and the task."""
+    tasks = len(matrix[0])
+    learnt = range(tasks + 1) if len(matrix) == tasks + 1 else (0, tasks)
+    return {
+        (after, task): value
+        for after, row in zip(learnt, matrix, strict=True)
+        for task, value in enumerate(row, start=1)
+    }
+
+
+def _describe(places: Sequence[tuple[int, int]]) -> str:
+    """Return cells in words, row by row."""
+    rows: dict[int, list[str]] = {}
+    for after, task in places:
+        rows.setdefault(after, []).append(str(task))
+    return ", ".join(
+        f"{'random network' if after == 0 else f'state after task {after}'} on "
+        f"{'task' if len(tasks) == 1 else 'tasks'} {' and '.join(tasks)}"
+        for after, tasks in rows.items()
+    )

@@ -1,0 +1,83 @@
+"""Remarks on accuracies that were not measured, and on what they mean for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.reporting.results import Results
+
+NOT_MEASURED = "–"
+GONE = (
+    "†: the images of this task are no longer here; its accuracies were measured while they were."
+)
+NOT_DUE = "a state is tested on the tasks it has learnt and on the next one"
+NOT_HERE = "the images of the task were no longer here when the state was tested"
+
+
+def format_cell(value: float | None, digits: int = 1) -> str:
+    """Return a number as text, a dash if it was not measured or is undefined."""
+    return NOT_MEASURED if value is None else f"{value:.{digits}f}"
+
+
+def remark_on_gaps(results: Results) -> list[str]:
+    """Return remarks on the matrix's gaps, a sentence or two each; none without gaps."""
+    rows = dict(zip(results.after_tasks, results.shown, strict=True))
+    # With one shared test set no column is a task's own.
+    by_task = len(results.tested_on) == results.num_tasks
+    return [
+        *_explain_dashes(rows),
+        *([GONE] if results.gone and by_task else []),
+        *_remark_on_classes(results),
+    ]
+
+
+def remark_on_row(tasks_learnt: int, row: Sequence[float | None], gone: Sequence[int]) -> list[str]:
+    """Return remarks on the gaps of one state's accuracies; none without gaps.
+
+    Args:
+        tasks_learnt: the number of tasks that the state has learnt.
+        row: its accuracy on each task; None: not measured.
+        gone: the tasks whose images are no longer here.
+    """
+    return [*_explain_dashes({tasks_learnt: row}), *([GONE] if gone else [])]
+
+
+def _explain_dashes(rows: Mapping[int, Sequence[float | None]]) -> list[str]:
+    """Return why accuracies are missing; empty if none is.
+
+    Args:
+        rows: one accuracy a task, by the number of tasks learnt.
+    """
+    missing = [
+        (learnt, task)
+        for learnt, row in rows.items()
+        for task, value in enumerate(row, start=1)
+        if value is None
+    ]
+    if not missing:
+        return []
+    not_due = any(task > learnt + 1 for learnt, task in missing)
+    not_here = any(task <= learnt + 1 for learnt, task in missing)
+    reason = NOT_DUE if not_due else NOT_HERE
+    if not_due and not_here:
+        reason += ", and only while their images are here"
+    return [f"{NOT_MEASURED}: not measured: {reason}. Means are over what was measured."]
+
+
+def _remark_on_classes(results: Results) -> list[str]:
+    """Return a remark on rows whose probes choose from another number of classes than the last."""
+    if len(set(results.row_classes)) < 2:
+        return []
+    last = results.row_classes[-1]
+    others = ", ".join(
+        f"{results.row_name(row)} ({count})"
+        for row, count in enumerate(results.row_classes)
+        if count != last
+    )
+    return [
+        f"In the last row the probes choose from {last} classes, in other rows from another "
+        f"number: {others}. Rows over fewer classes are easier and are not comparable with the "
+        "last one. Metrics that compare rows, such as forgetting, are affected as well."
+    ]

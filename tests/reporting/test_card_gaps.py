@@ -1,0 +1,58 @@
+"""Model cards of states that were not tested on every task."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.artifacts.evaluation import Evaluation
+from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
+from pipeline.artifacts.plans.report import ReportPlan
+from pipeline.reporting.card import state_metrics
+from pipeline.reporting.card.card import Card, Link, render_card
+from pipeline.reporting.card.state_metrics import StateMetrics
+from tests.reporting.test_gaps import GONE, MATRIX, NOT_DUE, NOT_HERE, gapped_results
+
+
+def make_card(quality: StateMetrics, after_task: int, at_once: bool = False) -> Card:
+    results = gapped_results()
+    return Card(
+        after_task=after_task,
+        at_once=at_once,
+        params={
+            "dataset": "d", "scenario": "class", "method": "m", "strategy": "s",
+            "backbone": {"name": "b", "b": {}}, "methods": {}, "strategies": {},
+        },
+        dataset=DatasetPlan("d", "a:B", "data", True, [], 1, 28, [0.5], [0.5]),
+        splits=results.splits,
+        backbone=BackbonePlan("b", "pipeline.models.small_resnet:SmallResNet", 1, "conv3", {"widths": [8], "blocks": 1}),
+        num_features=8,
+        chain=[Link(after_task, "0" * 64)],
+        quality=quality,
+        revision="0123",
+        protocol="p",
+        files={},
+    )  # fmt: skip
+
+
+def test_the_model_card_has_dashes_and_a_dagger_and_says_why() -> None:
+    quality = StateMetrics(MATRIX[3], None, [], gone=[1])
+    text = render_card(make_card(quality, 3))
+    assert "| task 1 † | task 2 | task 3 | task 4 | mean |" in text
+    assert "| – | 85.0 | 95.0 | 45.0 | 75.0 |" in text
+    assert f"–: not measured: {NOT_HERE}. Means are over what was measured." in text
+    assert GONE in text
+    early = render_card(make_card(StateMetrics(MATRIX[1], None, []), 1))
+    assert "| 80.0 | 40.0 | – | – | 60.0 |" in early
+    assert f"–: not measured: {NOT_DUE}." in early and "†" not in early
+    whole = render_card(make_card(StateMetrics([1.0, 2.0, 3.0, 4.0], None, []), 1, at_once=True))
+    assert "not measured" not in whole
+
+
+def test_a_state_s_metrics_have_a_place_for_each_task_of_the_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = Evaluation(3, "p", "linear", ("a",), {"2": 85.0, "4": 45.0}, "f", {}, {}, {}, gone=(1,))
+    monkeypatch.setattr(state_metrics, "read_evaluation", lambda after, plan: found)
+    plan = ReportPlan(["p"] * 5, "v", {}, {"num_tasks": 4}, "c", "p")
+    quality = state_metrics.read_state_metrics(plan, 3)
+    assert quality == StateMetrics([None, 85.0, None, 45.0], None, [], (1,))
