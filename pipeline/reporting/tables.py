@@ -10,7 +10,12 @@ from pipeline.metrics.accuracy_matrix import average_measured
 from pipeline.reporting import probe_tables as evaluation_tables
 from pipeline.reporting.gaps import format_cell, remark_on_gaps
 from pipeline.reporting.results import Results
-from pipeline.reporting.task_names import describe_tasks, remark_on_tasks, tasks_heading
+from pipeline.reporting.task_names import (
+    describe_tasks,
+    name_stream,
+    remark_on_tasks,
+    tasks_heading,
+)
 
 HEADLINES = {
     "average_accuracy": "average accuracy A",
@@ -46,7 +51,7 @@ def markdown(results: Results, revision: str) -> str:
     columns, rows = matrix_cells(results)
     whose = "each task's" if len(results.tested_on) == results.num_tasks else "all"
     lines = [
-        f"# {params['dataset']}, {params['scenario']}-incremental: "
+        f"# {params['dataset']}, {name_stream(params['scenario'])}: "
         f"{params['method']} with {params['strategy']}",
         "",
         f"Accuracies in percent: {results.protocol}.",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.artifacts.split import Split, class_names, shared_test
+from pipeline.data.parts import PARTS, Part
 
 SHARED_TEST = (
     "Each task is tested on the whole test set. There is no accuracy on one task alone, so "
@@ -46,9 +47,15 @@ def name_task(task: int, gone: Sequence[int]) -> str:
     return f"task {task} †" if task in gone else f"task {task}"
 
 
+def name_stream(scenario: object) -> str:
+    """Return what a stream of a scenario is called: class-incremental, say."""
+    return "folder-incremental" if scenario == "folders" else f"{scenario}-incremental"
+
+
 def tasks_heading(splits: Sequence[Split]) -> str:
     """Return the column heading of the tasks' names."""
-    return {"class": "classes", "data": "images", "domain": "domain"}[splits[0].scenario]
+    kinds = {"class": "classes", "data": "images", "domain": "domain", "folders": "folder"}
+    return kinds[splits[0].scenario]
 
 
 def describe_tasks(splits: Sequence[Split]) -> list[TaskContents]:
@@ -67,6 +74,24 @@ def _name(split: Split) -> str:
     return ", ".join(split.class_names)
 
 
+def _remark_on_classes(splits: Sequence[Split], names: Sequence[str]) -> str:
+    """Return which tasks hold which part of the classes, where they do not hold all."""
+    held = [
+        f"task {split.task} holds {', '.join(split.class_names)}"
+        if split.classes
+        else f"the images of task {split.task} have no labels"
+        for split in splits
+        if len(split.classes) < len(names)
+    ]
+    return f"{'; '.join(held).capitalize()}."
+
+
+def _count_skipped(splits: Sequence[Split], part: Part) -> int:
+    """Return the number of images of a part that cannot be read and are left out."""
+    held = splits[-1:] if part == "test" and shared_test(splits) else splits
+    return sum((split.skipped or {}).get(part, 0) for split in held)
+
+
 def remark_on_tasks(splits: Sequence[Split]) -> list[str]:
     """Return further remarks on the tasks, a sentence or two each."""
     said = []
@@ -76,10 +101,13 @@ def remark_on_tasks(splits: Sequence[Split]) -> list[str]:
         if len(sizes) > 1:
             counts = " or ".join(str(size) for size in sizes)
             said.append(f"The classes do not divide evenly: tasks hold {counts} classes.")
-    elif names:
+    elif not names:
+        said.append("The images have no labels.")
+    elif all(len(split.classes) == len(names) for split in splits):
         said.append(f"Every task holds all {len(names)} classes: {', '.join(names)}.")
     else:
-        said.append("The images have no labels.")
+        said.append(f"There are {len(names)} classes: {', '.join(names)}.")
+        said += [_remark_on_classes(splits, names)]
     if shared_test(splits):
         sizes = sorted({holding.train for holding in describe_tasks(splits)})
         if len(sizes) > 1:
@@ -88,10 +116,10 @@ def remark_on_tasks(splits: Sequence[Split]) -> list[str]:
         said.append(SHARED_TEST)
     if splits[0].note is not None:
         said.append(splits[0].note)
-    skipped = splits[0].skipped
-    if skipped is not None:
+    skipped = {part: _count_skipped(splits, part) for part in PARTS}
+    if any(skipped.values()):
         said.append(
-            f"Left out of the whole data set, as they cannot be read: {skipped['train']} training "
-            f"and {skipped['test']} test images."
+            f"Left out, as they cannot be read: {skipped['train']} training and "
+            f"{skipped['test']} test images."
         )
     return said

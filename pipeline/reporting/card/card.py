@@ -18,6 +18,7 @@ from pipeline.reporting.gaps import format_cell, remark_on_row
 from pipeline.reporting.tables import HEADLINES, headline
 from pipeline.reporting.task_names import (
     describe_tasks,
+    name_stream,
     name_task,
     remark_on_tasks,
     tasks_heading,
@@ -145,7 +146,7 @@ def _tasks(card: Card) -> list[str]:
         "## What it has learnt from",
         "",
         f"`{card.params['dataset']}` ({'all of it' if card.dataset.full else 'a subset'}), "
-        f"{card.params['scenario']}-incremental.",
+        f"{name_stream(card.params['scenario'])}.",
         "",
         f"| task | learnt | {tasks_heading(card.splits)} | training images | test images |",
         "| ---: | --- | --- | ---: | ---: |",

@@ -8,6 +8,7 @@ from typing import cast
 from pipeline.files.sealed_json import digest
 from pipeline.reporting.comparing.run_groups import RunGroup
 from pipeline.reporting.comparing.settings import differing_params, format_settings
+from pipeline.reporting.task_names import name_stream
 
 STREAM = ("dataset", "scenario", "num_tasks")
 
@@ -20,7 +21,7 @@ def title_groups(groups: Sequence[RunGroup]) -> list[str]:
     titles = []
     for group in groups:
         dataset, scenario, tasks = (group.shared.get(name, "?").strip('"') for name in STREAM)
-        parts = [f"{dataset}, {scenario}-incremental, {tasks} tasks"]
+        parts = [f"{dataset}, {name_stream(scenario)}, {tasks} tasks"]
         parts += [format_settings(group.shared, names)] if names else []
         titles.append("; ".join(parts))
     # The same params but other images or splits: the digests distinguish them.

@@ -23,7 +23,12 @@ from pipeline.reporting.page.headline import headline_metrics
 from pipeline.reporting.page.svg import series_color
 from pipeline.reporting.results import Cells, Results
 from pipeline.reporting.tables import matrix_cells
-from pipeline.reporting.task_names import describe_tasks, remark_on_tasks, tasks_heading
+from pipeline.reporting.task_names import (
+    describe_tasks,
+    name_stream,
+    remark_on_tasks,
+    tasks_heading,
+)
 
 TEMPLATES = Path(__file__).parent / "templates"
 SWEPT = ("dataset", "scenario", "num_tasks", "method", "strategy", "distill_weight", "seed")
@@ -85,6 +90,7 @@ def render_page(results: Results, extras: Extras) -> str:
     shown_bars = bars.build_bars(results, against)
     return environment.get_template("page.html").render(
         params=params,
+        stream=name_stream(params["scenario"]),
         swept=[name for name in SWEPT if name in params],
         all_params=flatten_params(params),
         protocol=results.protocol,
