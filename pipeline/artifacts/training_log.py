@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline import layout
@@ -58,6 +59,16 @@ def write_timing(task: int, timing: Timing) -> None:
         RunError: it cannot be written.
     """
     write_sealed(layout.timing(task), as_json(timing))
+
+
+def read_seconds(last: int) -> list[float]:
+    """The seconds that each task up to ``last`` took to train, of those that are known."""
+    found = []
+    for task in range(1, last + 1):
+        with suppress(RunError):
+            timing, _ = read_training_log(task)
+            found.append(timing.seconds + timing.look_back_seconds)
+    return found
 
 
 def read_training_log(task: int) -> tuple[Timing, list[dict[str, str]]]:

@@ -58,15 +58,15 @@ def _name(task: TaskContents | Split) -> str:
 
 def _describe_change(source: Source, before: Split, now: TaskContents | Split) -> str:
     """What is different in a task; empty: nothing."""
-    added = removed = 0
-    for part in PARTS:
-        old, new = set(before.keys(part)), set(now.keys(part))
-        added, removed = added + len(new - old), removed + len(old - new)
+    old, new = ({key for part in PARTS for key in held.keys(part)} for held in (before, now))
+    added, removed = len(new - old), len(old - new)
     skipped = sum((before.skipped or {}).values())
     if skipped and not removed and added <= skipped:
         added = 0  # they are left out, as they cannot be read
     if added or removed:
         return f"{added} images came and {removed} went"
+    if moved := len(set(now.keys("test")) - set(before.keys("test"))):
+        return f"{moved} images were moved to the test part"
     changed = any(
         before.fingerprint[part] != source.select(part, before.keys(part)).fingerprint()
         for part in PARTS

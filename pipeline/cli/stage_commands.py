@@ -24,12 +24,20 @@ from pipeline.runtime.empty_slots import write_if_empty
 
 
 @app.command()
-def plan(params: ParamsOption = layout.PARAMS) -> None:
+def plan(
+    params: ParamsOption = layout.PARAMS,
+    slots: Annotated[
+        int | None, typer.Option("--slots", help="For dvc.yaml: the number of its task slots.")
+    ] = None,
+) -> None:
     """Validate the params and write what each stage needs to data/plan."""
+    from pipeline.config.chain import check_slots
     from pipeline.config.read import load_params
     from pipeline.stages import plan as stage
 
     read = load_params(params)
+    if slots is not None:
+        check_slots(slots)
     with lock_stage("plan", layout.PLAN):
         stage.write(read)
 

@@ -1,4 +1,4 @@
-"""Commands that dvc.yaml does not run: check, export, compare, clean, list."""
+"""Commands that dvc.yaml does not run: check, export, compare, clean, slots, list."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def export(
 
     require_plan("report", params, planned=False)
     number = stage.choose_state(task)
-    require_plan(f"evaluate_{number}", params, planned=False)
+    require_plan("evaluate", params, planned=False)
     with lock_stage(stage.lock_name(output)):
         stage.require_exportable(output, with_onnx=not no_onnx, force=force)
         stage.run(number, output, with_onnx=not no_onnx)
@@ -125,7 +125,7 @@ def clean(
         typer.Option(
             "--all",
             help="Also what can still be used: checkpoints of the current plan, stores of images, "
-            "what was made ahead.",
+            "features and evaluations of states.",
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
@@ -134,6 +134,23 @@ def clean(
     from pipeline.commands import clean as stage
 
     stage.run(everything=all_, ask=not yes)
+
+
+@app.command()
+def slots(
+    count: Annotated[
+        int, typer.Argument(min=2, max=layout.MAX_TASKS, help="How many tasks a run may have.")
+    ],
+    params: ParamsOption = layout.PARAMS,
+) -> None:
+    """Write the lists of tasks in dvc.yaml; no state is trained again for it."""
+    from pipeline.config.chain import list_outside, read_slots, write_slots
+    from pipeline.config.read import load_params
+
+    outside = list_outside(load_params(params).data)
+    before = read_slots()
+    write_slots(count, outside)
+    print(f"dvc.yaml: slots for {before} -> {count} tasks")
 
 
 @app.command("list")

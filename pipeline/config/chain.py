@@ -8,6 +8,7 @@ own, in ``slots/``, each with a short lock file beside it.
 from __future__ import annotations
 
 import io
+import os
 import shutil
 from collections.abc import Sequence
 from copy import deepcopy
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import layout
+from pipeline.config.sections import Data
 from pipeline.errors import ParamsError, RunError
 from pipeline.files.atomic import write_text
 
@@ -33,6 +35,19 @@ def read_slots() -> int:
     return 1 + sum(len(_load(path)["stages"]["train"]["foreach"]) for path in _files())
 
 
+def check_slots(count: int) -> None:
+    """Check that dvc.yaml lists as many tasks as its stage ``plan`` says.
+
+    Raises:
+        RunError: it does not: its lists were changed by hand.
+    """
+    if (slots := read_slots()) != count:
+        raise RunError(
+            f"dvc.yaml lists {slots} tasks, and its stage plan says {count}; run `cassle slots N`, "
+            "which writes both"
+        )
+
+
 def require_slots(num_tasks: int) -> None:
     """Check that dvc.yaml has a slot for each task; without one there is nothing to check.
 
@@ -45,6 +60,37 @@ def require_slots(num_tasks: int) -> None:
             f"num_tasks is {num_tasks}, and dvc.yaml has slots for {slots} tasks; run `cassle "
             f"slots {num_tasks}`, which trains nothing again"
         )
+
+
+def ensure_slots(num_tasks: int, outside: Sequence[str] = ()) -> None:
+    """Write dvc.yaml anew where it has too few slots, or does not know of a folder.
+
+    Without a dvc.yaml there is nothing to write.
+
+    Args:
+        num_tasks: how many slots there have to be.
+        outside: folders of images that are not in data.root.
+
+    Raises:
+        RunError: dvc.yaml is not the pipeline's, or cannot be written.
+    """
+    slots = read_slots()
+    if slots == 0:
+        return
+    known = set(_load(layout.CHAIN)["stages"]["prepare"]["deps"]) - OWN_DEPS
+    if slots < num_tasks or known != set(outside):
+        write_slots(max(slots, num_tasks, 2), outside)
+
+
+def list_outside(data: Data) -> list[str]:
+    """Return the folders of the stream that are not in data.root, as paths from here."""
+    root = Path(data.root)
+    found = [root / folder for folder in data.folders or ()]
+    return [
+        os.path.normpath(folder)
+        for folder in found
+        if not folder.resolve().is_relative_to(root.resolve())
+    ]
 
 
 def write_slots(count: int, outside: Sequence[str] = ()) -> None:
@@ -64,12 +110,17 @@ def write_slots(count: int, outside: Sequence[str] = ()) -> None:
     template = deepcopy(stages["train"]["do"])
     stages["train"]["foreach"] = _list_slots(2, min(count, IN_ROOT))
     splits = [layout.split(task) for task in range(1, count + 1)]
-    kept = [layout.SPLIT_INDEX, layout.SPLIT_ORIGIN]
-    stages["prepare"]["outs"] = [{path.as_posix(): {"persist": True}} for path in [*splits, *kept]]
+    # The last two stay as they are: a blank line belongs to them.
+    outs = stages["prepare"]["outs"]
+    outs[: -len(KEPT)] = [{path.as_posix(): {"persist": True}} for path in splits]
+    stages["plan"]["cmd"] = f"python -m pipeline plan --slots {count}"
     for name in ("plan", "prepare"):
         deps = stages[name]["deps"]
-        own = [path for path in deps if path in OWN_DEPS]
-        deps[:] = [*own, *(path for path in outside)]
+        for place in reversed(range(len(deps))):
+            if deps[place] not in OWN_DEPS:
+                del deps[place]
+        # Before the last one, to which the comment below the list belongs.
+        deps[-1:-1] = list(outside)
     _dump(layout.CHAIN, root)
     wanted = {_file(first): first for first in range(IN_ROOT + 1, count + 1, IN_ROOT)}
     for path in set(_files()) - {layout.CHAIN, *wanted}:
@@ -80,6 +131,7 @@ def write_slots(count: int, outside: Sequence[str] = ()) -> None:
         _dump(path, {"stages": {"train": {"foreach": slots, "do": do}}}, COMMENT)
 
 
+KEPT = (layout.SPLIT_INDEX, layout.SPLIT_ORIGIN)  # outputs of prepare after the splits
 OWN_DEPS = frozenset({"pipeline", "data/plan/prepare.json", "${data.root}"})
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 
@@ -30,3 +32,14 @@ class Examples:
             return self
         chosen = self.tasks == task
         return Examples(self.features[chosen], self.labels[chosen], self.tasks[chosen], False)
+
+
+def renumber(examples: Examples, classes: Sequence[int]) -> Examples:
+    """Return examples whose labels count some classes from 0.
+
+    Args:
+        examples: of these classes alone.
+        classes: their labels, sorted.
+    """
+    known = torch.tensor(classes, device=examples.labels.device)
+    return replace(examples, labels=torch.searchsorted(known, examples.labels))

@@ -83,7 +83,8 @@ def _remark_on_classes(splits: Sequence[Split], names: Sequence[str]) -> str:
         for split in splits
         if len(split.classes) < len(names)
     ]
-    return f"{'; '.join(held).capitalize()}."
+    said = "; ".join(held)
+    return f"{said[0].upper()}{said[1:]}."
 
 
 def _count_skipped(splits: Sequence[Split], part: Part) -> int:

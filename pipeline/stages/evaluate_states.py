@@ -24,7 +24,7 @@ from pipeline.data.batches import Images, ordered_batches
 from pipeline.data.parts import PARTS, Part
 from pipeline.errors import DataError, RunError
 from pipeline.evaluation.base import Probe
-from pipeline.evaluation.examples import Examples
+from pipeline.evaluation.examples import Examples, renumber
 from pipeline.evaluation.feature_cache import FeatureCache
 from pipeline.evaluation.features import BATCH, extract
 from pipeline.evaluation.reach import count_reached
@@ -208,20 +208,18 @@ class StateEvaluator:
 
         Task-aware is within the classes of the image's task; where tasks are domains, it is by a
         classifier that learnt from the domain's training images alone. Where all tasks share
-        labelled images of elsewhere, there is none.
+        labelled images of elsewhere, or a domain has one class alone, there is none.
         """
         probe = load_class(plan.path, Probe)(**plan.options)
 
-        def score(learnt: Examples, images: Examples) -> Tensor:
+        def score(learnt: Examples, images: Examples, classes: int) -> Tensor:
             random = generator(self.plan.seed, probe.stream)
-            scores = probe.scores(
-                learnt.features, learnt.labels, images.features, num_classes, random
-            )
+            scores = probe.scores(learnt.features, learnt.labels, images.features, classes, random)
             if not scores.isfinite().all():
                 raise RunError("it gave scores that are not finite; change its options")
             return scores
 
-        scores = score(train, test)
+        scores = score(train, test, num_classes)
         agnostic: dict[str, float] = {}
         aware: dict[str, float] = {}
         for number in asked:
@@ -232,12 +230,16 @@ class StateEvaluator:
             agnostic[str(number)] = task_agnostic(ours, labels)
             if self.labelled.from_elsewhere:
                 continue
-            # A domain has all classes: to know it is to have learnt from its images alone.
-            aware[str(number)] = (
-                task_agnostic(score(train.of(number), images), labels)
-                if split.domain is not None
-                else task_aware(ours, labels, split.classes)
-            )
+            if split.domain is None:
+                aware[str(number)] = task_aware(ours, labels, split.classes)
+            elif len(split.classes) > 1:
+                # To know the domain is to have learnt from its images alone.
+                own = (train.of(number), images)
+                learnt, asked_now = (renumber(held, split.classes) for held in own)
+                own_scores = score(learnt, asked_now, len(split.classes))
+                aware[str(number)] = task_agnostic(
+                    own_scores, asked_now.labels.to(own_scores.device)
+                )
         return ProbeAccuracies(agnostic, aware)
 
     def _compare(

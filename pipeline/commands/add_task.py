@@ -1,0 +1,191 @@
+"""add-task: append a folder to the stream, so that it becomes the next task."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.artifacts.split import read_known_splits
+from pipeline.artifacts.training_log import read_seconds
+from pipeline.building.data import open_source
+from pipeline.config.chain import ensure_slots, list_outside, read_slots
+from pipeline.config.params import Params
+from pipeline.config.plan_data import plan_preparation, plan_reading
+from pipeline.config.presets import merge
+from pipeline.config.read import parse_params
+from pipeline.config.stream import count_tasks, find_task_folders
+from pipeline.data.parts import PARTS
+from pipeline.data.stream.folders import list_task_folders
+from pipeline.data.stream.scenarios import divide_into_tasks
+from pipeline.errors import DataError, ParamsError
+from pipeline.files.atomic import write_text
+from pipeline.files.sealed_json import JsonValue, dump_json
+
+
+@dataclass(frozen=True)
+class Addition:
+    """A task that is appended.
+
+    Attributes:
+        text: the new text of the params file.
+        changes: one line for each changed param.
+        params: the new params.
+        name: of the task.
+    """
+
+    text: str
+    changes: Sequence[str]
+    params: Params
+    name: str
+
+
+def run(path: Path, params: Params, folder: Path, *, dry_run: bool) -> None:
+    """Append a folder as the next task, and say what will train.
+
+    Args:
+        path: the params file; its comments stay.
+        params: what it holds.
+        folder: a task's folder, a domain's or a class's, as the scenario has it.
+        dry_run: say it only.
+
+    Raises:
+        PipelineError: the scenario has no such tasks, or the folder is none of them, is in the
+            stream already, or has too few images.
+    """
+    added = append_folder(path.read_text(encoding="utf-8"), params, folder)
+    for line in [*added.changes, *_describe(added, len(read_known_splits()))]:
+        print(line)
+    tasks, outside = count_tasks(added.params), list_outside(added.params.data)
+    if 0 < read_slots() < tasks:
+        print(f"dvc.yaml: slots for {read_slots()} -> {tasks} tasks")
+    if dry_run:
+        print("nothing was written")
+        return
+    ensure_slots(tasks, outside)
+    write_text(path, added.text)
+    print("next: dvc repro")
+
+
+def append_folder(text: str, params: Params, folder: Path) -> Addition:
+    """Append a folder to the stream that a params file describes; nothing is written.
+
+    Arguments and errors are those of ``run``, and ``text`` is the params file's text.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder; name one that holds the next task's images")
+    changed = _change_params(params, folder)
+    if params.num_tasks is not None:
+        changed["num_tasks"] = params.num_tasks + 1
+    text, changes = merge(text, dump_json(changed))
+    return Addition(text, changes, parse_params(text, "the params with the new task"), folder.name)
+
+
+def _change_params(params: Params, folder: Path) -> dict[str, JsonValue]:
+    """The params that append a folder, but for the number of tasks."""
+    if params.scenario == "folders":
+        return _append_to_folders(params, folder)
+    if params.scenario not in ("domain", "class") or params.dataset != "image_folder":
+        raise ParamsError(
+            f"add-task appends folders of images; this is scenario: {params.scenario} of "
+            f"{params.dataset}. " + HOW_OTHERS_GROW
+        )
+    name = _name_within(params, folder)
+    known = [split for split in read_known_splits() if split.scenario == params.scenario]
+    if not known:
+        raise ParamsError(
+            "which tasks come before is not known yet; run `cassle plan` and `cassle prepare` first"
+        )
+    if params.scenario == "domain":
+        domains = params.data.domains or [split.domain or "" for split in known]
+        return {"data": {"domains": _append(domains, name, "data.domains")}}
+    order = [list(each) for each in params.class_order or () if isinstance(each, list)]
+    groups = order or [list(split.class_names) for split in known]
+    _append([str(each) for group in groups for each in group], name, "class_order")
+    return {"class_order": [*groups, [name]]}
+
+
+HOW_OTHERS_GROW = (
+    "Of random parts (scenario: data), put the new images into data.root and raise num_tasks; "
+    "of domains made of one data set, extend data.domains and raise num_tasks"
+)
+
+
+def _append_to_folders(params: Params, folder: Path) -> dict[str, JsonValue]:
+    root = Path(params.data.root)
+    inside = folder.resolve().is_relative_to(root.resolve())
+    name = (
+        folder.resolve().relative_to(root.resolve()).as_posix()
+        if inside
+        else str(folder if folder.is_absolute() else os.path.relpath(folder, root))
+    )
+    known = _known_folders(params)
+    _append(known, name, "the stream")
+    if params.data.folders is None and list_task_folders(root, known)[len(known) :] == [name]:
+        return {}  # it comes last by itself
+    return {"data": {"folders": [*known, name]}}
+
+
+def _known_folders(params: Params) -> list[str]:
+    """The folders that are tasks already."""
+    if params.data.folders is not None:
+        return list(params.data.folders)
+    cut = [split.domain for split in read_known_splits() if split.scenario == "folders"]
+    if cut:
+        return [name for name in cut if name is not None]
+    return find_task_folders(params)[: params.num_tasks]
+
+
+def list_new_folders(params: Params) -> list[Path]:
+    """The folders of data.root that are no tasks yet, in natural order.
+
+    Raises:
+        DataError: data.root cannot be listed.
+    """
+    root, known = Path(params.data.root), _known_folders(params)
+    if params.data.folders is None and params.num_tasks is None and not read_known_splits():
+        return []
+    return [root / name for name in list_task_folders(root) if name not in known]
+
+
+def _append(names: Sequence[str], name: str, where: str) -> list[str]:
+    if name in names:
+        raise ParamsError(f"'{name}' is in {where} already, as task {names.index(name) + 1}")
+    return [*names, name]
+
+
+def _name_within(params: Params, folder: Path) -> str:
+    root = Path(params.data.root)
+    if folder.resolve().parent != root.resolve():
+        raise ParamsError(
+            f"{folder} is not a folder in data.root ({root}), where scenario: {params.scenario} "
+            "looks for it; move it there"
+        )
+    return folder.name
+
+
+def _describe(added: Addition, known: int) -> list[str]:
+    """What the new task holds, what will train, and how long the last tasks took."""
+    params = added.params
+    plan, how = plan_preparation(params), plan_reading(params)
+    task = divide_into_tasks(
+        plan.scenario, open_source(plan.dataset, how, look=False), plan.stream
+    )[-1]
+    number = count_tasks(params)
+    train, test = (len(task.images[part]) for part in PARTS)
+    if train < params.train.batch_size:
+        raise ParamsError(
+            f"{added.name} has {train} training images, fewer than train.batch_size "
+            f"({params.train.batch_size}); wait for more, or lower it for all tasks"
+        )
+    labels = f"{len(task.classes)} classes" if task.classes else "no labels"
+    lines = [f"task {number} ({added.name}): {train} training, {test} test images, {labels}"]
+    first = known + 1
+    if first < number:
+        lines.append(f"tasks {first} to {number} train: those before it were not cut yet")
+    else:
+        lines.append(f"task {number} trains; no task before it does")
+    if took := [f"{seconds:.0f} s" for seconds in read_seconds(number - 1)[-3:]]:
+        lines.append(f"the last tasks took {', '.join(took)} to train")
+    return lines

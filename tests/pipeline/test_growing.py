@@ -1,0 +1,370 @@
+"""A stream that grows: what is new becomes the next task, and nothing before it changes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline import layout
+from pipeline.artifacts.split import read_split, split_digest
+from pipeline.files.sealed_json import file_digest
+from tests.support.image_files import save, tree
+from tests.support.params import Changes
+from tests.support.project import Project
+
+CLASSES = ("cat", "dog")
+FOLDERS: Changes = {
+    "dataset": "image_folder",
+    "scenario": "folders",
+    "data.root": "stream",
+    "data.image_size": 16,
+    "num_tasks": None,
+    "train.batch_size": 8,
+    "train.epochs": 1,
+    "train.warmup_epochs": 0,
+    "evaluation.few_labels.labels": 1,
+    "evaluation.knn.k": 3,
+}
+
+
+@pytest.fixture
+def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    project.set(FOLDERS)
+    return project
+
+
+def add_folder(project: Project, name: str, classes: tuple[str, ...] = CLASSES) -> Path:
+    folder = project.root / "stream" / name
+    tree(folder, dict.fromkeys(classes, 10) if classes else {".": 10})
+    # Else folders would hold the same images.
+    save(folder / (classes[0] if classes else "") / "own.png", colored(name))
+    return folder
+
+
+def colored(name: str):  # type: ignore[no-untyped-def]
+    import numpy as np
+
+    return np.full((16, 16, 3), sum(name.encode()) % 256, np.uint8)
+
+
+def digests(last: int) -> dict[str, str]:
+    """What tasks up to ``last`` have made."""
+    splits = [layout.split(task) for task in range(1, last + 1)]
+    states = [layout.state(task) for task in range(last + 1)]
+    plans = [layout.plan(f"train_{task}") for task in range(1, last + 1)]
+    return {str(path): file_digest(path) for path in [*splits, *states, *plans]}
+
+
+def grow(project: Project, task: int) -> str:
+    """Run what a new task needs, and no more; return what evaluation said."""
+    project.must("plan")
+    project.must("prepare")
+    project.must("train", str(task))
+    project.must("evaluate")
+    project.must("report")
+    return Path("reports/accuracy_matrix.csv").read_text()
+
+
+def learnt(project: Project, names: str) -> None:
+    for name in names:
+        add_folder(project, name)
+    project.run_all(len(names))
+
+
+def matrix() -> dict[tuple[int, int], float]:
+    lines = Path("reports/accuracy_matrix.csv").read_text().splitlines()[1:]
+    cells = [line.split(",") for line in lines]
+    return {(int(after), int(task)): float(value) for after, task, value in cells}
+
+
+def test_a_folder_that_arrives_is_the_next_task_and_no_other_trains(project: Project) -> None:
+    learnt(project, "abc")
+    before = digests(3)
+    add_folder(project, "d")
+    grow(project, 4)
+    assert digests(3) == before
+    grown = {
+        path: file_digest(Path(path))
+        for path in (str(layout.state(4)), "data/features.safetensors")
+    }
+    rows = json.loads(layout.EVALUATIONS.read_text())["rows"]
+    # What a state is asked about ends with the next task, so that it stays as it is.
+    assert {task for after, task in matrix() if after == 1} == {1, 2}
+    assert {task for after, task in matrix() if after in (0, 3, 4)} == {1, 2, 3, 4}
+    # Learnt in one go on a machine that has seen nothing of it, everything is the same.
+    for folder in ("data/states", "data/splits", "data/plan", "data/logs", ".scratch"):
+        shutil.rmtree(folder)
+    layout.EVALUATIONS.unlink()
+    layout.FEATURES.unlink()
+    project.run_all(4)
+    assert digests(3) == before
+    assert {path: file_digest(Path(path)) for path in grown} == grown
+    assert json.loads(layout.EVALUATIONS.read_text())["rows"] == rows
+
+
+def test_the_images_of_earlier_tasks_may_go(project: Project) -> None:
+    learnt(project, "abc")
+    before, measured = digests(3), matrix()
+    for name in "ab":
+        shutil.rmtree(project.root / "stream" / name)
+    add_folder(project, "d")
+    said = check(project)
+    assert said.count("its images are gone; what was learnt and measured stays") == 2
+    assert "task 4 (d): new; no task before it trains again" in said
+    grow(project, 4)
+    assert digests(3) == before
+    now = matrix()
+    assert {cell: now[cell] for cell in measured if cell[0] in (1, 2)} == {
+        cell: value for cell, value in measured.items() if cell[0] in (1, 2)
+    }
+    assert {task for after, task in now if after == 4} == {3, 4}
+    report = Path("reports/report.md").read_text()
+    assert "task 1 †" in report
+    assert "the images of this task are no longer here" in report
+    assert json.loads(Path("reports/metrics.json").read_text())["average_accuracy"] == (
+        pytest.approx((now[4, 3] + now[4, 4]) / 2, abs=1e-4)
+    )
+
+
+def test_what_was_measured_stays_also_without_kept_features(project: Project) -> None:
+    learnt(project, "abc")
+    measured = matrix()
+    shutil.rmtree(layout.SCRATCH)
+    shutil.rmtree(project.root / "stream" / "a")
+    add_folder(project, "d")
+    grow(project, 4)
+    now = matrix()
+    for cell in [(1, 1), (1, 2), (2, 1), (2, 2), (2, 3), (0, 1), (3, 1)]:
+        assert now[cell] == measured[cell], cell
+    assert (4, 1) not in now
+
+
+def check(project: Project) -> str:
+    for name in (".git", ".dvc"):
+        (project.root / name).mkdir(exist_ok=True)
+    return project.must("check")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda folder: next(folder.glob("cat/*.jpg")).unlink(), "0 images came and 1 went"),
+        (
+            lambda folder: save(folder / "dog/new.png", colored("new")),
+            "1 images came and 0 went",
+        ),
+        (
+            lambda folder: save(folder / "cat/own.png", colored("other")),
+            "images were replaced",
+        ),
+    ],
+)
+def test_a_changed_task_is_told_beforehand_and_trains_again_with_those_after_it(
+    project: Project, change: Callable[[Path], object], said: str
+) -> None:
+    learnt(project, "abc")
+    before = digests(3)
+    change(project.root / "stream/b")
+    told = check(project)
+    assert f"task 2 (b): {said} since it was cut, so tasks 2 to 3 train again" in told
+    assert "to keep what was learnt, undo that" in told
+    project.must("plan")
+    project.must("prepare")
+    now = digests(3)
+    assert [path for path in before if now[path] != before[path]] == ["data/splits/task_2.json"]
+    code, _, err = project.cassle("train", "3")
+    assert code == 2
+    assert "data/states/task_2.safetensors has another split than the plan" in err
+
+
+def test_a_folder_without_labels_is_learnt_and_not_tested(project: Project) -> None:
+    learnt(project, "ab")
+    before = digests(2)
+    add_folder(project, "c", classes=())
+    grow(project, 3)
+    assert digests(2) == before
+    assert read_split(3).test == ()
+    assert len(read_split(3).train) == 11
+    assert {task for _, task in matrix()} == {1, 2}
+    assert "The images of task 3 have no labels." in Path("reports/report.md").read_text()
+
+
+def test_a_new_class_makes_all_states_know_it(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    learnt(project, "ab")
+    before = digests(2)
+    add_folder(project, "c", classes=("cat", "eel"))
+    for stage in (("plan",), ("prepare",), ("train", "3")):
+        project.must(*stage)
+    caplog.set_level("INFO")
+    project.must("evaluate")
+    assert "state 1 is evaluated again: its classifiers have to know eel too" in caplog.text
+    assert digests(2) == before
+    project.must("report")
+    # Each state is asked about the task that brings the class.
+    assert {task for after, task in matrix() if after == 1} == {1, 2, 3}
+    rows = json.loads(layout.EVALUATIONS.read_text())["rows"]
+    assert {tuple(row["class_names"]) for row in rows} == {("cat", "dog", "eel")}
+    assert "fewer classes" not in Path("reports/report.md").read_text()
+
+
+def test_folders_come_in_natural_order_or_as_listed(project: Project) -> None:
+    for name in ("year 10", "year 9", "year 11"):
+        add_folder(project, name)
+    project.must("plan")
+    project.must("prepare")
+    assert [read_split(task).domain for task in (1, 2, 3)] == ["year 9", "year 10", "year 11"]
+    outside = project.root / "elsewhere/first"
+    tree(outside, {"cat": 10, "dog": 10})
+    project.set({"data.folders": ["../elsewhere/first", "year 10"]})
+    project.must("plan")
+    project.must("prepare")
+    assert [read_split(task).domain for task in (1, 2)] == ["../elsewhere/first", "year 10"]
+    project.train_through(2)
+
+
+def test_add_task_appends_in_the_params_file_and_keeps_its_comments(project: Project) -> None:
+    learnt(project, "bc")
+    params = project.root / layout.PARAMS
+    params.write_text("# mine\n" + params.read_text())
+    # It sorts before the others, and is the next task all the same.
+    folder = add_folder(project, "a")
+    before = params.read_text()
+    said = project.must("add-task", str(folder.relative_to(project.root)), "--dry-run")
+    assert "task 3 (a): 17 training, 4 test images, 2 classes" in said
+    assert "task 3 trains; no task before it does" in said
+    assert "the last tasks took" in said
+    assert params.read_text() == before
+    project.must("add-task", "stream/a")
+    assert params.read_text().startswith("# mine\n")
+    made = digests(2)
+    grow(project, 3)
+    assert digests(2) == made
+    assert [read_split(task).domain for task in (1, 2, 3)] == ["b", "c", "a"]
+
+
+def test_add_task_refuses_what_is_no_new_task(project: Project) -> None:
+    for name in "ab":
+        add_folder(project, name)
+    project.must("plan")
+    project.must("prepare")
+    assert "'b' is in the stream already, as task 2" in project.refuses("add-task", "stream/b")
+    assert "is no folder" in project.refuses("add-task", "stream/nowhere")
+    tree(project.root / "stream/few", {"cat": 2, "dog": 2})
+    assert "fewer than train.batch_size (8)" in project.refuses("add-task", "stream/few")
+    project.set({"scenario": "data", "num_tasks": 2})
+    assert "raise num_tasks" in project.refuses("add-task", "stream/few")
+
+
+def test_a_class_that_comes_later_is_the_next_task(project: Project) -> None:
+    tree(project.root / "stream", {"cat": 10, "dog": 10, "eel": 10, "fox": 10})
+    project.set({"scenario": "class", "num_tasks": 2})
+    project.run_all(2)
+    before = digests(2)
+    tree(project.root / "stream", {"ape": 10})
+    assert "trains" in project.must("add-task", "stream/ape")
+    # Both tasks' classes are named now, so that the new one cannot move them.
+    grow(project, 3)
+    assert digests(2) == before
+    assert read_split(3).class_names == ("ape",)
+    assert {task for after, task in matrix() if after == 1} == {1, 2, 3}
+
+
+def test_a_domain_that_comes_later_is_the_next_task(project: Project) -> None:
+    for name in ("ink", "oil"):
+        add_folder(project, name)
+    project.set({"scenario": "domain", "num_tasks": 2})
+    project.run_all(2)
+    before = digests(2)
+    add_folder(project, "chalk")
+    project.must("add-task", "stream/chalk")
+    grow(project, 3)
+    assert digests(2) == before
+    assert read_split(3).domain == "chalk"
+
+
+def test_a_domain_of_the_embedded_images_can_be_appended(project: Project) -> None:
+    project.set(
+        {
+            "dataset": "fashion_mnist",
+            "data.root": "data/fashion_mnist",
+            "data.image_size": None,
+            "scenario": "domain",
+            "data.domains": ["plain", "rotated"],
+        }
+    )
+    project.run_all(2)
+    before = digests(2)
+    project.set({"data.domains": ["plain", "rotated", "blurred"]})
+    grow(project, 3)
+    assert digests(2) == before
+
+
+def test_new_images_are_the_next_random_part(project: Project) -> None:
+    tree(project.root / "stream", {".": 30})
+    tree(project.root / "labelled", {"cat": 8, "dog": 8})
+    project.set({"scenario": "data", "num_tasks": 2, "data.labelled_root": "labelled"})
+    project.run_all(2)
+    before = digests(2)
+    new = [save(project.root / f"stream/new_{n}.png", colored(str(n))).name for n in range(12)]
+    project.set({"num_tasks": 3})
+    grow(project, 3)
+    assert digests(2) == before
+    part = read_split(3)
+    assert set(part.train) < set(new)
+    held = {key for task in (1, 2) for key in read_split(task).train}
+    assert not held & set(part.test)
+    # And again, as DVC does when the code of the stage has changed.
+    made = split_digest(part)
+    project.must("prepare")
+    assert split_digest(read_split(3)) == made
+
+
+@pytest.mark.parametrize("strategy", ["finetune", "cassle", "ewc", "er"])
+def test_a_strategy_needs_the_images_of_the_task_before_only_if_it_reads_them(
+    project: Project, strategy: str
+) -> None:
+    project.set({"strategy": strategy})
+    for name in "ab":
+        add_folder(project, name)
+    project.train_through(1)
+    shutil.rmtree(project.root / "stream/a")
+    needs = strategy in ("ewc", "er")
+    code, _, err = project.cassle("train", "2")
+    assert code == (2 if needs else 0)
+    if needs:
+        assert f"strategy {strategy} looks back at the images of task 1 when task 2 begins" in err
+        assert "bring them back" in err
+        assert not layout.state(2).exists()
+
+
+def test_a_folder_that_is_listed_and_was_never_cut_is_missed(project: Project) -> None:
+    add_folder(project, "a")
+    project.set({"data.folders": ["a", "b"]})
+    project.must("plan")
+    code, _, err = project.cassle("prepare")
+    assert code == 2
+    assert "task 2: the folder 'b' is missing in stream" in err
+
+
+def test_more_tasks_than_folders_are_refused(project: Project) -> None:
+    add_folder(project, "a")
+    project.set({"num_tasks": 2})
+    assert "num_tasks must be at most 1, the folders of stream" in project.refuses("plan")
+
+
+def test_all_tasks_that_are_there_are_only_taken_where_they_can_be_counted(
+    project: Project,
+) -> None:
+    project.set({"scenario": "class"})
+    assert "scenario: class needs a number" in project.refuses("plan")
+    project.set({"scenario": "domain"})
+    assert "num_tasks: null takes all domains that data.domains names" in project.refuses("plan")
+    project.set({"scenario": "folders", "dataset": "domainnet"})
+    assert "dataset must be image_folder" in project.refuses("plan")
