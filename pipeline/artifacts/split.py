@@ -9,7 +9,14 @@ from pipeline import layout
 from pipeline.data.parts import PARTS, Part
 from pipeline.data.source import Keys
 from pipeline.errors import DataError, shorten
-from pipeline.files.sealed_json import Json, add_digests, digest, read_sealed, write_sealed
+from pipeline.files.sealed_json import (
+    Json,
+    add_digests,
+    digest,
+    read_sealed,
+    write_if_changed,
+    write_sealed,
+)
 from pipeline.files.typed_json import as_json, from_json
 
 FIRST = "run `cassle prepare` first"
@@ -76,12 +83,14 @@ class Split:
 def write_splits(splits: Sequence[Split], slots: int) -> None:
     """Write what the tasks hold, ``null`` for the slots after them, and the index.
 
+    Files that would not change are left alone.
+
     Raises:
         RunError: a file cannot be written.
     """
     held = [as_json(split) for split in splits]
     for task in range(1, slots + 1):
-        write_sealed(layout.split(task), held[task - 1] if task <= len(held) else None)
+        write_if_changed(layout.split(task), held[task - 1] if task <= len(held) else None)
     index: Json = {str(task): digest(split) for task, split in enumerate(held, start=1)}
     write_sealed(layout.SPLIT_INDEX, index)
 

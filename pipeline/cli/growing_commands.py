@@ -24,6 +24,21 @@ def add_task(
     command.run(params, load_params(params), folder, dry_run=dry_run)
 
 
+@app.command("example-stream")
+def example_stream(
+    stream: Annotated[Path, typer.Argument(help="For the folders that are there first.")] = Path(
+        "stream"
+    ),
+    incoming: Annotated[Path, typer.Argument(help="For the one that comes later.")] = Path(
+        "incoming"
+    ),
+) -> None:
+    """Write folders of the embedded images, to try a stream that grows."""
+    from pipeline.commands import example_stream as command
+
+    command.run(stream, incoming)
+
+
 @app.command()
 def grow() -> None:
     """Append all new folders of data.root and run dvc repro; exit code 3 if nothing is new."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.config.chain import ensure_slots, list_outside
 from pipeline.config.yaml_text import read_mapping
 from pipeline.errors import ParamsError, closest
 from pipeline.files.atomic import write_text
@@ -87,13 +88,17 @@ def _lay_over(old: MutableMapping[Any, Any], new: Mapping[Any, Any], prefix: str
 def apply_preset(name: str, path: Path) -> list[str]:
     """Merge a preset into a valid params file, and write it if the result is valid too.
 
+    Where dvc.yaml has too few slots for it, they are written as well.
+
     Returns:
         One line for each changed param.
 
     Raises:
         ParamsError: the preset or the params file is missing or invalid, or their merge is.
     """
-    _, merged, changes = _merged_params(name, path)
+    params, merged, changes = _merged_params(name, path)
+    if params.num_tasks is not None:
+        ensure_slots(params.num_tasks, list_outside(params.data))
     write_text(path, merged)
     return changes
 

@@ -44,7 +44,7 @@ from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.optimizers import OPTIMIZERS
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import COMPOSITE, STRATEGIES
-from pipeline.config.stream import count_tasks
+from pipeline.config.stream import count_tasks, fix_stream
 from pipeline.files.sealed_json import file_digest
 from pipeline.layout import ROOT
 
@@ -86,7 +86,7 @@ class Plans:
 
 def resolve(params: Params) -> Plans:
     """The plans of all stages, as the params and the code are now."""
-    params = params.model_copy(update={"num_tasks": count_tasks(params)})
+    params = fix_stream(params)
     tasks = range(1, 2 if _at_once(params) else count_tasks(params) + 1)
     init = _plan_init(params)
     makers = [plan_digest(init)]

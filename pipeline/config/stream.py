@@ -11,6 +11,19 @@ from pipeline.data.stream.folders import list_task_folders
 from pipeline.errors import ParamsError
 
 
+def fix_stream(params: Params) -> Params:
+    """Return params with the number of tasks, and the folders that are tasks, as they are now.
+
+    Raises:
+        PipelineError: as ``count_tasks``.
+    """
+    tasks = count_tasks(params)
+    data = params.data
+    if params.scenario == "folders":
+        data = data.model_copy(update={"folders": find_task_folders(params)[:tasks]})
+    return params.model_copy(update={"num_tasks": tasks, "data": data})
+
+
 def count_tasks(params: Params) -> int:
     """Return the number of tasks: that of params, or, where it is null, of all that are there.
 

@@ -43,6 +43,17 @@ def write_sealed(path: Path, value: Json | None) -> None:
     write_json(path, None if value is None else seal(value))
 
 
+def write_if_changed(path: Path, value: Json | None) -> None:
+    """Write as ``write_sealed``, unless the file holds just that."""
+    text = dump_json(None if value is None else seal(value))
+    try:
+        if path.read_bytes() == text.encode():
+            return
+    except OSError:
+        pass
+    write_text(path, text)
+
+
 def read_sealed(path: Path, error: type[PipelineError], remedy: str) -> Json | None:
     """Return the object in a sealed JSON file, without its seal; None for ``null``.
 

@@ -22,6 +22,9 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # O
 NOT_LOSSES = ("task", "epoch", "step", "projection_std", "projection_rank", "learning_rate")
 
 
+MOST_NAMED = 20  # tasks whose numbers and names stand in a plot; more would overlap
+
+
 def _figure(width: float, height: float) -> Figure:
     """Return an empty figure; width and height in inches."""
     # This import takes half of a report's time; a report without inputs fails before it.
@@ -45,25 +48,28 @@ def draw_accuracy_matrix(results: Results, path: Path) -> None:
     columns = results.tested_on
     tasks, rows = len(columns), len(results.matrix)
     by_task = tasks == results.num_tasks and not results.at_once
-    width = max(2.6 + 0.85 * tasks, 4.8)  # the title's
-    figure = _figure(width, 1.9 + 0.5 * rows)
+    named = tasks <= MOST_NAMED
+    width = max(2.6 + 0.85 * min(tasks, MOST_NAMED), 4.8)  # the title's
+    figure = _figure(width, 1.9 + 0.5 * min(rows, MOST_NAMED))
     axes = figure.add_subplot()
     if results.has_gaps:
         axes.set_facecolor("0.85")  # seen where there is no number
     shown = [_finite_or_nan(row) for row in results.shown]
     image = axes.imshow(shown, cmap="cividis", aspect="auto")
     low, high = image.get_clim()
+    line = 2.5 if named else 1.0
     for after, row in enumerate(results.shown):
-        for task, value in enumerate(row):
+        for task, value in enumerate(row if named else []):
             dark = value is not None and (high == low or (value - low) / (high - low) < 0.5)
             color = "w" if dark else "k"
             axes.text(task, after, format_cell(value), ha="center", va="center", color=color)
         if after and by_task:
-            axes.plot([after - 1.5, after - 0.5], [after - 0.5] * 2, "w", linewidth=2.5)
+            axes.plot([after - 1.5, after - 0.5], [after - 0.5] * 2, "w", linewidth=line)
         if 0 < after < tasks and by_task:
-            axes.plot([after - 0.5] * 2, [after - 0.5, after + 0.5], "w", linewidth=2.5)
-    axes.set_xticks(range(tasks), columns)
-    axes.set_yticks(range(rows), [results.row_name(after) for after in range(rows)])
+            axes.plot([after - 0.5] * 2, [after - 0.5, after + 0.5], "w", linewidth=line)
+    across, down = _name_some(tasks), _name_some(rows)
+    axes.set_xticks(across, [columns[task] for task in across], rotation=0 if named else 90)
+    axes.set_yticks(down, [results.row_name(after) for after in down])
     axes.set_xlabel("tested on")
     legend = "" if not by_task else "\nlower left of the white line: tasks already learnt"
     axes.set_title(f"{_title(results, probe=True)}{legend}", fontsize=9)
@@ -85,8 +91,9 @@ def draw_accuracy_over_tasks(results: Results, path: Path) -> None:
         axes.margins(y=0.12)  # for the numbers above the dots
     else:
         _draw_each_task(axes, results)
+    numbered = set(_name_some(len(steps)))
     for step, value in zip(steps, means, strict=True):
-        if math.isnan(value):
+        if math.isnan(value) or step not in numbered:
             continue
         axes.annotate(
             f"{value:.1f}",
@@ -101,7 +108,8 @@ def draw_accuracy_over_tasks(results: Results, path: Path) -> None:
         )
     axes.set_xlim(-0.3, steps[-1] + 0.15 * len(steps))
     names = ["all"] if results.at_once else [str(step) for step in steps[1:]]
-    axes.set_xticks(steps, ["random", *names])
+    names = ["random", *names]
+    axes.set_xticks(sorted(numbered), [names[step] for step in sorted(numbered)])
     axes.set_xlabel("tasks learnt")
     axes.set_ylabel("accuracy (%)")
     axes.set_title(_title(results, probe=True), fontsize=10)
@@ -126,6 +134,8 @@ def _draw_each_task(axes: Axes, results: Results) -> None:
             ends[name] = measured[-1]
     low, high = axes.get_ylim()
     gap = 0.045 * (high - low)
+    if len(ends) > MOST_NAMED:
+        ends = {}
     heights = spread_labels(list(ends.values()), gap)
     axes.set_ylim(low, max([high, *(height + gap for height in heights)]))
     for name, height in zip(ends, heights, strict=True):
@@ -177,11 +187,22 @@ def _finite_or_nan(values: Iterable[float | None]) -> list[float]:
     return [math.nan if value is None else value for value in values]
 
 
+def _name_some(count: int) -> list[int]:
+    """Return which of so many are named: all, or evenly chosen ones, with the last."""
+    if count <= MOST_NAMED + 1:
+        return list(range(count))
+    step = math.ceil(count / MOST_NAMED)
+    return [*range(0, count - step // 2 - 1, step), count - 1]
+
+
 def _mark_tasks(axes: Axes, results: Results) -> None:
     """Draw a line and a name where each task begins."""
     starts = [index + 1 for index, row in enumerate(results.epochs) if row["epoch"] == "1"]
+    named = set(_name_some(len(starts)))
     for number, start in enumerate(starts, start=1):
         axes.axvline(start, color="0.8", linewidth=1, zorder=0)
+        if number - 1 not in named:
+            continue
         axes.annotate(
             "all tasks" if results.at_once else f"task {number}",
             (start, 1),
