@@ -19,7 +19,14 @@ from tests.support.runs import Runs
 PIPELINE_FOLDERS = {"pipeline", "torture", "distributed", "benchmarks"}
 PIPELINE_FIXTURES = {"project", "repository"}
 # Files with tests that take minutes: they come first, so that no process is left alone with one.
-LONGEST_FIRST = ["test_dvc.py", "test_fuzz_params.py", "test_processes.py", "test_torture.py"]
+LONGEST_FIRST = [
+    "test_dvc.py",
+    "test_growing_dvc.py",
+    "test_growing.py",
+    "test_fuzz_params.py",
+    "test_processes.py",
+    "test_torture.py",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -33,12 +33,18 @@ class Addition:
         changes: one line for each changed param.
         params: the new params.
         name: of the task.
+        train: the number of its training images.
+        test: the number of its test images.
+        classes: the number of its classes.
     """
 
     text: str
     changes: Sequence[str]
     params: Params
     name: str
+    train: int
+    test: int
+    classes: int
 
 
 def run(path: Path, params: Params, folder: Path, *, dry_run: bool) -> None:
@@ -79,7 +85,17 @@ def append_folder(text: str, params: Params, folder: Path) -> Addition:
     if params.num_tasks is not None:
         changed["num_tasks"] = params.num_tasks + 1
     text, changes = merge(text, dump_json(changed))
-    return Addition(text, changes, parse_params(text, "the params with the new task"), folder.name)
+    grown = parse_params(text, "the params with the new task")
+    plan, how = plan_preparation(grown), plan_reading(grown)
+    source = open_source(plan.dataset, how, look=False)
+    task = divide_into_tasks(plan.scenario, source, plan.stream)[-1]
+    train, test = (len(task.images[part]) for part in PARTS)
+    if train < params.train.batch_size:
+        raise ParamsError(
+            f"{folder} has {train} training images, fewer than train.batch_size "
+            f"({params.train.batch_size}); wait for more, or lower it for all tasks"
+        )
+    return Addition(text, changes, grown, folder.name, train, test, len(task.classes))
 
 
 def _change_params(params: Params, folder: Path) -> dict[str, JsonValue]:
@@ -167,20 +183,11 @@ def _name_within(params: Params, folder: Path) -> str:
 
 def _describe(added: Addition, known: int) -> list[str]:
     """What the new task holds, what will train, and how long the last tasks took."""
-    params = added.params
-    plan, how = plan_preparation(params), plan_reading(params)
-    task = divide_into_tasks(
-        plan.scenario, open_source(plan.dataset, how, look=False), plan.stream
-    )[-1]
-    number = count_tasks(params)
-    train, test = (len(task.images[part]) for part in PARTS)
-    if train < params.train.batch_size:
-        raise ParamsError(
-            f"{added.name} has {train} training images, fewer than train.batch_size "
-            f"({params.train.batch_size}); wait for more, or lower it for all tasks"
-        )
-    labels = f"{len(task.classes)} classes" if task.classes else "no labels"
-    lines = [f"task {number} ({added.name}): {train} training, {test} test images, {labels}"]
+    number = count_tasks(added.params)
+    labels = f"{added.classes} classes" if added.classes else "no labels"
+    lines = [
+        f"task {number} ({added.name}): {added.train} training, {added.test} test images, {labels}"
+    ]
     first = known + 1
     if first < number:
         lines.append(f"tasks {first} to {number} train: those before it were not cut yet")

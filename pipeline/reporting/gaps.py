@@ -13,6 +13,7 @@ GONE = (
     "†: the images of this task are no longer here; its accuracies were measured while they were."
 )
 NOT_DUE = "a state is tested on the tasks it has learnt and on the next one"
+UNLABELLED = "–: the images of {} have no labels, so nothing is measured on them."
 NOT_HERE = "the images of the task were no longer here when the state was tested"
 
 
@@ -26,8 +27,11 @@ def remark_on_gaps(results: Results) -> list[str]:
     rows = dict(zip(results.after_tasks, results.shown, strict=True))
     # With one shared test set no column is a task's own.
     by_task = len(results.tested_on) == results.num_tasks
+    unlabelled = [split.task for split in results.splits if by_task and not split.classes]
+    named = ", ".join(f"task {task}" for task in unlabelled)
     return [
-        *_explain_dashes(rows),
+        *_explain_dashes(rows, unlabelled),
+        *([UNLABELLED.format(named)] if unlabelled else []),
         *([GONE] if results.gone and by_task else []),
         *_remark_on_classes(results),
     ]
@@ -44,17 +48,20 @@ def remark_on_row(tasks_learnt: int, row: Sequence[float | None], gone: Sequence
     return [*_explain_dashes({tasks_learnt: row}), *([GONE] if gone else [])]
 
 
-def _explain_dashes(rows: Mapping[int, Sequence[float | None]]) -> list[str]:
+def _explain_dashes(
+    rows: Mapping[int, Sequence[float | None]], unlabelled: Sequence[int] = ()
+) -> list[str]:
     """Return why accuracies are missing; empty if none is.
 
     Args:
         rows: one accuracy a task, by the number of tasks learnt.
+        unlabelled: tasks on which nothing is measured.
     """
     missing = [
         (learnt, task)
         for learnt, row in rows.items()
         for task, value in enumerate(row, start=1)
-        if value is None
+        if value is None and task not in unlabelled
     ]
     if not missing:
         return []
