@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from pipeline import layout
 from pipeline.errors import RunError
@@ -13,6 +14,7 @@ from pipeline.files.typed_json import as_json, from_json
 
 # The task's number as text, as JSON has keys; a task that is missing was not measured.
 ByTask = Mapping[str, float]
+Value = TypeVar("Value", bound="float | None")
 REMEDY = "run `cassle evaluate` first (or `dvc repro`)"
 
 
@@ -131,6 +133,50 @@ def read_row(path: Path) -> Evaluation | None:
         return from_json(Evaluation, _read(path))
     except (RunError, ValueError):
         return None
+
+
+def repeat_row(row: Evaluation, num_tasks: int) -> Evaluation:
+    """The evaluation on images that all tasks share, under each task's number."""
+    tasks = [str(task) for task in range(1, num_tasks + 1)]
+
+    def each(held: Mapping[str, Value]) -> dict[str, Value]:
+        return {task: value for value in list(held.values())[:1] for task in tasks}
+
+    return replace(
+        row,
+        accuracy=each(row.accuracy),
+        probes={
+            name: ProbeAccuracies(each(held.task_agnostic), each(held.task_aware))
+            for name, held in row.probes.items()
+        },
+        rank=each(row.rank),
+        cka=each(row.cka),
+    )
+
+
+def keep_gone(row: Evaluation, earlier: Evaluation) -> Evaluation:
+    """The evaluation with what an earlier one of the same state holds of tasks that are gone."""
+    gone = [str(task) for task in row.gone]
+
+    def join(new: Mapping[str, Value], old: Mapping[str, Value]) -> dict[str, Value]:
+        held = {**new, **{task: old[task] for task in gone if task in old}}
+        return {task: held[task] for task in sorted(held, key=int)}
+
+    nothing = ProbeAccuracies({}, {})
+    before = {name: earlier.probes.get(name, nothing) for name in row.probes}
+    return replace(
+        row,
+        accuracy=join(row.accuracy, before[row.headline].task_agnostic),
+        probes={
+            name: ProbeAccuracies(
+                join(held.task_agnostic, before[name].task_agnostic),
+                join(held.task_aware, before[name].task_aware),
+            )
+            for name, held in row.probes.items()
+        },
+        rank=join(row.rank, earlier.rank),
+        cka=join(row.cka, earlier.cka),
+    )
 
 
 def _read(path: Path) -> Json:

@@ -62,6 +62,10 @@ class LabelledImages:
         """The numbers of those of the first tasks that have labels."""
         return [split.task for split in self.splits[:reached] if split.classes]
 
+    def tested(self, asked: Sequence[int]) -> Sequence[int]:
+        """Those of some tasks that have test images of their own; one where all share them."""
+        return asked[:1] if self.shared else asked
+
     def fingerprint(self, task: int, part: Part) -> str:
         """The SHA-256 of the images of a task."""
         return self._split(task, part).fingerprint[part]

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 NOT_MEASURED = "–"
 GONE = (
-    "†: the images of this task are no longer here; its accuracies were measured while they were."
+    "†: the images of this task are no longer here; its accuracies were measured while they were, "
+    "over the classes known then."
 )
 NOT_DUE = "a state is tested on the tasks it has learnt and on the next one"
 UNLABELLED = "–: the images of {} have no labels, so nothing is measured on them."

@@ -5,38 +5,34 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from pipeline import layout
-from pipeline.artifacts.evaluation import Evaluation, ProbeAccuracies
+from pipeline.artifacts.evaluation import (
+    Evaluation,
+    ProbeAccuracies,
+    keep_gone,
+    repeat_row,
+)
 from pipeline.artifacts.features import write_features
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.parts import ComponentPlan
 from pipeline.artifacts.split import Split
 from pipeline.building.components import load_class
 from pipeline.building.labelled_images import open_labelled_images
-from pipeline.building.trained_backbone import load_backbone
-from pipeline.building.views import build_augment
-from pipeline.data.batches import Images, ordered_batches
-from pipeline.data.parts import PARTS, Part
+from pipeline.building.state_features import StateFeatures
+from pipeline.data.parts import PARTS
 from pipeline.errors import DataError, RunError
 from pipeline.evaluation.base import Probe
 from pipeline.evaluation.examples import Examples, renumber
-from pipeline.evaluation.feature_cache import FeatureCache
-from pipeline.evaluation.features import BATCH, extract
 from pipeline.evaluation.reach import count_reached
-from pipeline.files.typed_json import as_json
 from pipeline.metrics.accuracy import task_agnostic, task_aware
 from pipeline.metrics.cka import linear_cka
 from pipeline.metrics.collapse import rankme
-from pipeline.models.backbone import Backbone
 from pipeline.runtime.device import Device, choose_device
 from pipeline.seeding import generator
-
-Value = TypeVar("Value", bound="float | None")
 
 
 class StateEvaluator:
@@ -62,15 +58,9 @@ class StateEvaluator:
         self.plan = plan
         self.splits = splits
         self.contents = contents
-        self.device = torch.device(choose_device(device))
         self.labelled = open_labelled_images(plan, splits)
-        self.augment = build_augment(plan.dataset, ())
-        self.cache = FeatureCache(
-            layout.main_checkout() / layout.EXTRACTED,
-            {"backbone": as_json(plan.backbone), "dataset": as_json(plan.dataset)},
-            self.device,
-        )
-        self._loaded: tuple[int, Backbone] | None = None
+        where = torch.device(choose_device(device))
+        self.features = StateFeatures(plan, contents, self.labelled, where)
 
     def evaluate(
         self, task: int, reached: int, key: str, earlier: Evaluation | None
@@ -92,8 +82,10 @@ class StateEvaluator:
                 options do not fit the features.
         """
         started = time.monotonic()
-        asked = self._list_asked(task, reached)
-        train, test = (self._join(task, part, asked) for part in PARTS)
+        asked = self.features.list_asked(task, reached)
+        if not asked:
+            return self._keep(task, reached, key, earlier)
+        train, test = (self.features.join(task, part, asked) for part in PARTS)
         if not (train.features.isfinite().all() and test.features.isfinite().all()):
             raise RunError(
                 f"the features of {layout.state(task)} are not finite; train the state again"
@@ -117,84 +109,55 @@ class StateEvaluator:
             class_names=names,
             accuracy=probes[self.plan.headline].task_agnostic,
             probes=probes,
-            rank={str(n): rankme(test.of(n).features.cpu()) for n in self._tested(asked)},
+            rank={str(n): rankme(test.of(n).features.cpu()) for n in self.labelled.tested(asked)},
             images={"train": len(train.labels), "test": len(test.labels)},
             cka=cka,
             cka_learnt=cka_learnt,
             gone=[n for n in self.labelled.tasks(reached) if n not in asked],
         )
         if test.shared:
-            row = _repeat(row, self.plan.num_tasks)
+            row = repeat_row(row, self.plan.num_tasks)
         if earlier is not None and earlier.state == row.state:
-            row = _keep_gone(row, earlier)
+            row = keep_gone(row, earlier)
         said = ", ".join(f"task {number} {value:.1f} %" for number, value in row.accuracy.items())
         took = ", ".join(f"{name} {taken:.1f}" for name, taken in seconds.items())
         return row, [f"after task {task}, probe {row.headline}: {said}", f"seconds: {took}"]
 
+    def _keep(
+        self, task: int, reached: int, key: str, earlier: Evaluation | None
+    ) -> tuple[Evaluation, list[str]]:
+        """What an earlier evaluation of a state holds, where all images that it needs are gone."""
+        nothing = ProbeAccuracies({}, {})
+        row = Evaluation(
+            after_task=task,
+            key=key,
+            state=self.contents[task],
+            headline=self.plan.headline,
+            class_names=self.labelled.class_names(reached),
+            accuracy={},
+            probes={each.name: nothing for each in self.plan.probes},
+            rank={},
+            images=dict.fromkeys(PARTS, 0),
+            gone=self.labelled.tasks(reached),
+        )
+        if earlier is not None and earlier.state == row.state:
+            row = replace(keep_gone(row, earlier), cka_learnt=earlier.cka_learnt)
+        return row, [
+            f"after task {task}: the images of all tasks that it is asked about are gone; "
+            + ("what was measured stays" if row.accuracy else "nothing was measured")
+        ]
+
     def write_last_features(self) -> str:
         """Write the features of the test images after the last state; return their content."""
         last = self.plan.last_state
-        test = self._join(last, "test", self._list_asked(last, len(self.splits)))
-        return write_features(test.features, test.labels, test.tasks)
-
-    def _list_asked(self, task: int, reached: int) -> list[int]:
-        """The tasks whose images, or their features after a state, are here.
-
-        Raises:
-            DataError: none is.
-        """
-        asked = [
-            number
-            for number in self.labelled.tasks(reached)
-            if all(self._find(task, number, part) is not None for part in PARTS)
-            or not self.labelled.are_gone(number)
-        ]
+        asked = self.features.list_asked(last, len(self.splits))
         if not asked:
             raise DataError(
-                f"the images of all tasks that {layout.state(task)} is asked about are gone; "
-                "bring those of one back"
+                "the images of all tasks are gone, and with them what the last state could be "
+                "tested on; bring those of one task back"
             )
-        return asked
-
-    def _find(self, task: int, number: int, part: Part) -> Tensor | None:
-        fingerprint = self.labelled.fingerprint(number, part)
-        return self.cache.find(self.contents[task], fingerprint)
-
-    def _extract(self, task: int, number: int, part: Part) -> Tensor:
-        """The features of a task's images after a state, on the device."""
-
-        def extract_now() -> Tensor:
-            images = Images(self.labelled.open(number, part))
-            batches = ordered_batches(images, BATCH)
-            return extract(self._load(task), batches, self.augment.normalize)
-
-        fingerprint = self.labelled.fingerprint(number, part)
-        return self.cache.extract(self.contents[task], fingerprint, extract_now)
-
-    def _load(self, task: int) -> Backbone:
-        """The backbone of a state, on the device."""
-        if self._loaded is None or self._loaded[0] != task:
-            backbone, _ = load_backbone(self.plan, task)
-            backbone.to(memory_format=torch.channels_last).to(self.device)
-            self._loaded = task, backbone
-        return self._loaded[1]
-
-    def _join(self, task: int, part: Part, asked: Sequence[int]) -> Examples:
-        """The features of the images of some tasks after a state, on the device."""
-        numbers = self._tested(asked) if part == "test" else asked
-        features = [self._extract(task, number, part) for number in numbers]
-        labels = [torch.tensor(self.labelled.labels(number, part)) for number in numbers]
-        tasks = [torch.full_like(held, n) for n, held in zip(numbers, labels, strict=True)]
-        return Examples(
-            torch.cat(features),
-            torch.cat(labels).to(self.device),
-            torch.cat(tasks).to(self.device),
-            shared=part == "test" and self.labelled.shared,
-        )
-
-    def _tested(self, asked: Sequence[int]) -> Sequence[int]:
-        """The tasks that have test images of their own; the first alone where they share them."""
-        return asked[:1] if self.labelled.shared else asked
+        test = self.features.join(last, "test", asked)
+        return write_features(test.features, test.labels, test.tasks)
 
     def _probe(
         self,
@@ -252,13 +215,9 @@ class StateEvaluator:
         last, one_ahead = self.plan.last_state, self.plan.one_ahead
         limit = count_reached(task - 1, last, classes, one_ahead=one_ahead)
         before = {
-            number: self._extract(task - 1, number, "test")
-            for number in self._tested(asked)
-            if number <= limit
-            and (
-                not self.labelled.are_gone(number)
-                or self._find(task - 1, number, "test") is not None
-            )
+            number: self.features.get(task - 1, number, "test")
+            for number in self.labelled.tested(asked)
+            if number <= limit and self.features.are_here(task - 1, number, "test")
         }
 
         def compare(numbers: Sequence[int]) -> float | None:
@@ -271,47 +230,3 @@ class StateEvaluator:
         learnt = [number for number in before if number < task or test.shared]
         cka = {str(number): compare([number]) for number in before}
         return cka, compare(learnt) if task > 1 else None
-
-
-def _repeat(row: Evaluation, num_tasks: int) -> Evaluation:
-    """The evaluation on images that all tasks share, under each task's number."""
-    tasks = [str(task) for task in range(1, num_tasks + 1)]
-
-    def each(held: Mapping[str, Value]) -> dict[str, Value]:
-        return {task: value for value in list(held.values())[:1] for task in tasks}
-
-    return replace(
-        row,
-        accuracy=each(row.accuracy),
-        probes={
-            name: ProbeAccuracies(each(held.task_agnostic), each(held.task_aware))
-            for name, held in row.probes.items()
-        },
-        rank=each(row.rank),
-        cka=each(row.cka),
-    )
-
-
-def _keep_gone(row: Evaluation, earlier: Evaluation) -> Evaluation:
-    """The evaluation with what an earlier one of the same state holds of tasks that are gone."""
-    gone = [str(task) for task in row.gone]
-
-    def join(new: Mapping[str, Value], old: Mapping[str, Value]) -> dict[str, Value]:
-        held = {**new, **{task: old[task] for task in gone if task in old}}
-        return {task: held[task] for task in sorted(held, key=int)}
-
-    nothing = ProbeAccuracies({}, {})
-    before = {name: earlier.probes.get(name, nothing) for name in row.probes}
-    return replace(
-        row,
-        accuracy=join(row.accuracy, before[row.headline].task_agnostic),
-        probes={
-            name: ProbeAccuracies(
-                join(held.task_agnostic, before[name].task_agnostic),
-                join(held.task_aware, before[name].task_aware),
-            )
-            for name, held in row.probes.items()
-        },
-        rank=join(row.rank, earlier.rank),
-        cka=join(row.cka, earlier.cka),
-    )

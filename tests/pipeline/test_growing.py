@@ -144,6 +144,22 @@ def test_what_was_measured_stays_also_without_kept_features(project: Project) ->
     assert (4, 1) not in now
 
 
+def test_a_state_stays_as_measured_when_all_its_images_are_gone(project: Project) -> None:
+    learnt(project, "abc")
+    measured = matrix()
+    shutil.rmtree(layout.SCRATCH)
+    for name in "ab":
+        shutil.rmtree(project.root / "stream" / name)
+    project.set({"linear_eval.epochs": 4})  # so that all states are evaluated again
+    for stage in ("plan", "prepare", "evaluate", "report"):
+        project.must(stage)
+    now = matrix()
+    assert {cell: now[cell] for cell in now if cell[0] == 1} == {
+        cell: measured[cell] for cell in measured if cell[0] == 1
+    }
+    assert {task for after, task in now if after == 3} == {1, 2, 3}
+
+
 def check(project: Project) -> str:
     for name in (".git", ".dvc"):
         (project.root / name).mkdir(exist_ok=True)
