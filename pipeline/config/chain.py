@@ -108,7 +108,11 @@ def write_slots(count: int, outside: Sequence[str] = ()) -> None:
     root = _load(layout.CHAIN)
     stages = root["stages"]
     template = deepcopy(stages["train"]["do"])
-    stages["train"]["foreach"] = _list_slots(2, min(count, IN_ROOT))
+    # In place: comments belong to what is there.
+    listed, wanted_slots = stages["train"]["foreach"], _list_slots(2, min(count, IN_ROOT))
+    for task in [task for task in listed if task not in wanted_slots]:
+        del listed[task]
+    listed.update({task: before for task, before in wanted_slots.items() if task not in listed})
     splits = [layout.split(task) for task in range(1, count + 1)]
     # The last two stay as they are: a blank line belongs to them.
     outs = stages["prepare"]["outs"]

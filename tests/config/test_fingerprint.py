@@ -25,6 +25,7 @@ def forget() -> None:
     fingerprint.code_text.cache_clear()
     fingerprint.imported_modules.cache_clear()
     fingerprint._source.cache_clear()
+    code_fingerprint.cache_clear()
 
 
 @pytest.fixture

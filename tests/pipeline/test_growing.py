@@ -46,7 +46,7 @@ def add_folder(project: Project, name: str, classes: tuple[str, ...] = CLASSES) 
     return folder
 
 
-def colored(name: str):  # type: ignore[no-untyped-def]
+def colored(name: str):
     import numpy as np
 
     return np.full((16, 16, 3), sum(name.encode()) % 256, np.uint8)
