@@ -9,6 +9,7 @@ evaluation and the report take; that should not rise by more than one more row o
 from __future__ import annotations
 
 import argparse
+import io
 import re
 import statistics
 import subprocess
@@ -20,20 +21,18 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from ruamel.yaml import YAML
 
-PARAMS = {
-    ("dataset",): "image_folder",
-    ("scenario",): "folders",
-    ("num_tasks",): None,
-    ("data", "root"): "stream",
-    ("data", "image_size"): 28,
-    ("train", "epochs"): 2,
-    ("train", "warmup_epochs"): 0,
-    ("train", "batch_size"): 16,
-    ("evaluation", "knn", "k"): 3,
-    ("evaluation", "few_labels", "labels"): 1,
-}
+from pipeline.config.presets import merge
+from pipeline.files.atomic import write_bytes, write_text
+
+PARAMS = """
+dataset: image_folder
+scenario: folders
+num_tasks: null
+data: {root: stream, image_size: 28}
+train: {epochs: 2, warmup_epochs: 0, batch_size: 16}
+evaluation: {knn: {k: 3}, few_labels: {labels: 1}}
+"""
 CLASSES = ("ape", "bee")
 PER_CLASS = 20  # images in a folder
 _TRAINED = re.compile(r'"(?:look_back_)?seconds": ([\d.]+)')
@@ -42,15 +41,9 @@ _TRAINED = re.compile(r'"(?:look_back_)?seconds": ([\d.]+)')
 def make_clone(root: Path) -> None:
     """Clone the commit at hand into a folder, with the params of this benchmark."""
     subprocess.run(["git", "clone", "--quiet", "--no-local", ".", str(root)], check=True)
-    yaml = YAML()
-    params = yaml.load((root / "params.yaml").read_text())
-    for keys, value in PARAMS.items():
-        section = params
-        for key in keys[:-1]:
-            section = section[key]
-        section[keys[-1]] = value
-    with (root / "params.yaml").open("w") as file:
-        yaml.dump(params, file)
+    params = root / "params.yaml"
+    text, _ = merge(params.read_text(encoding="utf-8"), PARAMS)
+    write_text(params, text)
 
 
 def add_folder(root: Path, number: int) -> None:
@@ -64,7 +57,9 @@ def add_folder(root: Path, number: int) -> None:
             noise = draw.integers(-40, 40, (28, 28, 3))
             noise[:: 2 + 3 * shift] += 60
             image = np.clip(tint + noise, 0, 255).astype(np.uint8)
-            Image.fromarray(image).save(folder / f"{place}.png")
+            content = io.BytesIO()
+            Image.fromarray(image).save(content, format="png")
+            write_bytes(folder / f"{place}.png", content.getvalue())
 
 
 def run_command(root: Path, *command: str) -> float:

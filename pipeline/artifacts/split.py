@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pipeline import layout
 from pipeline.data.parts import PARTS, Part
-from pipeline.data.source import Keys
 from pipeline.errors import DataError, shorten
 from pipeline.files.sealed_json import (
     Json,
@@ -18,6 +18,9 @@ from pipeline.files.sealed_json import (
     write_sealed,
 )
 from pipeline.files.typed_json import as_json, from_json
+
+if TYPE_CHECKING:
+    from pipeline.data.source import Keys
 
 FIRST = "run `cassle prepare` first"
 REMEDY = "run `cassle prepare` again"
@@ -78,6 +81,11 @@ class Split:
     def keys(self, part: Part) -> Keys:
         """What names its images of a part."""
         return self.train if part == "train" else self.test
+
+    def names(self, part: Part) -> list[str]:
+        """The name of the class of each of its images of a part; none without labels."""
+        known = dict(zip(self.classes, self.class_names, strict=True))
+        return [known[label] for label in self.labels[part]]
 
 
 def write_splits(splits: Sequence[Split], slots: int) -> None:

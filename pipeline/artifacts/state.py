@@ -17,9 +17,8 @@ from pipeline.artifacts.plans.parts import BackbonePlan
 from pipeline.artifacts.split import find_split_digest
 from pipeline.errors import RunError, StateError
 from pipeline.files.sealed_json import Json, digest, read_sealed
-from pipeline.files.tensors import read_tensors, write_tensors
+from pipeline.files.tensors import read_tensor_header, read_tensors, write_tensors
 from pipeline.files.typed_json import as_json, from_json, get_typed
-from pipeline.models.loading import select_below
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,6 +75,8 @@ class State:
 
     def section(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose names begin with ``prefix.``, without it."""
+        from pipeline.models.loading import select_below  # which imports torch
+
         return select_below(self.tensors, prefix)
 
 
@@ -119,6 +120,35 @@ def read_state(
         StateError: missing, damaged, or of another origin.
         PipelineError: a plan or a split is damaged.
     """
+    path, remedy = layout.state(task), _name_remedy(task)
+    tensors, header = read_tensors(path, StateError, remedy)
+    _require_origin(header, task, plan, backbone, method, need_splits)
+    return _typed(tensors, header, f"{path} is of another version", remedy)
+
+
+def read_state_content(task: int, plan: str, backbone: BackbonePlan) -> str:
+    """The content of the state after a task, by its header; its tensors are not read.
+
+    Arguments and errors are those of ``read_state``.
+    """
+    header = read_tensor_header(layout.state(task), StateError, _name_remedy(task))
+    _require_origin(header, task, plan, backbone, None, need_splits=True)
+    return str(header["content"])
+
+
+def _require_origin(
+    header: Json,
+    task: int,
+    plan: str,
+    backbone: BackbonePlan,
+    method: str | None,
+    need_splits: bool,
+) -> None:
+    """Check that a header is that of the expected state.
+
+    Raises:
+        StateError: it is not.
+    """
     expected: Json = {"task": task, "backbone": as_json(backbone)}
     if method is not None:
         expected["method"] = method
@@ -128,18 +158,18 @@ def read_state(
     if need_splits or None not in splits:
         expected["task_order"] = splits
     expected |= _describe("init" if task == 0 else f"train_{task}", plan)
-    path = layout.state(task)
-    stage = "cassle init" if task == 0 else f"cassle train {task}"
-    remedy = f"run `{stage}` first (or `dvc repro`)"
-    tensors, header = read_tensors(path, StateError, remedy)
     for key, value in expected.items():
         if header.get(key) != value:
             what = NAMES.get(key, key)
             raise StateError(
-                f"{path} has another {what} than the plan: {_pair(header.get(key), value)}; "
-                f"{remedy}"
+                f"{layout.state(task)} has another {what} than the plan: "
+                f"{_pair(header.get(key), value)}; {_name_remedy(task)}"
             )
-    return _typed(tensors, header, f"{path} is of another version", remedy)
+
+
+def _name_remedy(task: int) -> str:
+    stage = "cassle init" if task == 0 else f"cassle train {task}"
+    return f"run `{stage}` first (or `dvc repro`)"
 
 
 def read_origin(task: int) -> tuple[Origin, str]:

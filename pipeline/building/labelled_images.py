@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
-from pipeline.artifacts.split import Split, class_names, shared_test
+from pipeline.artifacts.split import REMEDY, Split, class_names, shared_test
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
 from pipeline.building.split_images import images_are_gone, open_images
 from pipeline.data.parts import PARTS, Part
 from pipeline.data.source import Selection, Source
-from pipeline.errors import DataError
+from pipeline.errors import DataError, shorten
 
 
 def open_labelled_images(plan: EvaluatePlan, splits: Sequence[Split]) -> LabelledImages:
@@ -29,6 +29,13 @@ def open_labelled_images(plan: EvaluatePlan, splits: Sequence[Split]) -> Labelle
             "a folder of class folders as data.labelled_root (or train alone, with `dvc repro "
             "train`, and take the network away with `cassle export`)"
         )
+    number = len(plan.dataset.classes) or len(class_names(splits))
+    for split in splits:
+        if max(split.classes, default=-1) >= number:
+            raise DataError(
+                f"the split of task {split.task} has class {shorten(max(split.classes))}, but the "
+                f"data set has {number}; {REMEDY}"
+            )
     return LabelledImages(open_source(plan.dataset), splits, plan.dataset.classes)
 
 

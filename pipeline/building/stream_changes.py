@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pipeline.artifacts.split import Split
-from pipeline.building.cut_stream import TaskContents
 from pipeline.building.split_images import images_are_gone
+from pipeline.building.stream_contents import TaskContents
 from pipeline.data.parts import PARTS
 from pipeline.data.source import Source
 

@@ -32,11 +32,14 @@ def example_stream(
     incoming: Annotated[Path, typer.Argument(help="For the one that comes later.")] = Path(
         "incoming"
     ),
+    params: ParamsOption = layout.PARAMS,
 ) -> None:
-    """Write folders of the embedded images, to try a stream that grows."""
+    """Write folders of the embedded images and the params for them, to try a growing stream."""
     from pipeline.commands import example_stream as command
+    from pipeline.config.read import load_params
 
-    command.run(stream, incoming)
+    load_params(params)
+    command.run(params, stream, incoming)
 
 
 @app.command()

@@ -7,9 +7,9 @@ from pathlib import Path
 from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.artifacts.plans.reading import ReadingPlan
 from pipeline.artifacts.split import Split, read_known_splits
-from pipeline.building.cut_stream import TaskContents, list_contents
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
 from pipeline.building.stream_changes import describe_changes
+from pipeline.building.stream_contents import TaskContents, list_contents
 from pipeline.config.chain import require_slots
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading

@@ -50,9 +50,10 @@ class FeatureCache:
         """
         path = self._path(state, images)
         with suppress(RunError, OSError):
-            held, _ = read_tensors(path, RunError, "")
-            os.utime(path)
-            return held["features"].to(self.device)
+            held, header = read_tensors(path, RunError, "")
+            if all(header.get(key) == value for key, value in _name(state, images).items()):
+                os.utime(path)
+                return held["features"].to(self.device)
         return None
 
     def extract(self, state: str, images: str, extract: Callable[[], Tensor]) -> Tensor:
@@ -68,12 +69,12 @@ class FeatureCache:
             found = extract()
             # Without room nothing is kept, and nothing is lost.
             with suppress(RunError, OSError):
-                write_tensors(self._path(state, images), {"features": found}, {})
+                write_tensors(self._path(state, images), {"features": found}, _name(state, images))
                 self._prune()
         return found
 
     def _path(self, state: str, images: str) -> Path:
-        name = digest({**self.how, "state": state, "images": images})
+        name = digest({**self.how, **_name(state, images)})
         return self.folder / f"{name[:40]}.safetensors"
 
     def _prune(self) -> None:
@@ -85,3 +86,7 @@ class FeatureCache:
                 break
             path.unlink(missing_ok=True)
             total -= status.st_size
+
+
+def _name(state: str, images: str) -> Json:
+    return {"state": state, "images": images}

@@ -115,13 +115,18 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
 
 
 def _convert_union(kinds: Sequence[Any], value: Any, where: str) -> Any:
+    in_list: ValueError | None = None
     for kind in kinds:
         try:
             return _convert(kind, value, where)
         except ValueError as error:
-            # Of an optional object the object's own problem says more.
+            # Of an optional object the object's own problem says more, and of a list its item's.
             if is_dataclass(kind) and value is not None:
                 raise error
+            if get_origin(kind) is Sequence and isinstance(value, list | tuple):
+                in_list = in_list or error
+    if in_list is not None:
+        raise in_list
     raise ValueError(f"{where} is {shorten(value)}, expected {' or '.join(map(_name, kinds))}")
 
 

@@ -6,7 +6,7 @@ Importing this module imports no torch: where nothing is new, nothing is evaluat
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -26,11 +26,11 @@ from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import plan_digest, require_plan
 from pipeline.artifacts.plans.views import ViewsPlan
 from pipeline.artifacts.split import Split, class_names, read_splits, split_digest
+from pipeline.artifacts.state import read_state_content
 from pipeline.artifacts.view_sheet import describe_sheet, read_view_strips
 from pipeline.errors import RunError, StateError
 from pipeline.evaluation.reach import count_reached
 from pipeline.files.sealed_json import digest
-from pipeline.files.tensors import read_tensor_header
 from pipeline.files.typed_json import as_json
 from pipeline.runtime.before_torch import before_torch
 from pipeline.runtime.device import Device
@@ -55,19 +55,23 @@ def run(device: Device, only: int | None = None) -> None:
     """
     plan = require_plan(EvaluatePlan, "evaluate")
     splits = read_splits(plan.num_tasks)
-    numbers = range(plan.last_state + 1) if only is None else [only]
     earlier = {row.after_task: row for row in read_earlier_rows()}
-    contents = {task: _state_content(task) for task in {*numbers, *_previous(numbers)}}
-    keys = {task: _describe_inputs(plan, splits, task, contents) for task in numbers}
+    contents = _read_contents(plan, only)
+    keys = {
+        task: _describe_inputs(plan, splits, task, contents)
+        for task in contents
+        if task == 0 or task - 1 in contents
+    }
     rows = {
         task: found
         for task, key in keys.items()
         if (found := _find_row(key, earlier.get(task))) is not None
     }
-    missing = [task for task in numbers if task not in rows]
+    missing = [task for task in keys if task not in rows and only in (None, task)]
     with explain_out_of_memory("evaluation", "end other programs, or choose another --device"):
         features = _find_features(plan, rows)
-        if missing or features is None:
+        lacking = features is None and only in (None, plan.last_state)
+        if missing or lacking:
             before_torch()
             from pipeline.stages.evaluate_states import StateEvaluator
 
@@ -76,14 +80,12 @@ def run(device: Device, only: int | None = None) -> None:
                 reached = reach(plan, splits, task)
                 _say_why_again(splits, reached, earlier.get(task), contents[task])
                 rows[task], lines = evaluator.evaluate(task, reached, keys[task], earlier.get(task))
-                write_row(_row_path(keys[task]), rows[task])
+                with suppress(RunError):  # without room it is not kept for another run
+                    write_row(_row_path(keys[task]), rows[task])
                 for line in lines:
                     logger.info(line)
-            if only is None or only == plan.last_state:
+            if only in (None, plan.last_state):
                 features = evaluator.write_last_features()
-        if only is not None:
-            kept = {task: row for task, row in earlier.items() if task <= plan.last_state}
-            rows = {**kept, **rows}
         ordered = tuple(rows[task] for task in sorted(rows))
         write_evaluations(Evaluations(plan_digest(plan), ordered, features or ""))
         _draw_views(splits)
@@ -95,16 +97,21 @@ def reach(plan: EvaluatePlan, splits: Sequence[Split], task: int) -> int:
     return count_reached(task, plan.last_state, classes, one_ahead=plan.one_ahead)
 
 
-def _previous(numbers: Iterable[int]) -> set[int]:
-    return {task - 1 for task in numbers if task > 0}
+def _read_contents(plan: EvaluatePlan, only: int | None) -> dict[int, str]:
+    """The content of each state; where one is asked for, others may be missing or of another plan.
 
-
-def _state_content(task: int) -> str:
-    """The content of a state, by its header."""
-    stage = "cassle init" if task == 0 else f"cassle train {task}"
-    remedy = f"run `{stage}` first (or `dvc repro`)"
-    header = read_tensor_header(layout.state(task), StateError, remedy)
-    return str(header.get("content"))
+    Raises:
+        StateError: one that is needed is missing, damaged or of another plan.
+    """
+    contents: dict[int, str] = {}
+    for task, made_by in enumerate(plan.states):
+        try:
+            contents[task] = read_state_content(task, made_by, plan.backbone)
+        except StateError:
+            # The change of the features is from the state before.
+            if only is None or only - 1 <= task <= only:
+                raise
+    return contents
 
 
 def _describe_inputs(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
 from pipeline import layout
+from pipeline.artifacts.split import read_split
 from pipeline.config import resolve
 from pipeline.config.fingerprint import code_fingerprint
 from tests.support.params import ROOT, Changes
@@ -22,9 +24,9 @@ from tests.support.project import Project
         ({"method": "simcrl"}, "method: 'simcrl' is unknown; did you mean 'simclr'?"),
         ({"dataset": "fashion"}, "dataset: 'fashion' is unknown"),
         ({"strategy": "casle"}, "did you mean 'cassle'? one of: finetune, cassle"),
-        ({"num_tasks": 0}, "num_tasks must be from 1 to 20"),
+        ({"num_tasks": 0}, "num_tasks: input should be greater than or equal to 1, got 0"),
         ({"num_tasks": 11}, "num_tasks must be at most 10, the classes of"),
-        ({"num_tasks": 21}, "(the task slots of dvc.yaml), got 21"),
+        ({"num_tasks": 1001}, "num_tasks: input should be less than or equal to 1000, got 1001"),
         ({"num_tasks": 2.5}, "num_tasks: input should be a valid integer, got 2.5"),
         ({"distill_weight": -1}, "greater than or equal to 0, got -1"),
         ({"distill_weight": math.nan}, "distill_weight: input should be"),
@@ -114,10 +116,22 @@ def test_a_truncated_file_is_named(project: Project) -> None:
 def test_images_that_changed_since_the_split_are_noticed(project: Project) -> None:
     project.trained(0)
     path = Path("data/fashion_mnist/train-images-idx3-ubyte.gz")
-    content = bytearray(gzip.decompress(path.read_bytes()))
-    content[-1] ^= 255
-    path.write_bytes(gzip.compress(content, mtime=0))
-    assert "changed since the split" in project.refuses("train", "1")
+    whole = gzip.decompress(path.read_bytes())
+
+    def change(image: int) -> None:
+        content = bytearray(whole)
+        content[16 + (image + 1) * 28 * 28 - 1] ^= 255
+        path.write_bytes(gzip.compress(content, mtime=0))
+
+    for task in (1, 2):
+        change(int(read_split(task).train[-1]))
+        said = f"the train images of task {task} in data/fashion_mnist changed since the split"
+        assert said in project.refuses("evaluate", "0")
+        if task == 1:
+            assert said in project.refuses("train", "1")
+        else:
+            project.must("train", "1")  # which reads the images of its own task alone
+            assert said in project.refuses("train", "2")
 
 
 def test_the_full_set_without_a_network_says_what_to_put_where(
@@ -205,7 +219,7 @@ def test_a_report_of_another_plan_is_refused(project: Project) -> None:
     project.finished(3)
     project.set({"distill_weight": 0.5})
     project.must("plan")
-    assert "evaluations/task_2.json is of another plan" in project.refuses("report")
+    assert "evaluations.json is of another plan" in project.refuses("report")
 
 
 def test_a_linear_evaluation_that_diverges_is_no_accuracy(project: Project) -> None:
@@ -257,12 +271,27 @@ def test_the_full_set_does_not_land_in_the_folder_of_the_subset(project: Project
 
 def test_check_compares_the_batch_with_the_smallest_task(project: Project) -> None:
     project.set({"train.batch_size": 49})
-    assert "is above the 48 images of the smallest task" in project.refuses("check")
+    assert "is above the 48 images of task 2, the smallest" in project.refuses("check")
 
 
 def test_a_task_above_num_tasks_is_refused_outside_dvc(project: Project) -> None:
     project.trained(0)
+    assert "data/plan/train_4.json is missing" in project.refuses("train", "4")
+    shutil.copy(ROOT / layout.CHAIN, layout.CHAIN)
+    for stage in ("plan", "prepare"):
+        project.must(stage)
     assert "train_4 is above num_tasks" in project.refuses("train", "4")
+    assert "data/plan/train_6.json is missing" in project.refuses("train", "6")
+
+
+def test_more_tasks_than_dvc_yaml_has_slots_for_are_refused(project: Project) -> None:
+    shutil.copy(ROOT / layout.CHAIN, layout.CHAIN)
+    project.set({"num_tasks": 6})
+    for name in (".git", ".dvc"):
+        Path(name).mkdir()
+    for command in ("plan", "check"):
+        said = project.refuses(command)
+        assert "num_tasks is 6, and dvc.yaml has slots for 5 tasks; run `cassle slots 6`" in said
 
 
 def test_a_batch_larger_than_a_task_is_refused(project: Project) -> None:
@@ -291,7 +320,11 @@ def test_check_wants_a_git_and_a_dvc_repository(project: Project) -> None:
 def test_an_unknown_option_or_task_exits_with_2(project: Project) -> None:
     for command in (
         ("train", "1", "--lr", "3"),
-        ("train", "21"),
+        ("train", "1001"),
+        ("train", "0"),
+        ("evaluate", "1001"),
+        ("evaluate", "-1"),
+        ("views",),
         ("train", "one"),
         ("frobnicate",),
     ):

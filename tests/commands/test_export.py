@@ -18,10 +18,12 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline import layout
+from pipeline.artifacts.evaluation import Evaluation, read_earlier_rows
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import require_plan
 from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
 from pipeline.artifacts.portable import Portable, to_onnx, to_safetensors
+from pipeline.artifacts.split import fingerprint_stream, read_splits
 from pipeline.building.backbone import build_backbone
 from pipeline.building.components import load_class
 from pipeline.commands.export import FILES, describe_preprocessing
@@ -167,14 +169,14 @@ def test_an_export_of_the_last_state_is_whole_and_its_card_true(
     assert {f"method.backbone.{name}" for name in weights} == {
         name for name in tensors if name.startswith("method.backbone.")
     }
-    plan = require_plan(EvaluatePlan, "evaluate_3")
+    plan = require_plan(EvaluatePlan, "evaluate")
     backbone = build_backbone(plan.backbone)
     backbone.load_state_dict(weights, strict=True)
     for name, value in weights.items():
         assert torch.equal(value, tensors[f"method.backbone.{name}"])
 
     card = Path("out/last/README.md").read_text()
-    row = json.loads(layout.evaluation(3).read_text())["accuracy"]
+    row = evaluated(3).accuracy
     cells = [row[str(task)] for task in (1, 2, 3)]
     shown = [f"{value:.1f}" for value in [*cells, sum(cells) / 3]]
     assert f"| {' | '.join(shown)} |" in card
@@ -188,7 +190,7 @@ def test_an_export_of_the_last_state_is_whole_and_its_card_true(
     for name in ("backbone.safetensors", "backbone.onnx", "preprocessing.json"):
         assert f"{name} | {Path('out/last', name).stat().st_size} |" in card
         assert after[f"out/last/{name}"] in card
-    fingerprint = json.loads(layout.split(1).read_text())["fingerprint"]
+    fingerprint = fingerprint_stream(read_splits(3))
     assert fingerprint["train"] in card
     assert fingerprint["test"] in card
 
@@ -199,6 +201,11 @@ def test_an_export_of_the_last_state_is_whole_and_its_card_true(
     augment = Augment((), 28, plan.dataset.mean, plan.dataset.std)
     assert_same_features(backbone, augment, names, 28)
     assert str(ROOT).encode() not in Path("backbone.onnx").read_bytes()
+
+
+def evaluated(task: int) -> Evaluation:
+    (found,) = (row for row in read_earlier_rows() if row.after_task == task)
+    return found
 
 
 def header(task: int) -> str:
@@ -225,7 +232,7 @@ def test_a_state_along_the_way_says_what_it_has_not_learnt(project: Project) -> 
     assert "after task 1 of 3" in card
     assert "| 1 | yes |" in card
     assert "| 2 | no |" in card
-    row = json.loads(layout.evaluation(1).read_text())["accuracy"]
+    row = evaluated(1).accuracy
     assert f"| {row['1']:.1f} | {row['2']:.1f} | {row['3']:.1f} |" in card
     assert "belong to its last state" in card
     assert "this state is the same for all of them" in card
@@ -253,13 +260,12 @@ def test_figures_of_another_plan_are_absent(
     project: Project, caplog: pytest.LogCaptureFixture
 ) -> None:
     project.trained(3)
-    for task in range(4):
-        project.must("evaluate", str(task))
+    project.must("evaluate")
     project.set({"linear_eval.milestones": [1]})
     project.must("plan")
     project.must("export", "--output", "none", "--no-onnx")
     assert "Absent: this state was not evaluated" in Path("none/README.md").read_text()
-    assert "task_3.json is of another plan (params or code changed)" in caplog.text
+    assert "evaluations.json is of another plan (params or code changed)" in caplog.text
     project.must("evaluate", "3")
     project.must("export", "--output", "some", "--no-onnx")
     card = Path("some/README.md").read_text()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline import layout
 from pipeline.data.image_files import store_writer
-from pipeline.data.image_files.content import content_digest
+from pipeline.data.image_files.content import digest_content
 from pipeline.data.image_files.store import ImageFiles
 from pipeline.data.image_files.store_writer import find_bad_images, store_path
 from pipeline.files.atomic import find_unfinished
@@ -71,12 +71,17 @@ def _copy(path: Path) -> Path:
 def test_a_damaged_digest_of_the_images_is_computed_again(tmp_path: Path) -> None:
     root, scratch = tree(tmp_path / "images", {".": 3}, ".png"), tmp_path / "scratch"
     paths = sorted(path.name for path in root.iterdir())
-    digest = content_digest(root, paths, scratch, 1)
+    content = digest_content(root, paths, scratch, 1)
     (kept,) = scratch.iterdir()
     whole = kept.read_bytes()
-    for damaged in (whole.replace(digest[:9].encode(), b"123456789"), b"\xff", b"null\n"):
+    changed = [
+        whole.replace(digest[:9].encode(), b"123456789")
+        for digest in (content.ordered, content.as_set)
+    ]
+    for damaged in (*changed, b"\xff", b"null\n", b"{}\n"):
+        assert damaged != whole
         kept.write_bytes(damaged)
-        assert content_digest(root, paths, scratch, 1) == digest
+        assert digest_content(root, paths, scratch, 1) == content
         assert kept.read_bytes() == whole
 
 

@@ -17,6 +17,8 @@ from pipeline.data.datasets.image_folder import ImageFolder
 from pipeline.data.stream.scenarios import StreamOptions, divide_into_tasks
 from pipeline.errors import DataError
 from tests.support.image_files import embedded, file_options, reading, save, tree
+from tests.support.selections import read_part, select_part
+from tests.support.streams import cut
 
 
 def source(root: Path, store: str = "cache", **options: object) -> FileSource:
@@ -29,7 +31,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def paths(folder: FileSource, part: str) -> list[str]:
-    return folder._part(part).paths  # type: ignore[arg-type]
+    return list(folder.keys(part))  # type: ignore[arg-type]
 
 
 def test_class_folders_with_a_test_part(root: Path) -> None:
@@ -38,7 +40,7 @@ def test_class_folders_with_a_test_part(root: Path) -> None:
     assert found.class_names() == ["cat", "dog"]
     assert found.labels("train").tolist() == [0, 0, 0, 1, 1]
     assert found.labels("test").tolist() == [0, 1]
-    assert found.images("train")[np.array([4, 0])].shape == (2, 3, 16, 16)
+    assert read_part(found, "train", [4, 0]).shape == (2, 3, 16, 16)
     assert found.domain_names() == []
 
 
@@ -113,7 +115,7 @@ def test_grey_opaque_deep_and_turned_images_become_rgb_of_8_bits(root: Path) -> 
     exif = Image.Exif()
     exif[0x0112] = 6
     turned.save(root / "train" / "x" / "f_turned.png", exif=exif)
-    images = source(root, resize=28).images("train")[np.arange(6)]
+    images = read_part(source(root, resize=28), "train", range(6))
     assert images.shape == (6, 3, 28, 28)
     for number in range(6):
         assert np.abs(images[number].astype(int) - grey).max() <= 1, number
@@ -125,7 +127,7 @@ def test_the_central_square_is_resized_without_aliasing(root: Path) -> None:
     for part in ("train", "test"):
         for kind in ("a", "b"):
             save(root / part / kind / "1.png", wide)
-    image = source(root).images("train")[np.array([0])]
+    image = read_part(source(root), "train", [0])
     assert image.shape == (1, 3, 16, 16)
     assert image.min() > 60  # the black sides are cut off
     assert image.max() < 140  # and the checkerboard is averaged
@@ -134,7 +136,7 @@ def test_the_central_square_is_resized_without_aliasing(root: Path) -> None:
 @pytest.mark.parametrize("size", [32, 64, 96, 224])
 def test_files_become_views_of_the_usual_sizes(root: Path, size: int) -> None:
     tree(root, {"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1})
-    kept = source(root, resize=size * 8 // 7).images("train")[np.arange(4)]
+    kept = read_part(source(root, resize=size * 8 // 7), "train", range(4))
     images = torch.from_numpy(kept)
     view = ViewAugment((0.2, 1.0), 0.5, 0.8, 0.4, 0.4, 0.2, 0.1, 0.2, 0.5, 0.1)
     augment = Augment([view, view], size, [0.5] * 3, [0.25] * 3)
@@ -147,7 +149,7 @@ def test_paths_with_blanks_and_letters_of_all_kinds_work(root: Path) -> None:
     tree(root / "meine Bilder – 猫", {"Käfer süß": 4, "два слова": 4})
     found = source(root / "meine Bilder – 猫")
     assert list(found.class_names()) == ["Käfer süß", "два слова"]
-    assert len(found.images("train")[np.arange(6)]) == 6
+    assert len(read_part(found, "train", range(6))) == 6
     assert len(divide_into_tasks("class", found, StreamOptions(2, 0))) == 2
 
 
@@ -212,10 +214,10 @@ def test_images_of_a_pixel_and_texts_are_listed_or_left_out_and_counted(
     tree(root, {"train/a": 4, "train/b": 4, "test/a": 1, "test/b": 1})
     (root / "train/a/text.jpg").write_text("no image at all")
     save(root / "train/b/dot.png", np.zeros((1, 1), np.uint8))
-    cut = (root / "train/a/train_a_0.jpg").read_bytes()
-    (root / "train/b/half.jpg").write_bytes(cut[: len(cut) // 2])
+    whole = (root / "train/a/train_a_0.jpg").read_bytes()
+    (root / "train/b/half.jpg").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError) as error:
-        divide_into_tasks("class", source(root, store), StreamOptions(2, 0))
+        cut(source(root, store), "class", 2)
     said = str(error.value)
     assert "3 of 11 images of the train part cannot be used" in said
     assert "train/a/text.jpg (no JPEG or PNG image)" in said
@@ -223,12 +225,15 @@ def test_images_of_a_pixel_and_texts_are_listed_or_left_out_and_counted(
     assert "train/b/half.jpg (damaged or unreadable" in said
     assert "set data.on_bad_image: skip" in said
     skipping = source(root, store, on_bad_image="skip")
-    tasks = divide_into_tasks("class", skipping, StreamOptions(2, 0))
-    assert sum(len(task.images["train"]) for task in tasks) == 8
-    assert len(skipping.unreadable("train")) == 3
-    held = {
-        path for task in tasks for path in np.array(paths(skipping, "train"))[task.images["train"]]
-    }
+    assert len(select_part(skipping, "train").unreadable()) == 3
+    splits = cut(skipping, "class", 2)
+    assert [len(split.train) for split in splits] == [4, 4]
+    assert [split.counts["train"].all for split in splits] == [4, 4]
+    assert [len(split.labels["train"]) for split in splits] == [4, 4]
+    skipped = {split.class_names[0]: split.skipped for split in splits}
+    assert skipped == {"a": {"train": 1, "test": 0}, "b": {"train": 2, "test": 0}}
+    held = {path for split in splits for path in split.train}
+    assert len(held) == 8
     assert not held & {"train/a/text.jpg", "train/b/dot.png", "train/b/half.jpg"}
 
 
@@ -236,23 +241,14 @@ def test_a_link_to_a_file_that_is_gone_is_listed_or_left_out(root: Path) -> None
     tree(root, {"train/a": 4, "train/b": 4, "test/a": 1, "test/b": 1})
     (root / "train/a/gone.jpg").symlink_to(root / "nowhere.jpg")
     with pytest.raises(DataError, match=r"1 of 9 .*: train/a/gone\.jpg \(.*No such file"):
-        divide_into_tasks("class", source(root), StreamOptions(2, 0))
+        cut(source(root), "class", 2)
     skipping = source(root, on_bad_image="skip")
-    assert (
-        sum(
-            len(t.images["train"])
-            for t in divide_into_tasks("class", skipping, StreamOptions(2, 0))
-        )
-        == 8
-    )
-    before = skipping.fingerprint("train")
+    assert sum(len(split.train) for split in cut(skipping, "class", 2)) == 8
+    before = select_part(skipping, "train").fingerprint()
     save(root / "nowhere.jpg", embedded(1)[0])
     found = source(root, on_bad_image="skip")
-    assert found.fingerprint("train") != before
-    assert (
-        sum(len(t.images["train"]) for t in divide_into_tasks("class", found, StreamOptions(2, 0)))
-        == 9
-    )
+    assert select_part(found, "train").fingerprint() != before
+    assert sum(len(split.train) for split in cut(found, "class", 2)) == 9
 
 
 def test_the_first_ten_bad_images_are_named_and_the_others_counted(root: Path) -> None:
@@ -260,7 +256,7 @@ def test_the_first_ten_bad_images_are_named_and_the_others_counted(root: Path) -
     for number in range(14):
         (root / f"train/a/{number:02}.jpg").write_text("x")
     with pytest.raises(DataError) as error:
-        divide_into_tasks("class", source(root), StreamOptions(2, 0))
+        cut(source(root), "class", 2)
     assert "train/a/09.jpg" in str(error.value)
     assert "train/a/10.jpg" not in str(error.value)
     assert "and 4 more" in str(error.value)
@@ -268,14 +264,46 @@ def test_the_first_ten_bad_images_are_named_and_the_others_counted(root: Path) -
 
 def test_the_fingerprint_moves_with_names_bytes_and_labels_alone(root: Path) -> None:
     tree(root, {"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1})
-    before = source(root).fingerprint("train")
+
+    def fingerprint(of: Path, part: str) -> str:
+        return select_part(source(of), part).fingerprint()
+
+    before = fingerprint(root, "train")
     copied = Path(shutil.copytree(root, root.parent / "elsewhere"))
-    assert source(copied).fingerprint("train") == before
+    assert fingerprint(copied, "train") == before
     image = copied / "train/a/train_a_0.jpg"
     content = bytearray(image.read_bytes())
     content[-10] ^= 1
     image.write_bytes(content)
-    assert source(copied).fingerprint("train") != before
-    assert source(copied).fingerprint("test") == source(root).fingerprint("test")
+    assert fingerprint(copied, "train") != before
+    assert fingerprint(copied, "test") == fingerprint(root, "test")
     (root / "train/a/train_a_0.jpg").rename(root / "train/b/train_a_0.jpg")
-    assert source(root).fingerprint("train") != before
+    assert fingerprint(root, "train") != before
+
+
+def test_the_fingerprint_of_a_set_is_the_same_in_any_order_and_moves_with_names_and_bytes(
+    root: Path,
+) -> None:
+    tree(root, {"train/a": 3, "train/b": 2, "test/a": 1, "test/b": 1})
+    before, turned = (
+        select_part(source(root), "train"),
+        select_part(source(root), "train", [4, 2, 0, 1, 3]),
+    )
+    assert turned.set_fingerprint() == before.set_fingerprint()
+    assert turned.fingerprint() != before.fingerprint()
+    fewer = select_part(source(root), "train", range(4))
+    assert fewer.set_fingerprint() != before.set_fingerprint()
+    (root / "train/a/train_a_0.jpg").rename(root / "train/a/another.jpg")
+    assert select_part(source(root), "train").set_fingerprint() != before.set_fingerprint()
+
+
+def test_images_are_opened_by_their_paths_whether_others_are_there_or_not(root: Path) -> None:
+    tree(root, {"train/a": 3, "train/b": 3, "test/a": 1, "test/b": 1})
+    keys = list(source(root).keys("train"))
+    whole = read_part(source(root), "train")
+    shutil.rmtree(root / "train/a")
+    of_b = source(root).select("train", keys[3:])
+    assert np.array_equal(of_b.reader()[np.arange(3)], whole[3:])
+    assert [
+        source(root).select("train", chosen).is_gone() for chosen in (keys, keys[3:], keys[:3])
+    ] == [False, False, True]

@@ -18,6 +18,8 @@ from pipeline.data.stream.scenarios import StreamOptions, divide_into_tasks
 from pipeline.errors import DataError
 from tests.support.image_files import embedded, file_options, reading, save, tree
 from tests.support.project import write_idx
+from tests.support.selections import read_part
+from tests.support.streams import cut
 
 
 def tiny_imagenet(root: Path) -> Path:
@@ -48,7 +50,7 @@ def test_tiny_imagenet_is_read_as_its_archive_unpacks(tmp_path: Path) -> None:
         assert source.class_names() == ["goldfish", "crane (n02)", "crane (n03)"]
         assert np.bincount(source.labels("train")).tolist() == [3, 3, 3]
         assert source.labels("test").tolist() == [0, 1, 2, 0, 1, 2]
-        assert source.images("test")[np.arange(6)].shape == (6, 3, 16, 16)
+        assert read_part(source, "test", range(6)).shape == (6, 3, 16, 16)
         assert len(divide_into_tasks("class", source, StreamOptions(3, 0))) == 3
 
 
@@ -81,7 +83,7 @@ def test_imagenet_is_cut_to_the_classes_of_the_list(tmp_path: Path) -> None:
     source = ImageNet100(root, options, reading(tmp_path / "scratch"))
     assert source.class_names() == ["n00000001", "n00000003"]
     assert source.labels("train").tolist() == source.labels("test").tolist() == [0, 0, 1, 1]
-    assert source.images("train")[np.array([3])].shape == (1, 3, 16, 16)
+    assert read_part(source, "train", [3]).shape == (1, 3, 16, 16)
 
 
 @pytest.mark.parametrize(
@@ -138,9 +140,9 @@ def test_domainnet_is_read_by_its_lists_in_the_papers_order(tmp_path: Path) -> N
         ("sketch", 6, 2),
         ("clipart", 6, 2),
     ]
-    paths = np.array(source._part("train").paths)
+    paths = np.array(source.keys("train"))
     assert all(path.startswith("sketch/") for path in paths[tasks[1].images["train"]])
-    assert source.images("train")[tasks[1].images["train"]].shape == (6, 3, 16, 16)
+    assert read_part(source, "train", tasks[1].images["train"].tolist()).shape == (6, 3, 16, 16)
 
 
 def test_domainnet_without_lists_is_read_by_its_folders(tmp_path: Path) -> None:
@@ -164,7 +166,7 @@ def test_lists_that_do_not_fit_are_one_clear_error(tmp_path: Path, spoil, proble
     root = domainnet(tmp_path / "domainnet")
     spoil(root)
     with pytest.raises(DataError, match=problem):
-        DomainNet(root, file_options(), reading(tmp_path / "s")).usable("train")
+        cut(DomainNet(root, file_options(), reading(tmp_path / "s")), "domain", 3)
 
 
 def mnist(root: Path, monkeypatch: pytest.MonkeyPatch) -> MNIST:

@@ -11,7 +11,10 @@ import torch
 from PIL import Image
 
 from pipeline import layout
-from pipeline.artifacts.view_sheet import read_view_strips, write_view_sheet
+from pipeline.artifacts.plans.files import plan_digest, require_plan
+from pipeline.artifacts.plans.views import ViewsPlan
+from pipeline.artifacts.split import read_splits
+from pipeline.artifacts.view_sheet import describe_sheet, read_view_strips, write_view_sheet
 from pipeline.data.augmentation.augment import Augment
 from pipeline.data.augmentation.sample_views import (
     GAP,
@@ -22,7 +25,7 @@ from pipeline.data.augmentation.sample_views import (
 )
 from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.errors import RunError
-from pipeline.files.sealed_json import digest, read_sealed
+from pipeline.stages import views
 from tests.support.params import Changes
 from tests.support.project import Project
 
@@ -79,9 +82,8 @@ def test_large_images_are_shrunk_and_the_sheet_does_not_grow_with_the_tasks() ->
     strip = make_strip(draw_images(1, 3, 3 * MAX_SIDE), PLAIN, PLAIN)
     assert strip.shape[:2] == (3 * (MAX_SIDE + GAP), MAX_SIDE + GAP)
     assert images_per_task(1) == images_per_task(5) == 8
-    assert all(
-        tasks * images_per_task(tasks) <= MAX_IMAGES for tasks in range(1, layout.MAX_TASKS + 1)
-    )
+    assert all(tasks * images_per_task(tasks) <= MAX_IMAGES for tasks in range(1, 21))
+    assert {images_per_task(tasks) for tasks in range(20, layout.MAX_TASKS + 1)} == {2}
 
 
 def test_a_sheet_is_cut_into_the_strips_that_it_was_made_of(tmp_path: Path) -> None:
@@ -92,7 +94,7 @@ def test_a_sheet_is_cut_into_the_strips_that_it_was_made_of(tmp_path: Path) -> N
     assert found is not None
     for png, strip in zip(found, strips, strict=True):
         assert (np.asarray(Image.open(io.BytesIO(png))) == strip).all()
-    with pytest.raises(RunError, match=r"of another plan .*; run `cassle views` first"):
+    with pytest.raises(RunError, match=r"of another plan .*; run `cassle evaluate` first"):
         read_view_strips(path, 3, "q")
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(RunError, match="is no image or is damaged"):
@@ -101,19 +103,38 @@ def test_a_sheet_is_cut_into_the_strips_that_it_was_made_of(tmp_path: Path) -> N
 
 
 def test_the_stage_draws_every_task_the_same_each_time(project: Project) -> None:
-    project.must("plan")
-    project.must("prepare")
-    project.must("views")
+    project.trained(0)
+    project.must("evaluate", "0")
     first = layout.VIEWS.read_bytes()
-    slot = read_sealed(layout.plan("views"), RunError, "")
-    strips = read_view_strips(layout.VIEWS, 3, digest(slot))
+    made_from = describe_sheet(plan_digest(require_plan(ViewsPlan, "views")), read_splits(3))
+    strips = read_view_strips(layout.VIEWS, 3, made_from)
     assert strips is not None
     assert len(set(strips)) == 3
     layout.VIEWS.unlink()
     project.set({"seed": 1})
-    project.must("plan")
-    project.must("views")
+    for stage in ("plan", "init"):
+        project.must(stage)
+    project.must("evaluate", "0")
     assert layout.VIEWS.read_bytes() == first
+
+
+def test_a_sheet_of_the_same_views_and_images_is_left_as_it_is(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.trained(0)
+    project.must("evaluate", "0")
+    first = layout.VIEWS.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(views, "draw_strip", lambda *given: pytest.fail("drawn again"))
+        project.must("evaluate", "0")
+    project.set({"split_seed": 1})
+    project.train_through(0)
+    project.must("evaluate", "0")
+    assert layout.VIEWS.read_bytes() != first, "the tasks hold other images"
+    second = layout.VIEWS.read_bytes()
+    layout.VIEWS.write_bytes(second[:-20])
+    project.must("evaluate", "0")
+    assert layout.VIEWS.read_bytes() == second, "the damaged sheet is drawn again"
 
 
 @pytest.mark.parametrize(
@@ -139,6 +160,6 @@ def test_views_are_drawn_anew_only_for_other_views(
 
 def test_the_stage_says_what_is_missing(project: Project) -> None:
     project.must("plan")
-    code, _, err = project.cassle("views", "--planned")
+    code, _, err = project.cassle("evaluate", "--planned")
     assert code == 2
     assert "run `cassle prepare` first" in err

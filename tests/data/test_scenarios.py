@@ -23,6 +23,7 @@ from pipeline.errors import DataError, ParamsError
 from pipeline.files.csv_tables import read_csv
 from pipeline.reporting.comparing.runs import read_run
 from tests.support.project import Project
+from tests.support.selections import read_part, select_part
 
 NAMES = ["ant", "bee", "cat"]
 
@@ -110,10 +111,10 @@ def test_a_class_without_images_is_named() -> None:
 
 
 def test_a_domain_without_a_class_is_named() -> None:
-    # The one ant is dealt to the first domain.
-    source = Transformed(Made([0, 1, 1, 2, 2], [0, 1, 2] * 2), ["plain", "faded"])
+    # The one ant is dealt to the first transformation.
+    source = Transformed(Made([0, 1, 1, 2, 2], [0, 1, 2] * 2), ["plain", "inverted"])
     with pytest.raises(
-        DataError, match="domain 'faded' has no training image of 1 of 3 classes: ant"
+        DataError, match="domain 'inverted' has no training image of 1 of 3 classes: ant"
     ):
         divide_into_tasks("domain", source, StreamOptions(2, 0))
 
@@ -163,7 +164,24 @@ def test_transformed_images_are_those_of_their_domain() -> None:
     before = plain.images("train")
     assert np.array_equal(images[domains == 1], before[domains == 1])
     assert np.array_equal(images[domains == 0], transformed.faded(before[domains == 0]))
-    assert source.fingerprint("train") != plain.fingerprint("train")
+    held = [select_part(each, "train", range(6)) for each in (source, plain)]
+    assert held[0].fingerprint() != held[1].fingerprint()
+    assert np.array_equal(read_part(source, "train", [4, 0]), images[[4, 0]])
+
+
+def test_images_are_dealt_over_all_transformations_whichever_are_named() -> None:
+    everything = Transformed(made(10), list(TRANSFORMATIONS))
+    some = Transformed(made(10), ["faded", "inverted"])
+    for name, place in (("faded", 0), ("inverted", 1)):
+        among_all = everything.domains("train") == TRANSFORMATIONS.index(name)
+        assert np.array_equal(some.domains("train") == place, among_all)
+        assert among_all.sum() == 6
+    assert (some.domains("train") == -1).sum() == 18, "images of the others are in no task"
+    tasks = divide_into_tasks("domain", some, StreamOptions(2, 0))
+    assert [(task.domain, len(task.images["train"])) for task in tasks] == [
+        ("faded", 6),
+        ("inverted", 6),
+    ]
 
 
 def test_a_data_incremental_run_reports_a_after_each_task_and_no_forgetting(
@@ -206,18 +224,18 @@ def test_a_domain_incremental_run_reports_domain_aware_accuracy(project: Project
     assert "Every task holds all 10 classes" in report
     metrics = json.loads(Path("reports/metrics.json").read_text())
     assert all(value is not None for value in metrics.values())
-    evaluation = json.loads(layout.evaluation(3).read_text())
-    both = evaluation["probes"]["nearest_mean"]
+    last = json.loads(layout.EVALUATIONS.read_text())["rows"][-1]
+    both = last["probes"]["nearest_mean"]
     assert both["task_agnostic"].keys() == both["task_aware"].keys() == {"1", "2", "3"}
     assert both["task_agnostic"] != both["task_aware"]
 
 
 def test_domains_are_chosen_and_ordered(project: Project) -> None:
-    project.set({"scenario": "domain", "data.domains": ["faded", "plain", "blurred"]})
+    project.set({"scenario": "domain", "data.domains": ["rotated", "plain", "blurred"]})
     project.must("plan")
     project.must("prepare")
     names = [json.loads(layout.split(task).read_text())["domain"] for task in (1, 2, 3)]
-    assert names == ["faded", "plain", "blurred"]
+    assert names == ["rotated", "plain", "blurred"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import torch
 
 from pipeline.data.batches import Images, TaskOrder, ordered_batches, training_batches
 from pipeline.data.datasets import file_source
+from pipeline.data.datasets.array_source import ArraySelection
 from pipeline.data.datasets.image_folder import ImageFolder
 from pipeline.data.image_files import store_writer
 from pipeline.data.image_files.store import ImageFiles, Store
@@ -23,6 +24,7 @@ from pipeline.data.image_files.store_writer import find_bad_images, store_path
 from pipeline.errors import DataError
 from tests.support.image_files import embedded, file_options, reading, save, tree
 from tests.support.params import ROOT
+from tests.support.selections import ReaderSelection, select_part
 
 SIZE = 16
 WRITE = """
@@ -61,10 +63,10 @@ def test_a_store_is_named_by_the_images_and_their_size(tmp_path: Path) -> None:
     places = []
     for size in (16, 20, 16):
         source = ImageFolder(root, file_options(resize=size), reading(tmp_path / "scratch"))
-        places.append(source.images("train").path)  # type: ignore[attr-defined]
+        places.append(select_part(source, "train").reader().path)  # type: ignore[attr-defined]
     save(root / "train/a/train_a_0.jpg", embedded(9)[8])
     source = ImageFolder(root, file_options(), reading(tmp_path / "scratch"))
-    places.append(source.images("train").path)  # type: ignore[attr-defined]
+    places.append(select_part(source, "train").reader().path)  # type: ignore[attr-defined]
     assert places[0] == places[2]
     assert len(set(places)) == 3
 
@@ -163,7 +165,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(count * store.row)
     batches = training_batches(
-        Images(store, np.arange(count)), TaskOrder(count, batch, 1, seed=0, task=1)
+        Images(ReaderSelection(store)), TaskOrder(count, batch, 1, seed=0, task=1)
     )
     tracemalloc.start()
     for number, images in enumerate(batches):
@@ -183,10 +185,30 @@ def test_batches_are_the_same_from_memory_from_a_store_and_from_files(
     places = np.array([7, 1, 5, 4, 0])
     held = files[np.arange(9)]
     expected = torch.from_numpy(held[places])
-    for pixels in (held, files, Store(place, 9, SIZE)):
-        images = Images(pixels, places, workers)
+    for whole in (held, files, Store(place, 9, SIZE)):
+        images = Images(ReaderSelection(whole, places, workers))
         assert torch.equal(torch.cat(list(ordered_batches(images, 2))), expected)
         assert torch.equal(images[torch.tensor([2, 0])], expected[[2, 0]])
+
+
+def test_images_of_several_selections_are_read_as_if_they_were_one(
+    files: ImageFiles, place: Path
+) -> None:
+    find_bad_images(files, place, 2, keep=True)
+    held = files[np.arange(9)]
+    chosen = [np.array([7, 1]), np.array([5]), np.array([4, 0, 8])]
+    array = ArraySelection(lambda: held, np.zeros(9, np.uint8), chosen[1].tolist())
+    images = Images(
+        ReaderSelection(files, chosen[0], processes=2),
+        array,
+        ReaderSelection(Store(place, 9, SIZE), chosen[2]),
+    )
+    expected = torch.from_numpy(held[np.concatenate(chosen)])
+    assert (len(images), images.workers) == (6, 2)
+    for order in ([0, 1, 2, 3, 4, 5], [5, 0, 2, 0, 3], [2, 2], [1, 4]):
+        assert torch.equal(images[torch.tensor(order)], expected[order])
+        assert torch.equal(images.__getitems__(order), expected[order])
+    assert torch.equal(torch.cat(list(ordered_batches(images, 4))), expected)
 
 
 def test_a_small_store_needs_no_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,9 +217,10 @@ def test_a_small_store_needs_no_workers(tmp_path: Path, monkeypatch: pytest.Monk
         ImageFolder(root, file_options(), reading(tmp_path / "scratch", store, workers=3))
         for store in ("cache", "stream")
     )
-    assert (kept.workers("train"), streamed.workers("train")) == (0, 3)
+    kept_images, streamed_images = (select_part(source, "train") for source in (kept, streamed))
+    assert (kept_images.workers(), streamed_images.workers()) == (0, 3)
     monkeypatch.setattr(file_source, "PAGE_CACHE_BYTES", 100)
-    assert kept.workers("train") == 3
+    assert kept_images.workers() == 3
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -206,7 +229,7 @@ def test_an_image_that_went_bad_is_one_line_whoever_reads_it(
 ) -> None:
     path = files.root / files.paths[3]
     path.write_bytes(path.read_bytes()[:60])
-    images = Images(files, np.arange(9), workers)
+    images = Images(ReaderSelection(files, processes=workers))
     for batches in (ordered_batches(images, 2), training_batches(images, TaskOrder(9, 3, 1, 0, 1))):
         with pytest.raises(DataError) as error:
             list(batches)

@@ -158,8 +158,7 @@ def test_two_processes_log_what_one_logs(name: str, projects: Projects) -> None:
 def figures(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, float], list[float]]:
     """Evaluate both states and the random network, report; return metrics and accuracies."""
     monkeypatch.chdir(root)
-    for task in range(3):
-        evaluate.run(task, Device.cpu)
+    evaluate.run(Device.cpu)
     report.run()
     with (root / layout.REPORTS / "accuracy_matrix.csv").open() as file:
         accuracies = [float(row["accuracy"]) for row in csv.DictReader(file)]

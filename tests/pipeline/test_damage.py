@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,20 +11,24 @@ import numpy as np
 import pytest
 
 from pipeline import layout
+from pipeline.artifacts.evaluation import read_evaluations
+from pipeline.artifacts.features import read_features
 from pipeline.artifacts.plans.files import plan_digest, read_plan, require_plan
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.artifacts.plans.views import ViewsPlan
 from pipeline.artifacts.split import read_split, read_splits
 from pipeline.artifacts.state import read_origin
-from pipeline.artifacts.view_sheet import read_view_strips
+from pipeline.artifacts.view_sheet import describe_sheet, read_view_strips
 from pipeline.config.read import load_params
 from pipeline.data.datasets.fashion_mnist import FashionMNIST
 from pipeline.errors import DataError, PipelineError
 from pipeline.reporting.comparing.runs import TABLES, read_run
 from pipeline.reporting.results import read_results
 from pipeline.stages.plan import require_current
+from tests.support.params import ROOT
 from tests.support.project import Project, make_data
+from tests.support.selections import select_part
 
 FLIPS = 24
 
@@ -32,7 +37,8 @@ FLIPS = 24
 def run(project: Project) -> Path:
     """A run of two tasks to damage, as the working folder."""
     project.set({"num_tasks": 2, "evaluation.probes": ["linear"]})
-    project.finished(2, "views", "train 9 --planned")
+    shutil.copy(ROOT / layout.CHAIN, layout.CHAIN)
+    project.finished(2, "train 5 --planned")
     return project.root
 
 
@@ -41,21 +47,30 @@ def read_report() -> object:
 
 
 def read_views() -> object:
-    return read_view_strips(layout.VIEWS, 2, plan_digest(require_plan(ViewsPlan, "views")))
+    return read_view_strips(
+        layout.VIEWS,
+        2,
+        describe_sheet(plan_digest(require_plan(ViewsPlan, "views")), read_splits(2)),
+    )
+
+
+def read_last_features() -> object:
+    plan = require_plan(ReportPlan, "report")
+    return read_features(read_evaluations(plan.evaluation).features)
 
 
 READERS: dict[Path, Callable[[], object]] = {
     layout.state(0): lambda: read_origin(0),
     layout.state(2): lambda: read_origin(2),
-    layout.features(1): read_report,
+    layout.FEATURES: read_last_features,
     layout.split(1): lambda: read_split(1),
     layout.SPLIT_INDEX: lambda: read_splits(2),
     layout.SPLIT_ORIGIN: lambda: require_current(load_params(layout.PARAMS), "views"),
-    layout.evaluation(2): read_report,
+    layout.EVALUATIONS: read_report,
     layout.log(2): read_report,
     layout.timing(2): read_report,
     layout.plan("train_2"): lambda: read_plan(TrainPlan, "train_2"),
-    layout.plan("train_9"): lambda: read_plan(TrainPlan, "train_9"),
+    layout.plan("train_5"): lambda: read_plan(TrainPlan, "train_5"),
     layout.VIEWS: read_views,
     **{layout.REPORTS / name: lambda: read_run(None) for name in ("run.json", *TABLES)},
 }
@@ -116,12 +131,16 @@ def test_every_damage_to_the_embedded_images_is_noticed_or_changes_none(
     (root / "SHA256SUMS").write_text("".join(f"{sums[key]}  {key}\n" for key in sorted(sums)))
     path = root / name
     content, whole = path.read_bytes(), FashionMNIST(root, False)
-    expected = whole.fingerprint("train"), whole.fingerprint("test")
+
+    def fingerprints(of: FashionMNIST) -> list[str]:
+        return [select_part(of, part).fingerprint() for part in ("train", "test")]
+
+    expected = fingerprints(whole)
     for what, damaged in damages(content):
         path.write_bytes(damaged)
         source = FashionMNIST(root, False)
         try:
-            assert (source.fingerprint("train"), source.fingerprint("test")) == expected, what
+            assert fingerprints(source) == expected, what
         except DataError:
             continue
         assert name == "SHA256SUMS", what

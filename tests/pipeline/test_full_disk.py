@@ -24,9 +24,8 @@ STAGES = [
     ("prepare",),
     ("init",),
     ("train", "1"),
-    ("train", "9"),
-    ("evaluate", "1"),
-    ("views",),
+    ("train", "5"),
+    ("evaluate",),
     ("report",),
 ]
 # How many of a stage's writes are tried: all, but for the plan's many files of one kind.
@@ -39,7 +38,8 @@ def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A run of one task and all its outputs."""
     project.set({"num_tasks": 1, "evaluation.probes": ["linear"]})
     project.set({"train.epochs": 1, "train.warmup_epochs": 0})
-    project.finished(1, "views", "train 9 --planned")
+    shutil.copy(ROOT / layout.CHAIN, layout.CHAIN)
+    project.finished(1, "train 5 --planned")
     # Drawing takes most of a report's time, and writes nothing.
     monkeypatch.setattr(Figure, "savefig", lambda self, file, **options: file.write(b"png"))
     return project
@@ -60,6 +60,9 @@ def outputs(project: Project, stage: tuple[str, ...]) -> dict[Path, bytes]:
     times = {path: path.stat().st_mtime_ns for path in files(project.root)}
     if stage == ("plan",):  # which leaves alone what would not change
         shutil.rmtree(layout.PLAN)
+    if stage == ("evaluate",):  # likewise
+        for path in (layout.EVALUATIONS, layout.FEATURES, layout.VIEWS):
+            path.unlink()
     project.must(*stage, *planned(stage))
     return {
         path.relative_to(project.root): path.read_bytes()
@@ -211,3 +214,16 @@ def test_a_process_of_its_own_ends_with_one_line(stage: str, project: Project) -
     assert "File too large" in done.stderr
     assert "Traceback" not in done.stderr
     project.must(stage)
+
+
+def test_no_space_for_what_is_kept_between_evaluations_costs_no_output(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = held(project.root)
+    for folder in (layout.EXTRACTED, layout.ROWS):
+        shutil.rmtree(folder)
+        folder.write_text("no folder")
+    for path in (layout.EVALUATIONS, layout.FEATURES, layout.VIEWS):
+        path.unlink()
+    project.must("evaluate", "--planned")
+    assert held(project.root) == before

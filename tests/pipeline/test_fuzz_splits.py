@@ -19,6 +19,7 @@ from tests.support.project import CLASSES, PER_CLASS, Project
 
 COUNTS = {"train": CLASSES * PER_CLASS["train"], "test": CLASSES * PER_CLASS["t10k"]}
 KEYS = ["task", "scenario", "dataset", "classes", "class_names", "fingerprint", "train", "test"]
+KEYS += ["labels", "set_fingerprint", "counts"]
 
 values = st.recursive(
     st.none()
@@ -142,17 +143,19 @@ def test_training_begins_with_the_right_images_or_not_at_all(
     [
         ({"train": [0, -1]}, "train holds -1"),
         ({"train": [0, 0]}, "train holds one twice"),
-        ({"train": [0, 1.0]}, "train[1] is 1.0, expected a whole number"),
-        ({"train": [True]}, "train[0] is True, expected a whole number"),
-        (
-            {"train": ["../../etc/passwd"]},
-            "train[0] is '../../etc/passwd', expected a whole number",
-        ),
+        ({"train": [0, 1.0]}, "train is [0, 1.0], expected a list"),
+        ({"train": [True]}, "train is [True], expected a list"),
+        ({"train": [0, "1"]}, "train is [0, '1'], expected a list"),
+        ({"train": ["../../etc/passwd"]}, "none is named '../../etc/passwd'"),
         ({"train": []}, "train is []"),
-        ({"train": [10**400]}, "names train image a number of more than 60 digits"),
-        ({"train": [COUNTS["train"]]}, f"names train image {COUNTS['train']}, but"),
-        ({"train": list(range(160))}, "names train images of class 0, which is not among its"),
-        ({"classes": [0]}, "4 names for 1 classes"),
+        ({"train": [10**400]}, "none is named a number of more than 60 digits"),
+        ({"train": [COUNTS["train"]]}, f"none is named {COUNTS['train']}"),
+        ({"train": list(range(160))}, "changed since the split"),
+        ({"train": [0, 1], "labels": {}}, "labels.train are not one for each image"),
+        ({"labels": {"train": [6]}}, "labels.train are not one for each image"),
+        ({"classes": [6]}, "which is not among its classes"),
+        ({"class_names": ["Shirt"]}, "1 names for 4 classes"),
+        ({"set_fingerprint": {"train": "0"}}, "set_fingerprint.test is missing"),
         ({"classes": None}, "classes is None, expected a list"),
         ({"task": 2}, "it says task 2"),
         ({"task": True}, "task is True, expected a whole number"),
@@ -166,7 +169,12 @@ def test_a_sealed_split_that_cannot_be_right_is_refused(
 ) -> None:
     whole = read_sealed(layout.split(1), DataError, "")
     assert whole is not None
-    write_sealed(layout.split(1), whole | change)
+    split: dict[str, Any] = whole | change
+    if isinstance(split["train"], list) and "labels" not in change:
+        # As many labels as images, else nothing else is looked at.
+        labels = {**split["labels"], "train": split["labels"]["train"][:1] * len(split["train"])}
+        split |= {} if "train" not in change else {"labels": labels}
+    write_sealed(layout.split(1), split)
     code, _, err = project.cassle("train", "1", "--planned")
     assert code == 2
     assert said in err
@@ -183,13 +191,17 @@ def test_a_class_that_the_data_set_lacks_is_refused_before_the_images_are_read(
     rewrite(2, whole | more)
     code, _, err = project.cassle("evaluate", "0", "--planned")
     assert code == 2
-    assert "the split of task 2 has class 10, but the data set has 10" in err
+    assert len(err.splitlines()) == 1
+    assert "task 2" in err or str(layout.split(2)) in err
+    assert "10" in err
+    assert not layout.EXTRACTED.exists()
 
 
 def test_a_split_of_another_run_of_prepare_is_refused(project: Project) -> None:
     whole = read_sealed(layout.split(3), DataError, "")
     assert whole is not None
-    write_sealed(layout.split(3), whole | {"train": whole["train"][1:]})  # type: ignore[index]
+    labels = {**whole["labels"], "train": whole["labels"]["train"][1:]}  # type: ignore[index,dict-item]
+    write_sealed(layout.split(3), whole | {"train": whole["train"][1:], "labels": labels})  # type: ignore[index,operator]
     code, _, err = project.cassle("evaluate", "0", "--planned")
     assert code == 2
     assert f"{layout.split(3)} is not the split that {layout.SPLIT_INDEX} names" in err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import cast
 
@@ -13,9 +14,10 @@ from torch import Tensor
 
 from pipeline import layout
 from pipeline.data.augmentation.augment import Augment
+from pipeline.data.datasets.fashion_mnist import FashionMNIST
 from pipeline.errors import DataError
 from pipeline.files.csv_tables import read_csv
-from pipeline.files.sealed_json import read_sealed, write_sealed
+from pipeline.files.sealed_json import digest, read_sealed, write_sealed
 from pipeline.methods.base import Position, Views
 from pipeline.metrics.accuracy_matrix import (
     average_accuracy,
@@ -25,8 +27,9 @@ from pipeline.metrics.accuracy_matrix import (
     stability,
 )
 from pipeline.reporting.comparing.runs import read_run
-from tests.support.params import Changes
+from tests.support.params import ROOT, Changes
 from tests.support.project import Project
+from tests.support.selections import select_part
 
 
 def states(project: Project, tasks: int) -> list[bytes]:
@@ -157,11 +160,29 @@ def test_as_many_tasks_as_classes(project: Project) -> None:
 
 def test_empty_slots_write_null_and_leave_torch_alone(project: Project) -> None:
     project.must("plan")
+    assert not layout.plan("train_9").exists(), "without dvc.yaml there is no slot but the tasks'"
+    write_sealed(layout.plan("train_9"), None)
     project.must("train", "9", "--planned")
-    project.must("evaluate", "9", "--planned")
-    for path in (layout.state(9), layout.log(9), layout.timing(9), layout.evaluation(9),
-                 layout.features(9)):  # fmt: skip
+    for path in layout.train_outputs(9):
         assert path.read_text() == "null\n"
+
+
+def test_slots_of_dvc_yaml_above_the_tasks_are_planned_as_empty(project: Project) -> None:
+    shutil.copy(ROOT / layout.CHAIN, layout.CHAIN)
+    for stage in ("plan", "prepare"):
+        project.must(stage)
+    held = {task: layout.plan(f"train_{task}").read_text() for task in range(1, 6)}
+    assert [held[task] == "null\n" for task in range(1, 6)] == [False, False, False, True, True]
+    assert not layout.plan("train_6").exists()
+    splits = [layout.split(task).read_text() == "null\n" for task in range(1, 6)]
+    assert splits == [False, False, False, True, True]
+    assert not layout.split(6).exists()
+    project.set({"num_tasks": 6})
+    before = project.files()
+    code, _, err = project.cassle("plan")
+    assert code == 2
+    assert "num_tasks is 6, and dvc.yaml has slots for 5 tasks; run `cassle slots 6`" in err
+    assert project.files() == before
 
 
 def test_bf16_on_the_cpu_trains_with_finite_losses(project: Project) -> None:
@@ -187,11 +208,11 @@ def test_planning_twice_writes_nothing_new(project: Project) -> None:
 @pytest.mark.parametrize(
     ("change", "touched"),
     [
-        ({"distill_weight": 0.5}, {"train_2", "train_3", "evaluate_2", "evaluate_3"}),
-        ({"linear_eval.learning_rate": 0.2}, {f"evaluate_{t}" for t in range(4)}),
-        ({"num_tasks": 4}, {"prepare", "views", "train_4", *(f"evaluate_{t}" for t in range(5))}),
-        ({"evaluation.knn.k": 5}, {f"evaluate_{t}" for t in range(4)}),
-        ({"evaluation.headline": "knn"}, {f"evaluate_{t}" for t in range(4)}),
+        ({"distill_weight": 0.5}, {"train_2", "train_3", "evaluate"}),
+        ({"linear_eval.learning_rate": 0.2}, {"evaluate"}),
+        ({"num_tasks": 4}, {"prepare", "views", "train_4", "evaluate"}),
+        ({"evaluation.knn.k": 5}, {"evaluate"}),
+        ({"evaluation.headline": "knn"}, {"evaluate"}),
         ({"split_seed": 7}, {"prepare"}),
     ],
 )  # fmt: skip
@@ -203,7 +224,8 @@ def test_a_param_touches_only_the_slots_that_use_it(
     project.set(change)
     project.must("plan")
     after = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
-    assert {name for name in before if before[name] != after[name]} == touched | {"report"}
+    names = before.keys() | after.keys()
+    assert {name for name in names if before.get(name) != after.get(name)} == touched | {"report"}
 
 
 def test_the_options_of_a_probe_that_is_not_chosen_touch_nothing(project: Project) -> None:
@@ -264,14 +286,25 @@ def test_a_state_that_learnt_another_task_order_is_refused(project: Project) -> 
     project.trained(2)
     split = read_sealed(layout.split(1), DataError, "")
     assert split is not None
-    images = cast(list[int], split["train"])
+    index = read_sealed(layout.SPLIT_INDEX, DataError, "")
+    assert index is not None
+    images, labels = cast(list[int], split["train"]), cast(dict[str, list[int]], split["labels"])
     # The splits of the last two tasks are as they were.
-    write_sealed(layout.split(1), split | {"train": images[:-1]})
+    held = select_part(FashionMNIST(Path("data/fashion_mnist"), False), "train", images[:-1])
+    fingerprint = cast(dict[str, str], split["fingerprint"])
+    fewer = {
+        "train": images[:-1],
+        "labels": {**labels, "train": labels["train"][:-1]},
+        "fingerprint": {**fingerprint, "train": held.fingerprint()},
+    }
+    write_sealed(layout.split(1), split | fewer)
+    write_sealed(layout.SPLIT_INDEX, index | {"1": digest(split | fewer)})
     for command in ("evaluate", "2"), ("train", "3"):
         code, _, err = project.cassle(*command)
         assert code == 2
         assert "task_2.safetensors has another task_order than the plan: got [" in err
     write_sealed(layout.split(1), split)
+    write_sealed(layout.SPLIT_INDEX, index)
     project.must("evaluate", "2")
     # In a queued experiment it may not be there.
     layout.split(1).unlink()

@@ -75,7 +75,7 @@ def names() -> frozenset[str]:
     found = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True)
     outputs = re.findall(r"^ +- ([\w./]+):?$", (ROOT / "dvc.yaml").read_text(), re.MULTILINE)
     paths = [*found.stdout.splitlines(), *outputs, "data/states/task_1", "data/logs/task_1.json"]
-    paths += ["data/plan/train_1.json", "data/evaluations/task_1.json", "data/features/task_1"]
+    paths += ["data/plan/train_1.json"]
     ends = set()
     for path in map(Path, paths):
         for start in range(len(path.parts)):

@@ -23,7 +23,7 @@ from pipeline.config.registry.probes import PROBES, ProbeComponent
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.sections import Section
 from pipeline.evaluation.base import Probe
-from pipeline.layout import MAX_TASKS, SPLIT_INDEX, VIEWS
+from pipeline.layout import EVALUATIONS, FEATURES, SPLIT_INDEX, SPLIT_ORIGIN, VIEWS, train_outputs
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGE = ROOT / "pipeline"
@@ -154,7 +154,7 @@ def test_reports_are_made_without_torch() -> None:
 
 def test_only_the_config_reads_yaml_and_only_plan_and_command_line_read_the_config() -> None:
     readers = {path.name for path in FILES if any("yaml" in name for name in imports(path))}
-    assert readers == {"read.py", "presets.py", "yaml_text.py"}
+    assert readers == {"read.py", "presets.py", "yaml_text.py", "chain.py"}
     schema = ("pipeline.config.read", "pipeline.config.params", "pipeline.config.resolve")
     users = {path for path in FILES if any(name.startswith(schema) for name in imports(path))}
     users -= {*in_room("config"), *in_room("cli"), *in_room("commands")}
@@ -270,17 +270,49 @@ def test_stages_put_out_files_not_folders() -> None:
 
 def test_stages_that_read_all_splits_depend_on_the_index() -> None:
     stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
-    splits = {f"data/splits/task_{task}.json" for task in range(1, MAX_TASKS + 1)}
+    slots = 1 + len(stages["train"]["foreach"])
+    assert slots == 5
+    splits = {f"data/splits/task_{task}.json" for task in range(1, slots + 1)}
     index = str(SPLIT_INDEX)
-    assert splits | {index} <= set(stages["prepare"]["outs"])
-    for stage in (stages["evaluate"]["do"], stages["views"], stages["report"]):
+    assert set(outputs(stages["prepare"])) == splits | {index, str(SPLIT_ORIGIN)}
+    for stage in (stages["evaluate"], stages["report"]):
         assert index in stage["deps"]
 
 
-def test_the_report_depends_on_the_views() -> None:
+def test_each_task_begins_with_the_state_of_the_one_before() -> None:
     stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
-    assert stages["views"]["outs"] == [str(VIEWS)]
-    assert str(VIEWS) in stages["report"]["deps"]
+    before = stages["train"]["foreach"]
+    assert before == {str(task): str(task - 1) for task in range(2, len(before) + 2)}
+    first, later = stages["train_first"], stages["train"]["do"]
+    assert set(outputs(first)) == {path.as_posix() for path in train_outputs(1)}
+    for task, previous in before.items():
+        filled = [
+            text.replace("${key}", task).replace("${item}", previous)
+            for text in (later["cmd"], *later["deps"], *outputs(later))
+        ]
+        command, *paths = filled
+        assert command == f"python -m pipeline train {task} --planned"
+        assert f"data/states/task_{previous}.safetensors" in paths
+        assert {path.as_posix() for path in train_outputs(int(task))} <= set(paths)
+
+
+def test_the_report_depends_on_the_evaluations_and_the_views() -> None:
+    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert set(outputs(stages["evaluate"])) == {str(EVALUATIONS), str(FEATURES), str(VIEWS)}
+    assert {str(EVALUATIONS), str(VIEWS)} <= set(stages["report"]["deps"])
+
+
+def test_what_may_outlive_its_images_is_not_deleted_before_its_stage_runs() -> None:
+    # DVC deletes the outputs of a stage first, unless they persist.
+    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    for name in ("plan", "prepare", "evaluate"):
+        for out in stages[name]["outs"]:
+            assert next(iter(out.values())) == {"persist": True}, f"{name}: {out}"
+
+
+def outputs(stage: dict[str, list[str | dict[str, object]]]) -> list[str]:
+    """The paths of a stage's outputs."""
+    return [out if isinstance(out, str) else next(iter(out)) for out in stage["outs"]]
 
 
 WRITERS = {"write_text", "write_bytes", "savefig", "to_csv", "to_json", "save_file", "tofile"}

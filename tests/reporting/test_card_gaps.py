@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.artifacts.evaluation import Evaluation
+from pipeline.artifacts.evaluation import Evaluation, Evaluations
 from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.reporting.card import state_metrics
@@ -51,8 +51,15 @@ def test_the_model_card_has_dashes_and_a_dagger_and_says_why() -> None:
 def test_a_state_s_metrics_have_a_place_for_each_task_of_the_stream(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = Evaluation(3, "p", "linear", ("a",), {"2": 85.0, "4": 45.0}, "f", {}, {}, {}, gone=(1,))
-    monkeypatch.setattr(state_metrics, "read_evaluation", lambda after, plan: found)
-    plan = ReportPlan(["p"] * 5, "v", {}, {"num_tasks": 4}, "c", "p")
+    measured = {"2": 85.0, "4": 45.0}
+    found = Evaluation(3, "k", "s", "linear", ("a",), measured, {}, {}, {}, gone=(1,))
+    held = Evaluations("p", [found], "f")
+    monkeypatch.setattr(state_metrics, "read_evaluations", lambda plan: held)
+    plan = ReportPlan("p", 4, "v", {}, {"num_tasks": 4}, "c", "p")
     quality = state_metrics.read_state_metrics(plan, 3)
     assert quality == StateMetrics([None, 85.0, None, 45.0], None, [], (1,))
+    absent = state_metrics.read_state_metrics(plan, 2)
+    assert absent.accuracy is None
+    assert absent.missing == [
+        "state 2 was not evaluated; run `cassle evaluate` first (or `dvc repro`)"
+    ]

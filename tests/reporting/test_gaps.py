@@ -27,7 +27,8 @@ from pipeline.stages.report import write_tables
 from tests.reporting.test_page import Parsed, make_extras, make_results, other_run
 
 GONE = (
-    "†: the images of this task are no longer here; its accuracies were measured while they were."
+    "†: the images of this task are no longer here; its accuracies were measured while they were, "
+    "over the classes known then."
 )
 NOT_DUE = "a state is tested on the tasks it has learnt and on the next one"
 NOT_HERE = "the images of the task were no longer here when the state was tested"
@@ -68,7 +69,15 @@ def gapped_results() -> Results:
 def test_an_evaluation_may_lack_tasks_and_keeps_those_that_are_gone() -> None:
     probe = ProbeAccuracies({"2": 85.0}, {"2": 90.0})
     evaluation = Evaluation(
-        2, "p", "linear", ("a",), {"2": 85.0}, "f", {"linear": probe}, {"2": 3.0}, {"train": 1}
+        after_task=2,
+        key="k",
+        state="s",
+        headline="linear",
+        class_names=("a",),
+        accuracy={"2": 85.0},
+        probes={"linear": probe},
+        rank={"2": 3.0},
+        images={"train": 1},
     )
     assert "gone" not in as_json(evaluation)
     gone = dataclasses.replace(evaluation, gone=(1,))

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from pipeline.artifacts.features import Features
-from pipeline.artifacts.split import Split
+from pipeline.artifacts.split import Split, fingerprint_stream
 from pipeline.artifacts.training_log import Timing
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.page.page import TEMPLATES, Extras, render_page
@@ -58,7 +58,9 @@ def make_results(tasks: int = 3, classes: int = 2, at_once: bool = False) -> Res
         splits=[
             Split(
                 task=task, scenario="class", dataset="fashion_mnist", classes=[0],
-                fingerprint={"train": "a" * 64, "test": "b" * 64}, counts={},
+                fingerprint={"train": "a" * 64, "test": "b" * 64},
+                set_fingerprint={"train": f"{task:064x}", "test": f"{16 * task:064x}"},
+                counts={}, labels={"train": [0] * 3, "test": [0] * 2},
                 class_names=[f"kind {task}.{c}" for c in range(classes)],
                 train=[1, 2, 3], test=[4, 5],
             )
@@ -95,7 +97,7 @@ def other_run(results: Results, **changes: object) -> Run:
         metrics={"average_accuracy": 70.04, "forgetting": None, "forward_transfer": 1.0},
         matrix=[[v if v is None else v - 1.5 for v in row] for row in results.matrix],
         cost=None,
-        identity={"data": dict(results.splits[0].fingerprint)},
+        identity={"data": fingerprint_stream(results.splits)},
     )
     return dataclasses.replace(run, **changes)  # type: ignore[arg-type]
 

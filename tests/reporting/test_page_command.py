@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
+from pipeline.artifacts.split import fingerprint_stream, read_splits
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import read_sealed, write_sealed
 from tests.support.project import Project
@@ -20,7 +21,7 @@ PAGE, COMPARISON = Path("reports/report.html"), Path("reports/against.html")
 @pytest.fixture
 def project(project: Project) -> Project:
     project.set({"num_tasks": 2})
-    project.finished(2, "views")
+    project.finished(2)
     return project
 
 
@@ -31,9 +32,9 @@ def git(*arguments: str) -> None:
 
 def commit_run(**changes: object) -> None:
     """Commit the results as a run that others can read."""
-    split = json.loads(layout.split(1).read_text())
+    splits = read_splits(2)
     slot = json.loads(layout.plan("report").read_text())
-    run = {"format": 1, "params": slot["params"], "data": split["fingerprint"], "splits": "s"}
+    run = {"format": 1, "params": slot["params"], "data": fingerprint_stream(splits), "splits": "s"}
     Path("reports/run.json").write_text(json.dumps(run | changes))
     git("init", "--quiet", "--initial-branch=main")
     git("add", "reports")

@@ -2,41 +2,71 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save, save_file
 from torch import Tensor, nn
 
 from pipeline import layout
-from pipeline.artifacts.features import Features, read_features
+from pipeline.artifacts.evaluation import Evaluation, ProbeAccuracies
+from pipeline.artifacts.features import read_features
+from pipeline.artifacts.plans.evaluate import EvaluatePlan
+from pipeline.artifacts.plans.files import require_plan
+from pipeline.artifacts.split import read_splits
+from pipeline.building.trained_backbone import load_backbone
+from pipeline.building.views import build_augment
 from pipeline.data.datasets.fashion_mnist import FashionMNIST
 from pipeline.errors import RunError
+from pipeline.evaluation.examples import Examples
+from pipeline.evaluation.features import extract
 from pipeline.files.csv_tables import read_csv
 from pipeline.files.sealed_json import read_sealed, seal, unseal, write_sealed
 from pipeline.metrics.cka import linear_cka
 from pipeline.models.small_resnet import SmallResNet
-from pipeline.reporting.representations import compare_states
+from pipeline.reporting.representations import FeatureChange, list_changes
+from pipeline.stages.evaluate_states import StateEvaluator
 from tests.support.project import CLASSES, PER_CLASS, Project
 
 TASKS = 3
 
 
 def evaluation(after: int) -> dict:
-    found = read_sealed(layout.evaluation(after), RunError, "")
+    (found,) = (row for row in evaluations()["rows"] if row["after_task"] == after)
+    return found
+
+
+def evaluations() -> dict:
+    found = read_sealed(layout.EVALUATIONS, RunError, "")
     assert found is not None
     return found
 
 
-def header(after: int) -> dict[str, str]:
-    content = layout.features(after).read_bytes()
+def header() -> dict[str, str]:
+    content = layout.FEATURES.read_bytes()
     size = int.from_bytes(content[:8], "little")
     return json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["cassle"])
+
+
+def extract_test_images(after: int) -> tuple[np.ndarray, np.ndarray]:
+    """The features of all tasks' test images after a state, and the task of each image."""
+    plan = require_plan(EvaluatePlan, "evaluate")
+    splits = read_splits(plan.num_tasks)
+    places = np.array([place for split in splits for place in split.test])
+    images = FashionMNIST(Path("data/fashion_mnist"), False).images("test")[places]
+    backbone, _ = load_backbone(plan, after)
+    normalize = build_augment(plan.dataset, ()).normalize
+    tasks = np.array([split.task for split in splits for _ in split.test])
+    return extract(backbone, torch.from_numpy(images), normalize).numpy(), tasks
 
 
 def test_one_pass_over_the_images_serves_all_probes(
@@ -53,13 +83,15 @@ def test_one_pass_over_the_images_serves_all_probes(
     monkeypatch.setattr(SmallResNet, "forward", counted)
     project.must("evaluate", "0")
     assert len(evaluation(0)["probes"]) == 5
-    assert seen == [CLASSES * PER_CLASS["train"], CLASSES * PER_CLASS["t10k"]]
+    every = CLASSES * (PER_CLASS["train"] + PER_CLASS["t10k"])
+    assert sum(seen) == every
     seen.clear()
+    shutil.rmtree(layout.SCRATCH)
     project.set({"evaluation.probes": ["linear"]})
     project.must("plan")
     project.must("evaluate", "0")
     assert list(evaluation(0)["probes"]) == ["linear"]
-    assert seen == [CLASSES * PER_CLASS["train"], CLASSES * PER_CLASS["t10k"]]
+    assert sum(seen) == every
 
 
 def test_an_evaluation_holds_each_probe_s_accuracies(project: Project) -> None:
@@ -120,27 +152,28 @@ def test_the_same_few_labels_for_every_state_and_other_ones_for_another_seed(
 def test_the_features_are_those_of_the_test_images_in_the_order_of_the_splits(
     project: Project,
 ) -> None:
-    project.trained(0)
-    project.must("evaluate", "0")
-    found = read_features(0, header(0)["plan"])
+    project.finished(TASKS)
+    found = read_features(evaluations()["features"])
     labels = FashionMNIST(Path("data/fashion_mnist"), False).labels("test")
     places = [read_sealed(layout.split(task), RunError, "")["test"] for task in (1, 2, 3)]
     assert found.labels.tolist() == [int(labels[place]) for held in places for place in held]
     assert found.tasks.tolist() == [t for t, held in enumerate(places, 1) for _ in held]
     assert found.features.shape == (40, 8)
+    assert found.features == pytest.approx(extract_test_images(TASKS)[0], abs=1e-5)
     for task in (1, 2, 3):
         values = np.linalg.svd(found.features[found.tasks == task].astype(float), compute_uv=False)
         share = values / values.sum()
         expected = math.exp(-sum(p * math.log(p) for p in share if p > 0))
-        assert evaluation(0)["rank"][str(task)] == pytest.approx(expected)
+        assert evaluation(TASKS)["rank"][str(task)] == pytest.approx(expected)
 
 
 def test_the_report_compares_each_state_with_the_one_before(project: Project) -> None:
     project.finished(TASKS)
-    states = [load_file(layout.features(after)) for after in range(TASKS + 1)]
+    states = [extract_test_images(after)[0] for after in range(TASKS + 1)]
+    tasks = extract_test_images(0)[1]
 
     def cka(after: int, chosen: np.ndarray) -> float | None:
-        old, new = (states[at]["features"][chosen] for at in (after - 1, after))
+        old, new = (states[at][chosen] for at in (after - 1, after))
         return linear_cka(old, new)
 
     rows = read_csv(Path("reports/representations.csv"))
@@ -153,8 +186,14 @@ def test_the_report_compares_each_state_with_the_one_before(project: Project) ->
         if after == 0:
             assert row["cka"] == ""
         else:
-            assert float(row["cka"]) == pytest.approx(cka(after, states[0]["tasks"] == task))
-    learnt = [cka(2, states[0]["tasks"] < 2), cka(3, states[0]["tasks"] < 3)]
+            assert float(row["cka"]) == pytest.approx(cka(after, tasks == task))
+            assert float(row["cka"]) == evaluation(after)["cka"][str(task)]
+    learnt = [cka(2, tasks < 2), cka(3, tasks < 3)]
+    assert [evaluation(after).get("cka_learnt") for after in range(TASKS + 1)] == [
+        None,
+        None,
+        *(pytest.approx(value) for value in learnt),
+    ]
     metrics = json.loads(Path("reports/metrics.json").read_text())
     assert metrics["cka"] == pytest.approx(sum(learnt) / 2, abs=1e-4)
 
@@ -186,12 +225,81 @@ def test_all_tasks_at_once_are_compared_with_the_random_network_alone(project: P
 def test_changes_without_variation_are_undefined() -> None:
     tasks = np.array([1, 1, 2, 2])
     same, other = np.ones((4, 2), np.float32), np.arange(8, dtype=np.float32).reshape(4, 2)
-    states = [Features(values, tasks, tasks) for values in (other, other, same)]
-    first, second = compare_states(states, 2)
-    assert first.tasks == [pytest.approx(1), pytest.approx(1)]
-    assert first.learnt is None
-    assert second.tasks == [None, None]
-    assert second.learnt is None
+    evaluator = Extracted([other, other, same], tasks)
+    assert evaluator.compare(0) == ({}, None)
+    assert evaluator.compare(1) == ({"1": pytest.approx(1), "2": pytest.approx(1)}, None)
+    assert evaluator.compare(2) == ({"1": None, "2": None}, None)
+
+
+def test_a_state_is_compared_on_what_the_one_before_was_asked_about_and_had_learnt() -> None:
+    tasks = np.array([1, 1, 1, 2, 2, 2, 3, 3, 3])
+    random = np.random.default_rng(0)
+    states = [random.normal(size=(9, 2)).astype(np.float32) for _ in range(4)]
+
+    def cka(after: int, chosen: np.ndarray) -> object:
+        return pytest.approx(linear_cka(states[after - 1][chosen], states[after][chosen]))
+
+    asked_all = Extracted(states, tasks)
+    both = {str(task): cka(2, tasks == task) for task in (1, 2, 3)}
+    assert asked_all.compare(2) == (both, cka(2, tasks == 1))
+    assert asked_all.compare(3)[1] == cka(3, tasks < 3)
+    # Where a state is asked about the next task alone, the one before knows nothing of the third.
+    growing = Extracted(states, tasks, one_ahead=True)
+    assert growing.compare(2) == ({"1": both["1"], "2": both["2"]}, cka(2, tasks == 1))
+    gone = Extracted(states, tasks, gone=[1])
+    assert gone.compare(2) == ({"2": both["2"], "3": both["3"]}, None)
+
+
+def test_changes_are_listed_from_the_first_task_on_with_none_where_there_is_none() -> None:
+    probe = ProbeAccuracies({}, {})
+    row = Evaluation(0, "k", "s", "knn", ("a",), {}, {"knn": probe}, {}, {})
+    rows = [
+        row,
+        dataclasses.replace(row, after_task=1, cka={"1": 0.25, "2": 0.5}),
+        dataclasses.replace(row, after_task=2, cka={"1": None, "3": 0.75}, cka_learnt=0.125),
+    ]
+    assert list_changes(rows, 3) == [
+        FeatureChange([0.25, 0.5, None], None),
+        FeatureChange([None, None, 0.75], 0.125),
+    ]
+
+
+class Extracted(StateEvaluator):
+    """Features of three states or more, made by hand.
+
+    Args:
+        states: the features after each state, ``(N, F)``.
+        tasks: the task of each image, ``(N,)``.
+        one_ahead: whether a state is asked about the next task alone.
+        gone: the tasks whose images are gone before the last state.
+    """
+
+    def __init__(
+        self,
+        states: Sequence[np.ndarray],
+        tasks: np.ndarray,
+        *,
+        one_ahead: bool = False,
+        gone: Sequence[int] = (),
+    ) -> None:
+        self.states, self.of_task = states, tasks
+        self.gone = gone
+        numbers = sorted(set(tasks.tolist()))
+        self.plan = SimpleNamespace(last_state=len(states) - 1, one_ahead=one_ahead)
+        self.splits = [SimpleNamespace(classes=[0, 1]) for _ in numbers]
+        self.labelled = SimpleNamespace(shared=False, are_gone=lambda number: number in gone)
+
+    def _extract(self, task: int, number: int, part: str) -> Tensor:
+        assert part == "test"
+        return torch.from_numpy(self.states[task][self.of_task == number])
+
+    def _find(self, task: int, number: int, part: str) -> None:
+        return None
+
+    def compare(self, after: int) -> tuple[dict[str, float | None], float | None]:
+        tasks = torch.from_numpy(self.of_task)
+        test = Examples(torch.from_numpy(self.states[after]), tasks, tasks, shared=False)
+        return self._compare(after, test, sorted(set(self.of_task.tolist())))
 
 
 def truncate(path: Path) -> None:
@@ -213,22 +321,20 @@ def without_header(path: Path) -> None:
 
 
 def rewrite(path: Path, changed: dict[str, np.ndarray], drop: str = "") -> None:
-    """Write other arrays with a checksum that fits them, and note it in the evaluation."""
-    meta = header(1)
+    """Write other arrays with a checksum that fits them, and note it in the evaluations."""
+    meta = header()
     arrays = {k: v for k, v in (load_file(path) | changed).items() if k != drop}
     content = hashlib.sha256(save(arrays)).hexdigest()
     sealed = seal(unseal(meta) | {"content": content})
     save_file(arrays, path, {"cassle": json.dumps(sealed, sort_keys=True)})
-    noted = read_sealed(layout.evaluation(1), RunError, "")
-    assert noted is not None
-    write_sealed(layout.evaluation(1), noted | {"features": content})
+    write_sealed(layout.EVALUATIONS, evaluations() | {"features": content})
 
 
 def others(path: Path) -> None:
-    """Write features that are sealed and of the same plan, but not the evaluation's."""
-    evaluation = layout.evaluation(1).read_bytes()
+    """Write features that are sealed, but not the evaluation's."""
+    before = layout.EVALUATIONS.read_bytes()
     rewrite(path, {"labels": np.zeros(40, np.int64)})
-    layout.evaluation(1).write_bytes(evaluation)
+    layout.EVALUATIONS.write_bytes(before)
 
 
 @pytest.mark.parametrize(
@@ -242,8 +348,8 @@ def others(path: Path) -> None:
         (lambda path: rewrite(path, {}, drop="tasks"), "holds {"),
         (lambda path: rewrite(path, {"tasks": np.zeros(3, np.int64)}), "of shapes {"),
         (lambda path: rewrite(path, {"labels": np.zeros(40, np.int32)}), "'labels': 'int32'"),
-        (others, "has content "),
-        (lambda path: path.write_bytes(layout.features(0).read_bytes()), "has after_task 0, expected 1"),
+        (others, "is of another evaluation"),
+        (lambda path: path.write_bytes(layout.state(1).read_bytes()), "is of another evaluation"),
     ],
 )  # fmt: skip
 def test_damaged_features_are_refused(
@@ -251,26 +357,26 @@ def test_damaged_features_are_refused(
 ) -> None:
     project.set({"num_tasks": 1})
     project.finished(1)
-    damage(layout.features(1))
+    damage(layout.FEATURES)
     code, _, err = project.cassle("report")
     assert code == 2
     assert message in err
-    assert "run `cassle evaluate 1` first" in err
+    assert "run `cassle evaluate` first" in err
     assert len(err.splitlines()) == 1
 
 
 def test_features_of_another_plan_are_refused(project: Project) -> None:
     project.set({"num_tasks": 1})
     project.finished(1)
-    old = layout.features(1).read_bytes()
-    project.set({"evaluation.knn.k": 5})
-    project.must("plan")
-    project.must("evaluate", "0")
-    project.must("evaluate", "1")
-    layout.features(1).write_bytes(old)
+    old = layout.FEATURES.read_bytes()
+    project.set({"seed": 1})
+    project.train_through(1)
+    project.must("evaluate")
+    assert layout.FEATURES.read_bytes() != old
+    layout.FEATURES.write_bytes(old)
     code, _, err = project.cassle("report")
     assert code == 2
-    assert "task_1.safetensors has plan" in err
+    assert "data/features.safetensors is of another evaluation" in err
 
 
 def test_features_that_are_not_finite_are_no_accuracy(
@@ -282,4 +388,5 @@ def test_features_that_are_not_finite_are_no_accuracy(
     code, _, err = project.cassle("evaluate", "0")
     assert code == 2
     assert "features of data/states/task_0.safetensors are not finite" in err
-    assert not layout.evaluation(0).exists()
+    assert not layout.EVALUATIONS.exists()
+    assert not layout.ROWS.exists()

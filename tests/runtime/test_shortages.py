@@ -45,11 +45,11 @@ def test_evaluation_says_that_memory_is_short(
     def extract(*arguments: object) -> Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr("pipeline.stages.evaluate.extract", extract)
+    monkeypatch.setattr("pipeline.stages.evaluate_states.extract", extract)
     code, _, err = project.cassle("evaluate", "0")
     assert code == 2
     assert err == (
-        "error: evaluation after task 0: out of memory (CUDA out of memory.); end other "
+        "error: evaluation: out of memory (CUDA out of memory.); end other "
         "programs, or choose another --device\n"
     )
 

@@ -145,11 +145,12 @@ def test_a_signal_outside_training_says_what_is_kept(
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     # A background process may have been started with Ctrl-C ignored, and hands that on.
     command = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    holder = {"train": "train_1", "evaluate": "evaluate"}[stage]
     command += f"import sys; sys.argv = ['cassle', '{stage}', '1']; from pipeline.cli.main import main; main()"
     with subprocess.Popen(
         [sys.executable, "-c", command], env=environment, stderr=subprocess.PIPE, text=True
     ) as process:
-        wait_for(project.root / f".scratch/locks/{stage}_1.holder")
+        wait_for(project.root / f".scratch/locks/{holder}.holder")
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number, err

@@ -20,14 +20,13 @@ from tests.support.params import ROOT
 pytestmark = pytest.mark.pipeline  # starts processes
 
 
-@pytest.mark.parametrize("stage", ["train", "evaluate"])
 def test_an_empty_slot_ends_before_the_command_line_is_imported(
-    stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    write_sealed(layout.plan(f"{stage}_7"), None)
+    write_sealed(layout.plan("train_7"), None)
     code = "import sys; from pipeline.runtime.empty_slots import finish_if_empty; "
-    code += f"print(finish_if_empty(['{stage}', '7', '--planned']), 'typer' in sys.modules)"
+    code += "print(finish_if_empty(['train', '7', '--planned']), 'typer' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -35,7 +34,7 @@ def test_an_empty_slot_ends_before_the_command_line_is_imported(
         text=True,
     )
     assert done.stdout.split() == ["True", "False"], done.stderr
-    assert all(path.read_bytes() == b"null\n" for path in layout.outputs(stage, 7))
+    assert all(path.read_bytes() == b"null\n" for path in layout.train_outputs(7))
 
 
 @pytest.mark.parametrize(
@@ -44,6 +43,8 @@ def test_an_empty_slot_ends_before_the_command_line_is_imported(
         ["train", "7"],
         ["train", "-1", "--planned"],
         ["report", "--planned"],
+        ["evaluate", "--planned"],
+        ["evaluate", "7", "--planned"],
         ["train", "8", "--planned"],
         ["train", "9", "--planned"],
         [],

@@ -37,7 +37,7 @@ CONFIGS: dict[str, Changes] = {
 LONGER = {"train.epochs": 60}
 RESUMED = "goes on after step"
 STAGES = ["plan", "prepare", "init", "train 1", "train 2", "train 3"]
-STAGES += ["evaluate 0", "evaluate 1", "evaluate 2", "evaluate 3", "views", "report"]
+STAGES += ["evaluate", "report"]
 # Of the kills of a configuration; training is where most can go wrong.
 SHARES = {
     "prepare": 1,
@@ -45,7 +45,7 @@ SHARES = {
     "train 1": 4,
     "train 2": 4,
     "train 3": 3,
-    "evaluate 2": 1,
+    "evaluate": 1,
     "report": 1,
 }
 

@@ -37,6 +37,6 @@ def list_task_folders(root: Path, known: Iterable[str] = ()) -> list[str]:
 def natural_key(name: str) -> list[tuple[int, int, str]]:
     """Return the sorting key of a name whose numbers count as numbers."""
     return [
-        (0, int(piece), "") if piece.isdigit() else (1, 0, piece)
+        (0, int(piece), "") if piece.isdecimal() else (1, 0, piece)
         for piece in re.findall(r"\d+|\D+", name)
     ]

@@ -1,0 +1,133 @@
+"""What each task of a stream holds, as its images are now and as earlier tasks hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline import layout
+from pipeline.artifacts.plans.prepare import PreparePlan
+from pipeline.artifacts.split import Split
+from pipeline.building.split_images import images_are_gone
+from pipeline.data.parts import PARTS, Part
+from pipeline.data.source import Keys, Source
+from pipeline.data.stream.scenarios import Task, divide_into_tasks
+from pipeline.data.stream.tasks import data_incremental
+from pipeline.errors import DataError
+
+
+@dataclass(frozen=True)
+class TaskContents:
+    """What a task holds, with the names of its classes.
+
+    Attributes:
+        held: what names its images, by part.
+        names: the class of each image, by part; empty without labels.
+        domain: the name of its domain or folder.
+        skipped: numbers of images that cannot be read and are left out, by part.
+    """
+
+    held: Mapping[Part, Keys]
+    names: Mapping[Part, Sequence[str]]
+    domain: str | None
+    skipped: Mapping[Part, int]
+
+    def keys(self, part: Part) -> Keys:
+        """What names its images of a part."""
+        return self.held[part]
+
+
+def list_contents(
+    plan: PreparePlan, source: Source, known: Sequence[Split] = ()
+) -> list[TaskContents | Split]:
+    """What each task holds, or its split where that stays; no image is read.
+
+    Arguments and errors are those of ``cut_stream``.
+    """
+    cut: Sequence[Task | Split]
+    if plan.scenario == "folders":
+        cut = _follow_folders(plan, source, known)
+    elif plan.scenario == "data" and (dealt := _find_dealt(plan, source, known)):
+        cut = [*dealt, *_deal_new_images(plan, source, dealt)]
+    else:
+        cut = divide_into_tasks(plan.scenario, source, plan.stream)
+    return [_read(task, source) if isinstance(task, Task) else task for task in cut]
+
+
+def _follow_folders(
+    plan: PreparePlan, source: Source, known: Sequence[Split]
+) -> list[Task | Split]:
+    """A task for each folder that is there, and the split that was made of each that is not."""
+    there = {task.domain: task for task in divide_into_tasks("folders", source, plan.stream)}
+    cut: list[Task | Split] = []
+    folders = plan.dataset.files.folders if plan.dataset.files is not None else None
+    for number, folder in enumerate(folders or (), start=1):
+        before = known[number - 1] if number <= len(known) else None
+        if folder in there:
+            cut.append(there[folder])
+        elif before is not None and (before.scenario, before.domain) == ("folders", folder):
+            cut.append(before)
+        else:
+            raise DataError(
+                f"task {number}: the folder '{folder}' is missing in {source.root}, and "
+                f"{layout.split(number)} does not say what it held; bring it back"
+            )
+    return cut
+
+
+def _find_dealt(plan: PreparePlan, source: Source, known: Sequence[Split]) -> list[Split]:
+    """The random parts that stay as they are; none where the images are dealt anew.
+
+    They stay where nothing is new, and where tasks are appended and images that belong to none
+    of them have come.
+    """
+    more = plan.stream.num_tasks - len(known)
+    same = ("data", plan.dataset.name, plan.stream.split_seed)
+    if more < 0 or {(each.scenario, each.dataset, each.split_seed) for each in known} != {same}:
+        return []
+    held = {key for split in known for part in PARTS for key in split.keys(part)}
+    fresh = len(set(source.keys("train")) - held)
+    labels = dict(zip(source.keys("train"), source.labels("train").tolist(), strict=True))
+    names = source.class_names()
+    unchanged = all(
+        images_are_gone(source, split)
+        or (
+            split.fingerprint["train"] == source.select("train", split.train).fingerprint()
+            and split.names("train")
+            == [names[labels[key]] for key in split.train if labels.get(key, -1) >= 0]
+        )
+        for split in known
+    )
+    return list(known) if unchanged and (fresh >= more if more else fresh == 0) else []
+
+
+def _deal_new_images(plan: PreparePlan, source: Source, dealt: Sequence[Split]) -> list[Task]:
+    """The tasks of images that belong to no part yet; all are tested on all test images."""
+    if plan.stream.num_tasks == len(dealt):
+        return []
+    held = {key for split in dealt for part in PARTS for key in split.keys(part)}
+    learnt = {key for split in dealt for key in split.train}
+    train, test = (source.keys(part) for part in PARTS)
+    fresh = np.array([place for place, key in enumerate(train) if key not in held], np.int64)
+    asked = np.array([place for place, key in enumerate(test) if key not in learnt], np.int64)
+    count = plan.stream.num_tasks - len(dealt)
+    classes = list(range(len(source.class_names())))
+    return [
+        Task({"train": part, "test": asked}, classes)
+        for part in data_incremental(fresh, count, plan.stream.split_seed)
+    ]
+
+
+def _read(task: Task, source: Source) -> TaskContents:
+    """What a task holds, named as the data set names it."""
+    names = source.class_names()
+    keys: dict[Part, Keys] = {}
+    classes: dict[Part, Sequence[str]] = {}
+    for part in PARTS:
+        all_keys, labels = source.keys(part), source.labels(part)[task.images[part]]
+        chosen = task.images[part].tolist()
+        keys[part] = [all_keys[place] for place in chosen]
+        classes[part] = [names[label] for label in labels.tolist() if label >= 0]
+    return TaskContents(keys, classes, task.domain, {})
