@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.split import Counts, Split
-from pipeline.building.stream_contents import TaskContents, list_contents
+from pipeline.building.stream_contents import TaskContents, list_contents, names_of
 from pipeline.data.image_files.content import list_first
 from pipeline.data.parts import PARTS, Part
 from pipeline.data.source import Source
@@ -56,11 +56,7 @@ def _require_readable(
     """
     for part in PARTS:
         left = {name for split in splits for name in split.names(part)}
-        there = {
-            name
-            for task in before
-            for name in (task.names(part) if isinstance(task, Split) else task.names[part])
-        }
+        there = {name for task in before for name in names_of(task, part)}
         if lost := sorted(there - left):
             raise DataError(
                 f"{source.root}: no image of the {part} part can be read of {list_first(lost)}; "
@@ -95,7 +91,7 @@ def _drop_unreadable(
         found.append(replace(task, held=keys, names=names, skipped=skipped))
     if not skip and any(bad.values()):
         problems = [
-            f"{source.root}: {len(held)} of {len(source.labels(part))} images of the {part} part "
+            f"{source.root}: {len(held)} of {_count(tasks, part)} images of the {part} part "
             f"cannot be used: {list_first([f'{key} ({why})' for key, why in held.items()])}"
             for part, held in bad.items()
             if held
@@ -104,6 +100,11 @@ def _drop_unreadable(
             "; ".join(problems) + "; mend or remove them, or set data.on_bad_image: skip"
         )
     return found
+
+
+def _count(tasks: Sequence[TaskContents | Split], part: Part) -> int:
+    """The number of images of a part, each counted once."""
+    return len({key for task in tasks for key in task.keys(part)})
 
 
 def _make_split(
@@ -132,7 +133,7 @@ def _make_split(
         set_fingerprint={part: each.set_fingerprint() for part, each in images.items()},
         classes=[known[name] for name in names],
         class_names=names,
-        counts={part: _count(held, part, names) for part in PARTS},
+        counts={part: _count_classes(held, part, names) for part in PARTS},
         train=held.keys("train"),
         test=held.keys("test"),
         labels={part: [known[name] for name in held.names[part]] for part in PARTS},
@@ -143,7 +144,7 @@ def _make_split(
     )
 
 
-def _count(held: TaskContents, part: Part, names: Sequence[str]) -> Counts:
+def _count_classes(held: TaskContents, part: Part, names: Sequence[str]) -> Counts:
     """The number of images of each class, and of all."""
     each = dict.fromkeys(names, 0)
     for name in held.names[part]:

@@ -61,9 +61,22 @@ class LabelledImages:
         self.shared = shared_test(splits)
         self._opened: dict[tuple[int, Part], Selection] = {}
 
-    def class_names(self, reached: int) -> list[str]:
-        """The names of the classes of the first tasks, by label."""
-        return list(self.classes) or class_names(self.splits[:reached])
+    def present(self, asked: Sequence[int]) -> list[int]:
+        """The labels that images of some tasks have, sorted."""
+        held: dict[Part, Sequence[int]] = {"train": asked, "test": self.tested(asked)}
+        return sorted(
+            {
+                label
+                for part, tasks in held.items()
+                for task in tasks
+                for label in self.labels(task, part)
+            }
+        )
+
+    def class_names(self, labels: Sequence[int]) -> list[str]:
+        """The names of classes by their labels."""
+        names = list(self.classes) or class_names(self.splits)
+        return [names[label] for label in labels]
 
     def tasks(self, reached: int) -> list[int]:
         """The numbers of those of the first tasks that have labels."""

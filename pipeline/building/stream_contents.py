@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from pipeline import layout
 from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.split import Split
 from pipeline.building.split_images import images_are_gone
+from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.parts import PARTS, Part
 from pipeline.data.source import Keys, Source
 from pipeline.data.stream.scenarios import Task, divide_into_tasks
@@ -51,9 +52,16 @@ def list_contents(
         cut = _follow_folders(plan, source, known)
     elif plan.scenario == "data" and (dealt := _find_dealt(plan, source, known)):
         cut = [*dealt, *_deal_new_images(plan, source, dealt)]
+    elif gone := _find_gone(plan, source, known):
+        return _cut_around(plan, source, gone)
     else:
         cut = divide_into_tasks(plan.scenario, source, plan.stream)
     return [_read(task, source) if isinstance(task, Task) else task for task in cut]
+
+
+def names_of(task: TaskContents | Split, part: Part) -> Sequence[str]:
+    """The name of the class of each image of a part; none without labels."""
+    return task.names(part) if isinstance(task, Split) else task.names[part]
 
 
 def _follow_folders(
@@ -75,6 +83,58 @@ def _follow_folders(
                 f"{layout.split(number)} does not say what it held; bring it back"
             )
     return cut
+
+
+def _find_gone(plan: PreparePlan, source: Source, known: Sequence[Split]) -> dict[int, Split]:
+    """The splits of classes or domains of files that are no longer there, by task."""
+    same = (plan.scenario, plan.dataset.name)
+    return {
+        split.task: split
+        for split in known[: plan.stream.num_tasks]
+        if (split.scenario, split.dataset) == same and images_are_gone(source, split)
+    }
+
+
+def _cut_around(
+    plan: PreparePlan, source: Source, gone: Mapping[int, Split]
+) -> list[TaskContents | Split]:
+    """What each task holds where the classes or domains of some are no longer there.
+
+    Raises:
+        DataError: params do not name the classes or domain of each task in its place.
+    """
+    named = _list_named(plan)
+    for task, split in gone.items():
+        held = {split.domain} if plan.scenario == "domain" else set(split.class_names)
+        if task > len(named) or set(named[task - 1]) != held:
+            key = "data.domains" if plan.scenario == "domain" else "class_order, one list a task"
+            raise DataError(
+                f"the images of task {task} ({', '.join(sorted(map(str, held)))}) are gone, and "
+                f"{key}, does not name it in its place; bring them back, or name the tasks"
+            )
+    rest = [each for task, each in enumerate(named, start=1) if task not in gone]
+    assert isinstance(source, FileSource), "images of an array do not go one by one"
+    stream, options = replace(plan.stream, num_tasks=len(rest)), source.options
+    if plan.scenario == "domain":
+        options = replace(options, domains=tuple(name for each in rest for name in each))
+    else:
+        stream = replace(stream, order=tuple(rest))
+    there = type(source)(source.root, options, source.reading)
+    cut = iter(divide_into_tasks(plan.scenario, there, stream) if rest else [])
+    return [
+        gone[task] if task in gone else _read(next(cut), there)
+        for task in range(1, plan.stream.num_tasks + 1)
+    ]
+
+
+def _list_named(plan: PreparePlan) -> Sequence[tuple[str, ...]]:
+    """The classes or the domain of each task, where params name them; else none."""
+    files, order = plan.dataset.files, plan.stream.order or ()
+    if plan.scenario == "domain":
+        names = files.domains if files is not None and files.domains is not None else ()
+        return [(name,) for name in names][: plan.stream.num_tasks]
+    lists = [tuple(map(str, each)) for each in order if not isinstance(each, str | int)]
+    return lists[: plan.stream.num_tasks]
 
 
 def _find_dealt(plan: PreparePlan, source: Source, known: Sequence[Split]) -> list[Split]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pipeline.artifacts.split import read_known_splits
 from pipeline.artifacts.training_log import read_seconds
 from pipeline.building.data import open_source
+from pipeline.building.stream_contents import list_contents, names_of
 from pipeline.config.chain import ensure_slots, list_outside, read_slots
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_preparation, plan_reading
@@ -18,7 +19,6 @@ from pipeline.config.read import parse_params
 from pipeline.config.stream import count_tasks, find_task_folders
 from pipeline.data.parts import PARTS
 from pipeline.data.stream.folders import list_task_folders
-from pipeline.data.stream.scenarios import divide_into_tasks
 from pipeline.errors import DataError, ParamsError
 from pipeline.files.atomic import write_text
 from pipeline.files.sealed_json import JsonValue, dump_json
@@ -88,14 +88,15 @@ def append_folder(text: str, params: Params, folder: Path) -> Addition:
     grown = parse_params(text, "the params with the new task")
     plan, how = plan_preparation(grown), plan_reading(grown)
     source = open_source(plan.dataset, how, look=False)
-    task = divide_into_tasks(plan.scenario, source, plan.stream)[-1]
-    train, test = (len(task.images[part]) for part in PARTS)
+    task = list_contents(plan, source, read_known_splits())[-1]
+    train, test = (len(task.keys(part)) for part in PARTS)
+    classes = {name for part in PARTS for name in names_of(task, part)}
     if train < params.train.batch_size:
         raise ParamsError(
             f"{folder} has {train} training images, fewer than train.batch_size "
             f"({params.train.batch_size}); wait for more, or lower it for all tasks"
         )
-    return Addition(text, changes, grown, folder.name, train, test, len(task.classes))
+    return Addition(text, changes, grown, folder.name, train, test, len(classes))
 
 
 def _change_params(params: Params, folder: Path) -> dict[str, JsonValue]:

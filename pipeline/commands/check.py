@@ -9,7 +9,7 @@ from pipeline.artifacts.plans.reading import ReadingPlan
 from pipeline.artifacts.split import Split, read_known_splits
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
 from pipeline.building.stream_changes import describe_changes
-from pipeline.building.stream_contents import TaskContents, list_contents
+from pipeline.building.stream_contents import TaskContents, list_contents, names_of
 from pipeline.config.chain import require_slots
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading
@@ -80,7 +80,7 @@ def _count(task: TaskContents | Split, part: Part) -> int:
 
 
 def _has_labels(task: TaskContents | Split) -> bool:
-    return any(task.labels[part] if isinstance(task, Split) else task.names[part] for part in PARTS)
+    return any(names_of(task, part) for part in PARTS)
 
 
 def _check_labels(folder: DatasetPlan | None, how: ReadingPlan, labels: bool) -> None:

@@ -85,18 +85,18 @@ class StateEvaluator:
         asked = self.features.list_asked(task, reached)
         if not asked:
             return self._keep(task, reached, key, earlier)
-        train, test = (self.features.join(task, part, asked) for part in PARTS)
+        classes = self.labelled.present(asked)
+        train, test = (renumber(self.features.join(task, part, asked), classes) for part in PARTS)
         if not (train.features.isfinite().all() and test.features.isfinite().all()):
             raise RunError(
                 f"the features of {layout.state(task)} are not finite; train the state again"
             )
         seconds = {"features": time.monotonic() - started}
-        names = self.labelled.class_names(reached)
         probes = {}
         for each in self.plan.probes:
             started = time.monotonic()
             try:
-                probes[each.name] = self._probe(each, train, test, asked, len(names))
+                probes[each.name] = self._probe(each, train, test, asked, classes)
             except RunError as error:
                 raise RunError(f"{layout.state(task)}, probe {each.name}: {error}") from error
             seconds[each.name] = time.monotonic() - started
@@ -106,7 +106,7 @@ class StateEvaluator:
             key=key,
             state=self.contents[task],
             headline=self.plan.headline,
-            class_names=names,
+            class_names=self.labelled.class_names(classes),
             accuracy=probes[self.plan.headline].task_agnostic,
             probes=probes,
             rank={str(n): rankme(test.of(n).features.cpu()) for n in self.labelled.tested(asked)},
@@ -133,7 +133,7 @@ class StateEvaluator:
             key=key,
             state=self.contents[task],
             headline=self.plan.headline,
-            class_names=self.labelled.class_names(reached),
+            class_names=[],
             accuracy={},
             probes={each.name: nothing for each in self.plan.probes},
             rank={},
@@ -157,7 +157,8 @@ class StateEvaluator:
                 "tested on; bring those of one task back"
             )
         test = self.features.join(last, "test", asked)
-        return write_features(test.features, test.labels, test.tasks)
+        labels = renumber(test, self.labelled.present(asked)).labels
+        return write_features(test.features, labels, test.tasks)
 
     def _probe(
         self,
@@ -165,7 +166,7 @@ class StateEvaluator:
         train: Examples,
         test: Examples,
         asked: Sequence[int],
-        num_classes: int,
+        classes: Sequence[int],
     ) -> ProbeAccuracies:
         """A probe's accuracy on each task's test images, in percent, both ways.
 
@@ -182,7 +183,7 @@ class StateEvaluator:
                 raise RunError("it gave scores that are not finite; change its options")
             return scores
 
-        scores = score(train, test, num_classes)
+        scores = score(train, test, len(classes))
         agnostic: dict[str, float] = {}
         aware: dict[str, float] = {}
         for number in asked:
@@ -193,13 +194,14 @@ class StateEvaluator:
             agnostic[str(number)] = task_agnostic(ours, labels)
             if self.labelled.from_elsewhere:
                 continue
+            own_classes = [classes.index(label) for label in split.classes]
             if split.domain is None:
-                aware[str(number)] = task_aware(ours, labels, split.classes)
-            elif len(split.classes) > 1:
+                aware[str(number)] = task_aware(ours, labels, own_classes)
+            elif len(own_classes) > 1:
                 # To know the domain is to have learnt from its images alone.
                 own = (train.of(number), images)
-                learnt, asked_now = (renumber(held, split.classes) for held in own)
-                own_scores = score(learnt, asked_now, len(split.classes))
+                learnt, asked_now = (renumber(held, own_classes) for held in own)
+                own_scores = score(learnt, asked_now, len(own_classes))
                 aware[str(number)] = task_agnostic(
                     own_scores, asked_now.labels.to(own_scores.device)
                 )

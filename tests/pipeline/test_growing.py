@@ -305,6 +305,46 @@ def test_a_domain_that_comes_later_is_the_next_task(project: Project) -> None:
     assert read_split(3).domain == "chalk"
 
 
+@pytest.mark.parametrize("scenario", ["class", "domain"])
+def test_the_images_of_earlier_classes_and_domains_may_go(project: Project, scenario: str) -> None:
+    if scenario == "class":
+        tree(project.root / "stream", {"cat": 10, "dog": 10, "eel": 10, "fox": 10})
+        project.set(
+            {"scenario": "class", "num_tasks": 2, "class_order": [["fox", "cat"], ["dog", "eel"]]}
+        )
+    else:
+        for name in ("ink", "oil"):
+            add_folder(project, name)
+        project.set({"scenario": "domain", "num_tasks": 2, "data.domains": ["oil", "ink"]})
+    project.run_all(2)
+    before, measured = digests(2), matrix()
+    for name in ("fox", "cat") if scenario == "class" else ("oil",):
+        shutil.rmtree(project.root / "stream" / name)
+    if scenario == "class":
+        tree(project.root / "stream", {"ape": 10})
+        project.must("add-task", "stream/ape")
+    else:
+        add_folder(project, "chalk")
+        project.must("add-task", "stream/chalk")
+    assert "task 1" in check(project)
+    grow(project, 3)
+    assert digests(2) == before
+    assert {task for after, task in matrix() if after == 3} == {2, 3}
+    assert matrix()[1, 1] == measured[1, 1]
+
+
+def test_classes_that_are_gone_have_to_be_named(project: Project) -> None:
+    tree(project.root / "stream", {"cat": 10, "dog": 10, "eel": 10, "fox": 10})
+    project.set({"scenario": "class", "num_tasks": 2})
+    project.train_through(2)
+    for name in read_split(1).class_names:
+        shutil.rmtree(project.root / "stream" / name)
+    code, _, err = project.cassle("prepare")
+    assert code == 2
+    assert "the images of task 1" in err
+    assert "class_order, one list a task, does not name it in its place" in err
+
+
 def test_a_domain_of_the_embedded_images_can_be_appended(project: Project) -> None:
     project.set(
         {
