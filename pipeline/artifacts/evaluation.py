@@ -74,11 +74,14 @@ class Evaluations:
         plan: the digest of the plan of ``evaluate``.
         rows: one evaluation a state, from the random network on.
         features: SHA-256 of the test images' features after the last state.
+        others: evaluations by an earlier plan of states that have no row, for what they hold of
+            images that are gone.
     """
 
     plan: str
     rows: Sequence[Evaluation]
     features: str
+    others: Sequence[Evaluation] = ()
 
 
 def write_evaluations(evaluations: Evaluations) -> None:
@@ -113,7 +116,8 @@ def read_evaluations(plan: str) -> Evaluations:
 def read_earlier_rows() -> Sequence[Evaluation]:
     """The rows of the evaluations that are here, of whichever plan; none where they are damaged."""
     try:
-        return from_json(Evaluations, _read(layout.EVALUATIONS)).rows
+        held = from_json(Evaluations, _read(layout.EVALUATIONS))
+        return [*held.others, *held.rows]
     except (RunError, ValueError):
         return ()
 

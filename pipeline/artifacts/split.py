@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from pipeline.files.sealed_json import (
     write_if_changed,
     write_sealed,
 )
-from pipeline.files.typed_json import as_json, from_json
+from pipeline.files.typed_json import as_json, from_json, get_typed
 
 if TYPE_CHECKING:
     from pipeline.data.source import Keys
@@ -47,6 +48,7 @@ class Split:
         task: its number, from 1.
         scenario: ``class``, ``data``, ``domain`` or ``folders``.
         dataset: the data set's name in params.yaml.
+        root: its folder, as params name it.
         fingerprint: SHA-256 of its images, by part.
         set_fingerprint: likewise, whatever their order.
         classes: the labels of its images, sorted; none where there are no labels. A class keeps
@@ -60,11 +62,13 @@ class Split:
         skipped: numbers of its images that cannot be read and are left out, by part.
         note: what else there is to say of the data set.
         split_seed: the seed that dealt it, where it is a random part.
+        others: of task 1, where one training learns all tasks: the SHA-256 of the other splits.
     """
 
     task: int
     scenario: str
     dataset: str
+    root: str
     fingerprint: Mapping[str, str]
     set_fingerprint: Mapping[str, str]
     classes: Sequence[int]
@@ -77,6 +81,12 @@ class Split:
     skipped: Mapping[str, int] | None = None
     note: str | None = None
     split_seed: int | None = None
+    others: str | None = None
+
+    @property
+    def stream(self) -> tuple[str, str, str]:
+        """What it has in common with the splits of the same stream."""
+        return self.scenario, self.dataset, self.root
 
     def keys(self, part: Part) -> Keys:
         """What names its images of a part."""
@@ -88,10 +98,15 @@ class Split:
         return [known[label] for label in self.labels[part]]
 
 
-def write_splits(splits: Sequence[Split], slots: int) -> None:
+def write_splits(splits: Sequence[Split], slots: int, gone: Sequence[int] = ()) -> None:
     """Write what the tasks hold, ``null`` for the slots after them, and the index.
 
     Files that would not change are left alone.
+
+    Args:
+        splits: of all tasks.
+        slots: the task slots of dvc.yaml.
+        gone: tasks whose images are no longer here.
 
     Raises:
         RunError: a file cannot be written.
@@ -100,18 +115,37 @@ def write_splits(splits: Sequence[Split], slots: int) -> None:
     for task in range(1, slots + 1):
         write_if_changed(layout.split(task), held[task - 1] if task <= len(held) else None)
     index: Json = {str(task): digest(split) for task, split in enumerate(held, start=1)}
-    write_sealed(layout.SPLIT_INDEX, index)
+    # So that the evaluation runs again when images go or come back.
+    write_sealed(layout.SPLIT_INDEX, {**index, "gone": list(gone)} if gone else index)
 
 
-def write_split_origin(plan: str) -> None:
+def read_gone() -> tuple[int, ...]:
+    """The tasks whose images were no longer here when the stream was last looked at.
+
+    Raises:
+        DataError: the index is missing or damaged.
+    """
+    index = read_sealed(layout.SPLIT_INDEX, DataError, FIRST) or {}
+    return get_typed({"gone": [], **index}, tuple[int, ...], "gone")
+
+
+def write_split_origin(plan: str, cut: str) -> None:
     """Write which plan the splits are of.
 
     Apart from the tasks' files: a param that moves no image must not train them again.
 
     Args:
         plan: its digest.
+        cut: the digest of the params that decide how the stream is cut.
     """
-    write_sealed(layout.SPLIT_ORIGIN, {"plan": plan})
+    write_sealed(layout.SPLIT_ORIGIN, {"plan": plan, "cut": cut})
+
+
+def read_split_cut() -> str | None:
+    """The digest of the params that decided how the stream was cut; None where nothing says so."""
+    with suppress(DataError):
+        return str((read_sealed(layout.SPLIT_ORIGIN, DataError, FIRST) or {}).get("cut"))
+    return None
 
 
 def require_split_origin(plan: str) -> None:

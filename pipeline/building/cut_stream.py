@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pipeline.artifacts.plans.prepare import PreparePlan
-from pipeline.artifacts.split import Counts, Split
+from pipeline.artifacts.split import Counts, Split, class_names, split_digest
 from pipeline.building.stream_contents import TaskContents, list_contents, names_of
 from pipeline.data.image_files.content import list_first
 from pipeline.data.parts import PARTS, Part
 from pipeline.data.source import Source
 from pipeline.errors import DataError
+from pipeline.files.sealed_json import digest
 
 
 def cut_stream(plan: PreparePlan, source: Source, known: Sequence[Split] = ()) -> list[Split]:
@@ -38,13 +39,16 @@ def cut_stream(plan: PreparePlan, source: Source, known: Sequence[Split] = ()) -
         numbers |= dict(zip(split.class_names, split.classes, strict=True))
         splits.append(split)
     _require_readable(source, contents, splits)
+    if plan.whole_stream:
+        others = digest([split_digest(split) for split in splits[1:]])
+        splits[0] = replace(splits[0], others=others)
     return splits
 
 
 def _require_readable(
     source: Source, before: Sequence[TaskContents | Split], splits: Sequence[Split]
 ) -> None:
-    """Check that each class has an image left where some were left out.
+    """Check that there are two classes or more, and that each has an image left.
 
     Args:
         source: the data set.
@@ -52,8 +56,14 @@ def _require_readable(
         splits: without.
 
     Raises:
-        DataError: a class has none in a part.
+        DataError: there is one class alone, or a class has no image in a part.
     """
+    names = class_names(splits)
+    if len(names) == 1:
+        raise DataError(
+            f"{source.root} has one class alone, '{names[0]}': nothing to tell apart; add others, "
+            "or put the images beside each other without class folders"
+        )
     for part in PARTS:
         left = {name for split in splits for name in split.names(part)}
         there = {name for task in before for name in names_of(task, part)}
@@ -129,6 +139,7 @@ def _make_split(
         task=task,
         scenario=plan.scenario,
         dataset=plan.dataset.name,
+        root=plan.dataset.root,
         fingerprint={part: each.fingerprint() for part, each in images.items()},
         set_fingerprint={part: each.set_fingerprint() for part, each in images.items()},
         classes=[known[name] for name in names],

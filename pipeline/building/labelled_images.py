@@ -11,6 +11,7 @@ from pipeline.building.split_images import images_are_gone, open_images
 from pipeline.data.parts import PARTS, Part
 from pipeline.data.source import Selection, Source
 from pipeline.errors import DataError, shorten
+from pipeline.files.sealed_json import Json
 
 
 def open_labelled_images(plan: EvaluatePlan, splits: Sequence[Split]) -> LabelledImages:
@@ -60,6 +61,10 @@ class LabelledImages:
         self.classes = classes
         self.shared = shared_test(splits)
         self._opened: dict[tuple[int, Part], Selection] = {}
+
+    def describe(self) -> Json:
+        """What there is to say of the images beyond the splits."""
+        return {}
 
     def present(self, asked: Sequence[int]) -> list[int]:
         """The labels that images of some tasks have, sorted."""
@@ -148,3 +153,7 @@ class ImagesFromElsewhere(LabelledImages):
     def are_gone(self, task: int) -> bool:
         """Whether the images are no longer here: else the folder could not be opened."""
         return False
+
+    def describe(self) -> Json:
+        """The fingerprints of the images, and their labels."""
+        return {part: [self.fingerprint(1, part), self.labels(1, part)] for part in PARTS}

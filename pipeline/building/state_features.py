@@ -45,7 +45,11 @@ class StateFeatures:
         self.augment = build_augment(plan.dataset, ())
         self.cache = FeatureCache(
             layout.main_checkout() / layout.EXTRACTED,
-            {"backbone": as_json(plan.backbone), "dataset": as_json(plan.dataset)},
+            {
+                "backbone": as_json(plan.backbone),
+                "dataset": as_json(plan.dataset),
+                "code": plan.extraction,
+            },
             device,
         )
         self._loaded: tuple[int, Backbone] | None = None

@@ -34,11 +34,11 @@ def describe_changes(
         if task in gone and isinstance(now, Split):
             yield (
                 f"task {task}{_name(now)}: its images are gone; what was learnt and measured "
-                "stays, and no later state can be tested on it"
+                "stays, and its accuracies after later tasks cannot be measured"
             )
-            if looks_back and task == last - 1 and len(known) < last:
+            if looks_back and task == len(known) < last:
                 yield (
-                    f"task {last} cannot begin: the strategy looks back at the images of task "
+                    f"task {task + 1} cannot begin: the strategy looks back at the images of task "
                     f"{task}; bring them back, or choose another strategy"
                 )
         elif what := _describe_change(source, before, now):
@@ -53,6 +53,7 @@ def describe_changes(
 
 
 def _name(task: TaskContents | Split) -> str:
+    """A task's domain or folder in brackets; empty where it has none."""
     return "" if task.domain is None else f" ({task.domain})"
 
 

@@ -17,6 +17,8 @@ from pipeline.data.source import Keys, Source
 from pipeline.data.stream.scenarios import Task, divide_into_tasks
 from pipeline.data.stream.tasks import data_incremental
 from pipeline.errors import DataError
+from pipeline.files.sealed_json import digest
+from pipeline.files.typed_json import as_json
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ def list_contents(
 
     Arguments and errors are those of ``cut_stream``.
     """
+    stream = (plan.scenario, plan.dataset.name, plan.dataset.root)
+    known = [split for split in known if split.stream == stream]
     cut: Sequence[Task | Split]
     if plan.scenario == "folders":
         cut = _follow_folders(plan, source, known)
@@ -57,6 +61,25 @@ def list_contents(
     else:
         cut = divide_into_tasks(plan.scenario, source, plan.stream)
     return [_read(task, source) if isinstance(task, Task) else task for task in cut]
+
+
+def describe_cut(plan: PreparePlan) -> str:
+    """The digest of what decides how a stream is cut, but for lists that are appended to."""
+    dataset = plan.dataset
+    if dataset.files is not None:
+        dataset = replace(dataset, files=replace(dataset.files, domains=None, folders=None))
+    if dataset.transformed is not None:
+        dataset = replace(dataset, transformed=replace(dataset.transformed, domains=()))
+    order = plan.stream.order or ()
+    appended = plan.scenario != "class" or any(not isinstance(each, str | int) for each in order)
+    return digest(
+        {
+            "dataset": as_json(dataset),
+            "scenario": plan.scenario,
+            "split_seed": plan.stream.split_seed,
+            "evenly": None if appended else [plan.stream.num_tasks, *order],
+        }
+    )
 
 
 def names_of(task: TaskContents | Split, part: Part) -> Sequence[str]:
@@ -75,23 +98,25 @@ def _follow_folders(
         before = known[number - 1] if number <= len(known) else None
         if folder in there:
             cut.append(there[folder])
-        elif before is not None and (before.scenario, before.domain) == ("folders", folder):
+        elif before is not None and before.domain == folder:
             cut.append(before)
         else:
             raise DataError(
                 f"task {number}: the folder '{folder}' is missing in {source.root}, and "
-                f"{layout.split(number)} does not say what it held; bring it back"
+                f"{layout.split(number)} does not say what it held; bring one of both back (`dvc "
+                "pull` brings splits), or, where a new folder sorts before it, run `cassle grow`"
             )
     return cut
 
 
 def _find_gone(plan: PreparePlan, source: Source, known: Sequence[Split]) -> dict[int, Split]:
     """The splits of classes or domains of files that are no longer there, by task."""
-    same = (plan.scenario, plan.dataset.name)
+    if plan.dataset.files is None:
+        return {}
     return {
         split.task: split
         for split in known[: plan.stream.num_tasks]
-        if (split.scenario, split.dataset) == same and images_are_gone(source, split)
+        if images_are_gone(source, split)
     }
 
 
@@ -144,23 +169,54 @@ def _find_dealt(plan: PreparePlan, source: Source, known: Sequence[Split]) -> li
     of them have come.
     """
     more = plan.stream.num_tasks - len(known)
-    same = ("data", plan.dataset.name, plan.stream.split_seed)
-    if more < 0 or {(each.scenario, each.dataset, each.split_seed) for each in known} != {same}:
+    if more < 0 or {split.split_seed for split in known} != {plan.stream.split_seed}:
         return []
     held = {key for split in known for part in PARTS for key in split.keys(part)}
-    fresh = len(set(source.keys("train")) - held)
-    labels = dict(zip(source.keys("train"), source.labels("train").tolist(), strict=True))
+    skipped = sum((split.skipped or {}).get("train", 0) for split in known)
+    fresh = len(set(source.keys("train")) - held) - skipped
+    if (fresh < more if more else fresh > 0) or not _are_unchanged(source, known):
+        return []
+    return list(known)
+
+
+def _are_unchanged(source: Source, dealt: Sequence[Split]) -> bool:
+    """Whether the images of random parts, and their classes, are those that were dealt."""
     names = source.class_names()
-    unchanged = all(
-        images_are_gone(source, split)
-        or (
-            split.fingerprint["train"] == source.select("train", split.train).fingerprint()
-            and split.names("train")
-            == [names[labels[key]] for key in split.train if labels.get(key, -1) >= 0]
-        )
-        for split in known
+    labels: dict[object, int] = {
+        key: label
+        for part in PARTS
+        for key, label in zip(source.keys(part), source.labels(part).tolist(), strict=True)
+    }
+    held: list[tuple[Part, Split]] = [("train", split) for split in dealt]
+    return all(
+        _is_unchanged(source, part, split, names, labels)
+        for part, split in [*held, ("test", dealt[-1])]
     )
-    return list(known) if unchanged and (fresh >= more if more else fresh == 0) else []
+
+
+def _is_unchanged(
+    source: Source,
+    part: Part,
+    split: Split,
+    names: Sequence[str],
+    labels: Mapping[object, int],
+) -> bool:
+    """Whether a part's images of a split are as they were, or all gone.
+
+    Args:
+        source: the data set.
+        part: which images.
+        split: of a random part.
+        names: the classes of the data set, by label.
+        labels: of all its images, by what names them.
+    """
+    keys = split.keys(part)
+    if any(key not in labels for key in keys):
+        # Places in an array do not go one by one.
+        return isinstance(source, FileSource) and source.select(part, keys).is_gone()
+    now = [names[labels[key]] for key in keys if labels[key] >= 0]
+    same = split.fingerprint[part] == source.select(part, keys).fingerprint()
+    return same and split.names(part) == now
 
 
 def _deal_new_images(plan: PreparePlan, source: Source, dealt: Sequence[Split]) -> list[Task]:

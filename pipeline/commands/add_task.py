@@ -16,12 +16,22 @@ from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_preparation, plan_reading
 from pipeline.config.presets import merge
 from pipeline.config.read import parse_params
-from pipeline.config.stream import count_tasks, find_task_folders
+from pipeline.config.stream import (
+    count_tasks,
+    find_task_folders,
+    list_learnt_folders,
+    normalize_folder,
+)
 from pipeline.data.parts import PARTS
 from pipeline.data.stream.folders import list_task_folders
 from pipeline.errors import DataError, ParamsError
 from pipeline.files.atomic import write_text
 from pipeline.files.sealed_json import JsonValue, dump_json
+
+HOW_OTHERS_GROW = (
+    "Of random parts (scenario: data), put the new images into data.root and raise num_tasks; "
+    "of domains made of one data set, extend data.domains and raise num_tasks"
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,7 @@ def run(path: Path, params: Params, folder: Path, *, dry_run: bool) -> None:
             stream already, or has too few images.
     """
     added = append_folder(path.read_text(encoding="utf-8"), params, folder)
-    for line in [*added.changes, *_describe(added, len(read_known_splits()))]:
+    for line in [*added.changes, *_describe(added, _count_known(params))]:
         print(line)
     tasks, outside = count_tasks(added.params), list_outside(added.params.data)
     if 0 < read_slots() < tasks:
@@ -72,6 +82,12 @@ def run(path: Path, params: Params, folder: Path, *, dry_run: bool) -> None:
     ensure_slots(tasks, outside)
     write_text(path, added.text)
     print("next: dvc repro")
+
+
+def _count_known(params: Params) -> int:
+    """The number of tasks of this stream that were cut."""
+    stream = (params.scenario, params.dataset, params.data.root)
+    return sum(split.stream == stream for split in read_known_splits())
 
 
 def append_folder(text: str, params: Params, folder: Path) -> Addition:
@@ -114,32 +130,27 @@ def _change_params(params: Params, folder: Path) -> dict[str, JsonValue]:
         raise ParamsError(
             "which tasks come before is not known yet; run `cassle plan` and `cassle prepare` first"
         )
+    count = count_tasks(params)
     if params.scenario == "domain":
         domains = params.data.domains or [split.domain or "" for split in known]
-        return {"data": {"domains": _append(domains, name, "data.domains")}}
-    order = [list(each) for each in params.class_order or () if isinstance(each, list)]
-    groups = order or [list(split.class_names) for split in known]
-    _append([str(each) for group in groups for each in group], name, "class_order")
+        return {"data": {"domains": _insert(domains, name, count, "data.domains")}}
+    # By their names: numbers move when a class sorts first.
+    groups = [list(split.class_names) for split in known[:count]]
+    _insert([each for group in groups for each in group], name, count, "class_order")
     return {"class_order": [*groups, [name]]}
-
-
-HOW_OTHERS_GROW = (
-    "Of random parts (scenario: data), put the new images into data.root and raise num_tasks; "
-    "of domains made of one data set, extend data.domains and raise num_tasks"
-)
 
 
 def _append_to_folders(params: Params, folder: Path) -> dict[str, JsonValue]:
     root = Path(params.data.root)
-    inside = folder.resolve().is_relative_to(root.resolve())
-    name = (
-        folder.resolve().relative_to(root.resolve()).as_posix()
-        if inside
-        else str(folder if folder.is_absolute() else os.path.relpath(folder, root))
-    )
+    from_root = os.path.relpath(folder.resolve(), root.resolve())
+    inside = not from_root.startswith(os.pardir)
+    name = normalize_folder(root, str(folder) if folder.is_absolute() else from_root)
     known = _known_folders(params)
-    _append(known, name, "the stream")
-    if params.data.folders is None and list_task_folders(root, known)[len(known) :] == [name]:
+    if params.data.folders is not None:
+        count = count_tasks(params)
+        return {"data": {"folders": _insert(known, name, count, "the stream")}}
+    _insert(known, name, len(known), "the stream")
+    if inside and list_task_folders(root, known)[len(known) :] == [name]:
         return {}  # it comes last by itself
     return {"data": {"folders": [*known, name]}}
 
@@ -147,11 +158,8 @@ def _append_to_folders(params: Params, folder: Path) -> dict[str, JsonValue]:
 def _known_folders(params: Params) -> list[str]:
     """The folders that are tasks already."""
     if params.data.folders is not None:
-        return list(params.data.folders)
-    cut = [split.domain for split in read_known_splits() if split.scenario == "folders"]
-    if cut:
-        return [name for name in cut if name is not None]
-    return find_task_folders(params)[: params.num_tasks]
+        return find_task_folders(params)
+    return list_learnt_folders(params) or find_task_folders(params)[: params.num_tasks]
 
 
 def list_new_folders(params: Params) -> list[Path]:
@@ -161,15 +169,23 @@ def list_new_folders(params: Params) -> list[Path]:
         DataError: data.root cannot be listed.
     """
     root, known = Path(params.data.root), _known_folders(params)
-    if params.data.folders is None and params.num_tasks is None and not read_known_splits():
+    if params.data.folders is None and params.num_tasks is None and not list_learnt_folders(params):
         return []
-    return [root / name for name in list_task_folders(root) if name not in known]
+    places = [(root / name).resolve() for name in known]
+    folders = [root / name for name in list_task_folders(root)]
+    # A link to a task's folder, or one that holds such, is no task of its own.
+    return [
+        folder
+        for folder in folders
+        if not any(place.is_relative_to(folder.resolve()) for place in places)
+    ]
 
 
-def _append(names: Sequence[str], name: str, where: str) -> list[str]:
+def _insert(names: Sequence[str], name: str, count: int, where: str) -> list[str]:
+    """Names with one more as the next of the first ``count``, which are tasks."""
     if name in names:
-        raise ParamsError(f"'{name}' is in {where} already, as task {names.index(name) + 1}")
-    return [*names, name]
+        raise ParamsError(f"'{name}' is in {where} already, as number {names.index(name) + 1}")
+    return [*names[:count], name, *names[count:]]
 
 
 def _name_within(params: Params, folder: Path) -> str:

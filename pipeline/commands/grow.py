@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,16 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pipeline import layout
+from pipeline.artifacts.evaluation import read_earlier_rows
+from pipeline.building.data import open_source
 from pipeline.commands.add_task import append_folder, list_new_folders
+from pipeline.commands.check import list_changes
 from pipeline.config.chain import ensure_slots, list_outside
+from pipeline.config.plan_data import plan_preparation, plan_reading
 from pipeline.config.read import load_params
 from pipeline.config.stream import count_tasks
-from pipeline.errors import ParamsError, RunError, StateError
+from pipeline.errors import ParamsError, RunError
 from pipeline.files.atomic import write_text
-from pipeline.files.tensors import read_tensor_header
 
 NOTHING_NEW = 3  # exit code
 
@@ -64,25 +68,22 @@ def _grow(path: Path) -> int:
         logger.info("new: %s", added.name)
     tasks = count_tasks(params)
     ensure_slots(tasks, list_outside(params.data))
-    before = _read_contents(tasks)
-    done = subprocess.run([sys.executable, "-m", "dvc", "repro"], check=False)
+    plan = plan_preparation(params)
+    source = open_source(plan.dataset, plan_reading(params), look=False)
+    for line in list_changes(plan, source, params.strategy):
+        logger.info(line)
+    before = {row.after_task: row.state for row in read_earlier_rows()}
+    # The stages' commands look for python.
+    path_variable = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    environment = {**os.environ, "PATH": path_variable}
+    done = subprocess.run([sys.executable, "-m", "dvc", "repro"], env=environment, check=False)
     if done.returncode:
         raise RunError("dvc repro failed, and says above why; run the same command again")
-    learnt = [task for task, content in _read_contents(tasks).items() if before[task] != content]
+    # By what was measured, which comes last: a growth that was stopped counts when it ends.
+    after = {row.after_task: row.state for row in read_earlier_rows()}
+    learnt = [task for task in after if task > 0 and after[task] != before.get(task)]
     if not learnt:
         logger.info("nothing new: %d tasks are learnt", tasks)
         return NOTHING_NEW
     logger.info("learnt: task %s", ", ".join(str(task) for task in learnt))
     return 0
-
-
-def _read_contents(tasks: int) -> dict[int, str | None]:
-    """The content of each trained state; None where there is none."""
-    return {task: _read_content(task) for task in range(1, tasks + 1)}
-
-
-def _read_content(task: int) -> str | None:
-    try:
-        return str(read_tensor_header(layout.state(task), StateError, "")["content"])
-    except StateError:
-        return None

@@ -21,6 +21,8 @@ from pipeline.errors import ParamsError, RunError
 from pipeline.files.atomic import write_text
 
 IN_ROOT = 20  # slots in the dvc.yaml of the root, and in each file beside it
+KEPT = (layout.SPLIT_INDEX, layout.SPLIT_ORIGIN)  # outputs of prepare after the splits
+OWN_DEPS = frozenset({"pipeline", "data/plan/prepare.json", "${data.root}"})
 COMMENT = "Written by `cassle slots`: see the stage `train` in dvc.yaml.\n"
 
 
@@ -83,13 +85,13 @@ def ensure_slots(num_tasks: int, outside: Sequence[str] = ()) -> None:
 
 
 def list_outside(data: Data) -> list[str]:
-    """Return the folders of the stream that are not in data.root, as paths from here."""
+    """Return the folders of the stream that are there and not in data.root, as paths from here."""
     root = Path(data.root)
     found = [root / folder for folder in data.folders or ()]
     return [
         os.path.normpath(folder)
         for folder in found
-        if not folder.resolve().is_relative_to(root.resolve())
+        if folder.is_dir() and not folder.resolve().is_relative_to(root.resolve())
     ]
 
 
@@ -133,10 +135,6 @@ def write_slots(count: int, outside: Sequence[str] = ()) -> None:
         do = {"wdir": "../..", **template}
         slots = _list_slots(first, min(count, first + IN_ROOT - 1))
         _dump(path, {"stages": {"train": {"foreach": slots, "do": do}}}, COMMENT)
-
-
-KEPT = (layout.SPLIT_INDEX, layout.SPLIT_ORIGIN)  # outputs of prepare after the splits
-OWN_DEPS = frozenset({"pipeline", "data/plan/prepare.json", "${data.root}"})
 
 
 def _list_slots(first: int, last: int) -> dict[str, str]:

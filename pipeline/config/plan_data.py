@@ -13,6 +13,7 @@ from pipeline.config.chain import read_slots
 from pipeline.config.fingerprint import code_fingerprint
 from pipeline.config.params import Params
 from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, TRANSFORMED, Dataset
+from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.stream import count_tasks, find_task_folders
 from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.data.image_files.file_options import FileOptions
@@ -48,6 +49,7 @@ def plan_preparation(params: Params) -> PreparePlan:
         stream=StreamOptions(count_tasks(params), params.split_seed, order),
         slots=max(read_slots(), count_tasks(params)),
         code=code_fingerprint("pipeline.stages.prepare", *data_modules(params)),
+        whole_stream=learns_at_once(params),
     )
 
 
@@ -56,6 +58,11 @@ def _task_folders(params: Params) -> Sequence[str] | None:
     if params.scenario != "folders":
         return None
     return tuple(find_task_folders(params)[: count_tasks(params)])
+
+
+def learns_at_once(params: Params) -> bool:
+    """Whether the strategy learns all tasks at once."""
+    return any(STRATEGIES[name].whole_stream for name in params.strategy.split("+"))
 
 
 def plan_labelled(params: Params) -> DatasetPlan | None:

@@ -30,6 +30,7 @@ from pipeline.config.params import Params
 from pipeline.config.plan_data import (
     data_modules,
     dataset_entry,
+    learns_at_once,
     plan_dataset,
     plan_labelled,
     plan_preparation,
@@ -87,7 +88,7 @@ class Plans:
 def resolve(params: Params) -> Plans:
     """The plans of all stages, as the params and the code are now."""
     params = fix_stream(params)
-    tasks = range(1, 2 if _at_once(params) else count_tasks(params) + 1)
+    tasks = range(1, 2 if learns_at_once(params) else count_tasks(params) + 1)
     init = _plan_init(params)
     makers = [plan_digest(init)]
     train = {}
@@ -133,7 +134,7 @@ def _plan_init(params: Params) -> InitPlan:
 
 def _plan_training(params: Params, task: int, previous: str) -> TrainPlan:
     backbone, method = _plan_backbone(params), METHODS[params.method]
-    at_once = _at_once(params)
+    at_once = learns_at_once(params)
     names = params.strategy.split("+") if task > 1 or at_once else []
     compose = COMPOSITE if len(names) > 1 else None
     modules = [
@@ -164,11 +165,6 @@ def _plan_training(params: Params, task: int, previous: str) -> TrainPlan:
         whole_stream=whole,
         looks_back=task > 1 and any(STRATEGIES[name].looks_back for name in names),
     )
-
-
-def _at_once(params: Params) -> bool:
-    """Whether the strategy learns all tasks at once."""
-    return any(STRATEGIES[name].whole_stream for name in params.strategy.split("+"))
 
 
 def _plan_optimization(params: Params) -> OptimizationPlan:
@@ -214,6 +210,11 @@ def _plan_evaluation(params: Params, states: Sequence[str]) -> EvaluatePlan:
         probes=tuple(plan_component(params, "probe", name) for name in names),
         headline=params.evaluation.headline,
         states=tuple(states),
+        extraction=code_fingerprint(
+            "pipeline.building.state_features",
+            *data_modules(params),
+            BACKBONES[backbone.name].module,
+        ),
         code=code_fingerprint(*modules),
         one_ahead=params.scenario == "folders",
         labelled=labelled,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from pipeline import layout
 from pipeline.artifacts.split import read_known_splits
 from pipeline.config.params import Params
 from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS
 from pipeline.data.stream.folders import list_task_folders
 from pipeline.errors import ParamsError
+from pipeline.runtime.empty_slots import EMPTY
 
 
 def fix_stream(params: Params) -> Params:
@@ -57,7 +60,36 @@ def find_task_folders(params: Params) -> list[str]:
     Raises:
         DataError: they cannot be listed.
     """
-    if params.data.folders is not None:
-        return list(params.data.folders)
-    known = [split.domain for split in read_known_splits() if split.scenario == "folders"]
-    return list_task_folders(Path(params.data.root), [name for name in known if name is not None])
+    root = Path(params.data.root)
+    if params.data.folders is None:
+        return list_task_folders(root, list_learnt_folders(params))
+    found = [normalize_folder(root, name) for name in params.data.folders]
+    for name in found:
+        if found.count(name) > 1:
+            raise ParamsError(f"data.folders: '{name}' is there twice")
+    return found
+
+
+def list_learnt_folders(params: Params) -> list[str]:
+    """Return the folders that are tasks of this stream: cut, and still there or learnt."""
+    root = Path(params.data.root)
+    stream = ("folders", params.dataset, params.data.root)
+    cut = [split for split in read_known_splits() if split.stream == stream]
+    return [
+        split.domain
+        for split in cut
+        if split.domain is not None and ((root / split.domain).is_dir() or _was_learnt(split.task))
+    ]
+
+
+def _was_learnt(task: int) -> bool:
+    path = layout.state(task)
+    return path.is_file() and path.stat().st_size > len(EMPTY)
+
+
+def normalize_folder(root: Path, name: str) -> str:
+    """Return how a task's folder is named: relative to the root where it lies in it."""
+    path, above = Path(os.path.abspath(root / name)), os.path.abspath(root)  # noqa: PTH100
+    if path.is_relative_to(above) and path != Path(above):
+        return path.relative_to(above).as_posix()
+    return os.path.normpath(name)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 NOT_MEASURED = "–"
 GONE = (
     "†: the images of this task are no longer here; its accuracies were measured while they were, "
-    "over the classes known then."
+    "over the classes and by the probes of that time."
 )
 NOT_DUE = "a state is tested on the tasks it has learnt and on the next one"
 UNLABELLED = "–: the images of {} have no labels, so nothing is measured on them."

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pipeline import layout
 from pipeline.artifacts.evaluation import ByTask, Evaluation, read_evaluations
 from pipeline.artifacts.plans.report import ReportPlan
-from pipeline.artifacts.split import Split, read_splits, shared_test
+from pipeline.artifacts.split import Split, read_gone, read_splits, shared_test
 from pipeline.artifacts.training_log import Timing, read_training_log
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import Json
@@ -156,7 +156,8 @@ class Results:
         """
         found = [change.learnt for change in self.changes[1:]]
         known = [value for value in found if value is not None]
-        return sum(known) / len(known) if found and len(known) == len(found) else None
+        whole = len(known) == len(found) or self.gone
+        return sum(known) / len(known) if known and whole else None
 
 
 def _rounded(value: float | None) -> float | None:
@@ -192,7 +193,7 @@ def read_results(plan: ReportPlan) -> Results:
         timings=timings,
         class_names=found[-1].class_names,
         protocol=plan.protocol,
-        gone=found[-1].gone,
+        gone=read_gone(),
         row_classes=[len(evaluation.class_names) for evaluation in found],
     )
 

@@ -18,6 +18,7 @@ from pipeline.artifacts.evaluation import (
     read_earlier_rows,
     read_evaluations,
     read_row,
+    repeat_row,
     write_evaluations,
     write_row,
 )
@@ -28,6 +29,7 @@ from pipeline.artifacts.plans.views import ViewsPlan
 from pipeline.artifacts.split import Split, class_names, read_splits, split_digest
 from pipeline.artifacts.state import read_state_content
 from pipeline.artifacts.view_sheet import describe_sheet, read_view_strips
+from pipeline.building.labelled_images import LabelledImages, open_labelled_images
 from pipeline.errors import RunError, StateError
 from pipeline.evaluation.reach import count_reached
 from pipeline.files.sealed_json import digest
@@ -57,8 +59,9 @@ def run(device: Device, only: int | None = None) -> None:
     splits = read_splits(plan.num_tasks)
     earlier = {row.after_task: row for row in read_earlier_rows()}
     contents = _read_contents(plan, only)
+    labelled = open_labelled_images(plan, splits)
     keys = {
-        task: _describe_inputs(plan, splits, task, contents)
+        task: _describe_inputs(plan, splits, task, contents, labelled)
         for task in contents
         if task == 0 or task - 1 in contents
     }
@@ -66,6 +69,7 @@ def run(device: Device, only: int | None = None) -> None:
         task: found
         for task, key in keys.items()
         if (found := _find_row(key, earlier.get(task))) is not None
+        and all(labelled.are_gone(number) for number in found.gone)
     }
     missing = [task for task in keys if task not in rows and only in (None, task)]
     with explain_out_of_memory("evaluation", "end other programs, or choose another --device"):
@@ -75,7 +79,7 @@ def run(device: Device, only: int | None = None) -> None:
             before_torch()
             from pipeline.stages.evaluate_states import StateEvaluator
 
-            evaluator = StateEvaluator(plan, splits, device, contents)
+            evaluator = StateEvaluator(plan, splits, device, contents, labelled)
             for task in missing:
                 reached = reach(plan, splits, task)
                 _say_why_again(splits, reached, earlier.get(task), contents[task])
@@ -86,8 +90,11 @@ def run(device: Device, only: int | None = None) -> None:
                     logger.info(line)
             if only in (None, plan.last_state):
                 features = evaluator.write_last_features()
-        ordered = tuple(rows[task] for task in sorted(rows))
-        write_evaluations(Evaluations(plan_digest(plan), ordered, features or ""))
+        ordered = [rows[task] for task in sorted(rows)]
+        if labelled.shared:
+            ordered = [repeat_row(row, plan.num_tasks) for row in ordered]
+        others = [row for task, row in sorted(earlier.items()) if task not in rows]
+        write_evaluations(Evaluations(plan_digest(plan), ordered, features or "", others))
         _draw_views(splits)
 
 
@@ -115,7 +122,11 @@ def _read_contents(plan: EvaluatePlan, only: int | None) -> dict[int, str]:
 
 
 def _describe_inputs(
-    plan: EvaluatePlan, splits: Sequence[Split], task: int, contents: Mapping[int, str]
+    plan: EvaluatePlan,
+    splits: Sequence[Split],
+    task: int,
+    contents: Mapping[int, str],
+    labelled: LabelledImages,
 ) -> str:
     """The digest of all that the evaluation of a state is made from."""
     held = splits[: reach(plan, splits, task)]
@@ -128,6 +139,7 @@ def _describe_inputs(
             "state": contents[task],
             "before": contents.get(task - 1),
             "splits": [split_digest(split) for split in asked],
+            "labelled": labelled.describe(),
         }
     )
 

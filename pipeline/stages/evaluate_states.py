@@ -14,17 +14,16 @@ from pipeline.artifacts.evaluation import (
     Evaluation,
     ProbeAccuracies,
     keep_gone,
-    repeat_row,
 )
 from pipeline.artifacts.features import write_features
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.parts import ComponentPlan
 from pipeline.artifacts.split import Split
 from pipeline.building.components import load_class
-from pipeline.building.labelled_images import open_labelled_images
+from pipeline.building.labelled_images import LabelledImages
 from pipeline.building.state_features import StateFeatures
 from pipeline.data.parts import PARTS
-from pipeline.errors import DataError, RunError
+from pipeline.errors import RunError
 from pipeline.evaluation.base import Probe
 from pipeline.evaluation.examples import Examples, renumber
 from pipeline.evaluation.reach import count_reached
@@ -43,9 +42,10 @@ class StateEvaluator:
         splits: of all tasks.
         device: where to run.
         contents: the content of each state that is evaluated, and of the one before it.
+        labelled: the images.
 
     Raises:
-        PipelineError: the device is not there, or the images have no labels.
+        PipelineError: the device is not there.
     """
 
     def __init__(
@@ -54,11 +54,12 @@ class StateEvaluator:
         splits: Sequence[Split],
         device: Device,
         contents: Mapping[int, str],
+        labelled: LabelledImages,
     ) -> None:
         self.plan = plan
         self.splits = splits
         self.contents = contents
-        self.labelled = open_labelled_images(plan, splits)
+        self.labelled = labelled
         where = torch.device(choose_device(device))
         self.features = StateFeatures(plan, contents, self.labelled, where)
 
@@ -115,8 +116,6 @@ class StateEvaluator:
             cka_learnt=cka_learnt,
             gone=[n for n in self.labelled.tasks(reached) if n not in asked],
         )
-        if test.shared:
-            row = repeat_row(row, self.plan.num_tasks)
         if earlier is not None and earlier.state == row.state:
             row = keep_gone(row, earlier)
         said = ", ".join(f"task {number} {value:.1f} %" for number, value in row.accuracy.items())
@@ -152,10 +151,8 @@ class StateEvaluator:
         last = self.plan.last_state
         asked = self.features.list_asked(last, len(self.splits))
         if not asked:
-            raise DataError(
-                "the images of all tasks are gone, and with them what the last state could be "
-                "tested on; bring those of one task back"
-            )
+            nothing = torch.zeros(0, dtype=torch.int64)
+            return write_features(torch.zeros(0, 1), nothing, nothing)
         test = self.features.join(last, "test", asked)
         labels = renumber(test, self.labelled.present(asked)).labels
         return write_features(test.features, labels, test.tasks)

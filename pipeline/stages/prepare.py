@@ -9,6 +9,8 @@ from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.split import read_known_splits, write_split_origin, write_splits
 from pipeline.building.cut_stream import cut_stream
 from pipeline.building.data import open_source
+from pipeline.building.split_images import images_are_gone
+from pipeline.building.stream_contents import describe_cut
 from pipeline.reporting.task_names import TaskContents, describe_tasks, remark_on_tasks
 
 logger = logging.getLogger(__name__)
@@ -21,13 +23,15 @@ def run() -> None:
         DataError: images or labels are missing or damaged, or cannot be cut as planned.
     """
     plan = require_plan(PreparePlan, "prepare")
-    splits = cut_stream(plan, open_source(plan.dataset), read_known_splits())
+    source = open_source(plan.dataset)
+    splits = cut_stream(plan, source, read_known_splits())
     for held in describe_tasks(splits):
         logger.info(_line(held))
     for remark in remark_on_tasks(splits):
         logger.info(remark)
-    write_splits(splits, plan.slots)
-    write_split_origin(plan_digest(plan))
+    gone = [split.task for split in splits if images_are_gone(source, split)]
+    write_splits(splits, plan.slots, gone)
+    write_split_origin(plan_digest(plan), describe_cut(plan))
 
 
 def _line(held: TaskContents) -> str:

@@ -143,9 +143,9 @@ def test_training_begins_with_the_right_images_or_not_at_all(
     [
         ({"train": [0, -1]}, "train holds -1"),
         ({"train": [0, 0]}, "train holds one twice"),
-        ({"train": [0, 1.0]}, "train is [0, 1.0], expected a list"),
-        ({"train": [True]}, "train is [True], expected a list"),
-        ({"train": [0, "1"]}, "train is [0, '1'], expected a list"),
+        ({"train": [0, 1.0]}, "train[1] is 1.0, expected a whole number"),
+        ({"train": [True]}, "train[0] is True, expected a whole number"),
+        ({"train": [0, "1"]}, "train[1] is '1', expected a whole number"),
         ({"train": ["../../etc/passwd"]}, "none is named '../../etc/passwd'"),
         ({"train": []}, "train is []"),
         ({"train": [10**400]}, "none is named a number of more than 60 digits"),

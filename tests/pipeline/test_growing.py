@@ -11,10 +11,11 @@ import pytest
 
 from pipeline import layout
 from pipeline.artifacts.split import read_split, split_digest
+from pipeline.data.stream.folders import natural_key
 from pipeline.files.sealed_json import file_digest
 from tests.support.image_files import save, tree
 from tests.support.params import Changes
-from tests.support.project import Project
+from tests.support.project import Project, _few_images, make_data
 
 CLASSES = ("cat", "dog")
 FOLDERS: Changes = {
@@ -270,7 +271,7 @@ def test_add_task_refuses_what_is_no_new_task(project: Project) -> None:
         add_folder(project, name)
     project.must("plan")
     project.must("prepare")
-    assert "'b' is in the stream already, as task 2" in project.refuses("add-task", "stream/b")
+    assert "'b' is in the stream already, as number 2" in project.refuses("add-task", "stream/b")
     assert "is no folder" in project.refuses("add-task", "stream/nowhere")
     tree(project.root / "stream/few", {"cat": 2, "dog": 2})
     assert "fewer than train.batch_size (8)" in project.refuses("add-task", "stream/few")
@@ -424,3 +425,147 @@ def test_all_tasks_that_are_there_are_only_taken_where_they_can_be_counted(
     assert "num_tasks: null takes all domains that data.domains names" in project.refuses("plan")
     project.set({"scenario": "folders", "dataset": "domainnet"})
     assert "dataset must be image_folder" in project.refuses("plan")
+
+
+def test_splits_of_another_root_are_no_tasks_of_this_stream(project: Project) -> None:
+    learnt(project, "abc")
+    for name in ("bb", "x"):
+        tree(project.root / "other" / name, {"cat": 10, "dog": 10})
+    project.set({"data.root": "other"})
+    project.must("plan")
+    project.must("prepare")
+    assert [read_split(task).domain for task in (1, 2)] == ["bb", "x"]
+    assert "since it was cut" not in check(project)
+    project.set({"data.root": "data/fashion_mnist", "dataset": "fashion_mnist"})
+    project.set({"scenario": "class", "num_tasks": 3, "data.image_size": None})
+    assert "data: 160 training" in check(project)
+
+
+def test_folders_may_be_spelt_in_several_ways_and_come_once(project: Project) -> None:
+    for name in "abc":
+        add_folder(project, name)
+    project.set({"data.folders": ["./a", "b/", str(project.root / "stream/c")]})
+    project.must("plan")
+    project.must("prepare")
+    assert [read_split(task).domain for task in (1, 2, 3)] == ["a", "b", "c"]
+    assert "'a' is in the stream already" in project.refuses("add-task", "stream/a/")
+    project.set({"data.folders": ["a", "a/"]})
+    assert "data.folders: 'a' is there twice" in project.refuses("plan")
+
+
+def test_a_folder_without_images_left_is_gone(project: Project) -> None:
+    learnt(project, "ab")
+    before = digests(2)
+    for path in (project.root / "stream/a").rglob("*.*"):
+        path.unlink()
+    add_folder(project, "c")
+    grow(project, 3)
+    assert digests(2) == before
+
+
+def test_images_that_come_back_are_measured(project: Project) -> None:
+    learnt(project, "ab")
+    shutil.move(project.root / "stream/a", project.root / "away")
+    add_folder(project, "c")
+    grow(project, 3)
+    assert (3, 1) not in matrix()
+    shutil.move(project.root / "away", project.root / "stream/a")
+    for stage in ("plan", "prepare", "evaluate", "report"):
+        project.must(stage)
+    assert (3, 1) in matrix()
+    assert "†" not in Path("reports/report.md").read_text()
+
+
+def test_evaluating_one_state_loses_nothing_of_images_that_are_gone(project: Project) -> None:
+    learnt(project, "abc")
+    measured = matrix()
+    shutil.rmtree(layout.SCRATCH)
+    shutil.rmtree(project.root / "stream/a")
+    project.set({"linear_eval.epochs": 4})
+    for stage in (("plan",), ("prepare",), ("evaluate", "3"), ("evaluate",), ("report",)):
+        project.must(*stage)
+    assert {cell: matrix()[cell] for cell in measured if cell[1] == 1} == {
+        cell: value for cell, value in measured.items() if cell[1] == 1
+    }
+
+
+def test_a_stream_goes_on_where_all_labelled_images_are_gone(project: Project) -> None:
+    learnt(project, "ab")
+    for name in "ab":
+        shutil.rmtree(project.root / "stream" / name)
+    add_folder(project, "c", classes=())
+    shutil.rmtree(layout.SCRATCH)
+    grow(project, 3)
+    assert {after for after, _ in matrix()} == {0, 1, 2}
+    assert json.loads(Path("reports/metrics.json").read_text())["average_accuracy"] is None
+
+
+def test_random_parts_of_classes_stay_where_more_are_held_out(project: Project) -> None:
+    tree(project.root / "stream", {"cat": 40, "dog": 40, "eel": 40})
+    project.set({"scenario": "data", "num_tasks": 2})
+    project.must("plan")
+    project.must("prepare")
+    before = [split_digest(read_split(task)) for task in (1, 2)]
+    for kind in ("cat", "dog", "eel"):
+        for number in range(10):
+            save(project.root / f"stream/{kind}/new_{number}.png", colored(f"{kind}{number}"))
+    (project.root / "stream/cat/broken.png").write_text("no image")
+    project.set({"num_tasks": 3, "data.on_bad_image": "skip"})
+    for _ in range(2):
+        project.must("plan")
+        project.must("prepare")
+        assert [split_digest(read_split(task)) for task in (1, 2)] == before
+        assert all("new_" in str(key) for key in read_split(3).train)
+
+
+def test_all_tasks_at_once_train_again_when_one_of_them_changes(project: Project) -> None:
+    for name in "ab":
+        add_folder(project, name)
+    project.set({"strategy": "offline"})
+    project.must("plan")
+    project.must("prepare")
+    before = split_digest(read_split(1))
+    save(project.root / "stream/b/cat/own.png", colored("other"))
+    project.must("prepare")
+    assert split_digest(read_split(1)) != before
+
+
+def test_another_labelled_folder_is_evaluated_anew(project: Project) -> None:
+    tree(project.root / "stream", {".": 30})
+    tree(project.root / "labelled", {"cat": 8, "dog": 8})
+    project.set({"scenario": "data", "num_tasks": 2, "data.labelled_root": "labelled"})
+    project.run_all(2)
+    before = json.loads(layout.EVALUATIONS.read_text())["rows"]
+    tree(project.root / "labelled", {"eel": 8})
+    project.must("evaluate")
+    after = json.loads(layout.EVALUATIONS.read_text())["rows"]
+    assert before[0]["class_names"] == ["cat", "dog"]
+    assert {tuple(row["class_names"]) for row in after} == {("cat", "dog", "eel")}
+
+
+def test_a_smaller_data_set_is_cut_anew(project: Project) -> None:
+    project.set(
+        {
+            "dataset": "fashion_mnist",
+            "data.root": "data/fashion_mnist",
+            "data.image_size": None,
+            "scenario": "data",
+            "num_tasks": 2,
+        }
+    )
+    project.must("plan")
+    project.must("prepare")
+    shutil.rmtree(project.root / "data/fashion_mnist")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.support.project.PER_CLASS", {"train": 10, "t10k": 3})
+        _few_images.cache_clear()
+        make_data(project.root / "data/fashion_mnist")
+    _few_images.cache_clear()
+    project.must("prepare")
+    assert len(read_split(1).train) == 50
+
+
+def test_names_that_count_alike_keep_one_order() -> None:
+    assert sorted(["a01", "a1", "²", "a001"], key=lambda name: (natural_key(name), name)) == [
+        "a001", "a01", "a1", "²"
+    ]  # fmt: skip

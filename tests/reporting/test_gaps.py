@@ -28,7 +28,7 @@ from tests.reporting.test_page import Parsed, make_extras, make_results, other_r
 
 GONE = (
     "†: the images of this task are no longer here; its accuracies were measured while they were, "
-    "over the classes known then."
+    "over the classes and by the probes of that time."
 )
 NOT_DUE = "a state is tested on the tasks it has learnt and on the next one"
 NOT_HERE = "the images of the task were no longer here when the state was tested"

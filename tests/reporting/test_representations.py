@@ -287,14 +287,14 @@ class Extracted(StateEvaluator):
         numbers = sorted(set(tasks.tolist()))
         self.plan = SimpleNamespace(last_state=len(states) - 1, one_ahead=one_ahead)
         self.splits = [SimpleNamespace(classes=[0, 1]) for _ in numbers]
-        self.labelled = SimpleNamespace(shared=False, are_gone=lambda number: number in gone)
+        self.labelled = SimpleNamespace(tested=lambda asked: asked)
+        self.features = SimpleNamespace(
+            get=self.get, are_here=lambda state, task, part: task not in gone
+        )
 
-    def _extract(self, task: int, number: int, part: str) -> Tensor:
+    def get(self, task: int, number: int, part: str) -> Tensor:
         assert part == "test"
         return torch.from_numpy(self.states[task][self.of_task == number])
-
-    def _find(self, task: int, number: int, part: str) -> None:
-        return None
 
     def compare(self, after: int) -> tuple[dict[str, float | None], float | None]:
         tasks = torch.from_numpy(self.of_task)

@@ -45,7 +45,7 @@ def test_evaluation_says_that_memory_is_short(
     def extract(*arguments: object) -> Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr("pipeline.stages.evaluate_states.extract", extract)
+    monkeypatch.setattr("pipeline.building.state_features.extract", extract)
     code, _, err = project.cassle("evaluate", "0")
     assert code == 2
     assert err == (

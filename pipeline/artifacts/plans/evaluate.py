@@ -20,6 +20,7 @@ class EvaluatePlan:
         probes: that are fitted to its features.
         headline: the name of the probe whose accuracies lead the reports.
         states: the digest of the plan that makes each state, from state 0 on.
+        extraction: the fingerprint of the code that extracts features.
         code: the fingerprint of the stage's code.
         one_ahead: whether a state is asked about no task beyond the next one, unless that
             brings classes; else about all tasks of the stream.
@@ -33,6 +34,7 @@ class EvaluatePlan:
     probes: Sequence[ComponentPlan]
     headline: str
     states: Sequence[str]
+    extraction: str
     code: str
     one_ahead: bool = False
     labelled: DatasetPlan | None = None

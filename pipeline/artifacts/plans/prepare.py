@@ -18,6 +18,7 @@ class PreparePlan:
         stream: the number of tasks, and what decides which images each holds.
         slots: the task slots of dvc.yaml.
         code: the fingerprint of the stage's code.
+        whole_stream: whether one training learns all tasks.
     """
 
     dataset: DatasetPlan
@@ -25,3 +26,4 @@ class PreparePlan:
     stream: StreamOptions
     slots: int
     code: str
+    whole_stream: bool = False

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.data.datasets.file_source import FileSource
-from pipeline.data.image_files.catalogue import Catalogue
+from pipeline.data.image_files.catalogue import Catalogue, Listing
 from pipeline.data.image_files.tree import (
     Item,
     ancestors,
@@ -37,30 +39,54 @@ class ImageFolder(FileSource):
         if self.options.folders is None:
             parts = self._find_parts(self.root)
             return build_catalogue(self.root, parts, domain_names=self.options.domains)
-        there = [name for name in self.options.folders if (self.root / name).is_dir()]
+        there = [name for name in self.options.folders if _holds_images(self.root / name)]
         found: dict[Part, list[Item]] = {"train": [], "test": []}
         for name in there:
-            for part, items in self._find_parts(self.root / name).items():
-                found[part] += [_place_in_task(item, name, self.root) for item in items]
-        return build_catalogue(self.root, found, domain_names=there)
+            for part, items in self._find_parts(self.root / name, name).items():
+                found[part] += items
+        kinds = sorted({item.kind for items in found.values() for item in items} - {""})
+        if not there:
+            return Catalogue([], Listing([], _NONE, _NONE), Listing([], _NONE, _NONE))
+        return build_catalogue(self.root, found, kinds, there)
 
-    def _find_parts(self, folder: Path) -> dict[Part, list[Item]]:
-        """Return the images of a folder, by part; without labels none is held out of a task."""
+    def _find_parts(self, folder: Path, task: str = "") -> dict[Part, list[Item]]:
+        """Return the images of a folder, by part.
+
+        Args:
+            folder: the data set's folder, or that of a task.
+            task: the name of that task; without labels none of its images is held out.
+        """
         folders = list_folder(folder).folders
         train = folder / "train" if "train" in folders else folder
         tests = [folder / name for name in ("test", "val") if name in folders]
+        listed = {"train": list_items(folder, train)}
         if "train" in folders and tests:
-            return {
-                "train": list_items(folder, train),
-                "test": list_items(folder, tests[0]),
-            }
-        items = list_items(folder, train)
-        if self.options.folders is not None and not any(item.kind for item in items):
-            return {"train": items, "test": []}
-        return split_off_test(items, self.options.holdout)
+            listed["test"] = list_items(folder, tests[0])
+            if len({bool(item.kind) for items in listed.values() for item in items}) > 1:
+                raise DataError(
+                    f"{folder}: of its train and test folders one has class folders and the other "
+                    "has not; sort both alike"
+                )
+        placed = {
+            part: [_place_in_task(item, task, folder) for item in items] if task else items
+            for part, items in listed.items()
+        }
+        if "test" in placed:
+            return {"train": placed["train"], "test": placed["test"]}
+        if task and not any(item.kind for item in placed["train"]):
+            return {"train": placed["train"], "test": []}
+        return split_off_test(placed["train"], self.options.holdout)
 
 
-def _place_in_task(item: Item, task: str, root: Path) -> Item:
+_NONE = np.zeros(0, np.int64)
+
+
+def _holds_images(folder: Path) -> bool:
+    """Return whether a folder is there and has an image, in it or below."""
+    return folder.is_dir() and bool(list_images(folder, folder))
+
+
+def _place_in_task(item: Item, task: str, folder: Path) -> Item:
     """Return an image of a task's folder as one of the whole stream.
 
     Raises:
@@ -68,7 +94,7 @@ def _place_in_task(item: Item, task: str, root: Path) -> Item:
     """
     if item.domain:
         raise DataError(
-            f"{root / task} holds domain/class folders; in scenario: folders each folder is one "
+            f"{folder} holds domain/class folders; in scenario: folders each folder is one "
             "task, with class folders or images in it"
         )
     return Item(f"{task}/{item.path}", item.kind, task)

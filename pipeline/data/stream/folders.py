@@ -28,7 +28,7 @@ def list_task_folders(root: Path, known: Iterable[str] = ()) -> list[str]:
             f"{root} holds images ({tree.images[0]}) beside its folders; in scenario: folders "
             "each image lies in the folder of its task"
         )
-    found = sorted({*tree.folders, *known}, key=natural_key)
+    found = sorted({*tree.folders, *known}, key=lambda name: (natural_key(name), name))
     if not found:
         raise DataError(f"{root} holds no folder; in scenario: folders each folder is a task")
     return found
