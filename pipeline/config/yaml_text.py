@@ -35,8 +35,10 @@ def read_mapping(text: str, source: str) -> dict[object, object]:
             "is it a params file?"
         )
     try:
-        _count(YAML(typ="safe", pure=True).compose(text), {})
-        values = YAML(typ="safe", pure=True).load(text)
+        yaml = YAML(typ="safe", pure=True)
+        node = yaml.compose(text)
+        _count(node, {})
+        values = None if node is None else yaml.constructor.construct_document(node)
     # The library's constructors raise many exception types if a value does not fit its tag.
     except Exception as error:
         raise ParamsError(f"{source} is not valid YAML: {_problem(error)}") from error
