@@ -1,9 +1,10 @@
-"""A stream that grows by one small folder at a time, under DVC: seconds of each growth.
+"""A stream of small folders that grows under DVC: seconds of a growth, early and late.
 
-    python -m benchmarks.growing --tasks 60 --slots 20 60 200
+    python -m benchmarks.growing --at 3 20 60 --slots 60 200
 
 A growth is one ``cassle grow``. Beside its training it takes what DVC, start-up, cutting,
-evaluation and the report take; that should not rise by more than one more row of the matrix.
+evaluation and the report take; that should not rise by more than one more row of the matrix. The
+streams before are learnt in one process, and DVC is told of what lies there.
 """
 
 from __future__ import annotations
@@ -11,12 +12,10 @@ from __future__ import annotations
 import argparse
 import io
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -77,44 +76,59 @@ def read_trained(root: Path, task: int) -> float:
     return sum(float(found) for found in _TRAINED.findall(text))
 
 
-def describe(numbers: Sequence[int], rest: Sequence[float]) -> str:
-    """Return a line of the medians over ten growths each."""
-    tens = [rest[first : first + 10] for first in range(0, len(rest), 10)]
-    starts = [numbers[first] for first in range(0, len(rest), 10)]
-    return "; ".join(
-        f"from task {start}: {statistics.median(ten):.1f} s"
-        for start, ten in zip(starts, tens, strict=True)
-    )
+def learn_through(root: Path, first: int, last: int) -> None:
+    """Learn the tasks up to one in a single process, and let DVC know."""
+    code = f"""
+from pipeline.cli.app import app
+from pipeline.cli import growing_commands, stage_commands, tool_commands
+commands = [["slots", "{max(last, 2)}"], ["plan"], ["prepare"], ["init"]]
+commands += [["train", str(task)] for task in range({first}, {last} + 1)]
+for command in [*commands, ["evaluate"], ["report"]]:
+    assert not app(command, standalone_mode=False), command
+"""
+    run_command(root, sys.executable, "-c", code)
+    run_command(root, "dvc", "commit", "--force", "--quiet")
 
 
 def main() -> None:
-    """Grow a stream, then ask for nothing with other numbers of slots."""
+    """Grow streams of several lengths, then ask for nothing with other numbers of slots."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--tasks", type=int, default=60)
+    parser.add_argument("--at", type=int, nargs="+", default=[3, 20, 60])
     parser.add_argument("--slots", type=int, nargs="*", default=[60, 200])
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "clone"
         make_clone(root)
         grow = (sys.executable, "-m", "pipeline", "grow")
-        rest, numbers = [], []
-        for task in range(1, given.tasks + 1):
-            add_folder(root, task)
-            if task == 1:
-                continue
-            seconds = run_command(root, *grow)
-            trained = read_trained(root, task) + (read_trained(root, 1) if task == 2 else 0)
-            rest.append(seconds - trained)
-            numbers.append(task)
-            print(f"task {task}: {seconds:.1f} s, beside training {rest[-1]:.1f} s", flush=True)
-        print("medians beside training:", describe(numbers, rest))
+        learnt = 0
+        for count in given.at:
+            for task in range(learnt + 1, count + 1):
+                add_folder(root, task)
+            learn_through(root, learnt + 1, count)
+            rest = []
+            for task in range(count + 1, count + 4):
+                add_folder(root, task)
+                rest.append(run_command(root, *grow) - read_trained(root, task))
+            learnt = count + 3
+            again = min(run_command(root, "dvc", "repro") for _ in range(3))
+            said = ", ".join(f"{seconds:.1f}" for seconds in rest)
+            print(
+                f"{count} tasks and then three more: {said} s beside their training; "
+                f"{again:.1f} s with nothing to do; "
+                f"{size_of(root / '.dvc/cache') / 1e6:.0f} MB in DVC's cache, "
+                f"{size_of(root / '.scratch') / 1e6:.0f} MB in .scratch",
+                flush=True,
+            )
         for slots in given.slots:
             run_command(root, sys.executable, "-m", "pipeline", "slots", str(slots))
             first = run_command(root, "dvc", "repro")
             again = min(run_command(root, "dvc", "repro") for _ in range(3))
-            print(
-                f"{slots} slots: {first:.1f} s after writing them, {again:.1f} s with nothing to do"
-            )
+            print(f"{slots} slots: {first:.1f} s once written, {again:.1f} s with nothing to do")
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 if __name__ == "__main__":
