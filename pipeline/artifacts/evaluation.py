@@ -50,6 +50,8 @@ class Evaluation:
             images; None where features do not vary.
         cka_learnt: likewise on all test images of the tasks that the state before had learnt.
         gone: tasks whose images were no longer here; what it holds of them is of earlier.
+        made_by: the digest of the probes, their options and code, and the seed.
+        splits: the digest of the split of each task that it was asked about.
     """
 
     after_task: int
@@ -64,6 +66,8 @@ class Evaluation:
     cka: Mapping[str, float | None] = field(default_factory=dict)
     cka_learnt: float | None = None
     gone: Sequence[int] = ()
+    made_by: str = ""
+    splits: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,30 @@ def repeat_row(row: Evaluation, num_tasks: int) -> Evaluation:
         rank=each(row.rank),
         cka=each(row.cka),
     )
+
+
+def find_aware(
+    earlier: Evaluation | None, state: str, made_by: str, splits: Mapping[str, str], probe: str
+) -> dict[str, float]:
+    """The accuracies of classifiers of one domain each that an earlier evaluation holds.
+
+    They depend on the state and on the images of the domain alone, not on other tasks.
+
+    Args:
+        earlier: the evaluation; None: there is none.
+        state: the content of the state that is asked about.
+        made_by: as ``Evaluation.made_by``.
+        splits: as ``Evaluation.splits``.
+        probe: the name of the probe.
+    """
+    if earlier is None or (earlier.state, earlier.made_by) != (state, made_by):
+        return {}
+    known = earlier.probes[probe].task_aware if probe in earlier.probes else {}
+    return {
+        task: value
+        for task, value in known.items()
+        if task in splits and earlier.splits.get(task) == splits[task]
+    }
 
 
 def keep_gone(row: Evaluation, earlier: Evaluation) -> Evaluation:

@@ -13,12 +13,13 @@ from pipeline import layout
 from pipeline.artifacts.evaluation import (
     Evaluation,
     ProbeAccuracies,
+    find_aware,
     keep_gone,
 )
 from pipeline.artifacts.features import write_features
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.parts import ComponentPlan
-from pipeline.artifacts.split import Split
+from pipeline.artifacts.split import Split, split_digest
 from pipeline.building.components import load_class
 from pipeline.building.labelled_images import LabelledImages
 from pipeline.building.state_features import StateFeatures
@@ -27,6 +28,8 @@ from pipeline.errors import RunError
 from pipeline.evaluation.base import Probe
 from pipeline.evaluation.examples import Examples, renumber
 from pipeline.evaluation.reach import count_reached
+from pipeline.files.sealed_json import digest
+from pipeline.files.typed_json import as_json
 from pipeline.metrics.accuracy import task_agnostic, task_aware
 from pipeline.metrics.cka import linear_cka
 from pipeline.metrics.collapse import rankme
@@ -93,11 +96,14 @@ class StateEvaluator:
                 f"the features of {layout.state(task)} are not finite; train the state again"
             )
         seconds = {"features": time.monotonic() - started}
+        made_by = digest(as_json(replace(self.plan, num_tasks=0, states=())))
+        splits = {str(number): split_digest(self.splits[number - 1]) for number in asked}
         probes = {}
         for each in self.plan.probes:
             started = time.monotonic()
             try:
-                probes[each.name] = self._probe(each, train, test, asked, classes)
+                known = find_aware(earlier, self.contents[task], made_by, splits, each.name)
+                probes[each.name] = self._probe(each, train, test, asked, classes, known)
             except RunError as error:
                 raise RunError(f"{layout.state(task)}, probe {each.name}: {error}") from error
             seconds[each.name] = time.monotonic() - started
@@ -115,6 +121,8 @@ class StateEvaluator:
             cka=cka,
             cka_learnt=cka_learnt,
             gone=[n for n in self.labelled.tasks(reached) if n not in asked],
+            made_by=made_by,
+            splits=splits,
         )
         if earlier is not None and earlier.state == row.state:
             row = keep_gone(row, earlier)
@@ -164,6 +172,7 @@ class StateEvaluator:
         test: Examples,
         asked: Sequence[int],
         classes: Sequence[int],
+        known: Mapping[str, float],
     ) -> ProbeAccuracies:
         """A probe's accuracy on each task's test images, in percent, both ways.
 
@@ -194,6 +203,8 @@ class StateEvaluator:
             own_classes = [classes.index(label) for label in split.classes]
             if split.domain is None:
                 aware[str(number)] = task_aware(ours, labels, own_classes)
+            elif str(number) in known:
+                aware[str(number)] = known[str(number)]
             elif len(own_classes) > 1:
                 # To know the domain is to have learnt from its images alone.
                 own = (train.of(number), images)

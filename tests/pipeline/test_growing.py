@@ -6,12 +6,15 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from torch import Tensor
 
 from pipeline import layout
 from pipeline.artifacts.split import read_split, split_digest
 from pipeline.data.stream.folders import natural_key
+from pipeline.evaluation.knn import KNearestNeighbours
 from pipeline.files.sealed_json import file_digest
 from tests.support.image_files import save, tree
 from tests.support.params import Changes
@@ -106,6 +109,28 @@ def test_a_folder_that_arrives_is_the_next_task_and_no_other_trains(project: Pro
     assert digests(3) == before
     assert {path: file_digest(Path(path)) for path in grown} == grown
     assert json.loads(layout.EVALUATIONS.read_text())["rows"] == rows
+
+
+def test_a_growth_fits_no_classifier_of_one_folder_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt(project, "abc")
+    add_folder(project, "d")
+    for stage in (("plan",), ("prepare",), ("train", "4")):
+        project.must(*stage)
+    fitted: list[int] = []
+    scores = KNearestNeighbours.scores
+
+    def counted(probe: KNearestNeighbours, train: Tensor, *rest: Any) -> Tensor:
+        fitted.append(len(train))
+        return scores(probe, train, *rest)
+
+    monkeypatch.setattr(KNearestNeighbours, "scores", counted)
+    project.must("evaluate")
+    # Of the random network and of the state before one folder is new, of the new state all four.
+    one = len(read_split(4).train)
+    assert [fitted.count(4 * one), fitted.count(one)] == [3, 1 + 1 + 4]
+    assert len(fitted) == 9
 
 
 def test_the_images_of_earlier_tasks_may_go(project: Project) -> None:
