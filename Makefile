@@ -64,7 +64,7 @@ bench: .scratch/peers/installed
 
 # One thread a worker: the networks are tiny, and threads would only wait for each other. Bytecode
 # is kept: else each process that a test starts compiles torch anew.
-PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadfile
+PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: $(BIN)/installed-dev
 	ruff check .

@@ -57,7 +57,7 @@ def make_results(tasks: int = 3, classes: int = 2, at_once: bool = False) -> Res
         changes=[change] * (rows - 1),
         splits=[
             Split(
-                task=task, scenario="class", dataset="fashion_mnist", classes=[0],
+                task=task, scenario="class", dataset="fashion_mnist", root="data", classes=[0],
                 fingerprint={"train": "a" * 64, "test": "b" * 64},
                 set_fingerprint={"train": f"{task:064x}", "test": f"{16 * task:064x}"},
                 counts={}, labels={"train": [0] * 3, "test": [0] * 2},
