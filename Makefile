@@ -22,7 +22,7 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint req
 # each process compiles torch anew, two seconds of a stage's four.
 IMPORTS := "import pipeline.cli.main; from pipeline.runtime.before_torch import before_torch; before_torch(); \
   import dvc.repo.reproduce, dvc.commands.repro, matplotlib.figure, torch._dynamo, pipeline.stages.train_task, \
-  pipeline.stages.evaluate, pipeline.stages.views, pipeline.stages.report"
+  pipeline.stages.evaluate_states, pipeline.stages.views, pipeline.stages.report"
 
 # The markers are as new as the last install, so a changed lock installs again. What runs the chain
 # alone comes first: torchmetrics imports SciPy wherever it is, and only the tests need that.

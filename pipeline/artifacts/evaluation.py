@@ -87,6 +87,10 @@ class Evaluations:
     features: str
     others: Sequence[Evaluation] = ()
 
+    def by_state(self) -> dict[int, Evaluation]:
+        """The latest evaluation of each state, by its number."""
+        return {row.after_task: row for row in (*self.others, *self.rows)}
+
 
 def write_evaluations(evaluations: Evaluations) -> None:
     """Write the evaluations of a run.
@@ -117,13 +121,12 @@ def read_evaluations(plan: str) -> Evaluations:
         raise RunError(f"{layout.EVALUATIONS} is of another version ({error}); {REMEDY}") from error
 
 
-def read_earlier_rows() -> Sequence[Evaluation]:
-    """The rows of the evaluations that are here, of whichever plan; none where they are damaged."""
+def find_evaluations() -> Evaluations | None:
+    """The evaluations that are here, of whichever plan; None where they are missing or damaged."""
     try:
-        held = from_json(Evaluations, _read(layout.EVALUATIONS))
-        return [*held.others, *held.rows]
+        return from_json(Evaluations, _read(layout.EVALUATIONS))
     except (RunError, ValueError):
-        return ()
+        return None
 
 
 def write_row(path: Path, row: Evaluation) -> None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline import layout
 from pipeline.data.parts import PARTS, Part
 from pipeline.errors import DataError, shorten
+from pipeline.files.atomic import write_if_changed
 from pipeline.files.sealed_json import (
     Json,
     add_digests,
     digest,
     read_sealed,
-    write_if_changed,
+    sealed_text,
     write_sealed,
 )
 from pipeline.files.typed_json import as_json, from_json, get_typed
@@ -83,11 +83,6 @@ class Split:
     split_seed: int | None = None
     others: str | None = None
 
-    @property
-    def stream(self) -> tuple[str, str, str]:
-        """What it has in common with the splits of the same stream."""
-        return self.scenario, self.dataset, self.root
-
     def keys(self, part: Part) -> Keys:
         """What names its images of a part."""
         return self.train if part == "train" else self.test
@@ -113,7 +108,9 @@ def write_splits(splits: Sequence[Split], slots: int, gone: Sequence[int] = ()) 
     """
     held = [as_json(split) for split in splits]
     for task in range(1, slots + 1):
-        write_if_changed(layout.split(task), held[task - 1] if task <= len(held) else None)
+        write_if_changed(
+            layout.split(task), sealed_text(held[task - 1] if task <= len(held) else None)
+        )
     index: Json = {str(task): digest(split) for task, split in enumerate(held, start=1)}
     # So that the evaluation runs again when images go or come back.
     write_sealed(layout.SPLIT_INDEX, {**index, "gone": list(gone)} if gone else index)
@@ -127,39 +124,6 @@ def read_gone() -> tuple[int, ...]:
     """
     index = read_sealed(layout.SPLIT_INDEX, DataError, FIRST) or {}
     return get_typed({"gone": [], **index}, tuple[int, ...], "gone")
-
-
-def write_split_origin(plan: str, cut: str) -> None:
-    """Write which plan the splits are of.
-
-    Apart from the tasks' files: a param that moves no image must not train them again.
-
-    Args:
-        plan: its digest.
-        cut: the digest of the params that decide how the stream is cut.
-    """
-    write_sealed(layout.SPLIT_ORIGIN, {"plan": plan, "cut": cut})
-
-
-def read_split_cut() -> str | None:
-    """The digest of the params that decided how the stream was cut; None where nothing says so."""
-    with suppress(DataError):
-        return str((read_sealed(layout.SPLIT_ORIGIN, DataError, FIRST) or {}).get("cut"))
-    return None
-
-
-def require_split_origin(plan: str) -> None:
-    """Check that the splits are those of a plan.
-
-    Args:
-        plan: its digest.
-
-    Raises:
-        DataError: they are of another one, or nothing says of which.
-    """
-    origin = read_sealed(layout.SPLIT_ORIGIN, DataError, FIRST)
-    if origin is None or origin.get("plan") != plan:
-        raise DataError(f"the splits in {layout.SPLITS} are of another plan; {FIRST}")
 
 
 def read_split(task: int) -> Split:
@@ -180,15 +144,22 @@ def read_split(task: int) -> Split:
     return split
 
 
-def read_known_splits() -> list[Split]:
-    """The splits that are here, from task 1 on, up to the first that is not or cannot be read."""
+def read_known_splits(scenario: str, dataset: str, root: str) -> list[Split]:
+    """The splits of a stream that are here, up to the first that is not or cannot be read.
+
+    Args:
+        scenario: of the stream.
+        dataset: its data set's name in params.yaml.
+        root: the data set's folder, as params name it.
+    """
     known: list[Split] = []
     while layout.split(len(known) + 1).is_file():
         try:
             known.append(read_split(len(known) + 1))
         except DataError:
             break
-    return known
+    stream = (scenario, dataset, root)
+    return [split for split in known if (split.scenario, split.dataset, split.root) == stream]
 
 
 def split_digest(split: Split) -> str:

@@ -122,17 +122,24 @@ def read_state(
     """
     path, remedy = layout.state(task), _name_remedy(task)
     tensors, header = read_tensors(path, StateError, remedy)
-    _require_origin(header, task, plan, backbone, method, need_splits)
+    splits = [find_split_digest(number) for number in range(1, task + 1)]
+    _require_origin(header, task, plan, backbone, method, splits, need_splits)
     return _typed(tensors, header, f"{path} is of another version", remedy)
 
 
-def read_state_content(task: int, plan: str, backbone: BackbonePlan) -> str:
+def read_state_content(task: int, plan: str, backbone: BackbonePlan, splits: Sequence[str]) -> str:
     """The content of the state after a task, by its header; its tensors are not read.
 
-    Arguments and errors are those of ``read_state``.
+    Errors are those of ``read_state``.
+
+    Args:
+        task: as ``read_state`` takes it.
+        plan: likewise.
+        backbone: likewise.
+        splits: the digests of the splits that it has to have learnt from, in order.
     """
     header = read_tensor_header(layout.state(task), StateError, _name_remedy(task))
-    _require_origin(header, task, plan, backbone, None, need_splits=True)
+    _require_origin(header, task, plan, backbone, None, splits, need_splits=True)
     return str(header["content"])
 
 
@@ -142,6 +149,7 @@ def _require_origin(
     plan: str,
     backbone: BackbonePlan,
     method: str | None,
+    splits: Sequence[str | None],
     need_splits: bool,
 ) -> None:
     """Check that a header is that of the expected state.
@@ -152,11 +160,10 @@ def _require_origin(
     expected: Json = {"task": task, "backbone": as_json(backbone)}
     if method is not None:
         expected["method"] = method
-    splits = [find_split_digest(number) for number in range(1, task + 1)]
     if splits and (need_splits or splits[-1] is not None):
         expected["split"] = splits[-1]
     if need_splits or None not in splits:
-        expected["task_order"] = splits
+        expected["task_order"] = list(splits)
     expected |= _describe("init" if task == 0 else f"train_{task}", plan)
     for key, value in expected.items():
         if header.get(key) != value:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.split import Counts, Split, class_names, split_digest
-from pipeline.building.stream_contents import TaskContents, list_contents, names_of
+from pipeline.building.stream_contents import TaskImages, list_contents
 from pipeline.data.image_files.content import list_first
 from pipeline.data.parts import PARTS, Part
-from pipeline.data.source import Source
+from pipeline.data.source import Keys, Source
 from pipeline.errors import DataError
 from pipeline.files.sealed_json import digest
 
@@ -31,7 +32,9 @@ def cut_stream(plan: PreparePlan, source: Source, known: Sequence[Split] = ()) -
         DataError: images or labels are missing or damaged, or cannot be cut as planned.
     """
     contents = list_contents(plan, source, known)
-    held = _drop_unreadable(source, contents)
+    files = plan.dataset.files
+    skip = files is not None and files.on_bad_image == "skip"
+    held = _drop_unreadable(source, contents, skip=skip)
     splits: list[Split] = []
     numbers = {name: label for label, name in enumerate(plan.dataset.classes)}
     for task, each in enumerate(held, start=1):
@@ -46,7 +49,7 @@ def cut_stream(plan: PreparePlan, source: Source, known: Sequence[Split] = ()) -
 
 
 def _require_readable(
-    source: Source, before: Sequence[TaskContents | Split], splits: Sequence[Split]
+    source: Source, before: Sequence[TaskImages | Split], splits: Sequence[Split]
 ) -> None:
     """Check that there are two classes or more, and that each has an image left.
 
@@ -66,7 +69,7 @@ def _require_readable(
         )
     for part in PARTS:
         left = {name for split in splits for name in split.names(part)}
-        there = {name for task in before for name in names_of(task, part)}
+        there = {name for task in before for name in task.names(part)}
         if lost := sorted(there - left):
             raise DataError(
                 f"{source.root}: no image of the {part} part can be read of {list_first(lost)}; "
@@ -75,30 +78,37 @@ def _require_readable(
 
 
 def _drop_unreadable(
-    source: Source, tasks: Sequence[TaskContents | Split]
-) -> list[TaskContents | Split]:
+    source: Source, tasks: Sequence[TaskImages | Split], *, skip: bool
+) -> list[TaskImages | Split]:
     """The tasks without the images that cannot be read.
+
+    Args:
+        source: the data set.
+        tasks: what the tasks hold with them.
+        skip: whether params leave them out.
 
     Raises:
         DataError: there are some, and params do not leave them out; names those of all tasks.
     """
-    skip = getattr(getattr(source, "options", None), "on_bad_image", "error") == "skip"
     bad: dict[Part, dict[str, str]] = {part: {} for part in PARTS}
-    found: list[TaskContents | Split] = []
+    found: list[TaskImages | Split] = []
     for task in tasks:
         if isinstance(task, Split):
             found.append(task)
             continue
-        keys, names, skipped = dict(task.held), dict(task.names), {}
+        held: dict[Part, Keys] = {}
+        classes: dict[Part, Sequence[str]] = {}
+        skipped: dict[str, int] = {}
         for part in PARTS:
-            unreadable = source.select(part, keys[part]).unreadable()
-            bad[part] |= {str(keys[part][place]): why for place, why in unreadable.items()}
+            keys: Sequence[Any] = task.keys(part)  # all of one type
+            names = task.names(part)
+            unreadable = source.select(part, keys).unreadable()
+            bad[part] |= {str(keys[place]): why for place, why in unreadable.items()}
             skipped[part] = len(unreadable)
-            if unreadable and skip:
-                kept = [place for place in range(len(keys[part])) if place not in unreadable]
-                names[part] = [names[part][place] for place in kept] if names[part] else []
-                keys[part] = [keys[part][place] for place in kept]  # type: ignore[assignment]
-        found.append(replace(task, held=keys, names=names, skipped=skipped))
+            kept = [place for place in range(len(keys)) if place not in unreadable]
+            held[part] = [keys[place] for place in kept]
+            classes[part] = [names[place] for place in kept] if names else []
+        found.append(replace(task, held=held, classes=classes, skipped=skipped))
     if not skip and any(bad.values()):
         problems = [
             f"{source.root}: {len(held)} of {_count(tasks, part)} images of the {part} part "
@@ -112,20 +122,20 @@ def _drop_unreadable(
     return found
 
 
-def _count(tasks: Sequence[TaskContents | Split], part: Part) -> int:
+def _count(tasks: Sequence[TaskImages | Split], part: Part) -> int:
     """The number of images of a part, each counted once."""
     return len({key for task in tasks for key in task.keys(part)})
 
 
 def _make_split(
-    task: int, held: TaskContents, plan: PreparePlan, source: Source, numbers: Mapping[str, int]
+    task: int, held: TaskImages, plan: PreparePlan, source: Source, numbers: Mapping[str, int]
 ) -> Split:
     """The split of a task; its classes keep the labels that they have, and new ones get the next.
 
     Raises:
         DataError: no image of a part can be read.
     """
-    present = sorted({name for part in PARTS for name in held.names[part]})
+    present = sorted({name for part in PARTS for name in held.names(part)})
     new = [name for name in present if name not in numbers]
     known = {**numbers, **{name: len(numbers) + place for place, name in enumerate(new)}}
     names = sorted(present, key=lambda name: known[name])
@@ -147,17 +157,17 @@ def _make_split(
         counts={part: _count_classes(held, part, names) for part in PARTS},
         train=held.keys("train"),
         test=held.keys("test"),
-        labels={part: [known[name] for name in held.names[part]] for part in PARTS},
+        labels={part: [known[name] for name in held.names(part)] for part in PARTS},
         domain=held.domain,
-        skipped=dict(held.skipped) if any(held.skipped.values()) else None,  # type: ignore[arg-type]
+        skipped=held.skipped if any(held.skipped.values()) else None,
         note=source.note or None,
         split_seed=plan.stream.split_seed if plan.scenario == "data" else None,
     )
 
 
-def _count_classes(held: TaskContents, part: Part, names: Sequence[str]) -> Counts:
+def _count_classes(held: TaskImages, part: Part, names: Sequence[str]) -> Counts:
     """The number of images of each class, and of all."""
     each = dict.fromkeys(names, 0)
-    for name in held.names[part]:
+    for name in held.names(part):
         each[name] += 1
     return Counts(len(held.keys(part)), each)

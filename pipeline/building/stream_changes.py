@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.artifacts.split import Split
 from pipeline.building.split_images import images_are_gone
-from pipeline.building.stream_contents import TaskContents
+from pipeline.building.stream_contents import TaskImages
 from pipeline.data.parts import PARTS
 from pipeline.data.source import Source
 
@@ -14,7 +14,7 @@ from pipeline.data.source import Source
 def describe_changes(
     source: Source,
     known: Sequence[Split],
-    tasks: Sequence[TaskContents | Split],
+    tasks: Sequence[TaskImages | Split],
     *,
     looks_back: bool,
 ) -> Iterator[str]:
@@ -52,12 +52,12 @@ def describe_changes(
         yield f"task {task}{_name(tasks[task - 1])}: new; no task before it trains again"
 
 
-def _name(task: TaskContents | Split) -> str:
+def _name(task: TaskImages | Split) -> str:
     """A task's domain or folder in brackets; empty where it has none."""
     return "" if task.domain is None else f" ({task.domain})"
 
 
-def _describe_change(source: Source, before: Split, now: TaskContents | Split) -> str:
+def _describe_change(source: Source, before: Split, now: TaskImages | Split) -> str:
     """What is different in a task; empty: nothing."""
     old, new = ({key for part in PARTS for key in held.keys(part)} for held in (before, now))
     added, removed = len(new - old), len(old - new)

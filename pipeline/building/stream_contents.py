@@ -9,48 +9,53 @@ import numpy as np
 
 from pipeline import layout
 from pipeline.artifacts.plans.prepare import PreparePlan
-from pipeline.artifacts.split import Split
+from pipeline.artifacts.split import Split, read_known_splits
 from pipeline.building.split_images import images_are_gone
 from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.parts import PARTS, Part
 from pipeline.data.source import Keys, Source
 from pipeline.data.stream.scenarios import Task, divide_into_tasks
-from pipeline.data.stream.tasks import data_incremental
+from pipeline.data.stream.tasks import Indices, data_incremental
 from pipeline.errors import DataError
-from pipeline.files.sealed_json import digest
-from pipeline.files.typed_json import as_json
 
 
 @dataclass(frozen=True)
-class TaskContents:
-    """What a task holds, with the names of its classes.
+class TaskImages:
+    """The images of a task, with the names of their classes.
 
     Attributes:
         held: what names its images, by part.
-        names: the class of each image, by part; empty without labels.
+        classes: the class of each image, by part; empty without labels.
         domain: the name of its domain or folder.
         skipped: numbers of images that cannot be read and are left out, by part.
     """
 
     held: Mapping[Part, Keys]
-    names: Mapping[Part, Sequence[str]]
+    classes: Mapping[Part, Sequence[str]]
     domain: str | None
-    skipped: Mapping[Part, int]
+    skipped: Mapping[str, int]
 
     def keys(self, part: Part) -> Keys:
         """What names its images of a part."""
         return self.held[part]
 
+    def names(self, part: Part) -> Sequence[str]:
+        """The name of the class of each of its images of a part; none without labels."""
+        return self.classes[part]
+
+
+def read_known(plan: PreparePlan) -> list[Split]:
+    """The splits of the stream's tasks as they were cut before; none where they were not."""
+    return read_known_splits(plan.scenario, plan.dataset.name, plan.dataset.root)
+
 
 def list_contents(
     plan: PreparePlan, source: Source, known: Sequence[Split] = ()
-) -> list[TaskContents | Split]:
+) -> list[TaskImages | Split]:
     """What each task holds, or its split where that stays; no image is read.
 
     Arguments and errors are those of ``cut_stream``.
     """
-    stream = (plan.scenario, plan.dataset.name, plan.dataset.root)
-    known = [split for split in known if split.stream == stream]
     cut: Sequence[Task | Split]
     if plan.scenario == "folders":
         cut = _follow_folders(plan, source, known)
@@ -61,30 +66,6 @@ def list_contents(
     else:
         cut = divide_into_tasks(plan.scenario, source, plan.stream)
     return [_read(task, source) if isinstance(task, Task) else task for task in cut]
-
-
-def describe_cut(plan: PreparePlan) -> str:
-    """The digest of what decides how a stream is cut, but for lists that are appended to."""
-    dataset = plan.dataset
-    if dataset.files is not None:
-        dataset = replace(dataset, files=replace(dataset.files, domains=None, folders=None))
-    if dataset.transformed is not None:
-        dataset = replace(dataset, transformed=replace(dataset.transformed, domains=()))
-    order = plan.stream.order or ()
-    appended = plan.scenario != "class" or any(not isinstance(each, str | int) for each in order)
-    return digest(
-        {
-            "dataset": as_json(dataset),
-            "scenario": plan.scenario,
-            "split_seed": plan.stream.split_seed,
-            "evenly": None if appended else [plan.stream.num_tasks, *order],
-        }
-    )
-
-
-def names_of(task: TaskContents | Split, part: Part) -> Sequence[str]:
-    """The name of the class of each image of a part; none without labels."""
-    return task.names(part) if isinstance(task, Split) else task.names[part]
 
 
 def _follow_folders(
@@ -122,7 +103,7 @@ def _find_gone(plan: PreparePlan, source: Source, known: Sequence[Split]) -> dic
 
 def _cut_around(
     plan: PreparePlan, source: Source, gone: Mapping[int, Split]
-) -> list[TaskContents | Split]:
+) -> list[TaskImages | Split]:
     """What each task holds where the classes or domains of some are no longer there.
 
     Raises:
@@ -171,12 +152,18 @@ def _find_dealt(plan: PreparePlan, source: Source, known: Sequence[Split]) -> li
     more = plan.stream.num_tasks - len(known)
     if more < 0 or {split.split_seed for split in known} != {plan.stream.split_seed}:
         return []
-    held = {key for split in known for part in PARTS for key in split.keys(part)}
     skipped = sum((split.skipped or {}).get("train", 0) for split in known)
-    fresh = len(set(source.keys("train")) - held) - skipped
+    fresh = len(_find_fresh(source, known)) - skipped
     if (fresh < more if more else fresh > 0) or not _are_unchanged(source, known):
         return []
     return list(known)
+
+
+def _find_fresh(source: Source, dealt: Sequence[Split]) -> Indices:
+    """The places of the training images that belong to no random part, ``(N,)``."""
+    held = {key for split in dealt for part in PARTS for key in split.keys(part)}
+    keys = source.keys("train")
+    return np.array([place for place, key in enumerate(keys) if key not in held], np.int64)
 
 
 def _are_unchanged(source: Source, dealt: Sequence[Split]) -> bool:
@@ -223,20 +210,18 @@ def _deal_new_images(plan: PreparePlan, source: Source, dealt: Sequence[Split]) 
     """The tasks of images that belong to no part yet; all are tested on all test images."""
     if plan.stream.num_tasks == len(dealt):
         return []
-    held = {key for split in dealt for part in PARTS for key in split.keys(part)}
     learnt = {key for split in dealt for key in split.train}
-    train, test = (source.keys(part) for part in PARTS)
-    fresh = np.array([place for place, key in enumerate(train) if key not in held], np.int64)
+    test = source.keys("test")
     asked = np.array([place for place, key in enumerate(test) if key not in learnt], np.int64)
     count = plan.stream.num_tasks - len(dealt)
     classes = list(range(len(source.class_names())))
     return [
         Task({"train": part, "test": asked}, classes)
-        for part in data_incremental(fresh, count, plan.stream.split_seed)
+        for part in data_incremental(_find_fresh(source, dealt), count, plan.stream.split_seed)
     ]
 
 
-def _read(task: Task, source: Source) -> TaskContents:
+def _read(task: Task, source: Source) -> TaskImages:
     """What a task holds, named as the data set names it."""
     names = source.class_names()
     keys: dict[Part, Keys] = {}
@@ -246,4 +231,4 @@ def _read(task: Task, source: Source) -> TaskContents:
         chosen = task.images[part].tolist()
         keys[part] = [all_keys[place] for place in chosen]
         classes[part] = [names[label] for label in labels.tolist() if label >= 0]
-    return TaskContents(keys, classes, task.domain, {})
+    return TaskImages(keys, classes, task.domain, {})

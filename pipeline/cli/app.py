@@ -52,18 +52,18 @@ StateArgument = Annotated[
 ]
 
 
-def require_plan(name: str, params: Path, planned: bool) -> None:
-    """Check that a plan file agrees with the params, unless ``planned`` says to trust it.
+def require_plans(*names: str, params: Path, planned: bool) -> None:
+    """Check that plan files agree with the params, unless ``planned`` says to trust them.
 
     Raises:
-        PipelineError: it does not agree.
+        PipelineError: one does not agree.
     """
     if planned:
         return
     from pipeline.config.read import load_params
     from pipeline.stages.plan import require_current
 
-    require_current(load_params(params), name)
+    require_current(load_params(params), *names)
 
 
 def lock_stage(stage: str, *outputs: Path) -> AbstractContextManager[None]:

@@ -16,7 +16,7 @@ from pipeline.cli.app import (
     TaskArgument,
     app,
     lock_stage,
-    require_plan,
+    require_plans,
 )
 from pipeline.runtime.before_torch import before_torch
 from pipeline.runtime.device import Device
@@ -45,7 +45,7 @@ def plan(
 @app.command()
 def prepare(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) -> None:
     """Cut the data set into tasks."""
-    require_plan("prepare", params, planned)
+    require_plans("prepare", params=params, planned=planned)
     from pipeline.stages import prepare as stage
 
     with lock_stage("prepare", layout.SPLITS):
@@ -55,7 +55,7 @@ def prepare(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False
 @app.command()
 def init(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) -> None:
     """Make the random network, state 0."""
-    require_plan("init", params, planned)
+    require_plans("init", params=params, planned=planned)
     from pipeline.stages import init as stage
 
     with lock_stage("init", layout.state(0)):
@@ -71,7 +71,7 @@ def train(
 ) -> None:
     """Train one task from the previous task's state."""
     slot = f"train_{task}"
-    require_plan(slot, params, planned)
+    require_plans(slot, params=params, planned=planned)
     if planned and write_if_empty(task):
         return
     before_torch()
@@ -90,8 +90,7 @@ def evaluate(
     planned: PlannedOption = False,
 ) -> None:
     """Score the states, each or one, and draw a few images with their augmented views."""
-    require_plan("evaluate", params, planned)
-    require_plan("views", params, planned)
+    require_plans("evaluate", "views", params=params, planned=planned)
     from pipeline.stages import evaluate as stage
 
     with lock_stage("evaluate", layout.EVALUATIONS, layout.FEATURES, layout.VIEWS):
@@ -114,7 +113,7 @@ def report(
     open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
     """Write the metrics, tables, plots and the page, and print the accuracy matrix."""
-    require_plan("report", params, planned)
+    require_plans("report", params=params, planned=planned)
     from pipeline.stages import report as stage
 
     with lock_stage("report", layout.REPORTS):

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pipeline import layout
-from pipeline.cli.app import DeviceOption, ParamsOption, app, lock_stage, require_plan
+from pipeline.cli.app import DeviceOption, ParamsOption, app, lock_stage, require_plans
 from pipeline.runtime.device import Device
 
 
@@ -58,9 +58,8 @@ def export(
     """Write a state's backbone for use elsewhere: safetensors, ONNX, a model card."""
     from pipeline.commands import export as stage
 
-    require_plan("report", params, planned=False)
+    require_plans("report", "evaluate", params=params, planned=False)
     number = stage.choose_state(task)
-    require_plan("evaluate", params, planned=False)
     with lock_stage(stage.lock_name(output)):
         stage.require_exportable(output, with_onnx=not no_onnx, force=force)
         stage.run(number, output, with_onnx=not no_onnx)

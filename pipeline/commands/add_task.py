@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.artifacts.split import read_known_splits
+from pipeline.artifacts.split import Split, read_known_splits
 from pipeline.artifacts.training_log import read_seconds
 from pipeline.building.data import open_source
-from pipeline.building.stream_contents import list_contents, names_of
+from pipeline.building.stream_contents import list_contents, read_known
 from pipeline.config.chain import ensure_slots, list_outside, read_slots
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_preparation, plan_reading
@@ -71,7 +71,7 @@ def run(path: Path, params: Params, folder: Path, *, dry_run: bool) -> None:
             stream already, or has too few images.
     """
     added = append_folder(path.read_text(encoding="utf-8"), params, folder)
-    for line in [*added.changes, *_describe(added, _count_known(params))]:
+    for line in [*added.changes, *_describe(added, len(_read_known(params)))]:
         print(line)
     tasks, outside = count_tasks(added.params), list_outside(added.params.data)
     if 0 < read_slots() < tasks:
@@ -84,10 +84,9 @@ def run(path: Path, params: Params, folder: Path, *, dry_run: bool) -> None:
     print("next: dvc repro")
 
 
-def _count_known(params: Params) -> int:
-    """The number of tasks of this stream that were cut."""
-    stream = (params.scenario, params.dataset, params.data.root)
-    return sum(split.stream == stream for split in read_known_splits())
+def _read_known(params: Params) -> list[Split]:
+    """The splits of the tasks of this stream that were cut."""
+    return read_known_splits(params.scenario, params.dataset, params.data.root)
 
 
 def append_folder(text: str, params: Params, folder: Path) -> Addition:
@@ -104,9 +103,9 @@ def append_folder(text: str, params: Params, folder: Path) -> Addition:
     grown = parse_params(text, "the params with the new task")
     plan, how = plan_preparation(grown), plan_reading(grown)
     source = open_source(plan.dataset, how, look=False)
-    task = list_contents(plan, source, read_known_splits())[-1]
+    task = list_contents(plan, source, read_known(plan))[-1]
     train, test = (len(task.keys(part)) for part in PARTS)
-    classes = {name for part in PARTS for name in names_of(task, part)}
+    classes = {name for part in PARTS for name in task.names(part)}
     if train < params.train.batch_size:
         raise ParamsError(
             f"{folder} has {train} training images, fewer than train.batch_size "
@@ -125,7 +124,7 @@ def _change_params(params: Params, folder: Path) -> dict[str, JsonValue]:
             f"{params.dataset}. " + HOW_OTHERS_GROW
         )
     name = _name_within(params, folder)
-    known = [split for split in read_known_splits() if split.scenario == params.scenario]
+    known = _read_known(params)
     if not known:
         raise ParamsError(
             "which tasks come before is not known yet; run `cassle plan` and `cassle prepare` first"

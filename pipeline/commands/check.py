@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.plans.reading import ReadingPlan
-from pipeline.artifacts.split import Split, read_known_splits, read_split_cut
+from pipeline.artifacts.split import Split
+from pipeline.artifacts.split_origin import was_cut_alike
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
 from pipeline.building.stream_changes import describe_changes
 from pipeline.building.stream_contents import (
-    TaskContents,
-    describe_cut,
+    TaskImages,
     list_contents,
-    names_of,
+    read_known,
 )
 from pipeline.config.chain import require_slots
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.stream import count_tasks
-from pipeline.data.parts import PARTS, Part
+from pipeline.data.parts import PARTS
 from pipeline.data.source import Source
 from pipeline.errors import ParamsError, RunError
 from pipeline.runtime.device import Device, choose_device, require_devices
@@ -63,8 +64,9 @@ def _check_data(params: Params) -> None:
             "put there"
         )
         return
-    tasks = list_contents(plan, source, read_known_splits())
-    sizes = [_count(task, "train") for task in tasks]
+    known = read_known(plan)
+    tasks = list_contents(plan, source, known)
+    sizes = [len(task.keys("train")) for task in tasks]
     smallest = min(sizes)
     if smallest < params.train.batch_size:
         number = sizes.index(smallest) + 1
@@ -73,39 +75,37 @@ def _check_data(params: Params) -> None:
             f"task {number}, the smallest; lower it or num_tasks"
         )
     tested = tasks[-1:] if plan.scenario == "data" else tasks
-    test = sum(_count(task, "test") for task in tested)
+    test = sum(len(task.keys("test")) for task in tested)
     print(f"data: {sum(sizes)} training and {test} test images, {smallest} or more a task")
-    for line in list_changes(plan, source, params.strategy):
+    for line in list_changes(plan, source, known, tasks, params.strategy):
         print(line)
-    _check_labels(plan_labelled(params), how, any(_has_labels(task) for task in tasks))
+    labels = any(task.names(part) for task in tasks for part in PARTS)
+    _check_labels(plan_labelled(params), how, labels)
 
 
-def list_changes(plan: PreparePlan, source: Source, strategy: str) -> list[str]:
+def list_changes(
+    plan: PreparePlan,
+    source: Source,
+    known: Sequence[Split],
+    tasks: Sequence[TaskImages | Split],
+    strategy: str,
+) -> list[str]:
     """Return what has changed since the stream was cut, line by line; none if it was not.
 
     Args:
         plan: of the stream as it is now.
         source: the data set.
+        known: the splits of the tasks as they were cut.
+        tasks: what each task holds now.
         strategy: the names of strategies, joined by ``+``.
 
     Raises:
-        DataError: images are missing, or cannot be cut as planned.
+        DataError: images are missing.
     """
-    stream = (plan.scenario, plan.dataset.name, plan.dataset.root)
-    known = [split for split in read_known_splits() if split.stream == stream]
-    if known and read_split_cut() != describe_cut(plan):
+    if known and not was_cut_alike(plan):
         return ["the params cut the stream in another way than before: its tasks train again"]
-    tasks = list_contents(plan, source, known)
     looks_back = any(STRATEGIES[name].looks_back for name in strategy.split("+"))
     return list(describe_changes(source, known, tasks, looks_back=looks_back))
-
-
-def _count(task: TaskContents | Split, part: Part) -> int:
-    return len(task.keys(part))
-
-
-def _has_labels(task: TaskContents | Split) -> bool:
-    return any(names_of(task, part) for part in PARTS)
 
 
 def _check_labels(folder: DatasetPlan | None, how: ReadingPlan, labels: bool) -> None:

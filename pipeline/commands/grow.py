@@ -11,14 +11,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pipeline import layout
-from pipeline.artifacts.evaluation import read_earlier_rows
+from pipeline.artifacts.evaluation import find_evaluations
 from pipeline.building.data import open_source
+from pipeline.building.stream_contents import list_contents, read_known
 from pipeline.commands.add_task import append_folder, list_new_folders
 from pipeline.commands.check import list_changes
 from pipeline.config.chain import ensure_slots, list_outside
 from pipeline.config.plan_data import plan_preparation, plan_reading
 from pipeline.config.read import load_params
-from pipeline.config.stream import count_tasks
 from pipeline.errors import ParamsError, RunError
 from pipeline.files.atomic import write_text
 
@@ -66,13 +66,14 @@ def _grow(path: Path) -> int:
         write_text(path, added.text)
         params = added.params
         logger.info("new: %s", added.name)
-    tasks = count_tasks(params)
-    ensure_slots(tasks, list_outside(params.data))
     plan = plan_preparation(params)
+    ensure_slots(plan.stream.num_tasks, list_outside(params.data))
     source = open_source(plan.dataset, plan_reading(params), look=False)
-    for line in list_changes(plan, source, params.strategy):
+    known = read_known(plan)
+    tasks = list_contents(plan, source, known)
+    for line in list_changes(plan, source, known, tasks, params.strategy):
         logger.info(line)
-    before = {row.after_task: row.state for row in read_earlier_rows()}
+    before = _read_measured()
     # The stages' commands look for python.
     path_variable = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     environment = {**os.environ, "PATH": path_variable}
@@ -80,10 +81,16 @@ def _grow(path: Path) -> int:
     if done.returncode:
         raise RunError("dvc repro failed, and says above why; run the same command again")
     # By what was measured, which comes last: a growth that was stopped counts when it ends.
-    after = {row.after_task: row.state for row in read_earlier_rows()}
+    after = _read_measured()
     learnt = [task for task in after if task > 0 and after[task] != before.get(task)]
     if not learnt:
-        logger.info("nothing new: %d tasks are learnt", tasks)
+        logger.info("nothing new: %d tasks are learnt", plan.stream.num_tasks)
         return NOTHING_NEW
     logger.info("learnt: task %s", ", ".join(str(task) for task in learnt))
     return 0
+
+
+def _read_measured() -> dict[int, str]:
+    """The content of each state that was evaluated, by its number."""
+    found = find_evaluations()
+    return {} if found is None else {task: row.state for task, row in found.by_state().items()}

@@ -13,12 +13,14 @@ import shutil
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline import layout
-from pipeline.config.sections import Data
 from pipeline.errors import ParamsError, RunError
 from pipeline.files.atomic import write_text
+
+if TYPE_CHECKING:
+    from pipeline.config.sections import Data
 
 IN_ROOT = 20  # slots in the dvc.yaml of the root, and in each file beside it
 KEPT = (layout.SPLIT_INDEX, layout.SPLIT_ORIGIN)  # outputs of prepare after the splits

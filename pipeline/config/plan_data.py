@@ -14,7 +14,7 @@ from pipeline.config.fingerprint import code_fingerprint
 from pipeline.config.params import Params
 from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, TRANSFORMED, Dataset
 from pipeline.config.registry.strategies import STRATEGIES
-from pipeline.config.stream import count_tasks, find_task_folders
+from pipeline.config.stream import count_tasks, fix_stream
 from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.data.image_files.file_options import FileOptions
 from pipeline.data.stream.scenarios import StreamOptions
@@ -27,6 +27,7 @@ def dataset_entry(params: Params) -> Dataset:
 
 def plan_preparation(params: Params) -> PreparePlan:
     """The plan that says which images there are and how they are cut into tasks."""
+    params, tasks = fix_stream(params), count_tasks(params)
     given = params.class_order if params.scenario == "class" else None
     order = None if given is None else tuple(given)
     dataset, data = plan_dataset(params), params.data
@@ -37,7 +38,7 @@ def plan_preparation(params: Params) -> PreparePlan:
             holdout=data.holdout,
             class_list=data.class_list,
             domains=None if data.domains is None else tuple(data.domains),
-            folders=_task_folders(params),
+            folders=tuple(data.folders or ()) if params.scenario == "folders" else None,
         )
         dataset = replace(dataset, files=files)
     elif dataset.transformed is not None:
@@ -46,18 +47,11 @@ def plan_preparation(params: Params) -> PreparePlan:
     return PreparePlan(
         dataset=dataset,
         scenario=params.scenario,
-        stream=StreamOptions(count_tasks(params), params.split_seed, order),
-        slots=max(read_slots(), count_tasks(params)),
+        stream=StreamOptions(tasks, params.split_seed, order),
+        slots=max(read_slots(), tasks),
         code=code_fingerprint("pipeline.stages.prepare", *data_modules(params)),
         whole_stream=learns_at_once(params),
     )
-
-
-def _task_folders(params: Params) -> Sequence[str] | None:
-    """The folders that are the tasks, in order; None where folders are no tasks."""
-    if params.scenario != "folders":
-        return None
-    return tuple(find_task_folders(params)[: count_tasks(params)])
 
 
 def learns_at_once(params: Params) -> bool:

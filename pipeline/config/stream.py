@@ -18,30 +18,35 @@ def fix_stream(params: Params) -> Params:
     """Return params with the number of tasks, and the folders that are tasks, as they are now.
 
     Raises:
-        PipelineError: as ``count_tasks``.
+        DataError: the folders that are tasks cannot be listed.
+        ParamsError: there are fewer tasks, or params do not say which there are.
     """
-    tasks = count_tasks(params)
-    data = params.data
-    if params.scenario == "folders":
-        data = data.model_copy(update={"folders": find_task_folders(params)[:tasks]})
-    return params.model_copy(update={"num_tasks": tasks, "data": data})
+    if params.scenario != "folders":
+        return params.model_copy(update={"num_tasks": _count_named(params)})
+    folders = find_task_folders(params)
+    if params.num_tasks is not None and params.num_tasks > len(folders):
+        raise ParamsError(
+            f"num_tasks must be at most {len(folders)}, the folders of {params.data.root} "
+            f"(scenario: folders makes each a task), got {params.num_tasks}"
+        )
+    folders = folders[: params.num_tasks]
+    data = params.data.model_copy(update={"folders": folders})
+    return params.model_copy(update={"num_tasks": len(folders), "data": data})
 
 
 def count_tasks(params: Params) -> int:
     """Return the number of tasks: that of params, or, where it is null, of all that are there.
 
     Raises:
-        DataError: the folders that are tasks cannot be listed.
-        ParamsError: there are fewer, or params do not say which there are.
+        PipelineError: as ``fix_stream``.
     """
-    if params.scenario == "folders":
-        found = len(find_task_folders(params))
-        if params.num_tasks is not None and params.num_tasks > found:
-            raise ParamsError(
-                f"num_tasks must be at most {found}, the folders of {params.data.root} "
-                f"(scenario: folders makes each a task), got {params.num_tasks}"
-            )
-        return params.num_tasks or found
+    tasks = fix_stream(params).num_tasks
+    assert tasks is not None, "the stream is fixed"
+    return tasks
+
+
+def _count_named(params: Params) -> int:
+    """The number of tasks that params name, where folders are no tasks."""
     if params.num_tasks is not None:
         return params.num_tasks
     if params.data.domains is None and DATASETS[params.dataset].files:
@@ -73,11 +78,9 @@ def find_task_folders(params: Params) -> list[str]:
 def list_learnt_folders(params: Params) -> list[str]:
     """Return the folders that are tasks of this stream: cut, and still there or learnt."""
     root = Path(params.data.root)
-    stream = ("folders", params.dataset, params.data.root)
-    cut = [split for split in read_known_splits() if split.stream == stream]
     return [
         split.domain
-        for split in cut
+        for split in read_known_splits("folders", params.dataset, params.data.root)
         if split.domain is not None and ((root / split.domain).is_dir() or _was_learnt(split.task))
     ]
 

@@ -95,6 +95,20 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
+def write_if_changed(path: Path, text: str) -> None:
+    """Write as ``write_text``, unless the file holds just that."""
+    if not holds_text(path, text):
+        write_text(path, text)
+
+
+def holds_text(path: Path, text: str) -> bool:
+    """Return whether a file holds just a text; not if it cannot be read."""
+    try:
+        return path.read_bytes() == text.encode()
+    except OSError:
+        return False
+
+
 def write_best_effort(path: Path, content: str) -> None:
     """Write a text file without a sync, and ignore errors: for files that nothing depends on."""
     with suppress(OSError):

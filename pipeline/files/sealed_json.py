@@ -40,18 +40,12 @@ def write_json(path: Path, value: JsonValue) -> None:
 
 def write_sealed(path: Path, value: Json | None) -> None:
     """Write an object as JSON with its seal; None as ``null``, without one."""
-    write_json(path, None if value is None else seal(value))
+    write_text(path, sealed_text(value))
 
 
-def write_if_changed(path: Path, value: Json | None) -> None:
-    """Write as ``write_sealed``, unless the file holds just that."""
-    text = dump_json(None if value is None else seal(value))
-    try:
-        if path.read_bytes() == text.encode():
-            return
-    except OSError:
-        pass
-    write_text(path, text)
+def sealed_text(value: Json | None) -> str:
+    """Return the text that ``write_sealed`` writes."""
+    return dump_json(None if value is None else seal(value))
 
 
 def read_sealed(path: Path, error: type[PipelineError], remedy: str) -> Json | None:

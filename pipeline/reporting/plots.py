@@ -22,7 +22,8 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # O
 NOT_LOSSES = ("task", "epoch", "step", "projection_std", "projection_rank", "learning_rate")
 
 
-MOST_NAMED = 20  # tasks whose numbers and names stand in a plot; more would overlap
+MOST_NAMED = 20  # tasks that are all named in a plot; names of more would overlap
+MOST_BESIDE = 8  # of more tasks, names that stand beside each other in one line
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -91,7 +92,7 @@ def draw_accuracy_over_tasks(results: Results, path: Path) -> None:
         axes.margins(y=0.12)  # for the numbers above the dots
     else:
         _draw_each_task(axes, results)
-    numbered = set(_name_some(len(steps)))
+    numbered = set(_name_some(len(steps), MOST_BESIDE))
     for step, value in zip(steps, means, strict=True):
         if math.isnan(value) or step not in numbered:
             continue
@@ -187,18 +188,18 @@ def _finite_or_nan(values: Iterable[float | None]) -> list[float]:
     return [math.nan if value is None else value for value in values]
 
 
-def _name_some(count: int) -> list[int]:
-    """Return which of so many are named: all, or evenly chosen ones, with the last."""
+def _name_some(count: int, most: int = MOST_NAMED) -> list[int]:
+    """Return which of so many are named: all up to MOST_NAMED, or some, with the last."""
     if count <= MOST_NAMED + 1:
         return list(range(count))
-    step = math.ceil(count / MOST_NAMED)
+    step = math.ceil(count / most)
     return [*range(0, count - step // 2 - 1, step), count - 1]
 
 
 def _mark_tasks(axes: Axes, results: Results) -> None:
     """Draw a line and a name where each task begins."""
     starts = [index + 1 for index, row in enumerate(results.epochs) if row["epoch"] == "1"]
-    named = set(_name_some(len(starts)))
+    named = set(_name_some(len(starts), MOST_BESIDE))
     for number, start in enumerate(starts, start=1):
         axes.axvline(start, color="0.8", linewidth=1, zorder=0)
         if number - 1 not in named:

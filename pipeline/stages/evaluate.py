@@ -15,8 +15,7 @@ from pipeline import layout
 from pipeline.artifacts.evaluation import (
     Evaluation,
     Evaluations,
-    read_earlier_rows,
-    read_evaluations,
+    find_evaluations,
     read_row,
     repeat_row,
     write_evaluations,
@@ -29,10 +28,10 @@ from pipeline.artifacts.plans.views import ViewsPlan
 from pipeline.artifacts.split import Split, class_names, read_splits, split_digest
 from pipeline.artifacts.state import read_state_content
 from pipeline.artifacts.view_sheet import describe_sheet, read_view_strips
-from pipeline.building.labelled_images import LabelledImages, open_labelled_images
+from pipeline.building.labelled_images import open_labelled_images
 from pipeline.errors import RunError, StateError
 from pipeline.evaluation.reach import count_reached
-from pipeline.files.sealed_json import digest
+from pipeline.files.sealed_json import Json, digest
 from pipeline.files.typed_json import as_json
 from pipeline.runtime.before_torch import before_torch
 from pipeline.runtime.device import Device
@@ -57,23 +56,27 @@ def run(device: Device, only: int | None = None) -> None:
     """
     plan = require_plan(EvaluatePlan, "evaluate")
     splits = read_splits(plan.num_tasks)
-    earlier = {row.after_task: row for row in read_earlier_rows()}
-    contents = _read_contents(plan, only)
+    digests = [split_digest(split) for split in splits]
+    found = find_evaluations()
+    earlier = {} if found is None else found.by_state()
+    contents = _read_contents(plan, digests, only)
     labelled = open_labelled_images(plan, splits)
+    beyond_splits = labelled.describe()
+    reached = {task: _count_reached(plan, splits, task) for task in range(plan.last_state + 1)}
     keys = {
-        task: _describe_inputs(plan, splits, task, contents, labelled)
+        task: _describe_inputs(plan, splits, digests, reached[task], task, contents, beyond_splits)
         for task in contents
         if task == 0 or task - 1 in contents
     }
     rows = {
-        task: found
+        task: row
         for task, key in keys.items()
-        if (found := _find_row(key, earlier.get(task))) is not None
-        and all(labelled.are_gone(number) for number in found.gone)
+        if (row := _find_row(key, earlier.get(task))) is not None
+        and all(labelled.are_gone(number) for number in row.gone)
     }
     missing = [task for task in keys if task not in rows and only in (None, task)]
     with explain_out_of_memory("evaluation", "end other programs, or choose another --device"):
-        features = _find_features(plan, rows)
+        features = _find_features(plan, found, rows)
         lacking = features is None and only in (None, plan.last_state)
         if missing or lacking:
             before_torch()
@@ -81,9 +84,9 @@ def run(device: Device, only: int | None = None) -> None:
 
             evaluator = StateEvaluator(plan, splits, device, contents, labelled)
             for task in missing:
-                reached = reach(plan, splits, task)
-                _say_why_again(splits, reached, earlier.get(task), contents[task])
-                rows[task], lines = evaluator.evaluate(task, reached, keys[task], earlier.get(task))
+                before = earlier.get(task)
+                _say_why_again(splits, reached[task], before, contents[task])
+                rows[task], lines = evaluator.evaluate(task, reached[task], keys[task], before)
                 with suppress(RunError):  # without room it is not kept for another run
                     write_row(_row_path(keys[task]), rows[task])
                 for line in lines:
@@ -98,13 +101,13 @@ def run(device: Device, only: int | None = None) -> None:
         _draw_views(splits)
 
 
-def reach(plan: EvaluatePlan, splits: Sequence[Split], task: int) -> int:
+def _count_reached(plan: EvaluatePlan, splits: Sequence[Split], task: int) -> int:
     """The number of tasks, from the first, that a state is asked about."""
     classes = [split.classes for split in splits]
     return count_reached(task, plan.last_state, classes, one_ahead=plan.one_ahead)
 
 
-def _read_contents(plan: EvaluatePlan, only: int | None) -> dict[int, str]:
+def _read_contents(plan: EvaluatePlan, digests: Sequence[str], only: int | None) -> dict[int, str]:
     """The content of each state; where one is asked for, others may be missing or of another plan.
 
     Raises:
@@ -113,7 +116,7 @@ def _read_contents(plan: EvaluatePlan, only: int | None) -> dict[int, str]:
     contents: dict[int, str] = {}
     for task, made_by in enumerate(plan.states):
         try:
-            contents[task] = read_state_content(task, made_by, plan.backbone)
+            contents[task] = read_state_content(task, made_by, plan.backbone, digests[:task])
         except StateError:
             # The change of the features is from the state before.
             if only is None or only - 1 <= task <= only:
@@ -124,22 +127,24 @@ def _read_contents(plan: EvaluatePlan, only: int | None) -> dict[int, str]:
 def _describe_inputs(
     plan: EvaluatePlan,
     splits: Sequence[Split],
+    digests: Sequence[str],
+    reached: int,
     task: int,
     contents: Mapping[int, str],
-    labelled: LabelledImages,
+    beyond_splits: Json,
 ) -> str:
     """The digest of all that the evaluation of a state is made from."""
-    held = splits[: reach(plan, splits, task)]
-    asked = [*held, splits[-1]] if splits[0].scenario == "data" else held
+    held = digests[:reached]
+    asked = [*held, digests[-1]] if splits[0].scenario == "data" else held
     # Which other states there are changes nothing.
-    one = replace(plan, num_tasks=len(held), states=(plan.states[task],))
+    one = replace(plan, num_tasks=reached, states=(plan.states[task],))
     return digest(
         {
             "plan": as_json(one),
             "state": contents[task],
             "before": contents.get(task - 1),
-            "splits": [split_digest(split) for split in asked],
-            "labelled": labelled.describe(),
+            "splits": asked,
+            "labelled": beyond_splits,
         }
     )
 
@@ -156,15 +161,20 @@ def _find_row(key: str, earlier: Evaluation | None) -> Evaluation | None:
     return kept if kept is not None and kept.key == key else None
 
 
-def _find_features(plan: EvaluatePlan, rows: Mapping[int, Evaluation]) -> str | None:
+def _find_features(
+    plan: EvaluatePlan, found: Evaluations | None, rows: Mapping[int, Evaluation]
+) -> str | None:
     """The content of the features that are here, if they are those of the last state."""
+    if found is None or found.plan != plan_digest(plan):
+        return None
+    last = next((row for row in found.rows if row.after_task == plan.last_state), None)
+    if last is None or last != rows.get(plan.last_state):
+        return None
     try:
-        held = read_evaluations(plan_digest(plan))
-        read_features(held.features)
+        read_features(found.features)
     except RunError:
         return None
-    last = next((row for row in held.rows if row.after_task == plan.last_state), None)
-    return held.features if last is not None and last == rows.get(plan.last_state) else None
+    return found.features
 
 
 def _say_why_again(

@@ -61,6 +61,8 @@ class StateEvaluator:
     ) -> None:
         self.plan = plan
         self.splits = splits
+        self.digests = [split_digest(split) for split in splits]
+        self.made_by = digest(as_json(replace(plan, num_tasks=0, states=())))
         self.contents = contents
         self.labelled = labelled
         where = torch.device(choose_device(device))
@@ -96,13 +98,12 @@ class StateEvaluator:
                 f"the features of {layout.state(task)} are not finite; train the state again"
             )
         seconds = {"features": time.monotonic() - started}
-        made_by = digest(as_json(replace(self.plan, num_tasks=0, states=())))
-        splits = {str(number): split_digest(self.splits[number - 1]) for number in asked}
+        splits = {str(number): self.digests[number - 1] for number in asked}
         probes = {}
         for each in self.plan.probes:
             started = time.monotonic()
             try:
-                known = find_aware(earlier, self.contents[task], made_by, splits, each.name)
+                known = find_aware(earlier, self.contents[task], self.made_by, splits, each.name)
                 probes[each.name] = self._probe(each, train, test, asked, classes, known)
             except RunError as error:
                 raise RunError(f"{layout.state(task)}, probe {each.name}: {error}") from error
@@ -121,7 +122,7 @@ class StateEvaluator:
             cka=cka,
             cka_learnt=cka_learnt,
             gone=[n for n in self.labelled.tasks(reached) if n not in asked],
-            made_by=made_by,
+            made_by=self.made_by,
             splits=splits,
         )
         if earlier is not None and earlier.state == row.state:

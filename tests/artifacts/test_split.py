@@ -100,14 +100,20 @@ def test_splits_are_read_as_they_were_written_and_slots_after_them_are_empty(her
 
 
 def test_known_splits_end_before_the_first_that_cannot_be_read(here: Path) -> None:
-    assert read_known_splits() == []
     splits = cut(Made(), "class", 4)
+    stream = ("class", splits[0].dataset, splits[0].root)
+
+    def known(*stream: str) -> list[object]:
+        return [as_json(split) for split in read_known_splits(*stream)]
+
+    assert known(*stream) == []
     write_splits(splits, slots=5)
-    assert [as_json(split) for split in read_known_splits()] == [as_json(split) for split in splits]
+    assert known(*stream) == [as_json(split) for split in splits]
+    assert known("class", splits[0].dataset, "another root") == []
     layout.split(2).write_text("rubbish")
-    assert [as_json(split) for split in read_known_splits()] == [as_json(splits[0])]
+    assert known(*stream) == [as_json(splits[0])]
     layout.split(1).unlink()
-    assert read_known_splits() == []
+    assert known(*stream) == []
 
 
 def test_a_random_part_need_not_hold_an_image_of_each_class() -> None:

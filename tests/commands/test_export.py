@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline import layout
-from pipeline.artifacts.evaluation import Evaluation, read_earlier_rows
+from pipeline.artifacts.evaluation import Evaluation, find_evaluations
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import require_plan
 from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
@@ -204,8 +204,9 @@ def test_an_export_of_the_last_state_is_whole_and_its_card_true(
 
 
 def evaluated(task: int) -> Evaluation:
-    (found,) = (row for row in read_earlier_rows() if row.after_task == task)
-    return found
+    held = find_evaluations()
+    assert held is not None
+    return held.by_state()[task]
 
 
 def header(task: int) -> str:

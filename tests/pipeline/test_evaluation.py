@@ -15,7 +15,7 @@ import pytest
 from torch import Tensor
 
 from pipeline import layout
-from pipeline.artifacts.evaluation import Evaluation, read_earlier_rows
+from pipeline.artifacts.evaluation import Evaluation, find_evaluations
 from pipeline.files.sealed_json import seal, write_json
 from pipeline.models.small_resnet import SmallResNet
 from pipeline.stages import evaluate_states
@@ -65,7 +65,8 @@ def contents() -> list[bytes]:
 
 
 def rows() -> dict[int, Evaluation]:
-    return {row.after_task: row for row in read_earlier_rows()}
+    found = find_evaluations()
+    return {} if found is None else found.by_state()
 
 
 def forget_outputs() -> None:
@@ -319,6 +320,16 @@ def test_a_state_of_another_plan_is_refused_even_if_its_features_were_kept(
     assert contents() == before
 
 
+def goes_on_after(project: Project, work: Work, count: int, expected: list[bytes]) -> None:
+    """Check that so many states are kept of an evaluation that ended, and the others follow."""
+    assert not layout.EVALUATIONS.exists()
+    assert len(kept(layout.ROWS)) == count
+    work.states.clear()
+    project.must("evaluate")
+    assert work.states == [0, 1, 2][count:]
+    assert contents() == expected
+
+
 def test_an_error_keeps_what_was_evaluated_before_it(
     project: Project, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -337,12 +348,7 @@ def test_an_error_keeps_what_was_evaluated_before_it(
         code, _, err = project.cassle("evaluate")
     assert code == 2
     assert "out of memory" in err
-    assert not layout.EVALUATIONS.exists()
-    assert len(kept(layout.ROWS)) == 2
-    work.states.clear()
-    project.must("evaluate")
-    assert work.states == [2]
-    assert contents() == before
+    goes_on_after(project, work, 2, before)
 
 
 def test_a_signal_keeps_what_was_evaluated_before_it(
@@ -358,12 +364,7 @@ def test_a_signal_keeps_what_was_evaluated_before_it(
     with monkeypatch.context() as patch:
         patch.setattr(evaluate_states, "linear_cka", stop)
         assert project.cassle("evaluate")[0] == 143
-    assert not layout.EVALUATIONS.exists()
-    assert len(kept(layout.ROWS)) == 1
-    work.states.clear()
-    project.must("evaluate")
-    assert work.states == [1, 2]
-    assert contents() == before
+    goes_on_after(project, work, 1, before)
 
 
 def test_the_lines_of_an_evaluation_name_each_task_and_each_time(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from torch import Tensor
 
@@ -17,22 +18,11 @@ from pipeline.data.stream.folders import natural_key
 from pipeline.evaluation.knn import KNearestNeighbours
 from pipeline.files.sealed_json import file_digest
 from tests.support.image_files import save, tree
-from tests.support.params import Changes
+from tests.support.params import SMALL_FOLDERS, Changes
 from tests.support.project import Project, _few_images, make_data
 
 CLASSES = ("cat", "dog")
-FOLDERS: Changes = {
-    "dataset": "image_folder",
-    "scenario": "folders",
-    "data.root": "stream",
-    "data.image_size": 16,
-    "num_tasks": None,
-    "train.batch_size": 8,
-    "train.epochs": 1,
-    "train.warmup_epochs": 0,
-    "evaluation.few_labels.labels": 1,
-    "evaluation.knn.k": 3,
-}
+FOLDERS: Changes = {**SMALL_FOLDERS, "train.epochs": 1, "train.warmup_epochs": 0}
 
 
 @pytest.fixture
@@ -50,9 +40,8 @@ def add_folder(project: Project, name: str, classes: tuple[str, ...] = CLASSES) 
     return folder
 
 
-def colored(name: str):
-    import numpy as np
-
+def colored(name: str) -> np.ndarray:
+    """An image of one colour, by a name."""
     return np.full((16, 16, 3), sum(name.encode()) % 256, np.uint8)
 
 

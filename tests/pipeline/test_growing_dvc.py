@@ -17,21 +17,11 @@ from pipeline import layout
 from pipeline.files.sealed_json import file_digest
 from tests.support.dvc_repository import ENVIRONMENT, commit, copy_code, run
 from tests.support.image_files import tree
-from tests.support.params import SMALL, write_params
+from tests.support.params import SMALL, SMALL_FOLDERS, write_params
 from tests.support.runs import files
 
 RAN = re.compile(r"Running stage '([^']+)'")
 GROW = (sys.executable, "-m", "pipeline", "grow")
-FOLDERS = {
-    "dataset": "image_folder",
-    "scenario": "folders",
-    "data.root": "stream",
-    "data.image_size": 16,
-    "num_tasks": None,
-    "train.batch_size": 8,
-    "evaluation.few_labels.labels": 1,
-    "evaluation.knn.k": 3,
-}
 
 
 @pytest.fixture
@@ -40,7 +30,7 @@ def root(tmp_path: Path) -> Path:
     folder.mkdir()
     for name in ("a", "b"):
         tree(folder / "stream" / name, {"cat": 10, "dog": 10})
-    write_params(folder, {**SMALL, **FOLDERS})
+    write_params(folder, {**SMALL, **SMALL_FOLDERS})
     copy_code(folder)
     run(folder, "git", "init", "--quiet")
     run(folder, *GROW[:3], "slots", "2")

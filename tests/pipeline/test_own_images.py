@@ -9,17 +9,10 @@ import pytest
 
 from pipeline import layout
 from tests.support.image_files import tree
+from tests.support.params import SMALL_FILES, Changes
 from tests.support.project import Project
 
-FILES = {
-    "dataset": "image_folder",
-    "data.root": "photos",
-    "data.image_size": 16,
-    "num_tasks": 2,
-    "train.batch_size": 8,
-    "evaluation.few_labels.labels": 1,
-    "evaluation.knn.k": 3,
-}
+FILES: Changes = {**SMALL_FILES, "data.root": "photos", "num_tasks": 2}
 
 
 @pytest.fixture

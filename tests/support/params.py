@@ -27,6 +27,22 @@ SMALL: Changes = {
     "evaluation.solver.l2": 0.01,  # the solver ends in few iterations
 }
 
+# Likewise for folders of image files, with what a task of ten images or so needs.
+SMALL_FILES: Changes = {
+    "dataset": "image_folder",
+    "data.image_size": 16,
+    "train.batch_size": 8,
+    "evaluation.few_labels.labels": 1,
+    "evaluation.knn.k": 3,
+}
+# And for a stream of such folders.
+SMALL_FOLDERS: Changes = {
+    **SMALL_FILES,
+    "scenario": "folders",
+    "data.root": "stream",
+    "num_tasks": None,
+}
+
 
 def with_changes(text: str, changes: Changes) -> str:
     """Return params as YAML, comments left out, with values changed by their keys.

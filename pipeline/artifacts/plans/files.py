@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pipeline import layout
 from pipeline.errors import RunError
-from pipeline.files.sealed_json import digest, dump_json, read_sealed, seal
+from pipeline.files.sealed_json import digest, read_sealed, sealed_text
 from pipeline.files.typed_json import as_json, from_json
 
 P = TypeVar("P")
@@ -48,7 +48,7 @@ def require_plan(kind: type[P], name: str) -> P:
 
 def plan_text(plan: object | None) -> str:
     """Return the text of a plan's file; None: that of a slot above num_tasks."""
-    return dump_json(None if plan is None else seal(as_json(plan)))
+    return sealed_text(None if plan is None else as_json(plan))
 
 
 def plan_digest(plan: object) -> str:
