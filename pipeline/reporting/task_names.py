@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.artifacts.split import Split, class_names, shared_test
 from pipeline.data.parts import PARTS, Part
+from pipeline.reporting.oddities import describe_oddities
 
 SHARED_TEST = (
     "Each task is tested on the whole test set. There is no accuracy on one task alone, so "
@@ -117,6 +118,7 @@ def remark_on_tasks(splits: Sequence[Split]) -> list[str]:
         said.append(SHARED_TEST)
     if splits[0].note is not None:
         said.append(splits[0].note)
+    said += describe_oddities(splits)
     skipped = {part: _count_skipped(splits, part) for part in PARTS}
     if any(skipped.values()):
         said.append(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 from pipeline.errors import RunError
 
@@ -97,6 +98,21 @@ def identify_objects(names: Sequence[str]) -> list[str | None]:
     listed = run_git("cat-file", form, given="".join(f"{name}\n" for name in names))
     lines = (listed or b"").decode().splitlines() or [" missing"] * len(names)
     return [None if " " in line else line for line in lines]
+
+
+def find_untracked_reason(path: Path) -> str | None:
+    """Return why experiments that run in a copy of the repository lack a path; None: they do not.
+
+    Args:
+        path: relative to the current folder.
+    """
+    if run_git("rev-parse", "--git-dir") is None or path.with_name(f"{path.name}.dvc").exists():
+        return None
+    if run_git("ls-files", "--error-unmatch", "--", str(path)) is not None:
+        return None
+    if run_git("check-ignore", "--quiet", "--", str(path)) is not None:
+        return "is ignored by git"
+    return "is not tracked by git"
 
 
 def git_revision() -> str:
