@@ -63,7 +63,7 @@ def test_check_names_all_problems_of_all_kinds_at_once(own: Project) -> None:
     said = own.refuses("check")
     assert "1 links to nothing: photo/cat/gone.png; remove them" in said
     assert "1 pipes or devices: sketch/dog/pipe.png; remove them" in said
-    assert "train.batch_size (100) is above the 16 images of task 2" in said
+    assert "train.batch_size (100) is above the 17 images of task 1" in said
     assert len(said.splitlines()) == 3
 
 
