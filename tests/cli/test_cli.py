@@ -143,7 +143,7 @@ def test_the_full_set_without_a_network_says_what_to_put_where(
         raise RuntimeError("no network")
 
     monkeypatch.setattr(FashionMNIST, "download", offline)
-    project.set({"data.full": True})
+    project.set({"data.full": True, "data.root": "data/raw"})
     project.must("plan")
     message = project.refuses("prepare")
     assert "train-images-idx3-ubyte.gz" in message
