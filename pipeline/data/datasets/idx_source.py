@@ -70,8 +70,8 @@ class IdxSource(ArraySource):
         if hashlib.sha256(content).hexdigest() != self.content[name]:
             raise DataError(
                 f"{path} is there, and what it holds is not {self.title}'s {name} as published "
-                "(another SHA-256); remove it, and it is fetched, or put the right one there (a subset "
-                "needs data.full: false)"
+                "(another SHA-256); remove it, and it is fetched, or put the right one there (a "
+                "subset needs data.full: false)"
             )
         return parse_idx(content, path)
 
