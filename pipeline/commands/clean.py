@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import time
@@ -18,8 +17,7 @@ from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.data.image_files.store_writer import find_abandoned
 from pipeline.errors import PipelineError, RunError
 from pipeline.files.atomic import find_unfinished
-from pipeline.files.tensors import HEADER
-from pipeline.training.checkpoint import FILE, LOCK
+from pipeline.training.saved import FILE, LOCK, read_saved
 
 BEING_WRITTEN_SECONDS = 60
 FOLDERS = (
@@ -84,18 +82,14 @@ def _checkpoint(folder: Path) -> Leftover:
     if not file.exists():
         return Leftover(folder, "empty", stale=True)
     try:
-        content = file.open("rb")
-        with content:
-            size = int.from_bytes(content.read(8), "little")
-            header = json.loads(json.loads(content.read(size))["__metadata__"][HEADER])
-        task, step = int(header["task"]), int(header["record"]["step"])
-        current = _is_current(task, str(header["plan"]))
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError):
+        saved = read_saved(folder)
+    except ValueError:
         return Leftover(folder, "damaged", stale=True)
+    current = _is_current(saved.task, saved.plan)
     day = time.strftime("%Y-%m-%d %H:%M", time.localtime(file.stat().st_mtime))
     plan = "of the current plan" if current else "of another plan"
     return Leftover(
-        folder, f"task {task} after step {step}, saved {day}, {plan}", stale=not current
+        folder, f"task {saved.task} after step {saved.step}, saved {day}, {plan}", stale=not current
     )
 
 
