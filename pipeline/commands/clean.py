@@ -1,4 +1,4 @@
-"""clean: list and remove the files that killed or abandoned runs left."""
+"""clean: list and remove the files that killed or abandoned runs left, and damaged ones."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from pipeline import layout
 from pipeline.artifacts.plans.files import plan_digest, read_plan
 from pipeline.artifacts.plans.train import TrainPlan
+from pipeline.commands.damaged import find_damaged
 from pipeline.data.image_files.store_writer import find_abandoned
 from pipeline.errors import PipelineError, RunError
 from pipeline.files.atomic import find_unfinished
@@ -56,7 +57,7 @@ def run(*, everything: bool, ask: bool) -> None:
     Raises:
         RunError: there is no terminal to ask on, or something cannot be removed.
     """
-    found = [*_checkpoints(), *_unfinished(), *_stores(), *_evaluated()]
+    found = [*_checkpoints(), *_unfinished(), *_stores(), *_evaluated(), *_damaged()]
     for left in found:
         size = sum(path.stat().st_size for path in _files(left.path))
         print(f"{left.path}  {size / 1e6:.1f} MB  {left.what}")
@@ -128,6 +129,11 @@ def _evaluated() -> list[Leftover]:
         for folder, what in kept.items()
         if (root / folder).is_dir()
     ]
+
+
+def _damaged() -> list[Leftover]:
+    """Return damaged outputs: without them `dvc repro` makes them anew, or brings them back."""
+    return [Leftover(path, what, stale=True) for path, what in find_damaged()]
 
 
 def _files(path: Path) -> list[Path]:

@@ -49,7 +49,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 def require_writable(folders: Iterable[Path]) -> None:
     """Check that files can be written into folders, before the work that makes them.
 
-    A folder that is missing is made.
+    Of a folder that is missing, the nearest one above it counts.
 
     Raises:
         RunError: one cannot be written to; names them all.
@@ -57,8 +57,8 @@ def require_writable(folders: Iterable[Path]) -> None:
     refused = {}
     for folder in folders:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable."):
+            there = next(path for path in (folder, *folder.parents) if path.exists())
+            with tempfile.TemporaryFile(dir=there):
                 pass
         except OSError as error:
             refused[folder] = error.strerror or str(error)

@@ -214,6 +214,14 @@ def test_a_signal_whose_exception_a_library_swallows_ends_the_process_all_the_sa
     assert "stopped: all files are whole" in done.stderr
 
 
+# The leader of a session takes its standard input for the session's terminal.
+LEADER = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "pipeline", *sys.argv[1:]])
+"""
+
+
 @pytest.mark.parametrize("seconds", [0.0, 1.0], ids=["before training", "in training"])
 def test_a_closed_terminal_saves_and_the_same_command_goes_on(
     seconds: float, project: Project
@@ -222,18 +230,19 @@ def test_a_closed_terminal_saves_and_the_same_command_goes_on(
     project.trained(0)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     environment["CASSLE_CHECKPOINT_SECONDS"] = "0.2"
-    pid, terminal = pty.fork()
-    if pid == 0:
-        # The leader of the terminal's session, as dvc is the parent of its stage.
-        os.execve(sys.executable, [sys.executable, "-m", "pipeline", "train", "1"], environment)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", LEADER, "train", "1"], env=environment, start_new_session=True,
+        stdin=theirs, stdout=theirs, stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
     wait_for(project.root / ".scratch/locks/train_1.holder")
     saved = list(layout.CHECKPOINTS.rglob("*.safetensors"))
     while seconds and not saved:
         time.sleep(0.05)
         saved = list(layout.CHECKPOINTS.rglob("*.safetensors"))
-    os.close(terminal)
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    os.close(ours)
+    assert process.wait(60) == 128 + signal.SIGHUP
     assert bool(list(layout.CHECKPOINTS.rglob("*.safetensors"))) == bool(seconds)
     if seconds:
         (path,) = (path.parent for path in saved)
