@@ -37,8 +37,8 @@ def once_after(root: Path, stage: str, act: str) -> None:
     command = f"python -m pipeline {stage}"
     text = path.read_text()
     assert command in text
-    script = f"test -e .done || {{ touch .done; {act}; }}"
-    path.write_text(text.replace(command, f"{command} && {{ {script}; }}", 1))
+    (root / "once.sh").write_text(f"test -e .done || {{ touch .done; {act}; }}\n")
+    path.write_text(text.replace(command, f"{command} && sh once.sh", 1))
 
 
 def test_params_that_are_edited_in_the_moment_after_plan_are_noticed_and_planned(

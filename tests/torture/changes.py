@@ -124,7 +124,7 @@ def main() -> None:
         made = Path(folder) / "made"
         make_repository(made, {"num_tasks": 2, "train.epochs": 4})
         expected, seconds = {}, 0.0
-        for name, change in CHANGES.items():
+        for name, change in list(CHANGES.items())[: given.trials]:
             root = Path(folder) / name
             shutil.copytree(made, root, symlinks=True)
             change(root)
