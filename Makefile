@@ -11,7 +11,7 @@ help:
 	@echo "make check  set up .venv, then ruff, mypy and the unit tests: for between two edits"
 	@echo "make test   set up .venv, then ruff, mypy and all tests"
 	@echo "make docs   build the README and docs/ into a site, .scratch/site"
-	@echo "make torture  kill stages at random moments, and compare the files with those of a run in peace"
+	@echo "make torture  kill stages and change inputs at random moments, and compare the files with those of a run in peace"
 	@echo "make bench  measure speed, beside lightly and Kornia in an environment of their own"
 	@echo "make lock   resolve requirements.lock anew from pyproject.toml"
 	@echo "make clean  remove .venv and the tools' caches; data and results stay"
@@ -45,11 +45,12 @@ demo: $(BIN)/installed
 	dvc repro
 	@echo "Look at reports/report.md and the plots beside it."
 
-# An hour: SIGKILLs at random moments, and the files compared with those of a run in peace;
-# then ten experiments by two workers of DVC's queue, compared with those run one by one.
+# Hours: SIGKILLs and SIGHUPs at random moments, and code, params, splits and images changed at
+# such, and the files compared with those of a run in peace; then ten experiments by two workers of DVC's queue, compared with those run one by one.
 torture: $(BIN)/installed-dev
 	python -m tests.torture.stages --kills 60
 	python -m tests.torture.dvc --kills 10
+	python -m tests.torture.changes --trials 200
 	python -m tests.torture.queue
 
 # About an hour, with nothing else on the machine. The peers get the torch that we have.

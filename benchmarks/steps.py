@@ -124,7 +124,7 @@ def train(load: Workload, interleave: Interleave, epochs: int, steps: int) -> li
     alone = Group(Processes(), device)
     with lock_checkpoint(0, f"benchmark-{os.getpid()}", "benchmark") as checkpoint:
         fit(learner, batches, device, load.precision, checkpoint, 0.0, alone, 1, [interleave])
-        checkpoint.remove()
+        checkpoint.path.unlink(missing_ok=True)
     return interleave.full[: epochs * steps]
 
 

@@ -20,6 +20,7 @@ EVALUATIONS = Path("data/evaluations.json")
 FEATURES = Path("data/features.safetensors")
 VIEWS = Path("data/views.png")
 REPORTS = Path("reports")
+OUTPUT_FOLDERS = (SPLITS, STATES, LOGS, EVALUATIONS.parent, REPORTS)  # that stages write to
 PRESETS = Path("presets")
 RAW = Path("data/raw")  # what loaders fetch
 SCRATCH = Path(".scratch")  # can be deleted; in the main checkout, except for locks

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline import layout
+from pipeline.artifacts.remedy import name_remedy
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import Json, read_sealed, write_sealed
 from pipeline.files.typed_json import as_json, from_json
@@ -15,7 +16,7 @@ from pipeline.files.typed_json import as_json, from_json
 # The task's number as text, as JSON has keys; a task that is missing was not measured.
 ByTask = Mapping[str, float]
 Value = TypeVar("Value", bound="float | None")
-REMEDY = "run `cassle evaluate` first (or `dvc repro`)"
+REMEDY = name_remedy("cassle evaluate")
 
 
 @dataclass(frozen=True)

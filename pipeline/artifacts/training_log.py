@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline import layout
+from pipeline.artifacts.remedy import name_remedy
 from pipeline.errors import RunError
 from pipeline.files.csv_tables import read_csv_checked, write_csv
 from pipeline.files.sealed_json import file_digest, read_sealed, write_sealed
@@ -77,7 +78,7 @@ def read_training_log(task: int) -> tuple[Timing, list[dict[str, str]]]:
     Raises:
         RunError: missing or damaged.
     """
-    path, remedy = layout.timing(task), f"run `cassle train {task}` first"
+    path, remedy = layout.timing(task), name_remedy(f"cassle train {task}")
     held = read_sealed(path, RunError, remedy)
     if held is None:
         raise RunError(f"{path} is empty; {remedy}")

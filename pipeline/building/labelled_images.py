@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.split import REMEDY, Split, class_names, has_labelled_test, shared_test
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
-from pipeline.building.split_images import images_are_gone, open_images
+from pipeline.building.split_images import images_are_gone, note_images, open_images
 from pipeline.data.parts import PARTS, Part
 from pipeline.data.source import Selection, Source
 from pipeline.errors import DataError, shorten
 from pipeline.files.sealed_json import Json
+from pipeline.runtime.inputs import Inputs
 
 
-def open_labelled_images(plan: EvaluatePlan, splits: Sequence[Split]) -> LabelledImages:
-    """The labelled images of a run.
+def open_labelled_images(
+    plan: EvaluatePlan, splits: Sequence[Split], inputs: Inputs
+) -> LabelledImages:
+    """The labelled images of a run, each noted among a stage's inputs once it is opened.
 
     Raises:
         DataError: there are none, or those of the tasks and of ``data.labelled_root`` both.
@@ -23,7 +26,7 @@ def open_labelled_images(plan: EvaluatePlan, splits: Sequence[Split]) -> Labelle
     if plan.labelled is not None:
         if has_labelled_test(splits):
             raise DataError(LABELLED_TWICE)
-        return ImagesFromElsewhere(open_labelled(plan.labelled), splits)
+        return ImagesFromElsewhere(open_labelled(plan.labelled), splits, inputs)
     if not has_labelled_test(splits):
         raise DataError(
             "evaluation needs labelled test images, and no task has any; name a folder of class "
@@ -37,7 +40,7 @@ def open_labelled_images(plan: EvaluatePlan, splits: Sequence[Split]) -> Labelle
                 f"the split of task {split.task} has class {shorten(max(split.classes))}, but the "
                 f"data set has {number}; {REMEDY}"
             )
-    return LabelledImages(open_source(plan.dataset), splits, plan.dataset.classes)
+    return LabelledImages(open_source(plan.dataset), splits, inputs, plan.dataset.classes)
 
 
 class LabelledImages:
@@ -46,6 +49,7 @@ class LabelledImages:
     Args:
         source: the data set.
         splits: of all tasks.
+        inputs: what the stage is made from.
         classes: the names of all classes, by label, where the data set fixes them.
 
     Attributes:
@@ -55,9 +59,12 @@ class LabelledImages:
 
     from_elsewhere = False
 
-    def __init__(self, source: Source, splits: Sequence[Split], classes: Sequence[str]) -> None:
+    def __init__(
+        self, source: Source, splits: Sequence[Split], inputs: Inputs, classes: Sequence[str]
+    ) -> None:
         self.source = source
         self.splits = splits
+        self.inputs = inputs
         self.classes = classes
         self.shared = shared_test(splits)
         self._opened: dict[tuple[int, Part], Selection] = {}
@@ -110,7 +117,8 @@ class LabelledImages:
             DataError: they are gone, or are other images than the split was made of.
         """
         if (task, part) not in self._opened:
-            self._opened[task, part] = open_images(self.source, part, self._split(task, part))
+            split = self._split(task, part)
+            self._opened[task, part] = open_images(self.source, part, split, self.inputs)
         return self._opened[task, part]
 
     def _split(self, task: int, part: Part) -> Split:
@@ -124,18 +132,20 @@ class ImagesFromElsewhere(LabelledImages):
     Args:
         source: the folder.
         splits: of all tasks, without labels.
+        inputs: what the stage is made from.
     """
 
     from_elsewhere = True
 
-    def __init__(self, source: Source, splits: Sequence[Split]) -> None:
-        super().__init__(source, splits, source.class_names())
+    def __init__(self, source: Source, splits: Sequence[Split], inputs: Inputs) -> None:
+        super().__init__(source, splits, inputs, source.class_names())
         self._labels: dict[Part, Sequence[int]] = {}
         for part in PARTS:
             keys = source.keys(part)
             bad = source.select(part, keys).unreadable()
             kept = [place for place in range(len(keys)) if place not in bad]
-            self._opened[1, part] = source.select(part, [str(keys[place]) for place in kept])
+            names, what = [str(keys[place]) for place in kept], f"the images in {source.root}"
+            self._opened[1, part] = note_images(source, part, names, what, inputs)
             self._labels[part] = source.labels(part)[kept].tolist()
 
     def tasks(self, reached: int) -> list[int]:

@@ -1,8 +1,7 @@
-"""clean: list and remove the files that killed or abandoned runs left."""
+"""clean: list and remove the files that killed or abandoned runs left, and damaged ones."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import time
@@ -15,11 +14,11 @@ from filelock import FileLock, Timeout
 from pipeline import layout
 from pipeline.artifacts.plans.files import plan_digest, read_plan
 from pipeline.artifacts.plans.train import TrainPlan
+from pipeline.commands.damaged import find_damaged
 from pipeline.data.image_files.store_writer import find_abandoned
 from pipeline.errors import PipelineError, RunError
 from pipeline.files.atomic import find_unfinished
-from pipeline.files.tensors import HEADER
-from pipeline.training.checkpoint import FILE, LOCK
+from pipeline.training.saved import FILE, LOCK, read_saved
 
 BEING_WRITTEN_SECONDS = 60
 FOLDERS = (
@@ -58,7 +57,7 @@ def run(*, everything: bool, ask: bool) -> None:
     Raises:
         RunError: there is no terminal to ask on, or something cannot be removed.
     """
-    found = [*_checkpoints(), *_unfinished(), *_stores(), *_evaluated()]
+    found = [*_checkpoints(), *_unfinished(), *_stores(), *_evaluated(), *_damaged()]
     for left in found:
         size = sum(path.stat().st_size for path in _files(left.path))
         print(f"{left.path}  {size / 1e6:.1f} MB  {left.what}")
@@ -84,18 +83,14 @@ def _checkpoint(folder: Path) -> Leftover:
     if not file.exists():
         return Leftover(folder, "empty", stale=True)
     try:
-        content = file.open("rb")
-        with content:
-            size = int.from_bytes(content.read(8), "little")
-            header = json.loads(json.loads(content.read(size))["__metadata__"][HEADER])
-        task, step = int(header["task"]), int(header["record"]["step"])
-        current = _is_current(task, str(header["plan"]))
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError):
+        saved = read_saved(folder)
+    except ValueError:
         return Leftover(folder, "damaged", stale=True)
+    current = _is_current(saved.task, saved.plan)
     day = time.strftime("%Y-%m-%d %H:%M", time.localtime(file.stat().st_mtime))
     plan = "of the current plan" if current else "of another plan"
     return Leftover(
-        folder, f"task {task} after step {step}, saved {day}, {plan}", stale=not current
+        folder, f"task {saved.task} after step {saved.step}, saved {day}, {plan}", stale=not current
     )
 
 
@@ -134,6 +129,11 @@ def _evaluated() -> list[Leftover]:
         for folder, what in kept.items()
         if (root / folder).is_dir()
     ]
+
+
+def _damaged() -> list[Leftover]:
+    """Return damaged outputs: without them `dvc repro` makes them anew, or brings them back."""
+    return [Leftover(path, what, stale=True) for path, what in find_damaged()]
 
 
 def _files(path: Path) -> list[Path]:

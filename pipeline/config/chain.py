@@ -39,6 +39,30 @@ def read_slots() -> int:
     return 1 + sum(len(_load(path)["stages"]["train"]["foreach"]) for path in _files())
 
 
+def read_locked_outputs() -> dict[Path, str]:
+    """Return the name of the object in DVC's cache of each output that is kept there.
+
+    Raises:
+        RunError: a dvc.lock cannot be read.
+    """
+    from ruamel.yaml import YAML
+
+    found: dict[Path, str] = {}
+    for path in (chain.with_suffix(".lock") for chain in _files()):
+        if not path.is_file():
+            continue
+        try:
+            stages = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))["stages"]
+            for stage in stages.values():
+                found |= {Path(out["path"]): out["md5"] for out in stage.get("outs", [])}
+        except Exception as error:  # the library's constructors raise many types
+            raise RunError(
+                f"{path} is not DVC's ({' '.join(str(error).split())}); `git checkout {path}` "
+                "brings it back"
+            ) from error
+    return found
+
+
 def check_slots(count: int) -> None:
     """Check that dvc.yaml lists as many tasks as its stage ``plan`` says.
 

@@ -25,7 +25,7 @@ from types import FrameType
 from pipeline.distributed.processes import LAUNCHED
 from pipeline.errors import EXIT_PEER_FAILED, EXIT_USER, RunError
 from pipeline.layout import ROOT
-from pipeline.runtime.signals import SIGNALS
+from pipeline.runtime.signals import leave_terminal, list_heard
 
 LOOK_SECONDS = 0.1
 GRACE_SECONDS = 15.0  # for the others to end, after one has failed
@@ -34,7 +34,7 @@ GRACE_SECONDS = 15.0  # for the others to end, after one has failed
 def run_together(command: Sequence[str], count: int) -> int:
     """Run a command in several processes; return the exit code of the whole.
 
-    Ctrl-C and SIGTERM are handed on to all of them. Where one fails, the others end.
+    Ctrl-C, SIGTERM and SIGHUP are handed on to all of them. Where one fails, the others end.
 
     Args:
         command: e.g. what ``this_package`` returns.
@@ -48,6 +48,8 @@ def run_together(command: Sequence[str], count: int) -> int:
     first = 0
 
     def hand_on(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            leave_terminal()
         received.append(number)
         for child in children:
             child.send_signal(number)
@@ -77,8 +79,8 @@ def this_package(*arguments: str) -> list[str]:
 
 @contextmanager
 def _handling(handler: object) -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    for number in SIGNALS:
+    before = {number: signal.getsignal(number) for number in list_heard()}
+    for number in before:
         signal.signal(number, handler)  # type: ignore[arg-type]
     try:
         yield

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,6 +44,27 @@ def write_bytes(path: Path, content: bytes) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def require_writable(folders: Iterable[Path]) -> None:
+    """Check that files can be written into folders, before the work that makes them.
+
+    Of a folder that is missing, the nearest one above it counts.
+
+    Raises:
+        RunError: one cannot be written to; names them all.
+    """
+    refused = {}
+    for folder in folders:
+        try:
+            there = next(path for path in (folder, *folder.parents) if path.exists())
+            with tempfile.TemporaryFile(dir=there):
+                pass
+        except OSError as error:
+            refused[folder] = error.strerror or str(error)
+    if refused:
+        named = ", ".join(f"{folder} ({why})" for folder, why in refused.items())
+        raise RunError(f"cannot write to {named}; make them folders that can be written to")
 
 
 def sync_folder(folder: Path) -> None:

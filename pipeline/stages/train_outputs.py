@@ -8,18 +8,18 @@ from torch import Tensor
 
 from pipeline.artifacts.plans.files import plan_digest
 from pipeline.artifacts.plans.train import TrainPlan
-from pipeline.artifacts.split import read_split, split_digest
 from pipeline.artifacts.state import METHOD, STRATEGY, Origin, State, write_state
 from pipeline.artifacts.training_log import Timing, write_losses, write_timing
 from pipeline.distributed.group import Group
 from pipeline.runtime.device import Precision
+from pipeline.stages.train_inputs import TaskInputs
 from pipeline.training.learner import Learner
 
 
 def write_outputs(
     plan: TrainPlan,
     learner: Learner,
-    previous: State,
+    inputs: TaskInputs,
     seconds: float,
     looked_back: float,
     group: Group,
@@ -30,14 +30,14 @@ def write_outputs(
     Args:
         plan: of the training.
         learner: which has ended.
-        previous: the state it started from.
+        inputs: what it was trained from.
         seconds: of training.
         looked_back: seconds of the strategy's look back.
         group: the processes that trained.
         precision: Lightning's name of it.
 
     Raises:
-        PipelineError: a file cannot be written, or the split is gone.
+        RunError: a file cannot be written.
     """
     method, strategy = learner.method, learner.strategy
     carried = strategy.carried()
@@ -54,7 +54,7 @@ def write_outputs(
         log=write_losses(plan.task, learner.epochs.rows),
     )
     write_timing(plan.task, timing)
-    origin = describe_origin(plan, previous, split_digest(read_split(plan.task)))
+    origin = describe_origin(plan, inputs.previous, inputs.split)
     write_state({METHOD: method.state_dict(), STRATEGY: carried}, origin)
 
 

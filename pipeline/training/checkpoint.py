@@ -3,7 +3,8 @@
 A checkpoint lies outside DVC's outputs, which DVC deletes before a stage runs: in a folder
 under ``.scratch/checkpoints`` of the main checkout, also for queued experiments. The folder
 is named by the task and by a fingerprint of all that shapes the result, so nothing but the
-same training finds it, and it is locked while a process trains. It is gone when the task ends.
+same training finds it, and it is locked while a process trains. It is gone once the stage after
+the task has begun: until then DVC may not have the task's state, e.g. if its cache was full.
 """
 
 from __future__ import annotations
@@ -22,12 +23,11 @@ from pipeline.errors import RunError, StateError
 from pipeline.files.atomic import remove_unfinished
 from pipeline.files.sealed_json import Json
 from pipeline.files.tensors import read_tensors, write_tensors
+from pipeline.training.saved import FILE, LOCK
 from pipeline.training.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
-FILE = "checkpoint.safetensors"
-LOCK = "lock"
 SHOWN = 12  # digits of a fingerprint in a folder's name
 
 
@@ -73,10 +73,6 @@ class Checkpoint:
             "record": snapshot.record,
         }
         write_tensors(self.path, snapshot.tensors, header)
-
-    def remove(self) -> None:
-        """Forget what was saved: the task is done."""
-        self.path.unlink(missing_ok=True)
 
 
 @contextmanager

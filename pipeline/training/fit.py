@@ -78,7 +78,7 @@ def fit(
         loggers: of the first process; None: there are none.
 
     Raises:
-        InterruptedRunError: Ctrl-C or SIGTERM; training is saved.
+        InterruptedRunError: a signal stopped it; training is saved.
         RunError: a loss or the projections are not finite.
     """
     skip_nvml_check(device)

@@ -61,5 +61,5 @@ def test_a_state_s_metrics_have_a_place_for_each_task_of_the_stream(
     absent = state_metrics.read_state_metrics(plan, 2)
     assert absent.accuracy is None
     assert absent.missing == [
-        "state 2 was not evaluated; run `cassle evaluate` first (or `dvc repro`)"
+        "state 2 was not evaluated; run `cassle evaluate` first (or `dvc repro`; after damage, `cassle clean` before that)"
     ]

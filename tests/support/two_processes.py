@@ -17,6 +17,7 @@ from pipeline.distributed.processes import LAUNCHED, Launcher, Processes
 from pipeline.errors import PipelineError, RunError
 from pipeline.runtime.device import Device
 from pipeline.stages import train_task as train
+from pipeline.stages.stage_inputs import note_training
 from pipeline.training.learner import Learner
 
 PROCESSES = 2
@@ -67,7 +68,7 @@ def _work(rank: int, jobs: Sequence[Job], ports: Sequence[int]) -> None:
         with Path(f"said_{task}_{rank}.txt").open("a") as said:
             sys.stderr = said
             try:
-                train.run(task, Device.cpu, processes)
+                train.run(task, Device.cpu, processes, note_training(task))
             except PipelineError as error:
                 kind = type(error).__name__
                 print(
