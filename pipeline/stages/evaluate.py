@@ -97,7 +97,11 @@ def run(device: Device, only: int | None = None) -> None:
         if labelled.shared:
             ordered = [repeat_row(row, plan.num_tasks) for row in ordered]
         others = [row for task, row in sorted(earlier.items()) if task not in rows]
-        write_evaluations(Evaluations(plan_digest(plan), ordered, features or "", others))
+        write_evaluations(
+            Evaluations(
+                plan_digest(plan), ordered, features or "", others, labelled.describe_folder()
+            )
+        )
         _draw_views(splits)
 
 

@@ -12,7 +12,7 @@ from pipeline.building.cut_stream import cut_stream
 from pipeline.building.data import open_source
 from pipeline.building.split_images import images_are_gone
 from pipeline.building.stream_contents import read_known
-from pipeline.reporting.task_names import TaskContents, describe_tasks, remark_on_tasks
+from pipeline.reporting.task_contents import TaskContents, describe_tasks, remark_on_tasks
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,8 @@ from pipeline.reporting import plots, tables, terminal
 from pipeline.reporting.comparing.runs import describe_run, read_run
 from pipeline.reporting.page.against import require_same_tasks
 from pipeline.reporting.page.page import Extras, render_page
-from pipeline.reporting.results import Results, read_results
+from pipeline.reporting.results import Results
+from pipeline.reporting.results_reading import read_results
 from pipeline.runtime.git import git_revision
 
 PAGE = REPORTS / "report.html"

@@ -22,7 +22,8 @@ from pipeline.reporting.chart_labels import alone_in_line
 from pipeline.reporting.gaps import remark_on_gaps, remark_on_row
 from pipeline.reporting.page.page import render_page
 from pipeline.reporting.representations import FeatureChange
-from pipeline.reporting.results import Probed, Results, _rows
+from pipeline.reporting.results import Probed, Results
+from pipeline.reporting.results_reading import _rows
 from pipeline.stages.report import write_tables
 from tests.reporting.test_page import Parsed, make_extras, make_results, other_run
 

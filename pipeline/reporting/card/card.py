@@ -8,21 +8,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
-from pipeline.artifacts.split import Split, fingerprint_stream
+from pipeline.artifacts.split import Split, fingerprint_stream, shared_test
 from pipeline.files.sealed_json import Json
 from pipeline.files.typed_json import get_typed
 from pipeline.metrics.accuracy_matrix import average_measured
+from pipeline.reporting.below_random import warn_of_shortfalls
 from pipeline.reporting.card import snippets
 from pipeline.reporting.card.state_metrics import StateMetrics
 from pipeline.reporting.gaps import format_cell, remark_on_row
 from pipeline.reporting.tables import HEADLINES, headline
+from pipeline.reporting.task_contents import describe_tasks, remark_on_tasks, tasks_heading
 from pipeline.reporting.task_names import (
-    describe_tasks,
+    give_room,
+    list_names,
+    name_dataset,
     name_stream,
     name_task,
-    remark_on_tasks,
-    tasks_heading,
+    say_task,
 )
+from pipeline.reporting.text_formats import escape_markdown, escape_warning, format_json
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def _front_matter(card: Card) -> list[str]:
 
 def _title(card: Card) -> list[str]:
     params, total = card.params, len(card.splits)
-    name = f"{card.backbone.name} for {params['dataset']}"
+    name = f"{card.backbone.name} for {escape_markdown(name_dataset(params))}"
     if card.after_task == 0:
         name += ": the random network"
         how = "It has learnt nothing: others are compared with it."
@@ -145,17 +149,19 @@ def _tasks(card: Card) -> list[str]:
     lines = [
         "## What it has learnt from",
         "",
-        f"`{card.params['dataset']}` ({'all of it' if card.dataset.full else 'a subset'}), "
+        f"{escape_markdown(name_dataset(card.params))} "
+        f"({'all of it' if card.dataset.full else 'a subset'}), "
         f"{name_stream(card.params['scenario'])}.",
         "",
         f"| task | learnt | {tasks_heading(card.splits)} | training images | test images |",
         "| ---: | --- | --- | ---: | ---: |",
     ]
-    for held in describe_tasks(card.splits):
-        learnt = "yes" if card.learnt(held.task) else "no"
-        lines.append(f"| {held.task} | {learnt} | {held.cell} | {held.train} | {held.test} |")
-    for remark in remark_on_tasks(card.splits):
-        lines += ["", remark]
+    labelled = card.quality.labelled
+    for held in describe_tasks(card.splits, labelled):
+        learnt, name = "yes" if card.learnt(held.task) else "no", escape_markdown(held.name)
+        lines.append(f"| {held.task} | {learnt} | {name} | {held.train} | {held.test} |")
+    for remark in remark_on_tasks(card.splits, labelled):
+        lines += ["", escape_markdown(remark)]
     return lines
 
 
@@ -165,19 +171,26 @@ def _quality(card: Card) -> list[str]:
     if quality.accuracy is None:
         return [*lines, "Absent: this state was not evaluated when it was exported."]
     row = quality.accuracy
-    cells = [format_cell(value) for value in [*row, average_measured(row)]]
-    names = [name_task(task, quality.gone) for task in range(1, len(row) + 1)]
+    if shared_test(card.splits):
+        names, cells = ["whole test set"], [format_cell(row[0])]
+    else:
+        room = give_room(len(row))
+        names = [escape_markdown(name_task(each, room, quality.gone)) for each in card.splits]
+        names, cells = [*names, "mean"], [format_cell(v) for v in [*row, average_measured(row)]]
     lines += [
         f"Accuracy on each task's test images in percent: {card.protocol}.",
         "",
-        "| " + " | ".join(names) + " | mean |",
-        "| ---: |" + " ---: |" * len(row),
+        "| " + " | ".join(names) + " |",
+        "|" + " ---: |" * len(names),
         "| " + " | ".join(cells) + " |",
         "",
     ]
     tasks_learnt = sum(card.learnt(split.task) for split in card.splits)
     for remark in remark_on_row(tasks_learnt, row, quality.gone):
-        lines += [remark, ""]
+        lines += [escape_markdown(remark), ""]
+    if card.after_task and quality.random is not None:
+        warning = warn_of_shortfalls([quality.random, row], lambda task: _say_task(card, task))
+        lines += [escape_warning(warning), ""] if warning else []
     if quality.metrics is not None:
         lines += ["| metric of the whole run | value |", "| --- | ---: |"]
         metrics = quality.metrics
@@ -188,6 +201,10 @@ def _quality(card: Card) -> list[str]:
     if 0 < card.after_task == card.last:
         return [*lines, "Absent: the metrics of the whole run, such as forgetting."]
     return [*lines, "Metrics of the whole run, such as forgetting, belong to its last state."]
+
+
+def _say_task(card: Card, task: int) -> str:
+    return say_task(task, ", ".join(list_names(card.splits[task - 1])))
 
 
 def _use(card: Card) -> list[str]:
@@ -229,7 +246,7 @@ def _recipe(card: Card) -> list[str]:
             "",
         ]
     lines += ["All params; options of what is not chosen above had no part in it:", ""]
-    return [*lines, "```json", json.dumps(card.params, indent=2, ensure_ascii=False), "```"]
+    return [*lines, "```json", format_json(card.params), "```"]
 
 
 def _choices(params: Json) -> list[str]:
