@@ -19,7 +19,7 @@ ROOM = (10, 40)  # the fewest and the most characters of one of them
 
 def name_dataset(params: Mapping[str, object]) -> str:
     """Return what the data of a run are called: a folder of images by the folder's name."""
-    dataset, data = str(params["dataset"]), params.get("data")
+    dataset, data = str(params.get("dataset", "?")), params.get("data")
     if dataset == FOLDER_DATASET and isinstance(data, Mapping):
         root = Path(str(data.get("root")))
         return show_controls(root.name or root.resolve().name or dataset)

@@ -12,7 +12,8 @@ import unicodedata
 # Control and format characters, halves of characters, line and paragraph separators.
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 JOINERS = "\u200c\u200d"  # parts of words and of emoji
-IN_MARKDOWN = re.compile(r"[\\`*\[\]|~#]|(?<!\w)_|_(?!\w)")
+# Underscores in words and brackets that begin no link mean nothing.
+IN_MARKDOWN = re.compile(r"[\\`*|~#]|(?<!\w)_|_(?!\w)|\](?=[(\[:])")
 IN_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 

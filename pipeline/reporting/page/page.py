@@ -162,7 +162,8 @@ def _shares(matrix: Cells) -> list[list[int | None]]:
 def _remark_on_both(results: Results, against: Run | None) -> list[str]:
     if against is None:
         return []
-    return remark_on_measured({"this run": results.matrix, against.name: against.matrix})
+    matrices = {"this run": results.matrix, against.name: against.matrix}
+    return remark_on_measured(matrices, say_task=results.say_task)
 
 
 def _epoch_curves(results: Results) -> list[tuple[str, Markup, str]]:
