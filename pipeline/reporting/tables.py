@@ -95,7 +95,7 @@ def markdown(results: Results, revision: str) -> str:
         "",
         "## Where it comes from",
         "",
-        f"- code: git revision {revision}",
+        f"- code: {revision}",
         f"- images: SHA-256 {fingerprint_stream(results.splits)['train']}",
         "- params:",
         "",
@@ -111,12 +111,14 @@ def _cost(results: Results) -> list[str]:
     lines = [
         "## What training took",
         "",
-        "Looking back is what a strategy does when a task begins. Passes are images through a "
+        "Looking back is what a strategy does when a task begins. CPU seconds are of both, by all "
+        "threads. Passes are images through a "
         "backbone, forwards, for each view of each image of a batch. Held and carried are what "
         "the strategy keeps beside the network while it trains, and from task to task.",
         "",
-        "| task | steps | seconds | looking back | passes | held (MB) | carried (MB) | where |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+        "| task | steps | seconds | looking back | CPU seconds | passes | held (MB) | carried (MB) "
+        "| where |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for task, timing in enumerate(results.timings, start=1):
         held, carried = (
@@ -124,7 +126,8 @@ def _cost(results: Results) -> list[str]:
         )
         lines.append(
             f"| {'all' if results.at_once else task} | {timing.steps} | {timing.seconds} "
-            f"| {timing.look_back_seconds} | {timing.forward_passes} | {held} | {carried} "
+            f"| {timing.look_back_seconds} | {format_cell(timing.cpu_seconds)} "
+            f"| {timing.forward_passes} | {held} | {carried} "
             f"| {timing.device}, {timing.precision} |"
         )
     return lines

@@ -27,7 +27,7 @@ from pipeline.reporting.page.against import require_same_tasks
 from pipeline.reporting.page.page import Extras, render_page
 from pipeline.reporting.results import Results
 from pipeline.reporting.results_reading import read_results
-from pipeline.runtime.git import git_revision
+from pipeline.runtime.git import identify_code
 
 PAGE = REPORTS / "report.html"
 # Beside the page, which DVC knows: another run is no dependency of the report.
@@ -50,7 +50,7 @@ def run(against: str | None = None, show: bool = False) -> None:
     """
     plan = require_plan(ReportPlan, "report")
     results = read_results(plan)
-    revision = git_revision()
+    revision = identify_code()
     extras = _gather_extras(plan, results, revision)
     other = read_run(against) if against is not None else None
     if other is not None:

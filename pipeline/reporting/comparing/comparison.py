@@ -15,7 +15,7 @@ from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.comparing.settings import differing_params, format_settings
 
 DEFAULT_BASELINE = "finetune"
-COSTS = ("training_seconds", "forward_passes", "strategy_bytes")
+COSTS = ("training_seconds", "training_cpu_seconds", "forward_passes", "strategy_bytes")
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Extras:
     """The page's content besides the results.
 
     Attributes:
-        revision: the code's git revision.
+        revision: what the code is called in git.
         class_names: the data set's class names, by label.
         state_bytes: the size of each state file in bytes, the random network's first; None for
             a missing file.
