@@ -26,6 +26,7 @@ NOT_LOSSES = ("task", "epoch", "step", "projection_std", "projection_rank", "lea
 
 MOST_NAMED = 20  # tasks that are all named in a plot; names of more would overlap
 MOST_BESIDE = 8  # of more tasks, names that stand beside each other in one line
+MOST_NUMBERED = 12  # states whose means are all written beside each other
 MOST_WRAPPED = 10  # tasks below which names stand upright, in several lines
 WRAP_ROOM = 12  # characters of such a line
 END_ROOM = 16  # characters of a name at the end of a task's line
@@ -107,7 +108,7 @@ def draw_accuracy_over_tasks(results: Results, path: Path) -> None:
         axes.margins(y=0.12)  # for the numbers above the dots
     else:
         _draw_each_task(axes, results)
-    numbered = set(_name_some(len(steps), MOST_BESIDE))
+    numbered = set(_name_some(len(steps), MOST_BESIDE, MOST_NUMBERED))
     for step, value in zip(steps, means, strict=True):
         if math.isnan(value) or step not in numbered:
             continue
@@ -205,9 +206,9 @@ def _finite_or_nan(values: Iterable[float | None]) -> list[float]:
     return [math.nan if value is None else value for value in values]
 
 
-def _name_some(count: int, most: int = MOST_NAMED) -> list[int]:
-    """Return which of so many are named: all up to MOST_NAMED, or some, with the last."""
-    if count <= MOST_NAMED + 1:
+def _name_some(count: int, most: int = MOST_NAMED, whole: int = MOST_NAMED + 1) -> list[int]:
+    """Return which of so many are named: all up to ``whole``, else about ``most``, with the last."""
+    if count <= whole:
         return list(range(count))
     step = math.ceil(count / most)
     return [*range(0, count - step // 2 - 1, step), count - 1]

@@ -8,7 +8,8 @@ from pipeline.artifacts.evaluation import Evaluation, Evaluations
 from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.reporting.card import state_metrics
-from pipeline.reporting.card.card import Card, Link, render_card
+from pipeline.reporting.card.card import render_card
+from pipeline.reporting.card.contents import Card, Link
 from pipeline.reporting.card.state_metrics import StateMetrics
 from tests.reporting.test_gaps import GONE, MATRIX, NOT_DUE, NOT_HERE, gapped_results
 

@@ -105,7 +105,9 @@ def compare_runs(grouped: GroupedRuns, metrics: Sequence[str], baseline: str | N
         rows += [_describe_random(cell, metrics) for cell in list_random_cells(group)]
         in_table = [run for cell in group.cells for run in cell.runs.values()]
         matrices = {run.name: run.matrix for run in in_table}
-        notes += remark_on_measured(matrices, where, in_table[0].say_task)
+        # Runs of earlier versions do not know the names.
+        named = max(in_table, key=lambda run: len(run.tasks))
+        notes += remark_on_measured(matrices, where, named.say_task)
         tables.append(ComparisonTable(title, rows))
     notes += note_shortfalls(runs)
     for name in metrics:

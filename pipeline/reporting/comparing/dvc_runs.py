@@ -19,9 +19,7 @@ UNFINISHED = (1, 2)  # DVC's TaskStatus: preparing and running
 SUCCEEDED = 3
 WORKSPACE = "workspace"  # DVC's location of a run in the working folder
 RUNNING = "still running, or cut off"
-CUT_OFF = (
-    "cut off with their queue worker (remove them with `dvc queue remove`, and queue them again)"
-)
+CUT_OFF = "cut off with their queue worker, to be queued again"
 
 
 @dataclass(frozen=True)
