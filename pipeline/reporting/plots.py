@@ -207,7 +207,7 @@ def _finite_or_nan(values: Iterable[float | None]) -> list[float]:
 
 
 def _name_some(count: int, most: int = MOST_NAMED, whole: int = MOST_NAMED + 1) -> list[int]:
-    """Return which of so many are named: all up to ``whole``, else about ``most``, with the last."""
+    """Return which of so many are named: all up to ``whole``, else some, with the last."""
     if count <= whole:
         return list(range(count))
     step = math.ceil(count / most)
