@@ -29,6 +29,8 @@ class Timing:
         strategy_bytes: what the strategy holds beside the network.
         carried_bytes: what it carries to the next task.
         log: SHA-256 of the file of losses.
+        cpu_seconds: of training and looking back, by all threads of the process that wrote it
+            and by those it had read images; None: an older version made it.
     """
 
     seconds: float
@@ -41,6 +43,7 @@ class Timing:
     strategy_bytes: int
     carried_bytes: int
     log: str
+    cpu_seconds: float | None = None
 
 
 def write_losses(task: int, rows: Sequence[Mapping[str, float]]) -> str:

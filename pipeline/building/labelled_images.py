@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
+from pipeline.artifacts.evaluation import LabelledSet
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.split import REMEDY, Split, class_names, has_labelled_test, shared_test
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
@@ -72,6 +74,10 @@ class LabelledImages:
     def describe(self) -> Json:
         """What there is to say of the images beyond the splits."""
         return {}
+
+    def describe_folder(self) -> LabelledSet | None:
+        """The folder of the images; None where they are those of the splits."""
+        return None
 
     def present(self, asked: Sequence[int]) -> list[int]:
         """The labels that images of some tasks have, sorted."""
@@ -167,3 +173,16 @@ class ImagesFromElsewhere(LabelledImages):
     def describe(self) -> Json:
         """The fingerprints of the images, and their labels."""
         return {part: [self.fingerprint(1, part), self.labels(1, part)] for part in PARTS}
+
+    def describe_folder(self) -> LabelledSet:
+        """The folder of the images."""
+        names = self.class_names(range(len(self.classes)))
+        counts = {part: Counter(self.labels(1, part)) for part in PARTS}
+        return LabelledSet(
+            root=str(self.source.root),
+            classes={
+                part: {name: held[label] for label, name in enumerate(names) if held[label]}
+                for part, held in counts.items()
+            },
+            fingerprint={part: self.fingerprint(1, part) for part in PARTS},
+        )

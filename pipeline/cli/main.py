@@ -16,6 +16,7 @@ from pipeline.cli import (  # noqa: F401 - importing the others adds their comma
     tool_commands,
 )
 from pipeline.cli.app import app
+from pipeline.cli.output import VisibleFormatter, set_up_output, show_lines
 from pipeline.distributed.processes import LAUNCHED, Launcher, Processes, read_processes
 from pipeline.errors import (
     EXIT_PEER_FAILED,
@@ -36,6 +37,7 @@ def main(command: Callable[[], object] = app) -> None:
 
     If several processes train together, only one prints an error that all of them raise.
     """
+    set_up_output()
     try:
         processes = read_processes()
         _set_up_process(processes)
@@ -64,7 +66,7 @@ def main(command: Callable[[], object] = app) -> None:
 def _fail(message: str, code: int = EXIT_USER) -> NoReturn:
     """Print an error message, and exit."""
     with suppress(OSError):  # standard error may lie on the full disk
-        for line in message.splitlines():
+        for line in show_lines(message).split("\n") if message else ():
             print(f"error: {line}", file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -78,7 +80,9 @@ def _fail(message: str, code: int = EXIT_USER) -> NoReturn:
 def _set_up_process(processes: Processes) -> None:
     """Configure logging (rank 0 only), and stop when the parent process ends."""
     level = logging.INFO if processes.first else logging.ERROR
-    logging.basicConfig(level=level, format="%(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(VisibleFormatter("%(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
     if processes.launcher is Launcher.nobody:
         end_with_dvc()
     elif processes.launcher is Launcher.command:

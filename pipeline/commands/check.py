@@ -33,7 +33,7 @@ from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.parts import PARTS
 from pipeline.data.source import Source
 from pipeline.errors import ParamsError, PipelineError, RunError
-from pipeline.reporting.task_names import remark_on_tasks
+from pipeline.reporting.task_contents import remark_on_tasks
 from pipeline.runtime.device import Device, choose_device, require_devices
 
 

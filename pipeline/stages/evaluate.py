@@ -105,7 +105,11 @@ def run(device: Device, inputs: Inputs, only: int | None = None) -> None:
             ordered = [repeat_row(row, plan.num_tasks) for row in ordered]
         inputs.require_unchanged()
         others = [row for task, row in sorted(earlier.items()) if task not in rows]
-        write_evaluations(Evaluations(plan_digest(plan), ordered, features or "", others))
+        write_evaluations(
+            Evaluations(
+                plan_digest(plan), ordered, features or "", others, labelled.describe_folder()
+            )
+        )
         _draw_views(splits, inputs)
 
 

@@ -15,7 +15,7 @@ from pipeline.building.split_images import images_are_gone
 from pipeline.building.stream_contents import read_known
 from pipeline.building.stream_files import list_image_files
 from pipeline.files.sealed_json import digest
-from pipeline.reporting.task_names import TaskContents, describe_tasks, remark_on_tasks
+from pipeline.reporting.task_contents import TaskContents, describe_tasks, remark_on_tasks
 from pipeline.runtime.inputs import Inputs, NotedInput, digest_status
 
 logger = logging.getLogger(__name__)

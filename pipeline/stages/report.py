@@ -25,8 +25,9 @@ from pipeline.reporting import plots, tables, terminal
 from pipeline.reporting.comparing.runs import describe_run, read_run
 from pipeline.reporting.page.against import require_same_tasks
 from pipeline.reporting.page.page import Extras, render_page
-from pipeline.reporting.results import Results, read_results
-from pipeline.runtime.git import git_revision
+from pipeline.reporting.results import Results
+from pipeline.reporting.results_reading import read_results
+from pipeline.runtime.git import identify_code
 from pipeline.runtime.inputs import Inputs
 
 PAGE = REPORTS / "report.html"
@@ -51,7 +52,7 @@ def run(inputs: Inputs, against: str | None = None, show: bool = False) -> None:
     """
     plan = require_plan(ReportPlan, "report")
     results = read_results(plan)
-    revision = git_revision()
+    revision = identify_code()
     extras = _gather_extras(plan, results, revision)
     other = read_run(against) if against is not None else None
     if other is not None:

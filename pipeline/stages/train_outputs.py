@@ -12,6 +12,7 @@ from pipeline.artifacts.state import METHOD, STRATEGY, Origin, State, write_stat
 from pipeline.artifacts.training_log import Timing, write_losses, write_timing
 from pipeline.distributed.group import Group
 from pipeline.runtime.device import Precision
+from pipeline.runtime.elapsed import Elapsed
 from pipeline.stages.train_inputs import TaskInputs
 from pipeline.training.learner import Learner
 
@@ -20,8 +21,8 @@ def write_outputs(
     plan: TrainPlan,
     learner: Learner,
     inputs: TaskInputs,
-    seconds: float,
-    looked_back: float,
+    elapsed: Elapsed,
+    looked_back: Elapsed,
     group: Group,
     precision: Precision,
 ) -> None:
@@ -31,8 +32,8 @@ def write_outputs(
         plan: of the training.
         learner: which has ended.
         inputs: what it was trained from.
-        seconds: of training.
-        looked_back: seconds of the strategy's look back.
+        elapsed: what training took.
+        looked_back: what the strategy's look back took.
         group: the processes that trained.
         precision: Lightning's name of it.
 
@@ -42,8 +43,8 @@ def write_outputs(
     method, strategy = learner.method, learner.strategy
     carried = strategy.carried()
     timing = Timing(
-        seconds=round(seconds, 1),
-        look_back_seconds=round(looked_back, 1),
+        seconds=round(elapsed.seconds, 1),
+        look_back_seconds=round(looked_back.seconds, 1),
         steps=learner.total_steps,
         device=str(group.device),
         processes=group.processes.count,
@@ -52,6 +53,7 @@ def write_outputs(
         strategy_bytes=_count_bytes([*strategy.parameters(), *strategy.buffers()]),
         carried_bytes=_count_bytes(carried.values()),
         log=write_losses(plan.task, learner.epochs.rows),
+        cpu_seconds=round(elapsed.cpu_seconds + looked_back.cpu_seconds, 1),
     )
     write_timing(plan.task, timing)
     origin = describe_origin(plan, inputs.previous, inputs.split)

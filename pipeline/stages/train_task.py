@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import torch
@@ -19,6 +18,7 @@ from pipeline.distributed.sync_batchnorm import synchronize_batchnorm
 from pipeline.errors import StateError
 from pipeline.files.sealed_json import digest
 from pipeline.runtime.device import Device, Precision, choose_precision, describe_rounding
+from pipeline.runtime.elapsed import Stopwatch
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.shortages import explain_out_of_memory
 from pipeline.stages.train_inputs import TaskInputs, begin_strategy, read_inputs
@@ -78,14 +78,14 @@ def _train(plan: TrainPlan, group: Group, machine: MachinePlan, noted: Inputs) -
         synchronize_batchnorm(inputs.method)
     augment = build_augment(plan.dataset, plan.views, processes.rank, processes.count)
     make_deterministic(where)
-    started = time.monotonic()
+    looking_back = Stopwatch()
     try:
         strategy = begin_strategy(plan, inputs, augment, where)
     except StateError as error:
         raise group.mark_reported(error) from error
     if synchronized:
         synchronize_batchnorm(strategy)
-    looked_back = time.monotonic() - started
+    looked_back = looking_back.read()
     optimization = build_optimization(training)
     epochs = strategy.epochs(inputs.counts, training.batch_size, optimization.epochs)
     parts = training.accumulate_grad_batches
@@ -114,17 +114,17 @@ def _train(plan: TrainPlan, group: Group, machine: MachinePlan, noted: Inputs) -
     with group.fail_together():
         noted.require_unchanged()
     with hold_checkpoint(group, task, fingerprint, plan_digest(plan)) as checkpoint:
-        seconds = resume(learner, checkpoint, group)
+        elapsed = resume(learner, checkpoint, group)
         order.start = learner.position.step
         loader = training_batches(inputs.images, order)
         loggers = open_loggers(machine, task, learner.total_steps) if processes.first else None
-        seconds = fit(
+        elapsed = fit(
             learner,
             loader,
             where,
             precision,
             checkpoint,
-            seconds,
+            elapsed,
             group,
             machine.num_nodes,
             loggers=loggers,
@@ -132,7 +132,7 @@ def _train(plan: TrainPlan, group: Group, machine: MachinePlan, noted: Inputs) -
         if processes.first:
             # Where one has changed, the checkpoint stays: put back, training ends at once.
             noted.require_unchanged()
-            write_outputs(plan, learner, inputs, seconds, looked_back, group, precision)
+            write_outputs(plan, learner, inputs, elapsed, looked_back, group, precision)
 
 
 def _fingerprint(plan: TrainPlan, inputs: TaskInputs, group: Group, precision: Precision) -> str:

@@ -14,7 +14,7 @@ from pipeline.artifacts.view_sheet import write_view_sheet
 from pipeline.building.data import open_source
 from pipeline.building.split_images import images_are_gone, open_images
 from pipeline.building.views import build_augment
-from pipeline.data.augmentation.sample_views import draw_strip, images_per_task
+from pipeline.data.augmentation.sample_views import choose_images, draw_strip, images_per_task
 from pipeline.runtime.inputs import Inputs
 from pipeline.seeding import generator
 
@@ -38,7 +38,7 @@ def draw_views(plan: ViewsPlan, splits: Sequence[Split], made_from: str, inputs:
         if images_are_gone(source, split):
             strips.append(np.zeros((0, 0, 4), np.uint8))
             continue
-        shown = np.arange(min(images_per_task(len(splits)), len(split.train)))
+        shown = choose_images(len(split.train), split.labels["train"], images_per_task(len(splits)))
         images = torch.from_numpy(open_images(source, "train", split, inputs).reader()[shown])
         # Not from the run's seed: another seed shows nothing new.
         strips.append(draw_strip(augment, images, generator(0, "sample views", task)))

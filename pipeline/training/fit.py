@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from pipeline.distributed.group import Group
 from pipeline.runtime.device import Device, Precision
+from pipeline.runtime.elapsed import Elapsed
 from pipeline.runtime.signals import StopRequest
 from pipeline.training.callbacks.checkpoint import Checkpointing
 from pipeline.training.callbacks.epoch_logging import EpochLogging
@@ -53,13 +54,13 @@ def fit(
     device: Device,
     precision: Precision,
     checkpoint: Checkpoint,
-    seconds_before: float,
+    before: Elapsed,
     group: Group,
     num_nodes: int,
     observers: Sequence[pl.Callback] = (),
     loggers: EpochLogging | None = None,
-) -> float:
-    """Run the Lightning Trainer to the end of the task; return the seconds that took.
+) -> Elapsed:
+    """Run the Lightning Trainer to the end of the task; return the time that took.
 
     For Lightning the task is one epoch: its batches come from the first step that is left to
     the last, and the learner counts epochs. So training goes on at any step, and nothing of
@@ -71,7 +72,7 @@ def fit(
         device: where to run.
         precision: Lightning's name of it.
         checkpoint: where training is saved.
-        seconds_before: what earlier processes took.
+        before: what earlier processes took.
         group: the processes that train together.
         num_nodes: the machines they are on.
         observers: are told what happens, before the others.
@@ -84,7 +85,7 @@ def fit(
     skip_nvml_check(device)
     processes = group.processes
     stop = StopRequest(prints=processes.first)
-    checkpointing = Checkpointing(checkpoint, group, stop, seconds_before)
+    checkpointing = Checkpointing(checkpoint, group, stop, before)
     callbacks: list[pl.Callback] = [checkpointing]
     if loggers is not None:
         callbacks.append(loggers)
@@ -127,7 +128,7 @@ def fit(
                 trainer.fit(learner, loader)
             # In the last step: the stage stops here, not dvc with the one after it.
             checkpointing.stop_if_asked(learner)
-    return checkpointing.seconds()
+    return checkpointing.stopwatch.read()
 
 
 def _data_parallel() -> DDPStrategy:

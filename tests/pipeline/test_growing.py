@@ -139,7 +139,7 @@ def test_the_images_of_earlier_tasks_may_go(project: Project) -> None:
     }
     assert {task for after, task in now if after == 4} == {3, 4}
     report = Path("reports/report.md").read_text()
-    assert "task 1 †" in report
+    assert "| 1 · a † |" in report
     assert "the images of this task are no longer here" in report
     assert json.loads(Path("reports/metrics.json").read_text())["average_accuracy"] == (
         pytest.approx((now[4, 3] + now[4, 4]) / 2, abs=1e-4)
