@@ -19,6 +19,12 @@ from tests.support.project import Project
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore"),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
         MemoryError(),
+        torch.AcceleratorError("CUDA error: out of memory\nmore"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError(
+            "DataLoader worker (pid 9) is killed by signal: Bus error. It is possible that dataloader's workers are out of shared memory."
+        ),
     ],
 )
 def test_out_of_memory_says_the_batch_size_to_try(
