@@ -24,8 +24,9 @@ from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.stream import count_tasks
 from pipeline.data.parts import PARTS
 from pipeline.data.source import Source
-from pipeline.errors import ParamsError, RunError
+from pipeline.errors import ParamsError
 from pipeline.runtime.device import Device, choose_device, require_devices
+from pipeline.runtime.dvc_repository import require_dvc_repository
 
 
 def run(params: Params, device: Device) -> None:
@@ -37,7 +38,7 @@ def run(params: Params, device: Device) -> None:
     print(f"params: {params.method} with {params.strategy}, {count_tasks(params)} tasks")
     _check_data(params)
     _check_machine(params, device)
-    require_repository(Path.cwd())
+    require_dvc_repository(Path.cwd())
     require_slots(count_tasks(params))
     print("repository: git and DVC")
 
@@ -121,18 +122,3 @@ def _check_labels(folder: DatasetPlan | None, how: ReadingPlan, labels: bool) ->
         print(f"labels: {len(source.class_names())} classes in {source.root}")
     elif not labels:
         print("labels: none; training works, evaluation needs data.labelled_root")
-
-
-def require_repository(folder: Path) -> None:
-    """Check that ``dvc repro`` can run in a folder.
-
-    Raises:
-        RunError: it is not the root of a git and DVC repository.
-    """
-    for name, command in ((".git", "git init"), (".dvc", "dvc init")):
-        if not (folder / name).exists():
-            raise RunError(
-                f"{folder} is not a {command.split()[0]} repository, which `dvc repro` needs; "
-                f"clone the project or run `{command}` (single stages run without: "
-                "cassle plan, prepare, init, train, evaluate, report)"
-            )

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.data.source import Bytes
+from pipeline.errors import DataError
 
 MIN_SIDE = 4  # pixels
 DECODER_VERSION = 1  # raise it with every change of the decoded bytes: stores are made anew
@@ -35,6 +36,7 @@ def read_square(path: Path, size: int) -> Bytes:
     Raises:
         BadImageError: the file cannot be read, is not a JPEG or PNG, is damaged, or a side of
             the image is below 4 pixels.
+        DataError: there is too little memory for it now, which says nothing of the file.
     """
     try:
         with Image.open(path, formats=("JPEG", "PNG")) as image:
@@ -52,6 +54,11 @@ def read_square(path: Path, size: int) -> Bytes:
                 box = (left, top, left + side, top + side)
                 square = whole.resize((size, size), Image.Resampling.BILINEAR, box)
             return np.asarray(square)
+    except MemoryError as error:
+        raise DataError(
+            f"{path}: out of memory while it was decoded; end other programs, lower data.workers, "
+            "or make the image smaller"
+        ) from error
     except UnidentifiedImageError:
         raise BadImageError("no JPEG or PNG image") from None
     except Image.DecompressionBombError as error:
