@@ -38,9 +38,9 @@ def run(params: Params, device: Device) -> None:
     print(f"params: {params.method} with {params.strategy}, {count_tasks(params)} tasks")
     _check_data(params)
     _check_machine(params, device)
-    require_dvc_repository(Path.cwd())
+    repository = require_dvc_repository(Path.cwd())
     require_slots(count_tasks(params))
-    print("repository: git and DVC")
+    print(f"repository: {repository}")
 
 
 def _check_machine(params: Params, device: Device) -> None:

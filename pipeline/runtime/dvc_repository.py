@@ -9,8 +9,8 @@ from pipeline.errors import RunError
 from pipeline.runtime.git import run_git
 
 
-def require_dvc_repository(folder: Path) -> None:
-    """Check that ``dvc repro`` can run in a folder.
+def require_dvc_repository(folder: Path) -> str:
+    """Return in what ``dvc repro`` runs in a folder, in words.
 
     That is in a DVC repository, which lies in a git repository, be it in a folder of it
     (``dvc init --subdir``), or does without (``dvc init --no-scm``).
@@ -23,7 +23,7 @@ def require_dvc_repository(folder: Path) -> None:
     with suppress(RunError):  # git is not installed
         in_git = run_git("-C", str(folder), "rev-parse", "--git-dir") is not None
     if root is not None and (in_git or _does_without_git(root)):
-        return
+        return "git and DVC" if in_git else "DVC without git"
     name, command = ("DVC", "dvc init") if root is None and in_git else ("git", "git init")
     raise RunError(
         f"{folder} is in no {name} repository, which `dvc repro` needs; clone the project or run "

@@ -30,7 +30,8 @@ def test_a_repository_of_dvc_is_one_in_git_in_a_folder_of_it_or_without(
     if repository is not None:
         run(tmp_path / repository, "git", "init", "--quiet")
     run(project, "dvc", "init", "--quiet", *options)
-    require_dvc_repository(project)
+    found = require_dvc_repository(project)
+    assert found == ("git and DVC" if repository else "DVC without git")
     (project / "below").mkdir()
     require_dvc_repository(project / "below")
 
