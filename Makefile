@@ -4,12 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo check test docs torture bench lock clean
+.PHONY: help demo check test lowest docs torture bench lock clean
 
 help:
 	@echo "make demo   set up .venv, then dvc repro: the forgetting table of params.yaml"
 	@echo "make check  set up .venv, then ruff, mypy and the unit tests: for between two edits"
 	@echo "make test   set up .venv, then ruff, mypy and all tests"
+	@echo "make lowest  the unit tests with the lowest versions that pyproject.toml allows"
 	@echo "make docs   build the README and docs/ into a site, .scratch/site"
 	@echo "make torture  kill stages and change inputs at random moments, and compare the files with those of a run in peace"
 	@echo "make bench  measure speed, beside lightly and Kornia in an environment of their own"
@@ -65,7 +66,7 @@ bench: .scratch/peers/installed
 
 # One thread a worker: the networks are tiny, and threads would only wait for each other. Bytecode
 # is kept: else each process that a test starts compiles torch anew.
-PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: $(BIN)/installed-dev
 	ruff check .
@@ -78,6 +79,19 @@ test: $(BIN)/installed-dev
 	ruff format --check .
 	mypy
 	$(PYTEST)
+
+# The lowest version of each package that pyproject.toml names, but for torch and torchvision, of
+# which another one would be gigabytes: those of the lock.
+lowest: .scratch/lowest/installed
+	.scratch/lowest/bin/python -W error -m pipeline --help >/dev/null
+	PATH=$(CURDIR)/.scratch/lowest/bin:$$PATH $(PYTEST) -m unit
+
+.scratch/lowest/installed: $(BIN)/installed
+	test -x .scratch/lowest/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .scratch/lowest
+	grep -E '^(torch|torchvision)==' requirements.lock > .scratch/lowest/torch.txt
+	$(BIN)/uv pip install --quiet --python .scratch/lowest/bin/python --resolution lowest-direct \
+	  --constraint .scratch/lowest/torch.txt --editable '.[dev]'
+	touch $@
 
 # Strict: a warning ends it. What it would say of MkDocs 2 concerns nothing here.
 docs: $(BIN)/installed-dev

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from typing import NoReturn
@@ -17,7 +18,13 @@ from pipeline.cli import (  # noqa: F401 - importing the others adds their comma
 )
 from pipeline.cli.app import app
 from pipeline.cli.output import VisibleFormatter, set_up_output, show_lines
-from pipeline.distributed.processes import LAUNCHED, Launcher, Processes, read_processes
+from pipeline.distributed.processes import (
+    LAUNCHED,
+    Launcher,
+    Processes,
+    in_group,
+    read_processes,
+)
 from pipeline.errors import (
     EXIT_PEER_FAILED,
     EXIT_USER,
@@ -50,17 +57,29 @@ def main(command: Callable[[], object] = app) -> None:
     except InterruptedRunError as stop:
         if not stop.reported_by_another_rank:
             print(stop, file=sys.stderr)
-        sys.exit(128 + stop.signal_number)
+        _exit(128 + stop.signal_number)
     except PipelineError as error:
         code = EXIT_PEER_FAILED if isinstance(error, PeerFailedError) else EXIT_USER
         _fail("" if error.reported_by_another_rank else str(error), code)
     except BrokenPipeError:
         _fail("", 1)  # the reader of the output has closed the pipe
-    except (OSError, MemoryError, RuntimeError, ImportError) as error:
+    except Exception as error:
         reason = describe_shortage(error)
-        if reason is None:
-            raise
-        _fail(reason)
+        if reason is not None:
+            _fail(reason)
+        if in_group():
+            traceback.print_exc()
+            _exit(1)
+        raise
+
+
+def _exit(code: int) -> NoReturn:
+    """End the process; at once in a process group, whose clean-up waits for the other ranks."""
+    if in_group():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _fail(message: str, code: int = EXIT_USER) -> NoReturn:
@@ -74,7 +93,7 @@ def _fail(message: str, code: int = EXIT_USER) -> NoReturn:
         except OSError:
             # Python would try to write the rest again at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    sys.exit(code)
+    _exit(code)
 
 
 def _set_up_process(processes: Processes) -> None:

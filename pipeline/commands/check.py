@@ -35,6 +35,7 @@ from pipeline.data.source import Source
 from pipeline.errors import ParamsError, PipelineError, RunError
 from pipeline.reporting.task_contents import remark_on_tasks
 from pipeline.runtime.device import Device, choose_device, require_devices
+from pipeline.runtime.dvc_repository import require_dvc_repository
 
 
 def run(params: Params, device: Device, *, deep: bool = False) -> None:
@@ -66,9 +67,9 @@ def run(params: Params, device: Device, *, deep: bool = False) -> None:
 
 def _check_repository(params: Params) -> None:
     """Check that ``dvc repro`` can run here, with a slot for each task."""
-    require_repository(Path.cwd())
+    repository = require_dvc_repository(Path.cwd())
     require_slots(count_tasks(params))
-    print("repository: git and DVC")
+    print(f"repository: {repository}")
 
 
 def _check_machine(params: Params, device: Device) -> None:
@@ -185,18 +186,3 @@ def _check_labels(
         )
     elif not labels:
         print("labels: none to test on; training works, evaluation needs data.labelled_root")
-
-
-def require_repository(folder: Path) -> None:
-    """Check that ``dvc repro`` can run in a folder.
-
-    Raises:
-        RunError: it is not the root of a git and DVC repository.
-    """
-    for name, command in ((".git", "git init"), (".dvc", "dvc init")):
-        if not (folder / name).exists():
-            raise RunError(
-                f"{folder} is not a {command.split()[0]} repository, which `dvc repro` needs; "
-                f"clone the project or run `{command}` (single stages run without: "
-                "cassle plan, prepare, init, train, evaluate, report)"
-            )

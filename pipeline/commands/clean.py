@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import typer
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from pipeline import layout
 from pipeline.artifacts.plans.files import plan_digest, read_plan
@@ -17,7 +17,8 @@ from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.commands.damaged import find_damaged
 from pipeline.data.image_files.store_writer import find_abandoned
 from pipeline.errors import PipelineError, RunError
-from pipeline.files.atomic import find_unfinished
+from pipeline.files.atomic import find_unfinished, find_way_out
+from pipeline.runtime.locks import open_lock
 from pipeline.training.saved import FILE, LOCK, read_saved
 
 BEING_WRITTEN_SECONDS = 60
@@ -104,7 +105,9 @@ def _is_current(task: int, plan: str) -> bool:
 
 def _unfinished() -> list[Leftover]:
     """Return the temporary files that are too old to be still written."""
-    files = [path for folder in FOLDERS for path in find_unfinished(folder)]
+    # What a folder holds that is linked from elsewhere is nobody's leftover.
+    folders = [folder for folder in FOLDERS if find_way_out(folder) is None]
+    files = [path for folder in folders for path in find_unfinished(folder)]
     files += [
         path for path in find_unfinished(Path()) if path.name.startswith(f".{layout.PARAMS}.")
     ]
@@ -146,7 +149,7 @@ def _remove(path: Path) -> bool:
         if not path.is_dir():
             path.unlink(missing_ok=True)
             return True
-        with FileLock(path / LOCK, timeout=0):
+        with open_lock(path / LOCK, 0):
             shutil.rmtree(path)
     except Timeout:
         print(f"{path} stays: it is in use")

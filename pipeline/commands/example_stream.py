@@ -14,7 +14,7 @@ from pipeline.config.registry.datasets import DATASETS
 from pipeline.data.datasets.fashion_mnist import FashionMNIST
 from pipeline.data.datasets.transformed import TRANSFORMATIONS, Transformed
 from pipeline.errors import RunError
-from pipeline.files.atomic import write_bytes, write_text
+from pipeline.files.atomic import rewrite_text, write_bytes
 from pipeline.files.sealed_json import Json, dump_json
 
 EMBEDDED = Path("data/fashion_mnist")
@@ -66,7 +66,7 @@ def run(path: Path, stream: Path, incoming: Path) -> None:
                 content = io.BytesIO()
                 Image.fromarray(images[place, 0]).save(content, format="png")
                 write_bytes(folder / f"{place}.png", content.getvalue())
-    write_text(path, text)
+    rewrite_text(path, text)
     print(f"{stream}: {len(names) - 1} folders of {PER_CLASS * len(classes)} images")
     print(f"{incoming}: one more, {number + 1}-{name}")
     for line in [*changes, *root_changed]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import layout
 from pipeline.errors import ParamsError, RunError
-from pipeline.files.atomic import write_text
+from pipeline.files.atomic import rewrite_text
 
 if TYPE_CHECKING:
     from pipeline.config.sections import Data
@@ -203,4 +203,4 @@ def _dump(path: Path, held: object, comment: str = "") -> None:
     written = io.StringIO()
     yaml.dump(held, written)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, (f"# {comment}" if comment else "") + written.getvalue())
+    rewrite_text(path, (f"# {comment}" if comment else "") + written.getvalue())

@@ -108,7 +108,7 @@ def fit(
             accelerator="gpu" if device is Device.cuda else str(device),
             devices=processes.count // num_nodes,
             num_nodes=num_nodes,
-            strategy=_data_parallel() if processes.count > 1 else "auto",
+            strategy=_DataParallel() if processes.count > 1 else "auto",
             accumulate_grad_batches=learner.parts,
             # The batches of the loader are each process's own.
             use_distributed_sampler=False,
@@ -131,9 +131,24 @@ def fit(
     return checkpointing.stopwatch.read()
 
 
-def _data_parallel() -> DDPStrategy:
-    """Return DDP among processes that have met already.
+class _DataParallel(DDPStrategy):
+    """DDP among processes that have met already, which leaves a failed training as it is.
 
-    Buffers are the same everywhere, so none is sent around.
+    Buffers are the same everywhere, so none is sent around. Lightning would move the network of a
+    failed training to the CPU, which waits for the kernels on the GPU: for ever, where they wait
+    for another rank.
     """
-    return DDPStrategy(cluster_environment=LightningEnvironment(), broadcast_buffers=False)
+
+    def __init__(self) -> None:
+        super().__init__(cluster_environment=LightningEnvironment(), broadcast_buffers=False)
+        self.failed = False
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Note that training has failed, or was stopped."""
+        super().on_exception(exception)
+        self.failed = True
+
+    def teardown(self) -> None:
+        """Clean up after a success."""
+        if not self.failed:
+            super().teardown()

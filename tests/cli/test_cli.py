@@ -285,8 +285,7 @@ def test_a_task_above_num_tasks_is_refused_outside_dvc(project: Project) -> None
 def test_more_tasks_than_dvc_yaml_has_slots_for_are_refused(project: Project) -> None:
     shutil.copy(ROOT / layout.CHAIN, layout.CHAIN)
     project.set({"num_tasks": 6})
-    for name in (".git", ".dvc"):
-        Path(name).mkdir()
+    project.make_repository()
     for command in ("plan", "check"):
         said = project.refuses(command)
         assert "num_tasks is 6, and dvc.yaml has slots for 5 tasks; run `cassle slots 6`" in said
@@ -308,9 +307,10 @@ def test_a_gpu_that_is_not_there_is_refused(project: Project) -> None:
 
 
 def test_check_wants_a_git_and_a_dvc_repository(project: Project) -> None:
-    assert "is not a git repository" in project.refuses("check")
-    Path(".git").mkdir()
-    assert "is not a dvc repository" in project.refuses("check")
+    assert "is in no git repository" in project.refuses("check")
+    project.make_repository()
+    Path(".dvc").rmdir()
+    assert "is in no DVC repository" in project.refuses("check")
     Path(".dvc").mkdir()
     assert "repository: git and DVC" in project.must("check")
 

@@ -176,8 +176,7 @@ def test_a_state_stays_as_measured_when_all_its_images_are_gone(project: Project
 
 
 def check(project: Project) -> str:
-    for name in (".git", ".dvc"):
-        (project.root / name).mkdir(exist_ok=True)
+    project.make_repository()
     return project.must("check")
 
 

@@ -24,8 +24,7 @@ def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 def test_a_folder_of_classes_runs_end_to_end(project: Project) -> None:
     tree(project.root / "photos", {"cat": 12, "dog": 12, "eel": 12, "fox": 12})
-    for name in (".git", ".dvc"):
-        (project.root / name).mkdir()
+    project.make_repository()
     assert "data: 40 training and 8 test images" in project.must("check")
     assert not (project.root / layout.STORES).exists()
     project.run_all(2)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, multiprocessing
+from torch import Tensor, distributed, multiprocessing
 
 from pipeline.distributed.processes import LAUNCHED, Launcher, Processes
 from pipeline.errors import PipelineError, RunError
@@ -75,6 +75,8 @@ def _work(rank: int, jobs: Sequence[Job], ports: Sequence[int]) -> None:
                     f"{kind}{' elsewhere' if error.reported_by_another_rank else ''}: {error}",
                     file=said,
                 )
+                # What the end of the process does otherwise.
+                distributed.destroy_process_group()
             sys.stderr = sys.__stderr__
         if learners:
             held = learners.pop().network()
