@@ -84,7 +84,7 @@ def make_tree(root: Path, rng: random.Random, depth: int) -> None:
         if not os.path.lexists(path):
             make_tree(path, rng, depth - 1)
             if rng.random() < 0.1:
-                (root / f"link{len(os.listdir(root))}").symlink_to(path)
+                (root / f"link{len(list(root.iterdir()))}").symlink_to(path)
 
 
 def cut_randomly(root: Path, scratch: Path, rng: random.Random) -> None:
