@@ -56,7 +56,7 @@ def write_images(root: Path, count: int) -> None:
 
 def source(place: Path, store: str, workers: int) -> ImageFolder:
     """Return the folder of images as a data set."""
-    options = FileOptions(SIDE, "error", 0.2, None, None)
+    options = FileOptions(SIDE)
     return ImageFolder(place / "images", options, Reading(store, workers, place / "scratch"))  # type: ignore[arg-type]
 
 

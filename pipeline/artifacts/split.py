@@ -41,6 +41,24 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class Repeats:
+    """Images of a task whose bytes are those of an earlier image of the stream.
+
+    Attributes:
+        train: the number of training images that are.
+        test: the number of test images that are.
+        leaked: how many test images, of this task or of those before it, have the bytes of a
+            training image since this task came.
+        dropped: whether they are left out.
+    """
+
+    train: int
+    test: int
+    leaked: int
+    dropped: bool = False
+
+
+@dataclass(frozen=True)
 class Split:
     """The images of one task, and nothing of the tasks after it.
 
@@ -60,6 +78,10 @@ class Split:
         labels: of its images, by part, in the same order; none where there are no labels.
         domain: the name of its domain or folder, where tasks are such.
         skipped: numbers of its images that cannot be read and are left out, by part.
+        plain: numbers of its images that are of a single color, by part.
+        contents: the first digits of the SHA-256 of each image's bytes, by part, where images are
+            files.
+        repeats: its images that others are too; None: none.
         note: what else there is to say of the data set.
         split_seed: the seed that dealt it, where it is a random part.
         others: of task 1, where one training learns all tasks: the SHA-256 of the other splits.
@@ -79,6 +101,9 @@ class Split:
     labels: Mapping[str, Sequence[int]]
     domain: str | None = None
     skipped: Mapping[str, int] | None = None
+    plain: Mapping[str, int] | None = None
+    contents: Mapping[str, Sequence[str]] | None = None
+    repeats: Repeats | None = None
     note: str | None = None
     split_seed: int | None = None
     others: str | None = None
@@ -197,7 +222,12 @@ def read_splits(num_tasks: int) -> list[Split]:
 
 def shared_test(splits: Sequence[Split]) -> bool:
     """Whether every task is tested on the same images: of all parts, or of a labelled folder."""
-    return splits[0].scenario == "data" or not any(split.classes for split in splits)
+    return splits[0].scenario == "data" or not has_labelled_test(splits)
+
+
+def has_labelled_test(splits: Sequence[Split]) -> bool:
+    """Whether any task has test images with labels."""
+    return any(split.labels.get("test") for split in splits)
 
 
 def fingerprint_stream(splits: Sequence[Split]) -> dict[str, str]:
@@ -229,8 +259,8 @@ def _check(split: Split, task: int) -> None:
         raise ValueError(f"fingerprint.{missing[0]} is missing")
     if missing := [part for part in PARTS if part not in split.set_fingerprint]:
         raise ValueError(f"set_fingerprint.{missing[0]} is missing")
-    # Without labels there are no classes, and nothing need be tested.
-    filled = {"train": True, "test": bool(split.classes), "classes": False}
+    # Without labels there are no classes, and nothing need be tested; with data.holdout: 0 too.
+    filled = {"train": True, "test": False, "classes": False}
     held: dict[str, Keys] = {"train": split.train, "test": split.test, "classes": split.classes}
     for name, keys in held.items():
         if filled[name] and not keys:

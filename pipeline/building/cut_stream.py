@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.split import Counts, Split, class_names, split_digest
+from pipeline.building.repeats import mark_repeats
 from pipeline.building.stream_contents import TaskImages, list_contents
 from pipeline.data.image_files.content import list_first
 from pipeline.data.parts import PARTS, Part
@@ -35,6 +36,7 @@ def cut_stream(plan: PreparePlan, source: Source, known: Sequence[Split] = ()) -
     files = plan.dataset.files
     skip = files is not None and files.on_bad_image == "skip"
     held = _drop_unreadable(source, contents, skip=skip)
+    held = mark_repeats(source, held, "keep" if files is None else files.duplicates)
     splits: list[Split] = []
     numbers = {name: label for label, name in enumerate(plan.dataset.classes)}
     for task, each in enumerate(held, start=1):
@@ -72,8 +74,9 @@ def _require_readable(
         there = {name for task in before for name in task.names(part)}
         if lost := sorted(there - left):
             raise DataError(
-                f"{source.root}: no image of the {part} part can be read of {list_first(lost)}; "
-                "mend some, or take the class away"
+                f"{source.root}: no image of the {part} part is left of {list_first(lost)} "
+                "(unreadable ones and, with data.duplicates: drop, repeated ones do not count); "
+                "add or mend some, or take the class away"
             )
 
 
@@ -99,16 +102,19 @@ def _drop_unreadable(
         held: dict[Part, Keys] = {}
         classes: dict[Part, Sequence[str]] = {}
         skipped: dict[str, int] = {}
+        plain: dict[str, int] = {}
         for part in PARTS:
             keys: Sequence[Any] = task.keys(part)  # all of one type
             names = task.names(part)
-            unreadable = source.select(part, keys).unreadable()
+            images = source.select(part, keys)
+            unreadable = images.unreadable()
+            plain[part] = len(images.plain())
             bad[part] |= {str(keys[place]): why for place, why in unreadable.items()}
             skipped[part] = len(unreadable)
             kept = [place for place in range(len(keys)) if place not in unreadable]
             held[part] = [keys[place] for place in kept]
             classes[part] = [names[place] for place in kept] if names else []
-        found.append(replace(task, held=held, classes=classes, skipped=skipped))
+        found.append(replace(task, held=held, classes=classes, skipped=skipped, plain=plain))
     if not skip and any(bad.values()):
         problems = [
             f"{source.root}: {len(held)} of {_count(tasks, part)} images of the {part} part "
@@ -139,10 +145,13 @@ def _make_split(
     new = [name for name in present if name not in numbers]
     known = {**numbers, **{name: len(numbers) + place for place, name in enumerate(new)}}
     names = sorted(present, key=lambda name: known[name])
+    # With data.holdout: 0 nothing is tested.
+    held_out = plan.dataset.files is None or plan.dataset.files.holdout > 0
     for part in PARTS:
-        if not held.keys(part) and (part == "train" or names):
+        if not held.keys(part) and (part == "train" or (names and held_out)):
             raise DataError(
-                f"{source.root}: the {part} part of task {task} has no image that can be read"
+                f"{source.root}: no image of the {part} part of task {task} is left (unreadable "
+                "ones and, with data.duplicates: drop, repeated ones do not count)"
             )
     images = {part: source.select(part, held.keys(part)) for part in PARTS}
     return Split(
@@ -160,6 +169,9 @@ def _make_split(
         labels={part: [known[name] for name in held.names(part)] for part in PARTS},
         domain=held.domain,
         skipped=held.skipped if any(held.skipped.values()) else None,
+        plain=held.plain if held.plain is not None and any(held.plain.values()) else None,
+        contents=held.contents,  # type: ignore[arg-type]
+        repeats=held.repeats,
         note=source.note or None,
         split_seed=plan.stream.split_seed if plan.scenario == "data" else None,
     )

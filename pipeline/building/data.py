@@ -14,8 +14,8 @@ from pipeline.data.source import Source
 from pipeline.errors import DataError
 
 LABELLED_TWICE = (
-    "data.labelled_root is for images without labels, and those of the tasks have some; set "
-    "data.labelled_root: null"
+    "data.labelled_root is for tasks without labelled test images, and these have some; set "
+    "data.labelled_root: null, or data.holdout: 0 to train on all images of the tasks"
 )
 
 
@@ -56,6 +56,7 @@ def open_labelled(
         DataError: it is missing, has no labels, or lacks images of a class.
     """
     source = open_source(plan, reading, look=look)
+    source.needs_tests = True
     try:
         source.require_classes()
     except DataError as error:

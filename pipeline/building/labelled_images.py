@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
-from pipeline.artifacts.split import REMEDY, Split, class_names, shared_test
+from pipeline.artifacts.split import REMEDY, Split, class_names, has_labelled_test, shared_test
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
 from pipeline.building.split_images import images_are_gone, open_images
 from pipeline.data.parts import PARTS, Part
@@ -21,14 +21,14 @@ def open_labelled_images(plan: EvaluatePlan, splits: Sequence[Split]) -> Labelle
         DataError: there are none, or those of the tasks and of ``data.labelled_root`` both.
     """
     if plan.labelled is not None:
-        if class_names(splits):
+        if has_labelled_test(splits):
             raise DataError(LABELLED_TWICE)
         return ImagesFromElsewhere(open_labelled(plan.labelled), splits)
-    if not class_names(splits):
+    if not has_labelled_test(splits):
         raise DataError(
-            "labels are missing, and evaluation needs them: no task's images have any; name "
-            "a folder of class folders as data.labelled_root (or train alone, with `dvc repro "
-            "train`, and take the network away with `cassle export`)"
+            "evaluation needs labelled test images, and no task has any; name a folder of class "
+            "folders as data.labelled_root (or train alone, with `dvc repro train`, and take the "
+            "network away with `cassle export`)"
         )
     number = len(plan.dataset.classes) or len(class_names(splits))
     for split in splits:

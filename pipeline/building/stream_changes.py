@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.artifacts.split import Split
 from pipeline.building.split_images import images_are_gone
-from pipeline.building.stream_contents import TaskImages
+from pipeline.building.stream_contents import TaskImages, count_left_out
 from pipeline.data.parts import PARTS
 from pipeline.data.source import Source
 
@@ -61,9 +61,8 @@ def _describe_change(source: Source, before: Split, now: TaskImages | Split) -> 
     """What is different in a task; empty: nothing."""
     old, new = ({key for part in PARTS for key in held.keys(part)} for held in (before, now))
     added, removed = len(new - old), len(old - new)
-    skipped = sum((before.skipped or {}).values())
-    if skipped and not removed and added <= skipped:
-        added = 0  # they are left out, as they cannot be read
+    if not removed and added <= sum(count_left_out(before, part) for part in PARTS):
+        added = 0  # they are left out, as they cannot be read or are there twice
     if added or removed:
         return f"{added} images came and {removed} went"
     if moved := len(set(now.keys("test")) - set(before.keys("test"))):

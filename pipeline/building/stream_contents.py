@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline import layout
 from pipeline.artifacts.plans.prepare import PreparePlan
-from pipeline.artifacts.split import Split, read_known_splits
+from pipeline.artifacts.split import Repeats, Split, read_known_splits
 from pipeline.building.split_images import images_are_gone
 from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.parts import PARTS, Part
@@ -28,12 +28,18 @@ class TaskImages:
         classes: the class of each image, by part; empty without labels.
         domain: the name of its domain or folder.
         skipped: numbers of images that cannot be read and are left out, by part.
+        plain: numbers of images of a single color, by part.
+        contents: a digest of each image alone, by part, once they are read; see Split.
+        repeats: the images whose bytes an earlier image has.
     """
 
     held: Mapping[Part, Keys]
     classes: Mapping[Part, Sequence[str]]
     domain: str | None
     skipped: Mapping[str, int]
+    plain: Mapping[str, int] | None = None
+    contents: Mapping[Part, Sequence[str]] | None = None
+    repeats: Repeats | None = None
 
     def keys(self, part: Part) -> Keys:
         """What names its images of a part."""
@@ -152,11 +158,17 @@ def _find_dealt(plan: PreparePlan, source: Source, known: Sequence[Split]) -> li
     more = plan.stream.num_tasks - len(known)
     if more < 0 or {split.split_seed for split in known} != {plan.stream.split_seed}:
         return []
-    skipped = sum((split.skipped or {}).get("train", 0) for split in known)
-    fresh = len(_find_fresh(source, known)) - skipped
+    fresh = len(_find_fresh(source, known)) - sum(count_left_out(split, "train") for split in known)
     if (fresh < more if more else fresh > 0) or not _are_unchanged(source, known):
         return []
     return list(known)
+
+
+def count_left_out(split: Split, part: Part) -> int:
+    """Return how many images of a part a split leaves out: unreadable ones and repeats."""
+    repeats = split.repeats
+    dropped = 0 if repeats is None or not repeats.dropped else getattr(repeats, part)
+    return (split.skipped or {}).get(part, 0) + int(dropped)
 
 
 def _find_fresh(source: Source, dealt: Sequence[Split]) -> Indices:

@@ -22,7 +22,6 @@ from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.stream import count_tasks
-from pipeline.data.parts import PARTS
 from pipeline.data.source import Source
 from pipeline.errors import ParamsError, RunError
 from pipeline.runtime.device import Device, choose_device, require_devices
@@ -79,7 +78,7 @@ def _check_data(params: Params) -> None:
     print(f"data: {sum(sizes)} training and {test} test images, {smallest} or more a task")
     for line in list_changes(plan, source, known, tasks, params.strategy):
         print(line)
-    labels = any(task.names(part) for task in tasks for part in PARTS)
+    labels = any(task.names("test") for task in tasks)
     _check_labels(plan_labelled(params), how, labels)
 
 

@@ -16,7 +16,7 @@ from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, TRANSFO
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.stream import count_tasks, fix_stream
 from pipeline.data.augmentation.view_augment import ViewAugment
-from pipeline.data.image_files.file_options import FileOptions
+from pipeline.data.image_files.file_options import WHITE, Color, FileOptions
 from pipeline.data.stream.scenarios import StreamOptions
 
 
@@ -32,10 +32,15 @@ def plan_preparation(params: Params) -> PreparePlan:
     order = None if given is None else tuple(given)
     dataset, data = plan_dataset(params), params.data
     if dataset.files is not None:
-        files = FileOptions(
-            resize=dataset.files.resize,
+        files = replace(
+            dataset.files,
             on_bad_image=data.on_bad_image,
             holdout=data.holdout,
+            holdout_by=data.holdout_by,
+            holdout_group=data.holdout_group,
+            duplicates=data.duplicates,
+            classes=tuple(data.classes) if isinstance(data.classes, list) else None,
+            common_classes=data.classes == "common",
             class_list=data.class_list,
             domains=None if data.domains is None else tuple(data.domains),
             folders=tuple(data.folders or ()) if params.scenario == "folders" else None,
@@ -70,7 +75,11 @@ def plan_labelled(params: Params) -> DatasetPlan | None:
         path=DATASETS["image_folder"].path,
         root=params.data.labelled_root,
         files=replace(
-            dataset.files, on_bad_image=params.data.on_bad_image, holdout=params.data.holdout
+            dataset.files,
+            on_bad_image=params.data.on_bad_image,
+            holdout=params.data.holdout,
+            holdout_by=params.data.holdout_by,
+            holdout_group=params.data.holdout_group,
         ),
     )
 
@@ -89,7 +98,7 @@ def plan_dataset(params: Params) -> DatasetPlan:
     size = (data.image_size if entry.files else None) or entry.image_size
     files = transformed = None
     if entry.files:
-        files = FileOptions(data.resize or size)
+        files = FileOptions(data.resize or size, _choose_background(params))
     elif params.scenario == "domain":
         transformed = DomainsPlan(TRANSFORMED, TRANSFORMATIONS)
     return DatasetPlan(
@@ -105,6 +114,15 @@ def plan_dataset(params: Params) -> DatasetPlan:
         files=files,
         transformed=transformed,
     )
+
+
+def _choose_background(params: Params) -> Color:
+    """The color behind transparent pixels."""
+    given = params.data.background
+    if isinstance(given, str):
+        return (0, 0, 0) if given == "black" else WHITE
+    red, green, blue = given
+    return (red, green, blue)
 
 
 def data_modules(params: Params) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
@@ -15,6 +16,19 @@ PerView = Annotated[
     Annotated[Fraction, Tag("both-views")]
     | Annotated[list[Fraction], Field(min_length=2, max_length=2), Tag("one-a-view")],
     Discriminator(lambda value: "one-a-view" if isinstance(value, list) else "both-views"),
+]
+
+# One of two words, or a list of names.
+Classes = Annotated[
+    Annotated[Literal["all", "common"], Tag("word")]
+    | Annotated[list[str], Field(min_length=1), Tag("names")],
+    Discriminator(lambda value: "names" if isinstance(value, list) else "word"),
+]
+Byte = Annotated[int, Field(ge=0, le=255)]
+Background = Annotated[
+    Annotated[Literal["white", "black"], Tag("word")]
+    | Annotated[list[Byte], Field(min_length=3, max_length=3), Tag("color")],
+    Discriminator(lambda value: "color" if isinstance(value, list) else "word"),
 ]
 
 
@@ -71,7 +85,14 @@ class Data(Section):
         store: decode images once, or each time they are read.
         workers: threads that decode, and processes that read.
         on_bad_image: raise an error for an unreadable image, or leave it out.
-        holdout: share of each class to test on, if there is no test part.
+        holdout: share of each class to test on, if there is no test part; 0: none.
+        holdout_by: what the images have in common that are held out together; see
+            ``pipeline.data.image_files.file_options.FileOptions``.
+        holdout_group: the regular expression of ``holdout_by: group``.
+        duplicates: keep images whose bytes are those of an earlier one, drop them, or raise an
+            error.
+        classes: all, those that all domains share (``common``), or their names.
+        background: the color behind transparent pixels.
         class_list: a file with the classes to use; see ``pipeline.data.datasets.imagenet100``.
         labelled_root: a labelled folder to evaluate on, if the images have no labels.
     """
@@ -85,9 +106,30 @@ class Data(Section):
     store: Literal["cache", "stream"]
     workers: Annotated[int, Field(ge=0, le=256)]
     on_bad_image: Literal["error", "skip"]
-    holdout: Annotated[float, Field(gt=0, lt=1)]
+    holdout: Annotated[float, Field(ge=0, lt=1)]
+    holdout_by: Literal["file", "content", "name", "group"]
+    holdout_group: str | None
+    duplicates: Literal["keep", "drop", "error"]
+    classes: Classes
+    background: Background
     class_list: str | None
     labelled_root: str | None
+
+    @model_validator(mode="after")
+    def _group_is_an_expression(self) -> Self:
+        if (self.holdout_by == "group") != (self.holdout_group is not None):
+            raise ValueError(
+                "holdout_group is the regular expression of holdout_by: group, and is null with "
+                f"the others; got holdout_by: {self.holdout_by} and holdout_group: "
+                f"{self.holdout_group}"
+            )
+        try:
+            re.compile(self.holdout_group or "")
+        except re.error as error:
+            raise ValueError(
+                f"holdout_group must be a regular expression, got {self.holdout_group!r}: {error}"
+            ) from error
+        return self
 
     @model_validator(mode="after")
     def _root_can_be_a_path(self) -> Self:

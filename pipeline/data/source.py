@@ -88,6 +88,14 @@ class Selection(ABC):
         """Return the unreadable images by index, each with the reason."""
         return {}
 
+    def plain(self) -> Sequence[int]:
+        """Return the indices of the images of a single color, where that is looked at."""
+        return ()
+
+    def contents(self) -> Sequence[str]:
+        """Return a SHA-256 of each image alone, ``(N,)``; empty where images are no files."""
+        return ()
+
     def is_gone(self) -> bool:
         """Return whether none of the images is here any more."""
         return False
@@ -101,11 +109,13 @@ class Source(ABC):
 
     Attributes:
         note: a remark on its images for the report; may be empty.
+        needs_tests: whether each class must have images to test on.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.note = ""
+        self.needs_tests = True
 
     def describe_download(self) -> str:
         """Return a description of the download or unpacking that is needed first; empty: none."""
@@ -172,7 +182,7 @@ class Source(ABC):
             labels = self.labels(part)
             counts = np.bincount(labels[labels >= 0], minlength=len(names))
             missing = [name for name, count in zip(names, counts, strict=True) if count == 0]
-            if missing:
+            if missing and (part == "train" or self.needs_tests):
                 raise DataError(
                     f"{self.root}: the {part} part has no image of {len(missing)} of {len(names)} "
                     f"classes: {', '.join(missing[:10])}; add some, or take the class away"

@@ -33,6 +33,12 @@ class Examples:
         chosen = self.tasks == task
         return Examples(self.features[chosen], self.labels[chosen], self.tasks[chosen], False)
 
+    def within(self, classes: Sequence[int]) -> Examples:
+        """Return those of some classes."""
+        known = torch.tensor(classes, dtype=torch.int64, device=self.labels.device)
+        chosen = torch.isin(self.labels, known)
+        return Examples(self.features[chosen], self.labels[chosen], self.tasks[chosen], self.shared)
+
 
 def renumber(examples: Examples, classes: Sequence[int]) -> Examples:
     """Return examples whose labels count some classes from 0.

@@ -178,7 +178,8 @@ class StateEvaluator:
         """A probe's accuracy on each task's test images, in percent, both ways.
 
         Task-aware is within the classes of the image's task; where tasks are domains, it is by a
-        classifier that learnt from the domain's training images alone. Where all tasks share
+        classifier that learnt from the domain's training images alone, on test images of the
+        classes that these have. Where all tasks share
         labelled images of elsewhere, or a domain has one class alone, there is none.
         """
         probe = load_class(plan.path, Probe)(**plan.options)
@@ -208,9 +209,13 @@ class StateEvaluator:
                 aware[str(number)] = known[str(number)]
             elif len(own_classes) > 1:
                 # To know the domain is to have learnt from its images alone.
-                own = (train.of(number), images)
-                learnt, asked_now = (renumber(held, own_classes) for held in own)
-                own_scores = score(learnt, asked_now, len(own_classes))
+                learnt = train.of(number)
+                known_classes = [c for c in own_classes if bool((learnt.labels == c).any())]
+                asked_now = images.within(known_classes)
+                if len(known_classes) < 2 or len(asked_now.labels) == 0:
+                    continue
+                learnt, asked_now = (renumber(held, known_classes) for held in (learnt, asked_now))
+                own_scores = score(learnt, asked_now, len(known_classes))
                 aware[str(number)] = task_agnostic(
                     own_scores, asked_now.labels.to(own_scores.device)
                 )

@@ -9,11 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from pipeline import layout
 from pipeline.data.image_files import store_writer
 from pipeline.data.image_files.content import digest_content
 from pipeline.data.image_files.store import ImageFiles
-from pipeline.data.image_files.store_writer import find_bad_images, store_path
+from pipeline.data.image_files.store_writer import inspect_images, store_path
 from pipeline.files.atomic import find_unfinished
 from tests.support.image_files import tree
 from tests.support.params import ROOT
@@ -26,12 +28,12 @@ from pathlib import Path
 from pipeline.data.image_files import store_writer
 from pipeline.data.image_files.store import ImageFiles
 root, place = map(Path, sys.argv[1:])
-def decode(path, size):
+def decode(path, size, background):
     print("decoding", flush=True)
     time.sleep(60)
 store_writer.read_square = decode
 paths = sorted(path.name for path in root.iterdir())
-store_writer.find_bad_images(ImageFiles(root, paths, 16), place, 1, keep=True)
+store_writer.inspect_images(ImageFiles(root, paths, 16, (255, 255, 255)), place, 1, keep=True)
 """
 
 
@@ -39,8 +41,8 @@ def test_a_killed_writers_store_is_listed_and_removed_and_a_living_ones_stays(
     project: Project, tmp_path: Path
 ) -> None:
     root = tree(tmp_path / "images", {".": 3}, ".png")
-    files = ImageFiles(root, sorted(path.name for path in root.iterdir()), 16)
-    place = store_path(layout.STORES, "f" * 64, 16)
+    files = ImageFiles(root, sorted(path.name for path in root.iterdir()), 16, (255, 255, 255))
+    place = store_path(layout.STORES, "f" * 64, 16, (255, 255, 255))
     command = [sys.executable, "-c", WRITER, str(root), str(project.root / place)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         try:
@@ -59,7 +61,7 @@ def test_a_killed_writers_store_is_listed_and_removed_and_a_living_ones_stays(
     os.utime(_copy(left), (0, 0))
     young = _copy(left.with_name(f"{left.name[:-8]}abcd1234"))
     os.utime(young, (time.time() + 60, time.time() + 60))
-    assert find_bad_images(files, place, 1, keep=True) == {}
+    assert inspect_images(files, place, 1, keep=True).bad == {}
     assert find_unfinished(layout.STORES) == [young], "the next writer has removed the old one"
 
 
@@ -68,16 +70,18 @@ def _copy(path: Path) -> Path:
     return path
 
 
-def test_a_damaged_digest_of_the_images_is_computed_again(tmp_path: Path) -> None:
+def test_a_damaged_digest_of_the_images_is_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root, scratch = tree(tmp_path / "images", {".": 3}, ".png"), tmp_path / "scratch"
     paths = sorted(path.name for path in root.iterdir())
+    assert digest_content(root, paths, scratch, 1), "too new to be cached"
+    assert not scratch.exists()
+    monkeypatch.setattr("pipeline.data.image_files.content.TICK_SECONDS", -60)
     content = digest_content(root, paths, scratch, 1)
     (kept,) = scratch.iterdir()
     whole = kept.read_bytes()
-    changed = [
-        whole.replace(digest[:9].encode(), b"123456789")
-        for digest in (content.ordered, content.as_set)
-    ]
+    changed = [whole.replace(digest[:9].encode(), b"123456789") for digest in content.each]
     for damaged in (*changed, b"\xff", b"null\n", b"{}\n"):
         assert damaged != whole
         kept.write_bytes(damaged)
@@ -88,14 +92,14 @@ def test_a_damaged_digest_of_the_images_is_computed_again(tmp_path: Path) -> Non
 def test_a_damaged_note_of_bad_images_is_made_again(tmp_path: Path) -> None:
     root = tree(tmp_path / "images", {".": 3}, ".png")
     (root / "a.png").write_bytes(b"no image")
-    files = ImageFiles(root, sorted(path.name for path in root.iterdir()), 16)
-    place = store_path(tmp_path / "scratch", "f" * 64, 16)
-    found = find_bad_images(files, place, 1, keep=True)
-    assert list(found) == [0]
+    files = ImageFiles(root, sorted(path.name for path in root.iterdir()), 16, (255, 255, 255))
+    place = store_path(tmp_path / "scratch", "f" * 64, 16, (255, 255, 255))
+    found = inspect_images(files, place, 1, keep=True)
+    assert list(found.bad) == ["0"]
     note = place.with_suffix(".json")
     whole = note.read_bytes()
     for damaged in (whole.replace(b'"0"', b'"1"'), b"", b"null\n", b"[]\n"):
         note.write_bytes(damaged)
-        assert find_bad_images(files, place, 1, keep=True) == found
+        assert inspect_images(files, place, 1, keep=True) == found
         assert note.read_bytes() == whole
     assert store_writer._read_findings(place, 5) is None

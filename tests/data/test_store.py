@@ -20,7 +20,7 @@ from pipeline.data.datasets.array_source import ArraySelection
 from pipeline.data.datasets.image_folder import ImageFolder
 from pipeline.data.image_files import store_writer
 from pipeline.data.image_files.store import ImageFiles, Store
-from pipeline.data.image_files.store_writer import find_bad_images, store_path
+from pipeline.data.image_files.store_writer import inspect_images, store_path
 from pipeline.errors import DataError
 from tests.support.image_files import embedded, file_options, reading, save, tree
 from tests.support.params import ROOT
@@ -31,31 +31,31 @@ WRITE = """
 import sys
 from pathlib import Path
 from pipeline.data.image_files.store import ImageFiles
-from pipeline.data.image_files.store_writer import find_bad_images
+from pipeline.data.image_files.store_writer import inspect_images
 root, place = map(Path, sys.argv[1:])
 paths = sorted(path.name for path in root.iterdir())
-print(find_bad_images(ImageFiles(root, paths, 16), place, 2, keep=True))
+print(inspect_images(ImageFiles(root, paths, 16, (255, 255, 255)), place, 2, keep=True).bad)
 """
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> ImageFiles:
     root = tree(tmp_path / "images", {".": 9}, ".png")
-    return ImageFiles(root, sorted(path.name for path in root.iterdir()), SIZE)
+    return ImageFiles(root, sorted(path.name for path in root.iterdir()), SIZE, (255, 255, 255))
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    return store_path(tmp_path / "scratch", "f" * 64, SIZE)
+    return store_path(tmp_path / "scratch", "f" * 64, SIZE, (255, 255, 255))
 
 
 def test_a_store_holds_what_decoding_gives(files: ImageFiles, place: Path) -> None:
-    assert find_bad_images(files, place, 2, keep=True) == {}
+    assert inspect_images(files, place, 2, keep=True).bad == {}
     chosen = np.array([8, 0, 0, 3])
     store = Store(place, len(files), SIZE)
     assert np.array_equal(store[chosen], files[chosen])
     assert len(np.unique(store[np.arange(9)].reshape(9, -1), axis=0)) == 9
-    assert place.stat().st_size == 9 * store.row
+    assert place.stat().st_size == 9 * (store.row + 8) == store.total
 
 
 def test_a_store_is_named_by_the_images_and_their_size(tmp_path: Path) -> None:
@@ -74,18 +74,18 @@ def test_a_store_is_named_by_the_images_and_their_size(tmp_path: Path) -> None:
 def test_a_store_is_made_once(
     files: ImageFiles, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find_bad_images(files, place, 2, keep=True)
+    inspect_images(files, place, 2, keep=True)
     monkeypatch.setattr(
         store_writer, "read_square", lambda *arguments: pytest.fail("decoded again")
     )
-    assert find_bad_images(files, place, 2, keep=True) == {}
+    assert inspect_images(files, place, 2, keep=True).bad == {}
 
 
 @pytest.mark.parametrize("length", [None, 0, 100])
 def test_a_store_that_is_gone_or_too_short_is_made_again(
     files: ImageFiles, place: Path, length: int | None
 ) -> None:
-    find_bad_images(files, place, 2, keep=True)
+    inspect_images(files, place, 2, keep=True)
     whole = place.read_bytes()
     if length is None:
         place.unlink()
@@ -93,7 +93,7 @@ def test_a_store_that_is_gone_or_too_short_is_made_again(
         place.write_bytes(whole[:length])
         with pytest.raises(DataError, match=r"cannot be read \(it is too short\); delete it"):
             Store(place, len(files), SIZE)[np.array([8])]
-    find_bad_images(files, place, 2, keep=True)
+    inspect_images(files, place, 2, keep=True)
     assert place.read_bytes() == whole
 
 
@@ -102,15 +102,15 @@ def test_what_interrupts_the_writer_leaves_no_store(
 ) -> None:
     decode, seen = store_writer.read_square, []
 
-    def stopped(path: Path, size: int) -> np.ndarray:
+    def stopped(path: Path, size: int, background: object) -> np.ndarray:
         seen.append(path)
         if len(seen) == 5:
             raise KeyboardInterrupt
-        return decode(path, size)
+        return decode(path, size, background)
 
     monkeypatch.setattr(store_writer, "read_square", stopped)
     with pytest.raises(KeyboardInterrupt):
-        find_bad_images(files, place, 1, keep=True)
+        inspect_images(files, place, 1, keep=True)
     assert list(place.parent.iterdir()) == []
 
 
@@ -137,7 +137,7 @@ def test_without_room_for_the_store_the_error_says_how_much_it_needs(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(store_writer.shutil, "disk_usage", lambda path: usage(10, 9, 1))
     with pytest.raises(DataError, match=r"9 images needs .* GB in .*set data\.store: stream"):
-        find_bad_images(files, place, 2, keep=True)
+        inspect_images(files, place, 2, keep=True)
     assert not place.exists()
 
 
@@ -151,9 +151,9 @@ def test_a_disk_that_fills_while_a_store_is_written_leaves_none(
     with monkeypatch.context() as patch:
         patch.setattr(os, call, full)
         with pytest.raises(DataError, match=f"cannot write {place}: No space left on device"):
-            find_bad_images(files, place, 2, keep=True)
+            inspect_images(files, place, 2, keep=True)
     assert list(place.parent.iterdir()) == []
-    assert find_bad_images(files, place, 2, keep=True) == {}
+    assert inspect_images(files, place, 2, keep=True).bad == {}
     assert np.array_equal(Store(place, 9, SIZE)[np.arange(9)], files[np.arange(9)])
 
 
@@ -163,7 +163,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     path = tmp_path / "large.uint8"
     store = Store(path, count, size)
     with path.open("wb") as file:
-        file.truncate(count * store.row)
+        file.truncate(store.total)
     batches = training_batches(
         Images(ReaderSelection(store)), TaskOrder(count, batch, 1, seed=0, task=1)
     )
@@ -181,7 +181,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
 def test_batches_are_the_same_from_memory_from_a_store_and_from_files(
     files: ImageFiles, place: Path, workers: int
 ) -> None:
-    find_bad_images(files, place, 2, keep=True)
+    inspect_images(files, place, 2, keep=True)
     places = np.array([7, 1, 5, 4, 0])
     held = files[np.arange(9)]
     expected = torch.from_numpy(held[places])
@@ -194,7 +194,7 @@ def test_batches_are_the_same_from_memory_from_a_store_and_from_files(
 def test_images_of_several_selections_are_read_as_if_they_were_one(
     files: ImageFiles, place: Path
 ) -> None:
-    find_bad_images(files, place, 2, keep=True)
+    inspect_images(files, place, 2, keep=True)
     held = files[np.arange(9)]
     chosen = [np.array([7, 1]), np.array([5]), np.array([4, 0, 8])]
     array = ArraySelection(lambda: held, np.zeros(9, np.uint8), chosen[1].tolist())

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.datasets.image_folder import list_items
-from pipeline.data.image_files.catalogue import Catalogue
-from pipeline.data.image_files.tree import Item, build_catalogue, split_off_test
+from pipeline.data.image_files.catalogue import Catalogue, build_catalogue
+from pipeline.data.image_files.text_lists import read_lines, require_inside
+from pipeline.data.image_files.tree import Item
 from pipeline.data.parts import Part
 from pipeline.errors import DataError
 
@@ -31,7 +32,7 @@ class DomainNet(FileSource):
         places = (self.root, self.root / "splits")
         place = next((p for p in places if any(p.glob("*_train.txt"))), None)
         if place is None:
-            parts = split_off_test(list_items(self.root, self.root), self.options.holdout)
+            parts = self.split_off_test(list_items(self.root, self.root))
         else:
             found = {path.name.removesuffix("_train.txt") for path in place.glob("*_train.txt")}
             parts = {part: _read_lists(self.root, place, sorted(found), part) for part in _PARTS}
@@ -42,9 +43,8 @@ class DomainNet(FileSource):
                 "<domain>_test.txt nor domain/class folders"
             )
         known = [name for name in DOMAINS if name in there]
-        return build_catalogue(
-            self.root, parts, domain_names=self.options.domains or known or sorted(there)
-        )
+        domains = self.options.domains or known or sorted(there)
+        return build_catalogue(self.root, parts, self.options, domain_names=domains)
 
 
 _PARTS: tuple[Part, Part] = ("train", "test")
@@ -55,13 +55,7 @@ def _read_lists(root: Path, place: Path, domains: list[str], part: Part) -> list
     found = []
     for domain in domains:
         path = place / f"{domain}_{part}.txt"
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(
-                f"{path} cannot be read ({error}); each domain needs a list of training and a "
-                "list of test images"
-            ) from error
+        lines = read_lines(path, "each domain needs a list of training and a list of test images")
         for number, line in enumerate(lines, start=1):
             image, _, label = line.strip().rpartition(" ")
             kind = Path(image).parent.name
@@ -69,5 +63,5 @@ def _read_lists(root: Path, place: Path, domains: list[str], part: Part) -> list
                 raise DataError(
                     f"{path}, line {number}: expected 'domain/class/file label', got '{line}'"
                 )
-            found.append(Item(image, kind, domain))
+            found.append(Item(require_inside(image, path, number), kind, domain))
     return found

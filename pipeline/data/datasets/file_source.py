@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from pipeline.data.image_files.catalogue import Catalogue, Listing
 from pipeline.data.image_files.content import Content, digest_content
-from pipeline.data.image_files.file_options import FileOptions, Reading
+from pipeline.data.image_files.file_options import Color, FileOptions, Reading
+from pipeline.data.image_files.holdout import split_off_test
 from pipeline.data.image_files.store import ImageFiles, Store
-from pipeline.data.image_files.store_writer import find_bad_images, store_path
+from pipeline.data.image_files.store_writer import Findings, inspect_images, store_path
+from pipeline.data.image_files.tree import Item
 from pipeline.data.parts import Part
 from pipeline.data.source import ImageReader, Keys, Selection, Source
 from pipeline.errors import DataError
@@ -31,12 +33,14 @@ class FileSelection(Selection):
         root: the data set's folder.
         paths: the files, relative to the root, or absolute.
         size: height and width of the images once read, in pixels.
+        background: the color behind transparent pixels.
         reading: options of how they are read.
     """
 
     root: Path
     paths: Sequence[str]
     size: int
+    background: Color
     reading: Reading
 
     def __len__(self) -> int:
@@ -44,7 +48,14 @@ class FileSelection(Selection):
 
     @functools.cached_property
     def _content(self) -> Content:
+        return self._digest()
+
+    def _digest(self) -> Content:
         return digest_content(self.root, self.paths, self.reading.scratch, self.reading.workers)
+
+    def contents(self) -> Sequence[str]:
+        """Return the SHA-256 of each file's bytes, ``(N,)``."""
+        return self._content.each
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of the files' names and bytes."""
@@ -56,18 +67,38 @@ class FileSelection(Selection):
 
     @property
     def _files(self) -> ImageFiles:
-        return ImageFiles(self.root, self.paths, self.size)
+        return ImageFiles(self.root, self.paths, self.size, self.background)
 
     @property
     def _store_path(self) -> Path:
-        return store_path(self.reading.scratch, self.fingerprint(), self.size)
+        return store_path(self.reading.scratch, self.fingerprint(), self.size, self.background)
+
+    @functools.cached_property
+    def _findings(self) -> Findings:
+        if not self.reading.look or not self.paths:
+            return Findings(len(self.paths))
+        return inspect_images(
+            self._files,
+            self._store_path,
+            self.reading.workers,
+            keep=self.reading.store == "cache",
+            require_same=self._require_same,
+        )
+
+    def _require_same(self) -> None:
+        if self._digest() != self._content:
+            raise DataError(
+                f"images in {self.root} were replaced while they were read; run `dvc repro -f -s "
+                "prepare`, or `cassle prepare` where there is no DVC"
+            )
 
     def unreadable(self) -> dict[int, str]:
         """Return the unreadable images by index; makes the store if it is wanted and missing."""
-        if not self.reading.look or not self.paths:
-            return {}
-        keep = self.reading.store == "cache"
-        return find_bad_images(self._files, self._store_path, self.reading.workers, keep=keep)
+        return {int(place): why for place, why in self._findings.bad.items()}
+
+    def plain(self) -> Sequence[int]:
+        """Return the indices of the images of a single color."""
+        return self._findings.plain
 
     def reader(self) -> ImageReader:
         """Return the reader of the images; makes the store if it is wanted and missing."""
@@ -97,6 +128,7 @@ class FileSource(Source):
 
     Attributes:
         holds: the expected content of the folder, in words, for messages.
+        remarks: what else there is to say of the files, once they are listed.
     """
 
     holds: str
@@ -105,6 +137,8 @@ class FileSource(Source):
         super().__init__(root)
         self.options = options
         self.reading = reading
+        self.remarks: list[str] = []
+        self.needs_tests = options.holdout > 0
 
     @abstractmethod
     def _find(self) -> Catalogue:
@@ -119,6 +153,17 @@ class FileSource(Source):
         if not self.root.is_dir():
             raise DataError(f"the folder '{self.root}' is missing; it should hold {self.holds}")
         return self._find()
+
+    def split_off_test(self, items: Sequence[Item]) -> dict[Part, list[Item]]:
+        """Return images by part, with a share of each class held out as the options say.
+
+        Raises:
+            DataError: a class has too few images.
+        """
+        return split_off_test(items, self.options, self._digest_files)
+
+    def _digest_files(self, paths: Sequence[str]) -> Sequence[str]:
+        return digest_content(self.root, paths, self.reading.scratch, self.reading.workers).each
 
     def _part(self, part: Part) -> Listing:
         return self._catalogue.train if part == "train" else self._catalogue.test
@@ -147,4 +192,6 @@ class FileSource(Source):
     def select(self, part: Part, keys: Keys) -> Selection:
         """Return the images of these paths, whether they are in the catalogue or not."""
         paths = [str(key) for key in keys]
-        return FileSelection(self.root, paths, self.options.resize, self.reading)
+        return FileSelection(
+            self.root, paths, self.options.resize, self.options.background, self.reading
+        )

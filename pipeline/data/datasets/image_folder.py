@@ -15,31 +15,31 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.data.datasets.file_source import FileSource
-from pipeline.data.image_files.catalogue import Catalogue, Listing
+from pipeline.data.image_files.catalogue import Catalogue, Listing, build_catalogue
+from pipeline.data.image_files.part_folders import choose_part_folders, require_no_parts
 from pipeline.data.image_files.tree import (
     Item,
     ancestors,
-    build_catalogue,
     list_by_class,
     list_folder,
     list_images,
     require_no_loop,
-    split_off_test,
 )
 from pipeline.data.parts import Part
 from pipeline.errors import DataError
 
 
 class ImageFolder(FileSource):
-    """A folder of JPEG and PNG files; other files are ignored."""
+    """A folder of image files; other files are ignored."""
 
     holds = "class folders, domain/class folders, or images without folders (and labels)"
 
     def _find(self) -> Catalogue:
-        if self.options.folders is None:
+        options = self.options
+        if options.folders is None:
             parts = self._find_parts(self.root)
-            return build_catalogue(self.root, parts, domain_names=self.options.domains)
-        there = [name for name in self.options.folders if _holds_images(self.root / name)]
+            return build_catalogue(self.root, parts, options, domain_names=options.domains)
+        there = [name for name in options.folders if _holds_images(self.root / name)]
         found: dict[Part, list[Item]] = {"train": [], "test": []}
         for name in there:
             for part, items in self._find_parts(self.root / name, name).items():
@@ -47,21 +47,22 @@ class ImageFolder(FileSource):
         kinds = sorted({item.kind for items in found.values() for item in items} - {""})
         if not there:
             return Catalogue([], Listing([], _NONE, _NONE), Listing([], _NONE, _NONE))
-        return build_catalogue(self.root, found, kinds, there)
+        return build_catalogue(self.root, found, options, kinds, there)
 
     def _find_parts(self, folder: Path, task: str = "") -> dict[Part, list[Item]]:
         """Return the images of a folder, by part.
 
         Args:
             folder: the data set's folder, or that of a task.
-            task: the name of that task; without labels none of its images is held out.
+            task: the name of that task.
         """
-        folders = list_folder(folder).folders
-        train = folder / "train" if "train" in folders else folder
-        tests = [folder / name for name in ("test", "val") if name in folders]
-        listed = {"train": list_items(folder, train)}
-        if "train" in folders and tests:
-            listed["test"] = list_items(folder, tests[0])
+        names = list_folder(folder).folders
+        train, test = choose_part_folders(folder, names)
+        if train is not None and test == "test" and "val" in names:
+            self.remarks.append(f"{folder / 'val'} is left out: {folder / 'test'} is tested on")
+        listed = {"train": list_items(folder, folder / (train or ""))}
+        if test is not None:
+            listed["test"] = list_items(folder, folder / test)
             if len({bool(item.kind) for items in listed.values() for item in items}) > 1:
                 raise DataError(
                     f"{folder}: of its train and test folders one has class folders and the other "
@@ -73,9 +74,7 @@ class ImageFolder(FileSource):
         }
         if "test" in placed:
             return {"train": placed["train"], "test": placed["test"]}
-        if task and not any(item.kind for item in placed["train"]):
-            return {"train": placed["train"], "test": []}
-        return split_off_test(placed["train"], self.options.holdout)
+        return self.split_off_test(placed["train"])
 
 
 _NONE = np.zeros(0, np.int64)
@@ -107,6 +106,7 @@ def list_items(root: Path, folder: Path) -> list[Item]:
         DataError: there are no images, a class is empty, or the folders mix two layouts.
     """
     tree = list_folder(folder)
+    require_no_parts(folder, tree.folders)
     if tree.images and tree.folders:
         raise DataError(
             f"{folder} holds images ({tree.images[0]}) beside folders ({tree.folders[0]}); put "
@@ -129,17 +129,6 @@ def list_items(root: Path, folder: Path) -> list[Item]:
             f"{folder}: '{of_domains[0]}' holds folders, as a domain, and '{others[0]}' does not; "
             "sort all images into class folders, or all into domain/class folders"
         )
-    found = [item for name in of_domains for item in list_by_class(root, folder / name, name)]
-    _require_all_classes(folder, found, of_domains)
-    return found
-
-
-def _require_all_classes(folder: Path, found: list[Item], domains: list[str]) -> None:
-    kinds = sorted({item.kind for item in found})
-    for domain in domains:
-        missing = sorted(set(kinds) - {item.kind for item in found if item.domain == domain})
-        if missing:
-            raise DataError(
-                f"{folder}: the domain '{domain}' has no class folder {', '.join(missing[:10])}; "
-                "domains must share their classes"
-            )
+    for name in of_domains:
+        require_no_parts(folder / name, levels[name].folders)
+    return [item for name in of_domains for item in list_by_class(root, folder / name, name)]

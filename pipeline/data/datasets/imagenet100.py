@@ -11,9 +11,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.data.datasets.file_source import FileSource
-from pipeline.data.image_files.catalogue import Catalogue
+from pipeline.data.image_files.catalogue import Catalogue, build_catalogue
 from pipeline.data.image_files.content import list_first
-from pipeline.data.image_files.tree import Item, build_catalogue, list_folder, list_images
+from pipeline.data.image_files.kinds import KINDS
+from pipeline.data.image_files.text_lists import read_lines
+from pipeline.data.image_files.tree import Item, list_folder, list_images
 from pipeline.data.parts import Part
 from pipeline.errors import DataError
 
@@ -38,7 +40,7 @@ class ImageNet100(FileSource):
             "train": _list_items(self.root, folders["train"], names),
             "test": _list_items(self.root, folders["test"], names),
         }
-        return build_catalogue(self.root, parts, names)
+        return build_catalogue(self.root, parts, self.options, names)
 
     def _choose_classes(self, found: list[str]) -> list[str]:
         """Return the names of the class folders to use, sorted."""
@@ -50,10 +52,7 @@ class ImageNet100(FileSource):
                 f"data.class_list: {self.root / 'train'} has {len(found)} classes; name a file "
                 f"with the {NUM_CLASSES} class folders to take, one a line"
             )
-        try:
-            lines = Path(given).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"data.class_list: {given} cannot be read ({error})") from error
+        lines = read_lines(Path(given), "data.class_list names the classes to take")
         names = [name for line in lines for name in line.partition("#")[0].split()]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise DataError(f"data.class_list: {given} has {list_first(twice)} twice")
@@ -70,6 +69,6 @@ def _list_items(root: Path, folder: Path, names: list[str]) -> list[Item]:
     for name in names:
         paths = list_images(root, folder / name) if (folder / name).is_dir() else []
         if not paths:
-            raise DataError(f"{folder / name} is missing or holds no JPEG or PNG image")
+            raise DataError(f"{folder / name} is missing or holds no {KINDS} image")
         found += [Item(path, name) for path in paths]
     return found

@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.data.datasets.file_source import FileSource
-from pipeline.data.image_files.catalogue import Catalogue
-from pipeline.data.image_files.tree import Item, build_catalogue, list_by_class
+from pipeline.data.image_files.catalogue import Catalogue, build_catalogue
+from pipeline.data.image_files.text_lists import read_lines, require_inside
+from pipeline.data.image_files.tree import Item, list_by_class
 from pipeline.errors import DataError
 
 FOLDER = "tiny-imagenet-200"
@@ -40,25 +41,31 @@ class TinyImageNet(FileSource):
             part: [replace(item, kind=names.get(item.kind, item.kind)) for item in held]
             for part, held in (("train", train), ("test", test))
         }
-        return build_catalogue(self.root, parts, list(names.values()))  # type: ignore[arg-type]
+        return build_catalogue(
+            self.root,
+            parts,  # type: ignore[arg-type]
+            self.options,
+            list(names.values()),
+        )
 
 
 def _read_annotations(root: Path, base: Path) -> list[Item]:
     """Return the test images from the annotations (name, class, box a line)."""
     found = []
     path = base / ANNOTATIONS
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    lines = read_lines(path, "it names the class of each image of val/")
+    for number, line in enumerate(lines, start=1):
         columns = line.split("\t")
         if len(columns) < 2:
             raise DataError(f"{path}, line {number}: expected name and class, got '{line}'")
-        image = base / "val" / "images" / columns[0]
+        image = base / "val" / "images" / require_inside(columns[0], path, number)
         found.append(Item(image.relative_to(root).as_posix(), columns[1]))
     return found
 
 
 def _read_class_names(path: Path, folders: list[str]) -> dict[str, str]:
     """Return the class name of each folder: its first word, with the folder if not unique."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = read_lines(path, "it names the classes") if path.exists() else []
     words = {key: said.split(",")[0].strip() for key, _, said in (x.partition("\t") for x in lines)}
     chosen = {folder: words.get(folder) or folder for folder in folders}
     often = Counter(chosen.values())

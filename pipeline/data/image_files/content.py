@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from pipeline.files.typed_json import as_json, from_json
 
 MAX_NAMED = 10  # files that a message names
 UNREADABLE = "-"  # in place of an unreadable file's digest
+DIGITS = 64  # of a SHA-256
+TICK_SECONDS = 2  # above the resolution of any disk's times
 
 
 @dataclass(frozen=True)
@@ -22,20 +24,34 @@ class Content:
     """Digests of files' names and bytes.
 
     Attributes:
-        ordered: the SHA-256 of them in their order.
+        each: the SHA-256 of each file's bytes, in order; ``-`` of one that cannot be read.
+        ordered: the SHA-256 of names and bytes in their order.
         as_set: one that is the same for any order.
     """
 
+    each: Sequence[str]
     ordered: str
     as_set: str
+
+
+@dataclass(frozen=True)
+class Known:
+    """The digests of files that were read before, as they are cached.
+
+    Attributes:
+        each: one after the other, 64 hexadecimal digits a file.
+    """
+
+    each: str
 
 
 def digest_content(root: Path, paths: Sequence[str], scratch: Path, threads: int) -> Content:
     """Return digests of files' names and bytes.
 
-    They are cached under ``scratch`` by the files' names, sizes and modification times, so later
-    calls do not read the files. An unreadable file counts by its name and nothing is cached;
-    the decoder reports the error.
+    They are cached under ``scratch`` by the files' names, sizes, places on disk and times, so
+    later calls do not read the files. The time of the last change cannot be set by programs, so
+    a file replaced by one of the same size and modification time is read again. An unreadable
+    file counts by its name and nothing is cached; the decoder reports the error.
 
     Args:
         root: the files' folder.
@@ -43,35 +59,49 @@ def digest_content(root: Path, paths: Sequence[str], scratch: Path, threads: int
         scratch: the cache's folder.
         threads: reading threads.
     """
-    listed, total = hashlib.sha256(), hashlib.sha256()
+    listed, newest = hashlib.sha256(), 0.0
     for path in paths:
         try:
-            status = (root / path).stat()
+            found = (root / path).stat()
         except OSError:
             listed.update(f"{path}\n{UNREADABLE}\n".encode())
         else:
-            listed.update(f"{path}\n{status.st_size} {status.st_mtime_ns}\n".encode())
+            newest = max(newest, found.st_ctime)
+            times = f"{found.st_mtime_ns} {found.st_ctime_ns}"
+            listed.update(f"{path}\n{found.st_size} {found.st_ino} {times}\n".encode())
     kept = scratch / f"{listed.hexdigest()[:32]}.json"
-    with suppress(DataError, ValueError):
-        if (known := read_sealed(kept, DataError, "it is made again")) is not None:
-            return from_json(Content, known)
-    unreadable = 0
-    each = []
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        digests = pool.map(_digest_or_unreadable, (root / path for path in paths))
-        for path, digest in zip(paths, digests, strict=True):
-            total.update(f"{path}\n{digest}\n".encode())
-            each.append(hashlib.sha256(f"{path}\n{digest}".encode()).hexdigest())
-            unreadable += digest == UNREADABLE
-    content = Content(total.hexdigest(), add_digests(each))
-    if unreadable == 0:
-        write_sealed(kept, as_json(content))
-    return content
+    started = time.time()
+    each = _read_known(kept, len(paths))
+    if each is None:
+        with ThreadPoolExecutor(max(1, threads)) as pool:
+            each = list(pool.map(_digest_or_unreadable, (root / path for path in paths)))
+        # A file may change twice within one tick of the disk's clock.
+        if UNREADABLE not in each and started - newest > TICK_SECONDS:
+            write_sealed(kept, as_json(Known("".join(each))))
+    total = hashlib.sha256()
+    named = []
+    for path, digest in zip(paths, each, strict=True):
+        total.update(f"{path}\n{digest}\n".encode())
+        named.append(hashlib.sha256(f"{path}\n{digest}".encode()).hexdigest())
+    return Content(each, total.hexdigest(), add_digests(named))
+
+
+def _read_known(kept: Path, count: int) -> list[str] | None:
+    """Return the cached digests of so many files; None if there are none."""
+    try:
+        held = read_sealed(kept, DataError, "it is made again")
+        known = "" if held is None else from_json(Known, held).each
+    except (DataError, ValueError):
+        return None
+    if count == 0 or len(known) != DIGITS * count:
+        return None
+    return [known[start : start + DIGITS] for start in range(0, len(known), DIGITS)]
 
 
 def _digest_or_unreadable(path: Path) -> str:
     try:
-        return file_digest(path)
+        # Opening a pipe would wait for ever.
+        return file_digest(path) if path.is_file() else UNREADABLE
     except OSError:
         return UNREADABLE
 

@@ -7,44 +7,59 @@ global lock, so threads keep all cores busy.
 
 from __future__ import annotations
 
+import struct
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from pipeline.data.image_files.file_options import Color
+from pipeline.data.image_files.kinds import FORMATS, KINDS
 from pipeline.data.source import Bytes
+from pipeline.errors import DataError
 
 MIN_SIDE = 4  # pixels
-DECODER_VERSION = 1  # raise it with every change of the decoded bytes: stores are made anew
+DECODER_VERSION = 2  # raise it with every change of the decoded bytes: stores are made anew
 
 
 class BadImageError(Exception):
     """A file without a usable image; the message says why."""
 
 
-def read_square(path: Path, size: int) -> Bytes:
+def read_square(path: Path, size: int, background: Color) -> Bytes:
     """Return the resized central square of an image, uint8 ``(size, size, 3)``.
 
-    Resized bilinearly with antialiasing. Grey images get three equal channels, opacity is
-    dropped, 16 bits become 8, and a photograph is rotated by its EXIF tag.
+    Resized bilinearly with antialiasing. Grey images get three equal channels, transparency is
+    composited on the background, 16 bits become 8 by their higher byte, and an image is turned
+    upright by its orientation tag.
 
     Args:
-        path: a JPEG or PNG file.
+        path: a JPEG, PNG, WebP, BMP or TIFF file; of several frames the first is read.
         size: height and width of the result in pixels.
+        background: the color behind transparent pixels.
 
     Raises:
-        BadImageError: the file cannot be read, is not a JPEG or PNG, is damaged, or a side of
-            the image is below 4 pixels.
+        BadImageError: the file cannot be read, is of another kind, is damaged, or a side of the
+            image is below 4 pixels.
+        DataError: the memory is too small to decode it.
     """
     try:
-        with Image.open(path, formats=("JPEG", "PNG")) as image:
+        if path.exists() and not path.is_file():
+            raise BadImageError("no regular file")  # opening a pipe would wait for ever
+        with Image.open(path, formats=FORMATS) as image:
             if min(image.size) < MIN_SIDE:
                 raise BadImageError(
                     f"of {image.width}×{image.height} pixels, {MIN_SIDE} or more are needed"
                 )
             # JPEG only: decodes at a half, a quarter or an eighth of the size if that is enough.
             image.draft("RGB", (size, size))
-            whole = _to_rgb(ImageOps.exif_transpose(image) if "exif" in image.info else image)
+            image.load()
+            # After loading, as a PNG may name its orientation behind its pixels. A tag that
+            # cannot be read counts as none.
+            with suppress(ValueError, SyntaxError, struct.error):
+                ImageOps.exif_transpose(image, in_place=True)
+            whole = _to_rgb(image, background)
             side = min(whole.size)
             left, top = (whole.width - side) // 2, (whole.height - side) // 2
             square = whole
@@ -53,18 +68,42 @@ def read_square(path: Path, size: int) -> Bytes:
                 square = whole.resize((size, size), Image.Resampling.BILINEAR, box)
             return np.asarray(square)
     except UnidentifiedImageError:
-        raise BadImageError("no JPEG or PNG image") from None
+        raise BadImageError(f"no {KINDS} image") from None
     except Image.DecompressionBombError as error:
         raise BadImageError("of too many pixels") from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except MemoryError:
+        # Not a bad image: another machine may have enough, and must not train on others.
+        raise DataError(f"{path} is too large for this machine's memory; reduce it") from None
+    except (OSError, ValueError, SyntaxError, struct.error) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise BadImageError(f"damaged or unreadable ({reason})") from error
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Return the image as 8-bit RGB."""
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).astype(np.uint8))
-    elif image.mode == "P":
-        image = image.convert("RGBA")
+def _to_rgb(image: Image.Image, background: Color) -> Image.Image:
+    """Return the image as 8-bit RGB, with the background behind transparent pixels."""
+    if image.mode.startswith(("I", "F")):
+        image = _to_8_bits(image)
+    if image.has_transparency_data:
+        behind = Image.new("RGBA", image.size, background)
+        image = Image.alpha_composite(behind, image.convert("RGBA"))
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Return a grey image of 16 bits as one of 8, with an alpha channel if a value is transparent.
+
+    Raises:
+        BadImageError: its values are not those of 16 bits, so that their range is not known.
+    """
+    values = np.asarray(image)
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 0xFFFF:
+        raise BadImageError(
+            "of floating point or 32-bit values, whose range is not known; save it with 8 or 16 "
+            "bits"
+        )
+    grey = Image.fromarray((values.astype(np.int64) >> 8).astype(np.uint8))
+    hidden = image.info.get("transparency")
+    if hidden is not None:
+        opaque = np.where(values == hidden, 0, 255).astype(np.uint8)
+        grey.putalpha(Image.fromarray(opaque))
+    return grey

@@ -7,17 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+Color = tuple[int, int, int]  # red, green and blue, 0 to 255
+WHITE: Color = (255, 255, 255)
+
 
 @dataclass(frozen=True)
 class FileOptions:
     """Options that change the images, or say which there are.
 
-    All but ``resize`` matter where images are found, in ``prepare``: a split then names them.
+    All but ``resize`` and ``background`` matter where images are found, in ``prepare``: a split
+    then names them.
 
     Attributes:
         resize: the shorter side in pixels after resizing; the central square is kept.
+        background: the color behind transparent pixels.
         on_bad_image: for an unreadable image: raise an error, or leave it out.
-        holdout: the share of each class to test on if there is no test part.
+        holdout: the share of each class to test on if there is no test part; 0: none.
+        holdout_by: what the images have in common that are held out together or not at all:
+            nothing but themselves, their bytes, their names without ending, or what a regular
+            expression finds in their paths.
+        holdout_group: that expression.
+        duplicates: what to do with images whose bytes are those of an earlier one.
+        classes: the names of the classes to use; None: all.
+        common_classes: whether only those are used that all domains share.
         class_list: a file with the names of the classes to use; None: all.
         domains: the domains to use, in order; None: the data set's own.
         folders: the folders that are tasks, in order: relative to the root, or absolute; None:
@@ -25,8 +37,14 @@ class FileOptions:
     """
 
     resize: int
+    background: Color = WHITE
     on_bad_image: Literal["error", "skip"] = "error"
     holdout: float = 0.2
+    holdout_by: Literal["file", "content", "name", "group"] = "file"
+    holdout_group: str | None = None
+    duplicates: Literal["keep", "drop", "error"] = "keep"
+    classes: Sequence[str] | None = None
+    common_classes: bool = False
     class_list: str | None = None
     domains: Sequence[str] | None = None
     folders: Sequence[str] | None = None

@@ -3,11 +3,13 @@
 A store is not an output of DVC. It lies under ``.scratch/images``, named by its content: the
 digest of the files, the size, and the version of the decoder. A missing store is made anew, so
 it can be deleted at any time. Only the requested rows are read, so memory does not grow with the
-number of images. A row holds an image as ``(H, W, 3)``, as decoders return it.
+number of images. A row holds an image as ``(H, W, 3)``, as decoders return it; the checksums of
+all rows stand behind the last one, and a row is checked whenever it is read.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.image_files.checksums import CHECKSUM_BYTES, sum_rows
 from pipeline.data.image_files.decode import BadImageError, read_square
+from pipeline.data.image_files.file_options import Color
 from pipeline.data.source import Bytes
 from pipeline.errors import DataError
 
@@ -28,11 +32,13 @@ class ImageFiles:
         root: the files' folder.
         paths: the files, relative to the root.
         size: height and width of the squares in pixels.
+        background: the color behind transparent pixels.
     """
 
     root: Path
     paths: Sequence[str]
     size: int
+    background: Color
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -47,7 +53,7 @@ class ImageFiles:
         for row, place in enumerate(places):
             path = self.root / self.paths[place]
             try:
-                found[row] = read_square(path, self.size)
+                found[row] = read_square(path, self.size, self.background)
             except BadImageError as error:
                 raise DataError(f"{path} is {error}; run `cassle prepare` again") from error
         return found.transpose(0, 3, 1, 2)
@@ -75,24 +81,47 @@ class Store:
         """Bytes of an image."""
         return 3 * self.size * self.size
 
+    @property
+    def total(self) -> int:
+        """Bytes of the file."""
+        return (self.row + CHECKSUM_BYTES) * self.count
+
+    def checksum_offset(self, place: int) -> int:
+        """Return where in the file the checksum of an image stands."""
+        return self.row * self.count + CHECKSUM_BYTES * place
+
     def __getitem__(self, places: NDArray[np.int64]) -> Bytes:
         """Return the images at indices ``places``, uint8 ``(B, 3, size, size)``.
 
         Read, not mapped: pages of a mapped file would count as this process's memory.
 
         Raises:
-            DataError: the file is missing or too short.
+            DataError: the file is missing, too short or damaged.
         """
-        found = np.empty((len(places), self.size, self.size, 3), np.uint8)
+        found = np.empty((len(places), self.row), np.uint8)
         try:
             with self.path.open("rb", buffering=0) as file:
                 for row, place in enumerate(places):
                     file.seek(int(place) * self.row)
                     if file.readinto(found[row].data) != self.row:
                         raise OSError("it is too short")
+            damaged = np.flatnonzero(sum_rows(found) != self._checksums[places])
+            if len(damaged):
+                raise OSError(f"image {places[damaged[0]]} is damaged")
         except OSError as error:
             raise DataError(
                 f"the store {self.path} cannot be read ({error.strerror or error}); delete it, "
                 "and it is made again"
             ) from error
-        return found.transpose(0, 3, 1, 2)
+        return found.reshape(-1, self.size, self.size, 3).transpose(0, 3, 1, 2)
+
+    @functools.cached_property
+    def _checksums(self) -> NDArray[np.uint64]:
+        """The checksums of the images, ``(N,)``."""
+        try:
+            found = np.fromfile(self.path, "<u8", self.count, offset=self.checksum_offset(0))
+        except ValueError as error:
+            raise OSError("it is too short") from error
+        if len(found) < self.count:
+            raise OSError("it is too short")
+        return found

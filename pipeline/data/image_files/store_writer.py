@@ -8,20 +8,27 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.image_files.decode import DECODER_VERSION, BadImageError, read_square
+from pipeline.data.image_files.checksums import sum_rows
+from pipeline.data.image_files.decode import (
+    DECODER_VERSION,
+    BadImageError,
+    read_square,
+)
+from pipeline.data.image_files.file_options import Color
 from pipeline.data.image_files.store import ImageFiles, Store
 from pipeline.data.source import Bytes
 from pipeline.errors import DataError
 from pipeline.files.atomic import find_unfinished
 from pipeline.files.sealed_json import read_sealed, write_sealed
-from pipeline.files.typed_json import get_typed
+from pipeline.files.typed_json import as_json, from_json
 
 logger = logging.getLogger(__name__)
 CHUNK = 32  # images that a thread decodes at a time
@@ -30,31 +37,59 @@ PROGRESS_SECONDS = 10  # between two lines of progress
 NEW_SECONDS = 5  # a store older than this is locked by its writer, if that lives
 
 
-def store_path(scratch: Path, fingerprint: str, size: int) -> Path:
-    """Return the path of a store, named by the digest of its files and their size."""
-    return scratch / f"{fingerprint[:32]}-{size}-{DECODER_VERSION}.uint8"
+@dataclass
+class Findings:
+    """The findings of decoding all images once.
+
+    Attributes:
+        count: the number of images.
+        bad: those that cannot be read, by their index in digits, each with the reason.
+        plain: the indices of those of a single color.
+    """
+
+    count: int
+    bad: Mapping[str, str] = field(default_factory=dict)
+    plain: Sequence[int] = ()
 
 
-def find_bad_images(files: ImageFiles, place: Path, threads: int, *, keep: bool) -> dict[int, str]:
-    """Return the bad images by index, each with the reason; decodes all images once.
+def store_path(scratch: Path, fingerprint: str, size: int, background: Color) -> Path:
+    """Return the path of a store, named by the digest of its files and by how they are read."""
+    behind = bytes(background).hex()
+    return scratch / f"{fingerprint[:32]}-{size}-{behind}-{DECODER_VERSION}.uint8"
+
+
+def inspect_images(
+    files: ImageFiles,
+    place: Path,
+    threads: int,
+    *,
+    keep: bool,
+    require_same: Callable[[], None] = lambda: None,
+) -> Findings:
+    """Return which images are bad and which are plain; decodes all images once.
 
     Args:
         files: the images.
         place: the path of the store, whether it exists or not; the findings are cached beside it.
         threads: decoding threads.
         keep: write the store if it is missing.
+        require_same: called once they are decoded, before anything is kept; raises an error if
+            the files are no longer those that ``place`` is named after.
 
     Raises:
         DataError: the disk has too little room for the store.
     """
     found = _read_findings(place, len(files))
     store = Store(place, len(files), files.size)
-    complete = place.is_file() and place.stat().st_size == store.row * len(files)
+    complete = place.is_file() and place.stat().st_size == store.total
     if found is not None and (complete or not keep):
         return found
-    found = _write(files, place, threads) if keep else _decode_only(files, threads)
-    bad = {str(number): why for number, why in found.items()}
-    write_sealed(_findings_path(place), {"count": len(files), "bad": bad})
+    if keep:
+        found = _write(files, store, threads, require_same)
+    else:
+        found = _decode(files, threads, lambda number, image: None)
+        require_same()
+    write_sealed(_findings_path(place), as_json(found))
     return found
 
 
@@ -62,28 +97,24 @@ def _findings_path(place: Path) -> Path:
     return place.with_suffix(".json")
 
 
-def _read_findings(place: Path, count: int) -> dict[int, str] | None:
+def _read_findings(place: Path, count: int) -> Findings | None:
     try:
         held = read_sealed(_findings_path(place), DataError, "it is made again")
-    except DataError:
+        found = None if held is None else from_json(Findings, held)
+    except (DataError, ValueError):
         return None
-    if held is None or held["count"] != count:
-        return None
-    return {int(number): why for number, why in get_typed(held, dict[str, str], "bad").items()}
+    return found if found is not None and found.count == count else None
 
 
-def _decode_only(files: ImageFiles, threads: int) -> dict[int, str]:
-    """Decode all images without keeping them; return the reasons of the bad ones, by index."""
-    return _decode(files, threads, lambda number, image: None)
-
-
-def _write(files: ImageFiles, place: Path, threads: int) -> dict[int, str]:
-    """Write the store atomically; return the reasons of bad images, whose rows stay zero."""
-    row = 3 * files.size * files.size
+def _write(
+    files: ImageFiles, store: Store, threads: int, require_same: Callable[[], None]
+) -> Findings:
+    """Write the store atomically; the rows of bad images stay zero."""
+    place = store.path
     temporary: Path | None = None
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        needed, free = row * len(files), shutil.disk_usage(place.parent).free
+        needed, free = store.total, shutil.disk_usage(place.parent).free
         if needed > free:
             raise DataError(
                 f"the store of {len(files)} images needs {needed / 1e9:.1f} GB in "
@@ -97,14 +128,17 @@ def _write(files: ImageFiles, place: Path, threads: int) -> dict[int, str]:
         with os.fdopen(handle, "wb") as file:
             fcntl.flock(handle, fcntl.LOCK_EX)  # for as long as this process lives
             os.truncate(handle, needed)
-            bad = _decode(
-                files,
-                threads,
-                lambda number, image: _write_at(handle, image, number * row),
-                lambda: os.fsync(handle),
-            )
+
+            def take(number: int, image: Bytes) -> None:
+                row = np.ascontiguousarray(image).reshape(1, -1)
+                _write_at(handle, row, number * store.row)
+                checksum = sum_rows(row).astype("<u8").view(np.uint8)
+                _write_at(handle, checksum, store.checksum_offset(number))
+
+            found = _decode(files, threads, take, lambda: os.fsync(handle))
             file.flush()
             os.fsync(handle)
+        require_same()
         temporary.replace(place)
         temporary = None
     except OSError as error:
@@ -112,7 +146,7 @@ def _write(files: ImageFiles, place: Path, threads: int) -> dict[int, str]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-    return bad
+    return found
 
 
 def find_abandoned(scratch: Path) -> list[Path]:
@@ -128,8 +162,8 @@ def find_abandoned(scratch: Path) -> list[Path]:
 
 
 def _write_at(handle: int, image: Bytes, offset: int) -> None:
-    """Write an image's bytes at an offset, all of them."""
-    content = np.ascontiguousarray(image).data.cast("B")
+    """Write bytes at an offset, all of them."""
+    content = image.data.cast("B")
     while content:
         written = os.pwrite(handle, content, offset)
         content, offset = content[written:], offset + written
@@ -140,8 +174,8 @@ def _decode(
     threads: int,
     take: Callable[[int, Bytes], None],
     between: Callable[[], None] = lambda: None,
-) -> dict[int, str]:
-    """Decode all images; return the reasons of the bad ones, by index.
+) -> Findings:
+    """Decode all images.
 
     Args:
         files: the images.
@@ -150,27 +184,32 @@ def _decode(
         between: called after every ``CHUNKS_PER_SYNC`` chunks, so that the disk keeps up.
     """
 
-    def some(first: int) -> dict[int, str]:
-        bad = {}
+    def some(first: int) -> Findings:
+        bad: dict[str, str] = {}
+        plain: list[int] = []
         for number in range(first, min(first + CHUNK, len(files))):
             try:
-                image = read_square(files.root / files.paths[number], files.size)
+                image = read_square(files.root / files.paths[number], files.size, files.background)
             except BadImageError as error:
-                bad[number] = str(error)
+                bad[str(number)] = str(error)
             else:
                 take(number, image)
-        return bad
+                if (image == image[0, 0]).all():
+                    plain.append(number)
+        return Findings(0, bad, plain)
 
-    found: dict[int, str] = {}
+    bad: dict[str, str] = {}
+    plain: list[int] = []
     said = time.monotonic()
     with ThreadPoolExecutor(max(1, threads)) as pool:
         firsts = range(0, len(files), CHUNK)
-        for count, bad in enumerate(pool.map(some, firsts), start=1):
-            found |= bad
+        for count, found in enumerate(pool.map(some, firsts), start=1):
+            bad |= found.bad
+            plain += found.plain
             if count % CHUNKS_PER_SYNC == 0:
                 between()
             if time.monotonic() - said > PROGRESS_SECONDS:
                 done = min(count * CHUNK, len(files))
                 logger.info("%d of %d images of %s decoded", done, len(files), files.root)
                 said = time.monotonic()
-    return found
+    return Findings(len(files), bad, plain)

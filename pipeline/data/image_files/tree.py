@@ -1,21 +1,38 @@
-"""Listing folders of images, and holding out a test part."""
+"""Listing folders of images."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from pipeline.data.image_files.catalogue import Catalogue, Listing
-from pipeline.data.image_files.content import list_first
-from pipeline.data.parts import Part
+from pipeline.data.image_files.kinds import KINDS
 from pipeline.errors import DataError
 
-ENDINGS = frozenset({".jpg", ".jpeg", ".png"})
+ENDINGS = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff"}
+)
+# What systems and programs leave in folders, beside hidden files. It counts as nothing.
+LITTER = frozenset(
+    {
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "icon\r",
+        "icon-theme.cache",
+        "__macosx",
+        "@eadir",
+        "lost+found",
+        "$recycle.bin",
+        "system volume information",
+    }
+)
+UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control, surrogate, line and paragraph ends
+MAX_DEPTH = 64  # folders within each other
 Identities = tuple[tuple[int, int], ...]  # device and inode of folders
 
 
@@ -36,36 +53,67 @@ class Item:
 
 @dataclass
 class FolderContents:
-    """The names of the images and folders in a folder, without hidden ones."""
+    """The names of what a folder holds, without hidden files and what systems leave there.
+
+    Attributes:
+        path: the folder.
+        images: its image files, sorted.
+        folders: its folders, sorted.
+        others: the number of its other files by ending, in small letters; empty without one.
+    """
 
     path: Path
     images: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
 
 
 def list_folder(folder: Path) -> FolderContents:
-    """Return the images and folders in a folder, sorted by name.
+    """Return what a folder holds, sorted by name.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read, or a name cannot be printed.
     """
     tree = FolderContents(folder)
     try:
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-            if entry.name.startswith("."):
+            if entry.name.startswith(".") or entry.name.lower() in LITTER:
                 continue
-            if entry.is_dir():
+            ending = Path(entry.name).suffix.lower()
+            if _is_folder(entry):
                 tree.folders.append(entry.name)
-            elif Path(entry.name).suffix.lower() in ENDINGS:
+            elif ending in ENDINGS:
                 tree.images.append(entry.name)
+            else:
+                tree.others[ending] += 1
+                continue
+            if not is_printable(entry.name):
+                raise DataError(
+                    f"{folder} holds {entry.name!r}, whose name is not UTF-8 or has control "
+                    "characters; rename it"
+                )
     except OSError as error:
         where = error.filename or folder
         raise DataError(f"{where} cannot be read: {error.strerror or error}") from error
     return tree
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder or a link to one; a link to itself is none."""
+    with suppress(OSError):
+        return entry.is_dir()
+    return False
+
+
+def is_printable(name: str) -> bool:
+    """Return whether a name is UTF-8 without control characters."""
+    return not any(unicodedata.category(letter) in UNPRINTABLE for letter in name)
+
+
 def list_images(root: Path, folder: Path, above: Identities = ()) -> list[str]:
     """Return all images in a folder and its subfolders, as paths relative to a root.
+
+    A folder that links reach several times counts once.
 
     Args:
         root: the data set's root.
@@ -73,13 +121,27 @@ def list_images(root: Path, folder: Path, above: Identities = ()) -> list[str]:
         above: the identities of its ancestors; empty: they are looked up.
 
     Raises:
-        DataError: a link leads back to an ancestor, or a folder cannot be read.
+        DataError: a link leads back to an ancestor, folders are nested too deep, or one cannot
+            be read.
     """
-    here = require_no_loop(folder, above or ancestors(folder.parent))
+    return _list_images(root, folder, above or ancestors(folder.parent), set(), MAX_DEPTH)
+
+
+def _list_images(
+    root: Path, folder: Path, above: Identities, seen: set[tuple[int, int]], depth: int
+) -> list[str]:
+    if depth == 0:
+        raise DataError(
+            f"{root} holds more than {MAX_DEPTH} folders within each other; move the images up"
+        )
+    here = require_no_loop(folder, above)
+    if here[-1] in seen:
+        return []
+    seen.add(here[-1])
     tree = list_folder(folder)
     found = [(folder / name).relative_to(root).as_posix() for name in tree.images]
     for name in tree.folders:
-        found += list_images(root, folder / name, here)
+        found += _list_images(root, folder / name, here, seen, depth - 1)
     return found
 
 
@@ -130,88 +192,34 @@ def list_by_class(root: Path, folder: Path, domain: str = "", within: str = "") 
         paths = list_images(root, inside) if inside.is_dir() else []
         if not paths:
             raise DataError(
-                f"{folder / name} is a class folder without a JPEG or PNG image; "
-                "fill it or remove it"
+                f"{folder / name} is a class folder without a {KINDS} image; fill it or remove it"
             )
         yield from (Item(path, name, domain) for path in paths)
 
 
-def split_off_test(items: Sequence[Item], share: float) -> dict[Part, list[Item]]:
-    """Split images into a training and a test part, always the same way.
-
-    Of each class in each domain, the images whose paths have the smallest SHA-256 are held out
-    for testing: the given share, rounded, at least one and never all. So an added image moves
-    few others.
+def count_other_files(folder: Path) -> Counter[str]:
+    """Return the number of files that are no images, by ending, in a folder and below.
 
     Raises:
-        DataError: a class has only one image.
+        DataError: as ``list_images``.
     """
-    groups: dict[tuple[str, str], list[Item]] = {}
-    for item in items:
-        groups.setdefault((item.domain, item.kind), []).append(item)
-    tested: set[str] = set()
-    for (domain, kind), held in groups.items():
-        if len(held) < 2:
-            where = f"{domain}/{kind}".strip("/") or "the folder"
-            raise DataError(
-                f"{where} has one image alone, {held[0].path}: none is left to hold out for "
-                "testing; add some, or make folders train/ and test/"
-            )
-        count = min(max(1, round(share * len(held))), len(held) - 1)
-        order = sorted(held, key=lambda item: hashlib.sha256(item.path.encode()).digest())
-        tested |= {item.path for item in order[:count]}
-    return {
-        "train": [item for item in items if item.path not in tested],
-        "test": [item for item in items if item.path in tested],
-    }
+    found: Counter[str] = Counter()
+    waiting, seen = [(folder, MAX_DEPTH)], set()
+    while waiting:
+        place, depth = waiting.pop()
+        status = place.stat()
+        if (status.st_dev, status.st_ino) in seen or depth == 0:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        tree = list_folder(place)
+        found += tree.others
+        waiting += [(place / name, depth - 1) for name in tree.folders]
+    return found
 
 
-def build_catalogue(
-    root: Path,
-    parts: dict[Part, list[Item]],
-    class_names: Sequence[str] | None = None,
-    domain_names: Sequence[str] | None = None,
-) -> Catalogue:
-    """Return the catalogue of a data set, with labels and domains as numbers.
-
-    Args:
-        root: the data set's root, for messages.
-        parts: its images.
-        class_names: the class names by label; None: those of the training part, sorted.
-        domain_names: the domains to use, in order; None: those of the training part, sorted.
-
-    Raises:
-        DataError: a test image has a class that the training part lacks, or a wanted domain
-            is missing.
-    """
-    train = parts["train"]
-    if not train:
-        raise DataError(f"{root} holds no JPEG or PNG image to train on")
-    found = {item.domain for item in train} - {""}
-    if domain_names is not None and (missing := [d for d in domain_names if d not in found]):
-        raise DataError(
-            f"data.domains: {root} has no domain {', '.join(missing)}; it has "
-            f"{', '.join(sorted(found)) or 'none'}"
-        )
-    domains = sorted(found) if domain_names is None else list(domain_names)
-    kinds = {item.kind for item in train} - {""}
-    names = sorted(kinds) if class_names is None else list(class_names)
-    if found:
-        parts = {part: [i for i in held if i.domain in domains] for part, held in parts.items()}
-    strange = sorted({item.kind for item in parts["test"]} - {"", *names})
-    if strange and names:
-        raise DataError(
-            f"{root}: the test part has classes that the training part has not: "
-            f"{list_first(strange)}"
-        )
-    labels = {name: label for label, name in enumerate(names)} | {"": -1}
-    places = {name: place for place, name in enumerate(domains)}
-
-    def listing(items: list[Item]) -> Listing:
-        return Listing(
-            [item.path for item in items],
-            np.array([labels[item.kind] for item in items], np.int64),
-            np.array([places[item.domain] for item in items], np.int64) if found else None,
-        )
-
-    return Catalogue(names, listing(parts["train"]), listing(parts["test"]), domains)
+def describe_others(others: Counter[str]) -> str:
+    """Return in words how many files of which endings are no images; empty if there are none."""
+    most = others.most_common(6)
+    more = sum(others.values()) - sum(count for _, count in most)
+    said = [f"{count} {ending or 'without an ending'}" for ending, count in most]
+    return ", ".join([*said, *([f"{more} others"] if more else [])])

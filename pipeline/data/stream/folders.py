@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from pipeline.data.image_files.part_folders import require_no_parts
 from pipeline.data.image_files.tree import list_folder
 from pipeline.errors import DataError
 
@@ -28,6 +29,7 @@ def list_task_folders(root: Path, known: Iterable[str] = ()) -> list[str]:
             f"{root} holds images ({tree.images[0]}) beside its folders; in scenario: folders "
             "each image lies in the folder of its task"
         )
+    require_no_parts(root, tree.folders)
     found = sorted({*tree.folders, *known}, key=lambda name: (natural_key(name), name))
     if not found:
         raise DataError(f"{root} holds no folder; in scenario: folders each folder is a task")

@@ -67,7 +67,8 @@ def divide_into_tasks(scenario: str, source: Source, cut: StreamOptions) -> list
     for number, task in enumerate(tasks, start=1):
         for part, images in task.images.items():
             # Without labels nothing is tested, so a data set needs no test images then.
-            if len(images) == 0 and (part == "train" or task.classes):
+            needed = part == "train" or (bool(task.classes) and source.needs_tests)
+            if len(images) == 0 and needed:
                 where = f"task {number}" if task.domain is None else f"task '{task.domain}'"
                 raise DataError(f"{source.root}: the {part} part has no image of {where}")
     return tasks
@@ -116,30 +117,22 @@ def _by_domain(source: Source, cut: StreamOptions) -> list[Task]:
             f"({', '.join(domains) or 'it is not sorted into domain/class folders'}); "
             f"num_tasks is {cut.num_tasks}"
         )
-    names = source.class_names()
+    return _list_domains(source, cut.num_tasks)
+
+
+def _list_domains(source: Source, count: int) -> list[Task]:
+    """A task for each of the first domains; it need not have the classes of the others."""
     tasks = []
-    for number, domain in enumerate(domains[: cut.num_tasks]):
+    for number, domain in enumerate(source.domain_names()[:count]):
         images = {part: np.flatnonzero(source.domains(part) == number) for part in PARTS}
-        found = set(source.labels("train")[images["train"]].tolist())
-        missing = [name for label, name in enumerate(names) if label not in found]
-        if missing:
-            raise DataError(
-                f"{source.root}: the domain '{domain}' has no training image of "
-                f"{len(missing)} of {len(names)} classes: {', '.join(missing[:10])}; "
-                "domains must share their classes"
-            )
-        tasks.append(Task(images, list(range(len(names))), domain))
+        found = {label for part in PARTS for label in source.labels(part)[images[part]].tolist()}
+        tasks.append(Task(images, sorted(found - {-1}), domain))
     return tasks
 
 
 def _by_folder(source: Source, cut: StreamOptions) -> list[Task]:
-    """Each folder is a task; it need not have the classes of the others, or any."""
-    tasks = []
-    for number, folder in enumerate(source.domain_names()):
-        images = {part: np.flatnonzero(source.domains(part) == number) for part in PARTS}
-        found = {label for part in PARTS for label in source.labels(part)[images[part]].tolist()}
-        tasks.append(Task(images, sorted(found - {-1}), folder))
-    return tasks
+    """A task for each folder that is there: folders are domains, which need have no labels."""
+    return _list_domains(source, len(source.domain_names()))
 
 
 SCENARIOS: dict[str, Callable[[Source, StreamOptions], list[Task]]] = {
