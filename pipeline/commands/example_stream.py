@@ -24,6 +24,11 @@ COMMON: Json = {
         "folders": None,
         "resize": None,
         "holdout": 0.2,
+        "holdout_by": "file",
+        "holdout_group": None,
+        "duplicates": "keep",
+        "classes": "all",
+        "background": "white",
         "class_list": None,
         "labelled_root": None,
     },
@@ -94,12 +99,11 @@ def run(path: Path, name: str, folder: Path | None, incoming: Path | None) -> No
             f"{incoming}; leave it out"
         )
     folder, incoming = folder or stream.folder, incoming or stream.incoming
-    text, changes = path.read_text(encoding="utf-8"), list[str]()
-    layers = [dump_json(layer) for layer in (COMMON, stream.params)]
-    layers.append(dump_json({"data": {"root": folder.as_posix()}}))
-    for layer in [*([read_preset(stream.preset)] if stream.preset else []), *layers]:
-        text, changed = merge(text, layer)
-        changes += changed
+    before = text = path.read_text(encoding="utf-8")
+    layers = [read_preset(stream.preset)] if stream.preset else []
+    layers += [dump_json(layer) for layer in (COMMON, stream.params)]
+    for layer in [*layers, dump_json({"data": {"root": folder.as_posix()}})]:
+        text, _ = merge(text, layer)
     parse_params(text, f"{path} for this stream")
     files = stream.make_files()
     last = _domain_of(list(files)[-1]) if incoming else None
@@ -115,7 +119,7 @@ def run(path: Path, name: str, folder: Path | None, incoming: Path | None) -> No
     for place, part in parts.items():
         domains = dict.fromkeys(map(_domain_of, part))
         print(f"{place}: {len(part)} images in {', '.join(domains)}")
-    for line in changes:
+    for line in merge(before, text)[1]:
         print(f"{path}: {line}")
 
 
