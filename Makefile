@@ -4,15 +4,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo demo-domains check test docs torture bench lock clean
+.PHONY: help demo demo-domains check test lowest docs torture bench lock clean
 
 help:
 	@echo "make demo   set up .venv, then dvc repro: the forgetting table of params.yaml"
 	@echo "make demo-domains  the same on emoji of four vendors; sets params.yaml (git checkout params.yaml)"
 	@echo "make check  set up .venv, then ruff, mypy and the unit tests: for between two edits"
 	@echo "make test   set up .venv, then ruff, mypy and all tests"
+	@echo "make lowest  the unit tests with the lowest versions that pyproject.toml allows"
 	@echo "make docs   build the README and docs/ into a site, .scratch/site"
-	@echo "make torture  kill stages at random moments, and compare the files with those of a run in peace"
+	@echo "make torture  kill stages and change inputs at random moments, and compare the files with those of a run in peace"
 	@echo "make bench  measure speed, beside lightly and Kornia in an environment of their own"
 	@echo "make lock   resolve requirements.lock anew from pyproject.toml"
 	@echo "make clean  remove .venv and the tools' caches; data and results stay"
@@ -52,11 +53,12 @@ demo-domains: $(BIN)/installed
 	dvc repro
 	@echo "Look at reports/report.md; git checkout params.yaml && dvc repro goes back."
 
-# An hour: SIGKILLs at random moments, and the files compared with those of a run in peace;
-# then ten experiments by two workers of DVC's queue, compared with those run one by one.
+# Hours: SIGKILLs and SIGHUPs at random moments, and code, params, splits and images changed at
+# such, and the files compared with those of a run in peace; then ten experiments by two workers of DVC's queue, compared with those run one by one.
 torture: $(BIN)/installed-dev
 	python -m tests.torture.stages --kills 60
 	python -m tests.torture.dvc --kills 10
+	python -m tests.torture.changes --trials 200
 	python -m tests.torture.queue
 
 # About an hour, with nothing else on the machine. The peers get the torch that we have.
@@ -71,7 +73,7 @@ bench: .scratch/peers/installed
 
 # One thread a worker: the networks are tiny, and threads would only wait for each other. Bytecode
 # is kept: else each process that a test starts compiles torch anew.
-PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: $(BIN)/installed-dev
 	ruff check .
@@ -84,6 +86,19 @@ test: $(BIN)/installed-dev
 	ruff format --check .
 	mypy
 	$(PYTEST)
+
+# The lowest version of each package that pyproject.toml names, but for torch and torchvision, of
+# which another one would be gigabytes: those of the lock.
+lowest: .scratch/lowest/installed
+	.scratch/lowest/bin/python -W error -m pipeline --help >/dev/null
+	PATH=$(CURDIR)/.scratch/lowest/bin:$$PATH $(PYTEST) -m unit
+
+.scratch/lowest/installed: $(BIN)/installed
+	test -x .scratch/lowest/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .scratch/lowest
+	grep -E '^(torch|torchvision)==' requirements.lock > .scratch/lowest/torch.txt
+	$(BIN)/uv pip install --quiet --python .scratch/lowest/bin/python --resolution lowest-direct \
+	  --constraint .scratch/lowest/torch.txt --editable '.[dev]'
+	touch $@
 
 # Strict: a warning ends it. What it would say of MkDocs 2 concerns nothing here.
 docs: $(BIN)/installed-dev

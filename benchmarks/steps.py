@@ -35,6 +35,7 @@ from pipeline.data.datasets.array_source import select_all
 from pipeline.distributed.group import Group
 from pipeline.distributed.processes import Processes
 from pipeline.runtime.device import Device, choose_device
+from pipeline.runtime.elapsed import Elapsed
 from pipeline.training.callbacks.checkpoint import Checkpointing
 from pipeline.training.checkpoint import lock_checkpoint
 from pipeline.training.fit import fit, make_deterministic
@@ -123,8 +124,8 @@ def train(load: Workload, interleave: Interleave, epochs: int, steps: int) -> li
     batches = training_batches(held, order)
     alone = Group(Processes(), device)
     with lock_checkpoint(0, f"benchmark-{os.getpid()}", "benchmark") as checkpoint:
-        fit(learner, batches, device, load.precision, checkpoint, 0.0, alone, 1, [interleave])
-        checkpoint.remove()
+        fit(learner, batches, device, load.precision, checkpoint, Elapsed(), alone, 1, [interleave])
+        checkpoint.path.unlink(missing_ok=True)
     return interleave.full[: epochs * steps]
 
 

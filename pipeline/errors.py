@@ -40,7 +40,7 @@ class RunError(PipelineError):
 
 
 class InterruptedRunError(PipelineError):
-    """Ctrl-C or SIGTERM stopped a stage before its end.
+    """A signal stopped a stage before its end.
 
     Args:
         message: what was saved, and how to resume.

@@ -20,7 +20,9 @@ EVALUATIONS = Path("data/evaluations.json")
 FEATURES = Path("data/features.safetensors")
 VIEWS = Path("data/views.png")
 REPORTS = Path("reports")
+OUTPUT_FOLDERS = (SPLITS, STATES, LOGS, EVALUATIONS.parent, REPORTS)  # that stages write to
 PRESETS = Path("presets")
+RAW = Path("data/raw")  # what loaders fetch
 SCRATCH = Path(".scratch")  # can be deleted; in the main checkout, except for locks
 STORES = SCRATCH / "images"
 CHECKPOINTS = SCRATCH / "checkpoints"
@@ -28,6 +30,16 @@ LOCKS = SCRATCH / "locks"
 RUN_LOGS = SCRATCH / "logs"  # of the loggers that params name
 EXTRACTED = SCRATCH / "features"  # by state and images
 ROWS = SCRATCH / "rows"  # evaluations of states, by all they were made from
+
+
+def find_data(root: str) -> Path:
+    """Return a data set's folder; what loaders fetch lies in the main checkout alone.
+
+    Args:
+        root: as params name it.
+    """
+    path = Path(root)
+    return main_checkout() / path if RAW in (path, *path.parents) else path
 
 
 def main_checkout() -> Path:

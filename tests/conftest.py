@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import functools
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pipeline.config import read
+from pipeline.config import fingerprint, read
 from tests.support.project import Project
 from tests.support.results_repository import Repository
 from tests.support.runs import Runs
@@ -66,6 +67,23 @@ def repository(
 ) -> Repository:
     """A git repository for runs made by hand, as the working folder."""
     return Repository(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture
+def package(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A copy of the package to edit, which the fingerprints are taken of."""
+    root = tmp_path_factory.mktemp("code")
+    shutil.copytree(
+        fingerprint.ROOT / "pipeline",
+        root / "pipeline",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    monkeypatch.setattr(fingerprint, "ROOT", root)
+    fingerprint.forget_sources()
+    yield root / "pipeline"
+    fingerprint.forget_sources()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline import layout
+from pipeline.artifacts.remedy import name_remedy
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import Json, read_sealed, write_sealed
 from pipeline.files.typed_json import as_json, from_json
@@ -15,7 +16,7 @@ from pipeline.files.typed_json import as_json, from_json
 # The task's number as text, as JSON has keys; a task that is missing was not measured.
 ByTask = Mapping[str, float]
 Value = TypeVar("Value", bound="float | None")
-REMEDY = "run `cassle evaluate` first (or `dvc repro`)"
+REMEDY = name_remedy("cassle evaluate")
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,30 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class LabelledSet:
+    """The labelled folder that states are evaluated on where the tasks have no labels.
+
+    Attributes:
+        root: the folder, as params name it.
+        classes: the number of images of each class by its name, by part.
+        fingerprint: SHA-256 of the images, by part.
+    """
+
+    root: str
+    classes: Mapping[str, Mapping[str, int]]
+    fingerprint: Mapping[str, str]
+
+    def count(self, part: str) -> int:
+        """The number of images of a part."""
+        return sum(self.classes[part].values())
+
+    def by_class(self) -> dict[str, tuple[int, int]]:
+        """The numbers of images of each class to fit probes and to test them, by its name."""
+        train, test = self.classes["train"], self.classes["test"]
+        return {name: (train.get(name, 0), test.get(name, 0)) for name in {**train, **test}}
+
+
+@dataclass(frozen=True)
 class Evaluations:
     """The evaluations of all states of a run.
 
@@ -80,12 +105,14 @@ class Evaluations:
         features: SHA-256 of the test images' features after the last state.
         others: evaluations by an earlier plan of states that have no row, for what they hold of
             images that are gone.
+        labelled: the images, where they are none of the tasks'.
     """
 
     plan: str
     rows: Sequence[Evaluation]
     features: str
     others: Sequence[Evaluation] = ()
+    labelled: LabelledSet | None = None
 
     def by_state(self) -> dict[int, Evaluation]:
         """The latest evaluation of each state, by its number."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline import layout
 from pipeline.artifacts.plans.files import REMEDY
 from pipeline.artifacts.plans.parts import BackbonePlan
+from pipeline.artifacts.remedy import name_remedy
 from pipeline.artifacts.split import find_split_digest
 from pipeline.errors import RunError, StateError
 from pipeline.files.sealed_json import Json, digest, read_sealed
@@ -176,7 +177,7 @@ def _require_origin(
 
 def _name_remedy(task: int) -> str:
     stage = "cassle init" if task == 0 else f"cassle train {task}"
-    return f"run `{stage}` first (or `dvc repro`)"
+    return name_remedy(stage)
 
 
 def read_origin(task: int) -> tuple[Origin, str]:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline import layout
+from pipeline.artifacts.remedy import name_remedy
 from pipeline.errors import RunError
 from pipeline.files.csv_tables import read_csv_checked, write_csv
 from pipeline.files.sealed_json import file_digest, read_sealed, write_sealed
@@ -28,6 +29,8 @@ class Timing:
         strategy_bytes: what the strategy holds beside the network.
         carried_bytes: what it carries to the next task.
         log: SHA-256 of the file of losses.
+        cpu_seconds: of training and looking back, by all threads of the process that wrote it
+            and by those it had read images; None: an older version made it.
     """
 
     seconds: float
@@ -40,6 +43,7 @@ class Timing:
     strategy_bytes: int
     carried_bytes: int
     log: str
+    cpu_seconds: float | None = None
 
 
 def write_losses(task: int, rows: Sequence[Mapping[str, float]]) -> str:
@@ -77,7 +81,7 @@ def read_training_log(task: int) -> tuple[Timing, list[dict[str, str]]]:
     Raises:
         RunError: missing or damaged.
     """
-    path, remedy = layout.timing(task), f"run `cassle train {task}` first"
+    path, remedy = layout.timing(task), name_remedy(f"cassle train {task}")
     held = read_sealed(path, RunError, remedy)
     if held is None:
         raise RunError(f"{path} is empty; {remedy}")

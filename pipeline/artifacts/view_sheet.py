@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
+from pipeline.artifacts.remedy import name_remedy
 from pipeline.artifacts.split import Split, split_digest
 from pipeline.errors import RunError
 from pipeline.files.atomic import read_content, write_bytes
@@ -18,7 +19,7 @@ from pipeline.files.sealed_json import digest, dump_json
 
 # Pillow reads no further than this chunk's name.
 LAST_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"
-REMEDY = "run `cassle evaluate` first (or `dvc repro`)"
+REMEDY = name_remedy("cassle evaluate")
 
 
 def describe_sheet(plan: str, splits: Sequence[Split]) -> str:

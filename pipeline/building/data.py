@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pipeline import layout
 from pipeline.artifacts.plans.files import require_plan
 from pipeline.artifacts.plans.parts import DatasetPlan
@@ -30,7 +28,7 @@ def open_source(
             it changes no image.
         look: whether to find out which image files cannot be read.
     """
-    root, build = Path(plan.root), load_class(plan.path, Source)
+    root, build = layout.find_data(plan.root), load_class(plan.path, Source)
     if plan.files is not None:
         how = reading or require_plan(ReadingPlan, "reading")
         scratch = layout.main_checkout() / layout.STORES

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
+from pipeline.artifacts.evaluation import LabelledSet
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.split import REMEDY, Split, class_names, has_labelled_test, shared_test
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
-from pipeline.building.split_images import images_are_gone, open_images
+from pipeline.building.split_images import images_are_gone, note_images, open_images
 from pipeline.data.parts import PARTS, Part
 from pipeline.data.source import Selection, Source
 from pipeline.errors import DataError, shorten
 from pipeline.files.sealed_json import Json
+from pipeline.runtime.inputs import Inputs
 
 
-def open_labelled_images(plan: EvaluatePlan, splits: Sequence[Split]) -> LabelledImages:
-    """The labelled images of a run.
+def open_labelled_images(
+    plan: EvaluatePlan, splits: Sequence[Split], inputs: Inputs
+) -> LabelledImages:
+    """The labelled images of a run, each noted among a stage's inputs once it is opened.
 
     Raises:
         DataError: there are none, or those of the tasks and of ``data.labelled_root`` both.
@@ -23,7 +28,7 @@ def open_labelled_images(plan: EvaluatePlan, splits: Sequence[Split]) -> Labelle
     if plan.labelled is not None:
         if has_labelled_test(splits):
             raise DataError(LABELLED_TWICE)
-        return ImagesFromElsewhere(open_labelled(plan.labelled), splits)
+        return ImagesFromElsewhere(open_labelled(plan.labelled), splits, inputs)
     if not has_labelled_test(splits):
         raise DataError(
             "evaluation needs labelled test images, and no task has any; name a folder of class "
@@ -37,7 +42,7 @@ def open_labelled_images(plan: EvaluatePlan, splits: Sequence[Split]) -> Labelle
                 f"the split of task {split.task} has class {shorten(max(split.classes))}, but the "
                 f"data set has {number}; {REMEDY}"
             )
-    return LabelledImages(open_source(plan.dataset), splits, plan.dataset.classes)
+    return LabelledImages(open_source(plan.dataset), splits, inputs, plan.dataset.classes)
 
 
 class LabelledImages:
@@ -46,6 +51,7 @@ class LabelledImages:
     Args:
         source: the data set.
         splits: of all tasks.
+        inputs: what the stage is made from.
         classes: the names of all classes, by label, where the data set fixes them.
 
     Attributes:
@@ -55,9 +61,12 @@ class LabelledImages:
 
     from_elsewhere = False
 
-    def __init__(self, source: Source, splits: Sequence[Split], classes: Sequence[str]) -> None:
+    def __init__(
+        self, source: Source, splits: Sequence[Split], inputs: Inputs, classes: Sequence[str]
+    ) -> None:
         self.source = source
         self.splits = splits
+        self.inputs = inputs
         self.classes = classes
         self.shared = shared_test(splits)
         self._opened: dict[tuple[int, Part], Selection] = {}
@@ -65,6 +74,10 @@ class LabelledImages:
     def describe(self) -> Json:
         """What there is to say of the images beyond the splits."""
         return {}
+
+    def describe_folder(self) -> LabelledSet | None:
+        """The folder of the images; None where they are those of the splits."""
+        return None
 
     def present(self, asked: Sequence[int]) -> list[int]:
         """The labels that images of some tasks have, sorted."""
@@ -110,7 +123,8 @@ class LabelledImages:
             DataError: they are gone, or are other images than the split was made of.
         """
         if (task, part) not in self._opened:
-            self._opened[task, part] = open_images(self.source, part, self._split(task, part))
+            split = self._split(task, part)
+            self._opened[task, part] = open_images(self.source, part, split, self.inputs)
         return self._opened[task, part]
 
     def _split(self, task: int, part: Part) -> Split:
@@ -124,18 +138,20 @@ class ImagesFromElsewhere(LabelledImages):
     Args:
         source: the folder.
         splits: of all tasks, without labels.
+        inputs: what the stage is made from.
     """
 
     from_elsewhere = True
 
-    def __init__(self, source: Source, splits: Sequence[Split]) -> None:
-        super().__init__(source, splits, source.class_names())
+    def __init__(self, source: Source, splits: Sequence[Split], inputs: Inputs) -> None:
+        super().__init__(source, splits, inputs, source.class_names())
         self._labels: dict[Part, Sequence[int]] = {}
         for part in PARTS:
             keys = source.keys(part)
             bad = source.select(part, keys).unreadable()
             kept = [place for place in range(len(keys)) if place not in bad]
-            self._opened[1, part] = source.select(part, [str(keys[place]) for place in kept])
+            names, what = [str(keys[place]) for place in kept], f"the images in {source.root}"
+            self._opened[1, part] = note_images(source, part, names, what, inputs)
             self._labels[part] = source.labels(part)[kept].tolist()
 
     def tasks(self, reached: int) -> list[int]:
@@ -157,3 +173,16 @@ class ImagesFromElsewhere(LabelledImages):
     def describe(self) -> Json:
         """The fingerprints of the images, and their labels."""
         return {part: [self.fingerprint(1, part), self.labels(1, part)] for part in PARTS}
+
+    def describe_folder(self) -> LabelledSet:
+        """The folder of the images."""
+        names = self.class_names(range(len(self.classes)))
+        counts = {part: Counter(self.labels(1, part)) for part in PARTS}
+        return LabelledSet(
+            root=str(self.source.root),
+            classes={
+                part: {name: held[label] for label, name in enumerate(names) if held[label]}
+                for part, held in counts.items()
+            },
+            fingerprint={part: self.fingerprint(1, part) for part in PARTS},
+        )

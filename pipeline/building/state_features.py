@@ -78,7 +78,10 @@ class StateFeatures:
 
         def extract_now() -> Tensor:
             batches = ordered_batches(Images(self.labelled.open(task, part)), BATCH)
-            return extract(self._load(state), batches, self.augment.normalize)
+            found = extract(self._load(state), batches, self.augment.normalize)
+            # Before it is kept, under the digests of what was there when the stage began.
+            self.labelled.inputs.require_unchanged()
+            return found
 
         fingerprint = self.labelled.fingerprint(task, part)
         return self.cache.extract(self.contents[state], fingerprint, extract_now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from typing import NoReturn
@@ -16,7 +17,14 @@ from pipeline.cli import (  # noqa: F401 - importing the others adds their comma
     tool_commands,
 )
 from pipeline.cli.app import app
-from pipeline.distributed.processes import LAUNCHED, Launcher, Processes, read_processes
+from pipeline.cli.output import VisibleFormatter, set_up_output, show_lines
+from pipeline.distributed.processes import (
+    LAUNCHED,
+    Launcher,
+    Processes,
+    in_group,
+    read_processes,
+)
 from pipeline.errors import (
     EXIT_PEER_FAILED,
     EXIT_USER,
@@ -36,6 +44,7 @@ def main(command: Callable[[], object] = app) -> None:
 
     If several processes train together, only one prints an error that all of them raise.
     """
+    set_up_output()
     try:
         processes = read_processes()
         _set_up_process(processes)
@@ -48,23 +57,35 @@ def main(command: Callable[[], object] = app) -> None:
     except InterruptedRunError as stop:
         if not stop.reported_by_another_rank:
             print(stop, file=sys.stderr)
-        sys.exit(128 + stop.signal_number)
+        _exit(128 + stop.signal_number)
     except PipelineError as error:
         code = EXIT_PEER_FAILED if isinstance(error, PeerFailedError) else EXIT_USER
         _fail("" if error.reported_by_another_rank else str(error), code)
     except BrokenPipeError:
         _fail("", 1)  # the reader of the output has closed the pipe
-    except (OSError, MemoryError, RuntimeError, ImportError) as error:
+    except Exception as error:
         reason = describe_shortage(error)
-        if reason is None:
-            raise
-        _fail(reason)
+        if reason is not None:
+            _fail(reason)
+        if in_group():
+            traceback.print_exc()
+            _exit(1)
+        raise
+
+
+def _exit(code: int) -> NoReturn:
+    """End the process; at once in a process group, whose clean-up waits for the other ranks."""
+    if in_group():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _fail(message: str, code: int = EXIT_USER) -> NoReturn:
     """Print an error message, and exit."""
     with suppress(OSError):  # standard error may lie on the full disk
-        for line in message.splitlines():
+        for line in show_lines(message).split("\n") if message else ():
             print(f"error: {line}", file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -72,13 +93,15 @@ def _fail(message: str, code: int = EXIT_USER) -> NoReturn:
         except OSError:
             # Python would try to write the rest again at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    sys.exit(code)
+    _exit(code)
 
 
 def _set_up_process(processes: Processes) -> None:
     """Configure logging (rank 0 only), and stop when the parent process ends."""
     level = logging.INFO if processes.first else logging.ERROR
-    logging.basicConfig(level=level, format="%(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(VisibleFormatter("%(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
     if processes.launcher is Launcher.nobody:
         end_with_dvc()
     elif processes.launcher is Launcher.command:

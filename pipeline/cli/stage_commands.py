@@ -31,6 +31,9 @@ def plan(
     ] = None,
 ) -> None:
     """Validate the params and write what each stage needs to data/plan."""
+    from pipeline.stages.stage_inputs import note_plan
+
+    inputs = note_plan(params)
     from pipeline.config.chain import check_slots
     from pipeline.config.read import load_params
     from pipeline.stages import plan as stage
@@ -39,27 +42,42 @@ def plan(
     if slots is not None:
         check_slots(slots)
     with lock_stage("plan", layout.PLAN):
-        stage.write(read)
+        stage.write(read, inputs)
+
+
+@app.command(hidden=True)
+def confirm(params: ParamsOption = layout.PARAMS) -> None:
+    """For dvc.yaml, after plan: check that data/plan is of the params and the code as they are."""
+    from pipeline.config.read import load_params
+    from pipeline.stages import plan as stage
+
+    stage.confirm(load_params(params))
 
 
 @app.command()
 def prepare(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) -> None:
     """Cut the data set into tasks."""
     require_plans("prepare", params=params, planned=planned)
+    from pipeline.stages.stage_inputs import note_preparation
+
+    inputs = note_preparation()
     from pipeline.stages import prepare as stage
 
     with lock_stage("prepare", layout.SPLITS):
-        stage.run()
+        stage.run(inputs)
 
 
 @app.command()
 def init(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) -> None:
     """Make the random network, state 0."""
     require_plans("init", params=params, planned=planned)
+    from pipeline.stages.stage_inputs import note_initialization
+
+    inputs = note_initialization()
     from pipeline.stages import init as stage
 
     with lock_stage("init", layout.state(0)):
-        stage.run()
+        stage.run(inputs)
 
 
 @app.command()
@@ -74,11 +92,14 @@ def train(
     require_plans(slot, params=params, planned=planned)
     if planned and write_if_empty(task):
         return
+    from pipeline.stages.stage_inputs import note_training
+
+    inputs = note_training(task)
     before_torch()
     from pipeline.stages import train as stage
 
     with lock_stage(slot, *layout.train_outputs(task)) if stage.writes() else nullcontext():
-        code = stage.run(task, device)
+        code = stage.run(task, device, inputs)
     raise typer.Exit(code)
 
 
@@ -91,10 +112,13 @@ def evaluate(
 ) -> None:
     """Score the states, each or one, and draw a few images with their augmented views."""
     require_plans("evaluate", "views", params=params, planned=planned)
+    from pipeline.stages.stage_inputs import note_evaluation
+
+    inputs = note_evaluation(task)
     from pipeline.stages import evaluate as stage
 
     with lock_stage("evaluate", layout.EVALUATIONS, layout.FEATURES, layout.VIEWS):
-        stage.run(device, task)
+        stage.run(device, inputs, task)
 
 
 @app.command()
@@ -114,7 +138,10 @@ def report(
 ) -> None:
     """Write the metrics, tables, plots and the page, and print the accuracy matrix."""
     require_plans("report", params=params, planned=planned)
+    from pipeline.stages.stage_inputs import note_report
+
+    inputs = note_report()
     from pipeline.stages import report as stage
 
     with lock_stage("report", layout.REPORTS):
-        stage.run(against, open_)
+        stage.run(inputs, against, open_)

@@ -27,12 +27,18 @@ class Registry(StrEnum):
 
 
 @app.command()
-def check(params: ParamsOption = layout.PARAMS, device: DeviceOption = Device.auto) -> None:
-    """Check params, data, device and repository; run nothing."""
+def check(
+    params: ParamsOption = layout.PARAMS,
+    device: DeviceOption = Device.auto,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Decode all images, and look for repeated ones.")
+    ] = False,
+) -> None:
+    """Show what is understood of params and images, and all problems; run nothing."""
     from pipeline.commands import check as stage
     from pipeline.config.read import load_params
 
-    stage.run(load_params(params), device)
+    stage.run(load_params(params), device, deep=deep)
 
 
 @app.command()

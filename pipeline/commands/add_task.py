@@ -25,7 +25,7 @@ from pipeline.config.stream import (
 from pipeline.data.parts import PARTS
 from pipeline.data.stream.folders import list_task_folders
 from pipeline.errors import DataError, ParamsError
-from pipeline.files.atomic import write_text
+from pipeline.files.atomic import rewrite_text
 from pipeline.files.sealed_json import JsonValue, dump_json
 
 HOW_OTHERS_GROW = (
@@ -80,7 +80,7 @@ def run(path: Path, params: Params, folder: Path, *, dry_run: bool) -> None:
         print("nothing was written")
         return
     ensure_slots(tasks, outside)
-    write_text(path, added.text)
+    rewrite_text(path, added.text)
     print("next: dvc repro")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.artifacts.plans.parts import DatasetPlan
@@ -10,6 +10,7 @@ from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.plans.reading import ReadingPlan
 from pipeline.artifacts.split import Split
 from pipeline.artifacts.split_origin import was_cut_alike
+from pipeline.building.cut_stream import cut_stream
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
 from pipeline.building.stream_changes import describe_changes
 from pipeline.building.stream_contents import (
@@ -17,28 +18,58 @@ from pipeline.building.stream_contents import (
     list_contents,
     read_known,
 )
+from pipeline.commands.check_images import (
+    describe_images,
+    describe_test_part,
+    describe_tree,
+    list_problems,
+)
 from pipeline.config.chain import require_slots
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.stream import count_tasks
+from pipeline.data.datasets.file_source import FileSource
+from pipeline.data.parts import PARTS
 from pipeline.data.source import Source
-from pipeline.errors import ParamsError, RunError
+from pipeline.errors import ParamsError, PipelineError, RunError
+from pipeline.reporting.task_contents import remark_on_tasks
 from pipeline.runtime.device import Device, choose_device, require_devices
+from pipeline.runtime.dvc_repository import require_dvc_repository
 
 
-def run(params: Params, device: Device) -> None:
-    """Check params, data, device and repository; print one line for each.
+def run(params: Params, device: Device, *, deep: bool = False) -> None:
+    """Print what is understood of params, images, device and repository, and all problems.
+
+    Args:
+        params: to check.
+        device: where it shall train.
+        deep: decode all images, as prepare will.
 
     Raises:
-        PipelineError: the first problem.
+        RunError: there are problems; a line for each.
     """
     print(f"params: {params.method} with {params.strategy}, {count_tasks(params)} tasks")
-    _check_data(params)
-    _check_machine(params, device)
-    require_repository(Path.cwd())
+    problems: list[str] = []
+    steps: list[Callable[[], object]] = [
+        lambda: problems.extend(_check_data(params, deep=deep)),
+        lambda: _check_machine(params, device),
+        lambda: _check_repository(params),
+    ]
+    for step in steps:
+        try:
+            step()
+        except PipelineError as error:
+            problems.append(str(error))
+    if problems:
+        raise RunError("\n".join(problems))
+
+
+def _check_repository(params: Params) -> None:
+    """Check that ``dvc repro`` can run here, with a slot for each task."""
+    repository = require_dvc_repository(Path.cwd())
     require_slots(count_tasks(params))
-    print("repository: git and DVC")
+    print(f"repository: {repository}")
 
 
 def _check_machine(params: Params, device: Device) -> None:
@@ -53,33 +84,62 @@ def _check_machine(params: Params, device: Device) -> None:
         print(f"batch: {train.batch_size} images, {share} at a time on each of {count} devices")
 
 
-def _check_data(params: Params) -> None:
-    """Check that the images exist and that each task has enough of them; say what changed."""
+def _check_data(params: Params, *, deep: bool) -> list[str]:
+    """Say what the images are understood to be, and what changed; return all problems."""
     plan, how = plan_preparation(params), plan_reading(params)
-    source = open_source(plan.dataset, how, look=False)
+    source = open_source(plan.dataset, how, look=deep)
     if wanted := source.describe_download():
         print(
             f"data: prepare has to fetch or unpack {wanted}; without a network it says what to "
             "put there"
         )
-        return
+        return []
+    problems: list[str] = []
     known = read_known(plan)
-    tasks = list_contents(plan, source, known)
+    try:
+        tasks = list_contents(plan, source, known)
+    except PipelineError as error:
+        if isinstance(source, FileSource) and source.root.is_dir():
+            problems = _survey(params, source)
+        return [*problems, str(error)]
     sizes = [len(task.keys("train")) for task in tasks]
-    smallest = min(sizes)
-    if smallest < params.train.batch_size:
-        number = sizes.index(smallest) + 1
-        raise ParamsError(
-            f"train.batch_size ({params.train.batch_size}) is above the {smallest} images of "
-            f"task {number}, the smallest; lower it or num_tasks"
-        )
     tested = tasks[-1:] if plan.scenario == "data" else tasks
     test = sum(len(task.keys("test")) for task in tested)
-    print(f"data: {sum(sizes)} training and {test} test images, {smallest} or more a task")
+    print(f"data: {sum(sizes)} training and {test} test images, {min(sizes)} or more a task")
+    for line in describe_tree(tasks, plan.scenario):
+        print(line)
+    if isinstance(source, FileSource):
+        print(describe_test_part(params, tasks))
+        for line in describe_images(source, tasks):
+            print(line)
+        problems += _survey(params, source)
+    if (smallest := min(sizes)) < params.train.batch_size:
+        problems.append(
+            f"train.batch_size ({params.train.batch_size}) is above the {smallest} images of "
+            f"task {sizes.index(smallest) + 1}, the smallest; lower it or num_tasks"
+        )
     for line in list_changes(plan, source, known, tasks, params.strategy):
         print(line)
-    labels = any(task.names("test") for task in tasks)
-    _check_labels(plan_labelled(params), how, labels)
+    try:
+        if deep:
+            splits = cut_stream(plan, source, known)
+            print("images: all were decoded")
+            for line in remark_on_tasks(splits):
+                print(line)
+        labels = any(task.names("test") for task in tasks)
+        _check_labels(plan_labelled(params), how, labels, deep=deep)
+    except PipelineError as error:
+        problems.append(str(error))
+    return problems
+
+
+def _survey(params: Params, source: FileSource) -> list[str]:
+    """Say what else the folder of images holds; return problems with it."""
+    skip = params.data.on_bad_image == "skip"
+    remarks, problems = list_problems(source, params.data.root, skip=skip)
+    for line in remarks:
+        print(line)
+    return problems
 
 
 def list_changes(
@@ -107,7 +167,9 @@ def list_changes(
     return list(describe_changes(source, known, tasks, looks_back=looks_back))
 
 
-def _check_labels(folder: DatasetPlan | None, how: ReadingPlan, labels: bool) -> None:
+def _check_labels(
+    folder: DatasetPlan | None, how: ReadingPlan, labels: bool, *, deep: bool
+) -> None:
     """Check the labelled folder for evaluation, which tasks without labels need.
 
     Raises:
@@ -116,22 +178,11 @@ def _check_labels(folder: DatasetPlan | None, how: ReadingPlan, labels: bool) ->
     if folder is not None and labels:
         raise ParamsError(LABELLED_TWICE)
     if folder is not None:
-        source = open_labelled(folder, how, look=False)
-        print(f"labels: {len(source.class_names())} classes in {source.root}")
+        source = open_labelled(folder, how, look=deep)
+        counts = {part: len(source.labels(part)) for part in PARTS}
+        print(
+            f"labels: {len(source.class_names())} classes in {source.root}, {counts['train']} "
+            f"images to learn from, {counts['test']} to test on"
+        )
     elif not labels:
-        print("labels: none; training works, evaluation needs data.labelled_root")
-
-
-def require_repository(folder: Path) -> None:
-    """Check that ``dvc repro`` can run in a folder.
-
-    Raises:
-        RunError: it is not the root of a git and DVC repository.
-    """
-    for name, command in ((".git", "git init"), (".dvc", "dvc init")):
-        if not (folder / name).exists():
-            raise RunError(
-                f"{folder} is not a {command.split()[0]} repository, which `dvc repro` needs; "
-                f"clone the project or run `{command}` (single stages run without: "
-                "cassle plan, prepare, init, train, evaluate, report)"
-            )
+        print("labels: none to test on; training works, evaluation needs data.labelled_root")

@@ -1,8 +1,7 @@
-"""clean: list and remove the files that killed or abandoned runs left."""
+"""clean: list and remove the files that killed or abandoned runs left, and damaged ones."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import time
@@ -10,16 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import typer
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from pipeline import layout
 from pipeline.artifacts.plans.files import plan_digest, read_plan
 from pipeline.artifacts.plans.train import TrainPlan
+from pipeline.commands.damaged import find_damaged
 from pipeline.data.image_files.store_writer import find_abandoned
 from pipeline.errors import PipelineError, RunError
-from pipeline.files.atomic import find_unfinished
-from pipeline.files.tensors import HEADER
-from pipeline.training.checkpoint import FILE, LOCK
+from pipeline.files.atomic import find_unfinished, find_way_out
+from pipeline.runtime.locks import open_lock
+from pipeline.training.saved import FILE, LOCK, read_saved
 
 BEING_WRITTEN_SECONDS = 60
 FOLDERS = (
@@ -58,7 +58,7 @@ def run(*, everything: bool, ask: bool) -> None:
     Raises:
         RunError: there is no terminal to ask on, or something cannot be removed.
     """
-    found = [*_checkpoints(), *_unfinished(), *_stores(), *_evaluated()]
+    found = [*_checkpoints(), *_unfinished(), *_stores(), *_evaluated(), *_damaged()]
     for left in found:
         size = sum(path.stat().st_size for path in _files(left.path))
         print(f"{left.path}  {size / 1e6:.1f} MB  {left.what}")
@@ -84,18 +84,14 @@ def _checkpoint(folder: Path) -> Leftover:
     if not file.exists():
         return Leftover(folder, "empty", stale=True)
     try:
-        content = file.open("rb")
-        with content:
-            size = int.from_bytes(content.read(8), "little")
-            header = json.loads(json.loads(content.read(size))["__metadata__"][HEADER])
-        task, step = int(header["task"]), int(header["record"]["step"])
-        current = _is_current(task, str(header["plan"]))
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError):
+        saved = read_saved(folder)
+    except ValueError:
         return Leftover(folder, "damaged", stale=True)
+    current = _is_current(saved.task, saved.plan)
     day = time.strftime("%Y-%m-%d %H:%M", time.localtime(file.stat().st_mtime))
     plan = "of the current plan" if current else "of another plan"
     return Leftover(
-        folder, f"task {task} after step {step}, saved {day}, {plan}", stale=not current
+        folder, f"task {saved.task} after step {saved.step}, saved {day}, {plan}", stale=not current
     )
 
 
@@ -109,7 +105,9 @@ def _is_current(task: int, plan: str) -> bool:
 
 def _unfinished() -> list[Leftover]:
     """Return the temporary files that are too old to be still written."""
-    files = [path for folder in FOLDERS for path in find_unfinished(folder)]
+    # What a folder holds that is linked from elsewhere is nobody's leftover.
+    folders = [folder for folder in FOLDERS if find_way_out(folder) is None]
+    files = [path for folder in folders for path in find_unfinished(folder)]
     files += [
         path for path in find_unfinished(Path()) if path.name.startswith(f".{layout.PARAMS}.")
     ]
@@ -136,6 +134,11 @@ def _evaluated() -> list[Leftover]:
     ]
 
 
+def _damaged() -> list[Leftover]:
+    """Return damaged outputs: without them `dvc repro` makes them anew, or brings them back."""
+    return [Leftover(path, what, stale=True) for path, what in find_damaged()]
+
+
 def _files(path: Path) -> list[Path]:
     return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
 
@@ -146,7 +149,7 @@ def _remove(path: Path) -> bool:
         if not path.is_dir():
             path.unlink(missing_ok=True)
             return True
-        with FileLock(path / LOCK, timeout=0):
+        with open_lock(path / LOCK, 0):
             shutil.rmtree(path)
     except Timeout:
         print(f"{path} stays: it is in use")

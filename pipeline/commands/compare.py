@@ -23,6 +23,7 @@ from pipeline.reporting.comparing.revisions import (
 )
 from pipeline.reporting.comparing.run_groups import group_runs
 from pipeline.reporting.comparing.runs import NoResultsError, Run, read_runs
+from pipeline.reporting.terminal_text import format_terminal
 from pipeline.runtime.git import identify_objects, require_repository
 
 DEFAULT_METRICS = ("average_accuracy", "forgetting", "forward_transfer")
@@ -66,8 +67,8 @@ def run(choice: Choice, metrics: Sequence[str], baseline: str | None, output: Pa
     console = Console()
     comparison_terminal.print_comparison(found, console)
     for path, write in files.items():
-        write(found, path)
-        console.print(f"written: {path}", highlight=False)
+        write(found, path.resolve())  # a link stays a link
+        console.print(format_terminal(f"written: {path}"))
 
 
 def _output_files(output: Path | None) -> dict[Path, Writer]:

@@ -10,7 +10,7 @@ from pipeline.commands import example_clothes, example_emoji
 from pipeline.config.presets import merge, read_preset
 from pipeline.config.read import parse_params
 from pipeline.errors import RunError, closest
-from pipeline.files.atomic import write_text
+from pipeline.files.atomic import rewrite_text
 from pipeline.files.new_folder import require_new_folder, write_new_folder
 from pipeline.files.sealed_json import Json, dump_json
 
@@ -115,7 +115,7 @@ def run(path: Path, name: str, folder: Path | None, incoming: Path | None) -> No
         require_new_folder(place)
     for place in new:
         write_new_folder(place, parts[place])
-    write_text(path, text)
+    rewrite_text(path, text)
     for place, part in parts.items():
         domains = dict.fromkeys(map(_domain_of, part))
         print(f"{place}: {len(part)} images in {', '.join(domains)}")

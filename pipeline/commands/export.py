@@ -18,7 +18,8 @@ from pipeline.artifacts.split import read_splits
 from pipeline.errors import RunError, StateError
 from pipeline.files.folders import require_writable_folder, write_folder
 from pipeline.files.sealed_json import Json, dump_json
-from pipeline.reporting.card.card import Card, Link, render_card
+from pipeline.reporting.card.card import render_card
+from pipeline.reporting.card.contents import Card, Link
 from pipeline.reporting.card.state_metrics import read_state_metrics
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from pipeline import layout
 from pipeline.artifacts.evaluation import find_evaluations
@@ -20,7 +20,8 @@ from pipeline.config.chain import ensure_slots, list_outside
 from pipeline.config.plan_data import plan_preparation, plan_reading
 from pipeline.config.read import load_params
 from pipeline.errors import ParamsError, RunError
-from pipeline.files.atomic import write_text
+from pipeline.files.atomic import rewrite_text
+from pipeline.runtime.locks import explain_no_lock, open_lock
 
 NOTHING_NEW = 3  # exit code
 
@@ -44,12 +45,14 @@ def run(path: Path) -> int:
     """
     place = layout.LOCKS / "grow.lock"
     place.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(place)
+    lock = open_lock(place)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         logger.info("another growth is running; waiting until it ends")
         lock.acquire()
+    except OSError as error:
+        raise explain_no_lock(place, error) from error
     with lock:
         return _grow(path)
 
@@ -63,7 +66,7 @@ def _grow(path: Path) -> int:
         )
     for folder in list_new_folders(params):
         added = append_folder(path.read_text(encoding="utf-8"), params, folder)
-        write_text(path, added.text)
+        rewrite_text(path, added.text)
         params = added.params
         logger.info("new: %s", added.name)
     plan = plan_preparation(params)

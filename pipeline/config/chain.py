@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import layout
 from pipeline.errors import ParamsError, RunError
-from pipeline.files.atomic import write_text
+from pipeline.files.atomic import rewrite_text
 
 if TYPE_CHECKING:
     from pipeline.config.sections import Data
@@ -37,6 +37,30 @@ def read_slots() -> int:
     if not layout.CHAIN.is_file():
         return 0
     return 1 + sum(len(_load(path)["stages"]["train"]["foreach"]) for path in _files())
+
+
+def read_locked_outputs() -> dict[Path, str]:
+    """Return the name of the object in DVC's cache of each output that is kept there.
+
+    Raises:
+        RunError: a dvc.lock cannot be read.
+    """
+    from ruamel.yaml import YAML
+
+    found: dict[Path, str] = {}
+    for path in (chain.with_suffix(".lock") for chain in _files()):
+        if not path.is_file():
+            continue
+        try:
+            stages = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))["stages"]
+            for stage in stages.values():
+                found |= {Path(out["path"]): out["md5"] for out in stage.get("outs", [])}
+        except Exception as error:  # the library's constructors raise many types
+            raise RunError(
+                f"{path} is not DVC's ({' '.join(str(error).split())}); `git checkout {path}` "
+                "brings it back"
+            ) from error
+    return found
 
 
 def check_slots(count: int) -> None:
@@ -179,4 +203,4 @@ def _dump(path: Path, held: object, comment: str = "") -> None:
     written = io.StringIO()
     yaml.dump(held, written)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, (f"# {comment}" if comment else "") + written.getvalue())
+    rewrite_text(path, (f"# {comment}" if comment else "") + written.getvalue())

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from pipeline.config.params import PARAMS_MODEL
+from pipeline.config.user_paths import PATH_ERROR
 from pipeline.errors import closest, shorten
 
 MAX_PROBLEMS = 20  # listed in one message
@@ -43,6 +44,8 @@ def explain_problem(detail: ErrorDetails) -> str:
     if kind == "value_error":
         reason = str(detail["ctx"]["error"])
         return f"{where}.{reason}" if where else reason
+    if kind == PATH_ERROR:
+        return f"{where}: {detail['msg']}"
     message = detail["msg"][0].lower() + detail["msg"][1:]
     return f"{where or 'keys'}: {message}, got {shorten(detail['input'])}"
 

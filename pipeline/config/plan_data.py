@@ -10,10 +10,10 @@ from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.plans.reading import ReadingPlan
 from pipeline.artifacts.plans.views import ViewsPlan
 from pipeline.config.chain import read_slots
-from pipeline.config.fingerprint import code_fingerprint
 from pipeline.config.params import Params
 from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, TRANSFORMED, Dataset
 from pipeline.config.registry.strategies import STRATEGIES
+from pipeline.config.stage_code import add_code
 from pipeline.config.stream import count_tasks, fix_stream
 from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.data.image_files.file_options import WHITE, Color, FileOptions
@@ -49,14 +49,15 @@ def plan_preparation(params: Params) -> PreparePlan:
     elif dataset.transformed is not None:
         domains = tuple(data.domains or TRANSFORMATIONS)
         dataset = replace(dataset, transformed=replace(dataset.transformed, domains=domains))
-    return PreparePlan(
+    plan = PreparePlan(
         dataset=dataset,
         scenario=params.scenario,
         stream=StreamOptions(tasks, params.split_seed, order),
         slots=max(read_slots(), tasks),
-        code=code_fingerprint("pipeline.stages.prepare", *data_modules(params)),
+        code="",
         whole_stream=learns_at_once(params),
     )
+    return add_code(plan)
 
 
 def learns_at_once(params: Params) -> bool:
@@ -159,9 +160,10 @@ def plan_view_augments(params: Params) -> Sequence[ViewAugment]:
 
 def plan_views(params: Params) -> ViewsPlan:
     """The plan of the sheet of views."""
-    return ViewsPlan(
+    plan = ViewsPlan(
         dataset=plan_dataset(params),
         views=plan_view_augments(params),
         num_tasks=count_tasks(params),
-        code=code_fingerprint("pipeline.stages.views", *data_modules(params)),
+        code="",
     )
+    return add_code(plan)

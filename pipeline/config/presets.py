@@ -14,16 +14,26 @@ from typing import TYPE_CHECKING, Any
 from pipeline.config.chain import ensure_slots, list_outside
 from pipeline.config.yaml_text import read_mapping
 from pipeline.errors import ParamsError, closest
-from pipeline.files.atomic import write_text
-from pipeline.layout import PRESETS
+from pipeline.files.atomic import rewrite_text
+from pipeline.layout import PRESETS, ROOT
 
 if TYPE_CHECKING:
     from pipeline.config.params import Params
 
 
 def list_presets() -> list[str]:
-    """Return the names of all presets, sorted."""
-    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+    """Return the names of all presets, sorted.
+
+    Raises:
+        ParamsError: there are none here.
+    """
+    if found := sorted(path.stem for path in PRESETS.glob("*.yaml")):
+        return found
+    published = ROOT / PRESETS
+    there = f"; this program's are in {published}" if published.is_dir() else ""
+    raise ParamsError(
+        f"there are no presets in {PRESETS.absolute()}{there}; run this in the project's root"
+    )
 
 
 def read_preset(name: str) -> str:
@@ -33,8 +43,6 @@ def read_preset(name: str) -> str:
         ParamsError: the name is unknown, or the file cannot be read.
     """
     if name not in list_presets():
-        if not list_presets():
-            raise ParamsError(f"there is no folder {PRESETS} here; run this in the project's root")
         raise ParamsError(f"preset: '{name}' is unknown; {closest(name, list_presets())}")
     path = PRESETS / f"{name}.yaml"
     try:
@@ -99,7 +107,7 @@ def apply_preset(name: str, path: Path) -> list[str]:
     params, merged, changes = _merged_params(name, path)
     if params.num_tasks is not None:
         ensure_slots(params.num_tasks, list_outside(params.data))
-    write_text(path, merged)
+    rewrite_text(path, merged)
     return changes
 
 

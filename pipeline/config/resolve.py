@@ -39,17 +39,12 @@ from pipeline.config.plan_data import (
     plan_views,
 )
 from pipeline.config.registry.backbones import BACKBONES
-from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.registry.loggers import LOGGERS
-from pipeline.config.registry.methods import METHODS
-from pipeline.config.registry.optimizers import OPTIMIZERS
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import COMPOSITE, STRATEGIES
+from pipeline.config.stage_code import add_code, digest_templates
 from pipeline.config.stream import count_tasks, fix_stream
-from pipeline.files.sealed_json import file_digest
-from pipeline.layout import ROOT
 
-TEMPLATES = ROOT / "pipeline" / "reporting" / "page" / "templates"
 RATES_ARE_FOR = 256  # images a step, as the field's recipes give them
 
 
@@ -128,29 +123,19 @@ def _plan_backbone(params: Params) -> BackbonePlan:
 
 def _plan_init(params: Params) -> InitPlan:
     backbone = _plan_backbone(params)
-    code = code_fingerprint("pipeline.stages.init", BACKBONES[backbone.name].module)
-    return InitPlan(params.seed, backbone, code)
+    return add_code(InitPlan(params.seed, backbone, code=""))
 
 
 def _plan_training(params: Params, task: int, previous: str) -> TrainPlan:
-    backbone, method = _plan_backbone(params), METHODS[params.method]
+    backbone = _plan_backbone(params)
     at_once = learns_at_once(params)
     names = params.strategy.split("+") if task > 1 or at_once else []
     compose = COMPOSITE if len(names) > 1 else None
-    modules = [
-        "pipeline.stages.train_task",
-        *data_modules(params),
-        BACKBONES[backbone.name].module,
-        method.module,
-        OPTIMIZERS[params.train.optimizer].module,
-        *(STRATEGIES[name].module for name in names),
-        *([] if compose is None else [compose.partition(":")[0]]),
-    ]
     whole = None
     if at_once:
         # The splits of the other tasks are no dependency of the stage in dvc.yaml.
         whole = WholeStreamPlan(count_tasks(params), plan_digest(plan_preparation(params)))
-    return TrainPlan(
+    plan = TrainPlan(
         task=task,
         seed=params.seed,
         dataset=plan_dataset(params),
@@ -159,12 +144,13 @@ def _plan_training(params: Params, task: int, previous: str) -> TrainPlan:
         method=plan_component(params, "method", params.method),
         train=_plan_optimization(params),
         previous=previous,
-        code=code_fingerprint(*modules),
+        code="",
         strategies=tuple(plan_component(params, "strategy", name) for name in names),
         compose=compose,
         whole_stream=whole,
         looks_back=task > 1 and any(STRATEGIES[name].looks_back for name in names),
     )
+    return add_code(plan)
 
 
 def _plan_optimization(params: Params) -> OptimizationPlan:
@@ -195,14 +181,7 @@ def _plan_optimization(params: Params) -> OptimizationPlan:
 def _plan_evaluation(params: Params, states: Sequence[str]) -> EvaluatePlan:
     backbone, labelled = _plan_backbone(params), plan_labelled(params)
     names: list[str] = params.evaluation.probes
-    modules = [
-        "pipeline.stages.evaluate_states",
-        *data_modules(params),
-        *([] if labelled is None else [DATASETS[labelled.name].module]),
-        BACKBONES[backbone.name].module,
-        *(PROBES[name].module for name in names),
-    ]
-    return EvaluatePlan(
+    plan = EvaluatePlan(
         num_tasks=count_tasks(params),
         seed=params.seed,
         dataset=plan_dataset(params),
@@ -215,10 +194,11 @@ def _plan_evaluation(params: Params, states: Sequence[str]) -> EvaluatePlan:
             *data_modules(params),
             BACKBONES[backbone.name].module,
         ),
-        code=code_fingerprint(*modules),
+        code="",
         one_ahead=params.scenario == "folders",
         labelled=labelled,
     )
+    return add_code(plan)
 
 
 def _plan_report(params: Params, evaluate: EvaluatePlan, views: ViewsPlan) -> ReportPlan:
@@ -226,7 +206,7 @@ def _plan_report(params: Params, evaluate: EvaluatePlan, views: ViewsPlan) -> Re
         evaluation=plan_digest(evaluate),
         last_state=evaluate.last_state,
         views=plan_digest(views),
-        templates={path.name: file_digest(path) for path in sorted(TEMPLATES.iterdir())},
+        templates=digest_templates(),
         params=params.model_dump(exclude_none=True),
         code=code_fingerprint("pipeline.stages.report"),
         protocol=_describe_protocol(params),

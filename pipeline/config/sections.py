@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from pipeline.config.option_types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from pipeline.config.user_paths import FolderPath, RootPath, UserPath
 from pipeline.files.sealed_json import Json
 from pipeline.models.stems import Stem
 
@@ -97,10 +98,10 @@ class Data(Section):
         labelled_root: a labelled folder to evaluate on, if the images have no labels.
     """
 
-    root: Annotated[str, Field(min_length=1)]
+    root: Annotated[RootPath, Field(min_length=1)]
     full: bool
     domains: Annotated[list[str], Field(min_length=1)] | None
-    folders: Annotated[list[str], Field(min_length=1)] | None
+    folders: Annotated[list[FolderPath], Field(min_length=1)] | None
     image_size: Annotated[int, Field(ge=8, le=2048)] | None
     resize: Annotated[int, Field(ge=8, le=4096)] | None
     store: Literal["cache", "stream"]
@@ -112,8 +113,8 @@ class Data(Section):
     duplicates: Literal["keep", "drop", "error"]
     classes: Classes
     background: Background
-    class_list: str | None
-    labelled_root: str | None
+    class_list: UserPath | None
+    labelled_root: UserPath | None
 
     @model_validator(mode="after")
     def _group_is_an_expression(self) -> Self:
@@ -129,12 +130,6 @@ class Data(Section):
             raise ValueError(
                 f"holdout_group must be a regular expression, got {self.holdout_group!r}: {error}"
             ) from error
-        return self
-
-    @model_validator(mode="after")
-    def _root_can_be_a_path(self) -> Self:
-        if not self.root.isprintable():
-            raise ValueError(f"root must be the path of a folder, got {self.root!r}")
         return self
 
 

@@ -80,6 +80,10 @@ class Selection(ABC):
             DataError: files are missing or damaged.
         """
 
+    def files(self) -> Sequence[Path]:
+        """Return the files that images are read from at each read; none if all are in memory."""
+        return ()
+
     def workers(self) -> int:
         """Return the number of processes to read training batches; 0: read in this process."""
         return 0

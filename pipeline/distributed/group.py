@@ -12,9 +12,10 @@ from typing import TypeVar
 import torch
 from torch import distributed
 
-from pipeline.distributed.processes import Launcher, Processes
+from pipeline.distributed.processes import Launcher, Processes, note_reason
 from pipeline.errors import PeerFailedError, PipelineError, RunError
 from pipeline.runtime.device import Device, choose_device, require_devices
+from pipeline.runtime.shortages import describe_memory_shortage
 
 T = TypeVar("T")
 
@@ -100,13 +101,17 @@ class Group:
 def join_group(processes: Processes, wanted: Device, devices: int) -> Iterator[Group]:
     """Join the process group, and leave it at the end.
 
+    After an error the process stays in it: to leave waits, with NCCL, for the kernels of all
+    ranks, and those of a rank that waits for this one never end. The command line then ends the
+    process at once (``pipeline.distributed.processes.in_group``).
+
     Args:
         processes: this process's rank and the world size.
         wanted: the device to train on.
         devices: GPUs, or processes, on this machine.
 
     Raises:
-        RunError: the device is not there, or not so often.
+        RunError: the device is not there, or not so often; or the ranks cannot meet.
         PeerFailedError: another process has ended.
     """
     try:
@@ -120,10 +125,38 @@ def join_group(processes: Processes, wanted: Device, devices: int) -> Iterator[G
         return
     if processes.launcher is Launcher.slurm:
         _export_slurm_environment(processes)
-    on_gpu = device is Device.cuda
-    if on_gpu:
-        torch.cuda.set_device(processes.local_rank)
+    control = _meet(processes, device)
     try:
+        yield Group(processes, device, control)
+    except RuntimeError as error:
+        if describe_memory_shortage(error) is not None:
+            raise  # NCCL too says so in an error of its own
+        # Elsewhere such a message could mean something else; here all ranks are in a step.
+        if not isinstance(error, distributed.DistError) and not PEER_FAILED.search(str(error)):
+            raise
+        note_reason(processes, _summarize(error))
+        lost = PeerFailedError(
+            f"process {processes.rank} of {processes.count} has lost another one "
+            f"({_summarize(error)}), whose own message says why it ended; the same command goes on "
+            "from the last checkpoint"
+        )
+        # The command that started the ranks sees them end, and reports it.
+        command = processes.launcher is Launcher.command
+        lost.reported_by_another_rank = command or not processes.first
+        raise lost from error
+    distributed.destroy_process_group()
+
+
+def _meet(processes: Processes, device: Device) -> distributed.ProcessGroup:
+    """Form the process group; return one over gloo beside it, for small values.
+
+    Raises:
+        RunError: the ranks cannot meet.
+    """
+    on_gpu = device is Device.cuda
+    try:
+        if on_gpu:
+            torch.cuda.set_device(processes.local_rank)
         distributed.init_process_group(
             "nccl" if on_gpu else "gloo",
             rank=processes.rank,
@@ -131,23 +164,23 @@ def join_group(processes: Processes, wanted: Device, devices: int) -> Iterator[G
             device_id=torch.device("cuda", processes.local_rank) if on_gpu else None,
         )
         control = distributed.new_group(backend="gloo", timeout=TIMEOUT)
-        assert isinstance(control, distributed.ProcessGroup), "this process is in no group"
-        yield Group(processes, device, control)
     except RuntimeError as error:
-        # Elsewhere such a message could mean something else; here all ranks are in a step.
-        if not isinstance(error, distributed.DistError) and not PEER_FAILED.search(str(error)):
+        if describe_memory_shortage(error) is not None:
             raise
-        lost = PeerFailedError(
-            f"process {processes.rank} of {processes.count} has lost another one, whose own "
-            "message says why it ended; the same command goes on from the last checkpoint"
-        )
-        # The command that started the ranks sees them end, and reports it.
-        command = processes.launcher is Launcher.command
-        lost.reported_by_another_rank = command or not processes.first
-        raise lost from error
-    finally:
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
+        hint = "set NCCL_DEBUG=INFO to see more" if on_gpu else "GLOO_SOCKET_IFNAME names a network"
+        # Each of them says it: which one knows the cause is not known here.
+        raise RunError(
+            f"process {processes.rank} of {processes.count} cannot join the others "
+            f"({_summarize(error)}); {hint}"
+        ) from error
+    assert isinstance(control, distributed.ProcessGroup), "this process is in no group"
+    return control
+
+
+def _summarize(error: RuntimeError) -> str:
+    """Return the first line of an error, and the last one where that has NCCL's own reason."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
+    return lines[0] if len(lines) == 1 or "NCCL" not in lines[0] else f"{lines[0]} {lines[-1]}"
 
 
 def _export_slurm_environment(processes: Processes) -> None:

@@ -17,56 +17,69 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
-from pipeline.distributed.processes import LAUNCHED
-from pipeline.errors import EXIT_PEER_FAILED, EXIT_USER, RunError
+from pipeline.distributed.processes import LAUNCHED, REASONS
+from pipeline.errors import EXIT_PEER_FAILED, RunError
 from pipeline.layout import ROOT
-from pipeline.runtime.signals import SIGNALS
+from pipeline.runtime.signals import STDERR, leave_terminal, list_heard
 
 LOOK_SECONDS = 0.1
 GRACE_SECONDS = 15.0  # for the others to end, after one has failed
+# For all to end after a second signal. One that waits for a GPU or in a collective never hears it:
+# Python's handlers run between two bytecodes.
+UNHEARD_SECONDS = 3.0
 
 
 def run_together(command: Sequence[str], count: int) -> int:
     """Run a command in several processes; return the exit code of the whole.
 
-    Ctrl-C and SIGTERM are handed on to all of them. Where one fails, the others end.
+    Ctrl-C, SIGTERM and SIGHUP are handed on to all of them; the second time, those that do not
+    hear it are killed. Where one fails, the others end.
 
     Args:
         command: e.g. what ``this_package`` returns.
         count: of the processes.
 
     Raises:
-        RunError: one was killed, so nobody has said why all have ended.
+        RunError: one was killed, or all have lost each other: nobody has said why they ended.
     """
     received: list[int] = []
     children: list[subprocess.Popen[bytes]] = []
+    deadline = [float("inf")]
     first = 0
 
     def hand_on(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            leave_terminal()
         received.append(number)
+        if len(received) == 2:
+            deadline[0] = time.monotonic() + UNHEARD_SECONDS
         for child in children:
             child.send_signal(number)
 
-    try:
-        with _handling(hand_on):
-            environment = _environment(count)
-            for rank in range(count):
-                own = environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-                # A group of its own: the terminal's Ctrl-C must not come twice.
-                children.append(subprocess.Popen(command, env=own, process_group=0))
-                if received:
-                    children[-1].send_signal(received[-1])
-            first = _wait(children)
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
-    return _exit_code([child.returncode for child in children], first, received)
+    with tempfile.TemporaryDirectory(prefix="cassle-") as reasons:
+        try:
+            with _handling(hand_on):
+                environment = _environment(count) | {REASONS: reasons}
+                for rank in range(count):
+                    own = environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+                    # A group of its own: the terminal's Ctrl-C must not come twice.
+                    children.append(subprocess.Popen(command, env=own, process_group=0))
+                    if received:
+                        children[-1].send_signal(received[-1])
+                first = _wait(children, deadline)
+        finally:
+            for child in children:
+                child.kill()
+                child.wait()
+        noted = [path.read_text(encoding="utf-8") for path in sorted(Path(reasons).iterdir())]
+    return _exit_code([child.returncode for child in children], first, received, noted)
 
 
 def this_package(*arguments: str) -> list[str]:
@@ -77,8 +90,8 @@ def this_package(*arguments: str) -> list[str]:
 
 @contextmanager
 def _handling(handler: object) -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    for number in SIGNALS:
+    before = {number: signal.getsignal(number) for number in list_heard()}
+    for number in before:
         signal.signal(number, handler)  # type: ignore[arg-type]
     try:
         yield
@@ -105,27 +118,46 @@ def _environment(count: int) -> dict[str, str]:
     return environment
 
 
-def _wait(children: Sequence[subprocess.Popen[bytes]]) -> int:
-    """Wait until all have ended, after one has failed for a while; return which that was."""
+def _wait(children: Sequence[subprocess.Popen[bytes]], unheard: Sequence[float]) -> int:
+    """Wait until all have ended, after one has failed for a while; return which that was.
+
+    Args:
+        children: the processes.
+        unheard: holds the time at which those end that have not heard a second signal.
+    """
     first: int | None = None
     deadline = float("inf")
-    while time.monotonic() < deadline:
+    while (now := time.monotonic()) < deadline:
         codes = [child.poll() for child in children]
         failed = [rank for rank, code in enumerate(codes) if code]
         if first is None and failed:
             # Of those that ended between two looks, one that was killed says nothing itself.
             first = min(failed, key=lambda rank: codes[rank] or 0)
-            deadline = time.monotonic() + GRACE_SECONDS
+            deadline = now + GRACE_SECONDS
         if None not in codes:
+            break
+        if now > unheard[0]:
+            os.write(STDERR, b"\nstopped at once, also what did not answer\n")
             break
         time.sleep(LOOK_SECONDS)
     return first or 0
 
 
-def _exit_code(codes: Sequence[int], first: int, received: Sequence[int]) -> int:
+def _exit_code(
+    codes: Sequence[int], first: int, received: Sequence[int], noted: Sequence[str]
+) -> int:
     """Return the exit code of the whole: that of a process that has said why it ended.
 
     Those that have only lost another one end with ``EXIT_PEER_FAILED``.
+
+    Args:
+        codes: of the processes.
+        first: the one that ended first with an error.
+        received: the signals that were handed on.
+        noted: what those saw that have lost another one.
+
+    Raises:
+        RunError: no process has said why.
     """
     if received and any(codes):
         return 128 + received[0]
@@ -135,4 +167,10 @@ def _exit_code(codes: Sequence[int], first: int, received: Sequence[int]) -> int
             "and the others with it; the same command goes on from the last checkpoint"
         )
     spoken = [code for code in codes if code > 0 and code != EXIT_PEER_FAILED]
-    return max(spoken, default=EXIT_USER if any(codes) else 0)
+    if any(codes) and not spoken:
+        raise RunError(
+            f"the {len(codes)} processes have lost each other, and none says why it ended "
+            f"({noted[0] if noted else 'no message'}); run the same command again, which goes on "
+            "from the last checkpoint, on GPUs with NCCL_DEBUG=INFO to see more"
+        )
+    return max(spoken, default=0)

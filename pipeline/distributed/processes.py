@@ -8,12 +8,17 @@ SLURM's srun start them too. Importing this module imports no torch.
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from pipeline.errors import RunError
+from pipeline.files.atomic import write_best_effort
 
-LAUNCHED = "CASSLE_LAUNCHED"  # set for the processes that the command itself started
+# Set for the processes that the command itself started.
+LAUNCHED = "CASSLE_LAUNCHED"
+REASONS = "CASSLE_REASONS"  # the folder of what they saw of the loss of another one
 
 
 class Launcher(StrEnum):
@@ -63,6 +68,22 @@ def read_processes() -> Processes:
         return Processes()
     rank, local_rank, count = (_read_number(name, launcher) for name in names)
     return Processes(rank, local_rank, count, launcher)
+
+
+def in_group() -> bool:
+    """Return whether this process is in a process group, which only a success leaves.
+
+    A process that an error ends has to end at once (``os._exit``): leaving the group, as Python's
+    clean-up does too, waits for the others on GPUs.
+    """
+    distributed = sys.modules.get("torch.distributed")
+    return distributed is not None and distributed.is_available() and distributed.is_initialized()
+
+
+def note_reason(processes: Processes, reason: str) -> None:
+    """Leave a line for the command that started this process; it says it if nobody else does."""
+    if processes.launcher is Launcher.command and REASONS in os.environ:
+        write_best_effort(Path(os.environ[REASONS]) / str(processes.rank), reason)
 
 
 def _read_number(name: str, launcher: Launcher) -> int:

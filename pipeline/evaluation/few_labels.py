@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.errors import RunError
 from pipeline.evaluation.base import Probe
 from pipeline.evaluation.solver import fit
 from pipeline.evaluation.standardization import standardized
@@ -39,7 +38,7 @@ class FewLabels(Probe):
         """Return the logits.
 
         Raises:
-            RunError: a class has too few images, or the solver did not converge.
+            RunError: the solver did not converge.
         """
         train, test = standardized(to_float64(train), to_float64(test))
         labels = labels.to(train.device)
@@ -53,7 +52,7 @@ class FewLabels(Probe):
 def draw_labelled(
     labels: Tensor, num_classes: int, wanted: float, generator: torch.Generator
 ) -> Tensor:
-    """Draw the same number of images of every class.
+    """Draw the same number of images of every class; all of a class that has fewer.
 
     Args:
         labels: classes in 0 .. num_classes - 1, ``(N,)``.
@@ -64,19 +63,11 @@ def draw_labelled(
 
     Returns:
         Their places, class by class. More of them are the same ones and others.
-
-    Raises:
-        RunError: a class has fewer images.
     """
     each = wanted if isinstance(wanted, int) else max(1, round(wanted * len(labels) / num_classes))
     drawn = []
     for number in range(num_classes):
         held = torch.nonzero(labels == number)[:, 0]
-        if len(held) < each:
-            raise RunError(
-                f"evaluation.few_labels.labels ({wanted}) asks for {each} images of each class, "
-                f"and class {number} has {len(held)} training images; lower it"
-            )
         order = torch.randperm(len(held), generator=generator)[:each]
         drawn.append(held[order.to(held.device)])
     return torch.cat(drawn)

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.errors import RunError
 from pipeline.evaluation.base import Probe
 
 BATCH = 1024  # test images that are compared with all training images at once
@@ -18,7 +17,7 @@ class KNearestNeighbours(Probe):
     Source: Wu et al., 2018, section 3.4.
 
     Args:
-        k: how many vote.
+        k: how many vote; all, if there are fewer.
         temperature: the smaller, the more the nearest count.
     """
 
@@ -34,20 +33,12 @@ class KNearestNeighbours(Probe):
         num_classes: int,
         generator: torch.Generator,
     ) -> Tensor:
-        """Return each class's share of the votes.
-
-        Raises:
-            RunError: k is above the number of training images.
-        """
-        if self.k > len(train):
-            raise RunError(
-                f"evaluation.knn.k ({self.k}) is above the {len(train)} training images; lower it"
-            )
+        """Return each class's share of the votes."""
         classes = functional.one_hot(labels, num_classes).to(train.dtype)
         directions = functional.normalize(train, dim=1)
         shares = []
         for batch in torch.split(functional.normalize(test, dim=1), BATCH):
-            cosine, nearest = (batch @ directions.T).topk(self.k, dim=1)
+            cosine, nearest = (batch @ directions.T).topk(min(self.k, len(train)), dim=1)
             # A softmax: the votes over their sum, without overflow at a low temperature.
             votes = functional.softmax(cosine / self.temperature, dim=1)
             shares.append(torch.bmm(votes[:, None], classes[nearest])[:, 0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import RunError
@@ -19,8 +19,10 @@ def require_writable_folder(folder: Path, names: Sequence[str], *, replace: bool
 
     Args:
         folder: the folder; it need not exist.
-        names: files to write; the first marks a folder as an earlier export.
-        replace: accept a folder that is not empty.
+        names: files to write; the first marks a folder as an earlier export, the last is written
+            last.
+        replace: accept a folder that is not empty. One in which a killed process has begun to put
+            its files in place, but has not ended, is accepted anyway.
 
     Raises:
         RunError: it is not a folder, is not empty, holds a file of one of the names that no
@@ -29,16 +31,17 @@ def require_writable_folder(folder: Path, names: Sequence[str], *, replace: bool
     try:
         if folder.exists() and not folder.is_dir():
             raise RunError(f"{folder} is a file; name a new or an empty folder")
-        found = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-        found = [name for name in found if not name.startswith(UNFINISHED)]
-        if found and not replace:
+        there = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+        found = [name for name in there if not name.startswith(UNFINISHED)]
+        begun = len(found) < len(there) and names[-1] not in found and set(found) <= set(names)
+        if found and not replace and not begun:
             shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
             raise RunError(
                 f"{folder} is not empty (it holds {shown}); name another folder, or add --force "
                 f"to replace {', '.join(names)} there"
             )
         foreign = [name for name in names if name in found and names[0] not in found]
-        if foreign:
+        if foreign and not begun:
             raise RunError(
                 f"{folder / foreign[0]} is not of an earlier export (there is no {names[0]} "
                 "beside it); name another folder"
@@ -55,37 +58,46 @@ def require_writable_folder(folder: Path, names: Sequence[str], *, replace: bool
         raise RunError(f"cannot write {folder}: {error.strerror or error}") from error
 
 
-def write_folder(folder: Path, contents: Mapping[str, bytes], names: Collection[str]) -> None:
+def write_folder(folder: Path, contents: Mapping[str, bytes], names: Sequence[str]) -> None:
     """Write files into a folder, and create it if it is missing.
 
-    All files are complete on disk before the first one is renamed into place. Temporary files
-    of a killed process are removed; no other process may be writing there.
+    All files are complete on disk before the first one is put in place. At no moment do files of
+    two exports lie beside each other: those of the earlier one go first, but for the first file,
+    which is replaced; the last file comes last. Where a process is killed in between, its
+    temporary folder says so, and the next one begins anew; no other process may be writing there.
 
     Args:
         folder: the folder; its files that are not in ``names`` stay.
-        contents: the files' bytes by name.
+        contents: the files' bytes by name, the first one of ``names`` among them.
         names: all files that an export can have; those not in ``contents`` are removed.
 
     Raises:
-        RunError: a file cannot be written; nothing has changed.
+        RunError: a file cannot be written.
     """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    place: Path | None = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(f"{UNFINISHED}*"):
-            shutil.rmtree(left)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=UNFINISHED) as place:
-            for name, content in contents.items():
-                write_bytes(Path(place) / name, content)
-            for name in contents:
-                (Path(place) / name).replace(folder / name)
-            sync_folder(folder)
-        for name in set(names) - set(contents):
-            (folder / name).unlink(missing_ok=True)
+        abandoned = list(folder.glob(f"{UNFINISHED}*"))
+        place = Path(tempfile.mkdtemp(dir=folder, prefix=UNFINISHED))
+        for name, content in contents.items():
+            write_bytes(place / name, content)
+        whole, place = place, None
         missing = []
+        for name in reversed(names[1:]):
+            (folder / name).unlink(missing_ok=True)
+        sync_folder(folder)
+        for name in names:
+            if name in contents:
+                (whole / name).replace(folder / name)
+                sync_folder(folder)
+        for left in (*abandoned, whole):
+            shutil.rmtree(left)
     except OSError as error:
         raise RunError(f"cannot write {folder}: {error.strerror or error}") from error
     finally:
+        if place is not None:
+            shutil.rmtree(place, ignore_errors=True)
         for path in missing:
             if path.is_dir():
                 path.rmdir()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.errors import PipelineError
-from pipeline.files.atomic import read_content, write_bytes
+from pipeline.files.atomic import read_content, require_own_file, write_bytes
 from pipeline.files.sealed_json import Json, seal, unseal
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def read_tensor_header(path: Path, error: type[PipelineError], remedy: str) -> J
     Arguments and errors are those of ``read_tensors``.
     """
     try:
+        require_own_file(path)
         with path.open("rb") as file:
             size = file.read(8)
             return unseal(_read_header(size + file.read(int.from_bytes(size, "little"))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -37,3 +38,8 @@ def alone_in_line(values: Sequence[float]) -> list[int]:
 def shorten_label(text: str, room: int) -> str:
     """Return a label cut to ``room`` characters, with an ellipsis if it is longer."""
     return text if len(text) <= room else f"{text[: room - 1]}…"
+
+
+def wrap_label(text: str, room: int) -> str:
+    """Return a label in lines of ``room`` characters, three of them at most."""
+    return "\n".join(textwrap.wrap(text, room, max_lines=3, placeholder="…"))

@@ -29,7 +29,7 @@ def remark_on_gaps(results: Results) -> list[str]:
     # With one shared test set no column is a task's own.
     by_task = len(results.tested_on) == results.num_tasks
     unlabelled = [split.task for split in results.splits if by_task and not split.classes]
-    named = ", ".join(f"task {task}" for task in unlabelled)
+    named = ", ".join(results.say_task(task) for task in unlabelled)
     return [
         *_explain_dashes(rows, unlabelled),
         *([UNLABELLED.format(named)] if unlabelled else []),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.files.atomic import write_bytes
 from pipeline.metrics.accuracy_matrix import average_measured
-from pipeline.reporting.chart_labels import alone_in_line, spread_labels
+from pipeline.reporting.chart_labels import alone_in_line, spread_labels, wrap_label
 from pipeline.reporting.gaps import format_cell
 from pipeline.reporting.results import Results
+from pipeline.reporting.text_formats import escape_plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +26,13 @@ NOT_LOSSES = ("task", "epoch", "step", "projection_std", "projection_rank", "lea
 
 MOST_NAMED = 20  # tasks that are all named in a plot; names of more would overlap
 MOST_BESIDE = 8  # of more tasks, names that stand beside each other in one line
+MOST_NUMBERED = 12  # states whose means are all written beside each other
+MOST_WRAPPED = 10  # tasks below which names stand upright, in several lines
+WRAP_ROOM = 12  # characters of such a line
+END_ROOM = 16  # characters of a name at the end of a task's line
+END_WIDTH = 0.0115  # of the plot, by each of these
+MARKS_ROOM = 70  # characters of all names where tasks begin
+SHORTEST_MARK = 8
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -36,8 +45,11 @@ def _figure(width: float, height: float) -> Figure:
 
 def _save(figure: Figure, path: Path) -> None:
     content = io.BytesIO()
-    # No software version in the file: the same results give the same bytes.
-    figure.savefig(content, format="png", dpi=120, metadata={"Software": None})
+    with warnings.catch_warnings():
+        # A name may have characters that the font lacks; an empty box stands for each.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        # No software version in the file: the same results give the same bytes.
+        figure.savefig(content, format="png", dpi=120, metadata={"Software": None})
     write_bytes(path, content.getvalue())
 
 
@@ -69,8 +81,12 @@ def draw_accuracy_matrix(results: Results, path: Path) -> None:
         if 0 < after < tasks and by_task:
             axes.plot([after - 0.5] * 2, [after - 0.5, after + 0.5], "w", linewidth=line)
     across, down = _name_some(tasks), _name_some(rows)
-    axes.set_xticks(across, [columns[task] for task in across], rotation=0 if named else 90)
-    axes.set_yticks(down, [results.row_name(after) for after in down])
+    names = [escape_plot(columns[task]) for task in across]
+    upright = tasks <= MOST_WRAPPED
+    if upright:
+        names = [wrap_label(name, WRAP_ROOM) for name in names]
+    axes.set_xticks(across, names, rotation=0 if upright else 90)
+    axes.set_yticks(down, [escape_plot(results.row_name(after)) for after in down])
     axes.set_xlabel("tested on")
     legend = "" if not by_task else "\nlower left of the white line: tasks already learnt"
     axes.set_title(f"{_title(results, probe=True)}{legend}", fontsize=9)
@@ -86,13 +102,13 @@ def draw_accuracy_over_tasks(results: Results, path: Path) -> None:
     means = _finite_or_nan(average_measured(row) for row in results.matrix)
     one = len(results.tested_on) == 1
     mean = "mean of the tasks measured" if results.has_gaps else "mean of all tasks"
-    name = results.tested_on[0] if one else mean
+    name = escape_plot(results.tested_on[0]) if one else mean
     axes.plot(steps, means, "o-", color=COLORS[0], linewidth=2.5, zorder=3, label=name)
     if one:
         axes.margins(y=0.12)  # for the numbers above the dots
     else:
         _draw_each_task(axes, results)
-    numbered = set(_name_some(len(steps), MOST_BESIDE))
+    numbered = set(_name_some(len(steps), MOST_BESIDE, MOST_NUMBERED))
     for step, value in zip(steps, means, strict=True):
         if math.isnan(value) or step not in numbered:
             continue
@@ -107,7 +123,9 @@ def draw_accuracy_over_tasks(results: Results, path: Path) -> None:
             fontweight="bold",
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
-    axes.set_xlim(-0.3, steps[-1] + 0.15 * len(steps))
+    ends = [] if one or len(results.tested_on) > MOST_NAMED else results.name_tasks(END_ROOM)
+    beside = 0.03 + END_WIDTH * max((len(name) for name in ends), default=8)
+    axes.set_xlim(-0.3, steps[-1] + len(steps) * beside / (1 - beside))
     names = ["all"] if results.at_once else [str(step) for step in steps[1:]]
     names = ["random", *names]
     axes.set_xticks(sorted(numbered), [names[step] for step in sorted(numbered)])
@@ -123,7 +141,7 @@ def _draw_each_task(axes: Axes, results: Results) -> None:
     """Draw each task's accuracy as a thin line, with a dot where it was learnt."""
     steps = range(len(results.matrix))
     ends: dict[str, float] = {}  # the last measured accuracy, for the name beside it
-    for task, name in enumerate(results.tested_on):
+    for task, name in enumerate(results.name_tasks(END_ROOM)):
         column = _finite_or_nan(row[task] for row in results.matrix)
         axes.plot(steps, column, color="0.7", linewidth=1, zorder=1)
         for step in alone_in_line(column):
@@ -141,7 +159,7 @@ def _draw_each_task(axes: Axes, results: Results) -> None:
     axes.set_ylim(low, max([high, *(height + gap for height in heights)]))
     for name, height in zip(ends, heights, strict=True):
         place = (steps[-1] + 0.05 * len(steps), height)
-        axes.annotate(name, place, va="center", fontsize=8, color="0.4")
+        axes.annotate(escape_plot(name), place, va="center", fontsize=8, color="0.4")
     axes.plot([], [], "o", color="0.5", markersize=4, label="a task when it was learnt")
 
 
@@ -188,9 +206,9 @@ def _finite_or_nan(values: Iterable[float | None]) -> list[float]:
     return [math.nan if value is None else value for value in values]
 
 
-def _name_some(count: int, most: int = MOST_NAMED) -> list[int]:
-    """Return which of so many are named: all up to MOST_NAMED, or some, with the last."""
-    if count <= MOST_NAMED + 1:
+def _name_some(count: int, most: int = MOST_NAMED, whole: int = MOST_NAMED + 1) -> list[int]:
+    """Return which of so many are named: all up to ``whole``, else some, with the last."""
+    if count <= whole:
         return list(range(count))
     step = math.ceil(count / most)
     return [*range(0, count - step // 2 - 1, step), count - 1]
@@ -200,12 +218,16 @@ def _mark_tasks(axes: Axes, results: Results) -> None:
     """Draw a line and a name where each task begins."""
     starts = [index + 1 for index, row in enumerate(results.epochs) if row["epoch"] == "1"]
     named = set(_name_some(len(starts), MOST_BESIDE))
+    room = MARKS_ROOM // max(1, len(named)) - len("1 · ")
+    names = [f"task {number}" for number in range(1, len(starts) + 1)]
+    if room >= SHORTEST_MARK:
+        names = results.name_tasks(room)[: len(starts)]
     for number, start in enumerate(starts, start=1):
         axes.axvline(start, color="0.8", linewidth=1, zorder=0)
         if number - 1 not in named:
             continue
         axes.annotate(
-            "all tasks" if results.at_once else f"task {number}",
+            "all tasks" if results.at_once else escape_plot(names[number - 1]),
             (start, 1),
             xycoords=("data", "axes fraction"),
             xytext=(3, -10),
@@ -216,6 +238,5 @@ def _mark_tasks(axes: Axes, results: Results) -> None:
 
 
 def _title(results: Results, probe: bool = False) -> str:
-    params = results.params
-    run = f"{params['dataset']}, {params['method']} with {params['strategy']}"
-    return f"{run}, seed {params['seed']}" + (f", probe {results.headline}" if probe else "")
+    title = escape_plot(f"{results.title}, seed {results.params['seed']}")
+    return title + (f", probe {results.headline}" if probe else "")

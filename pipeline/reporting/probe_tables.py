@@ -5,14 +5,16 @@ from __future__ import annotations
 from pipeline.metrics.accuracy_matrix import average_accuracy, forgetting, forward_transfer
 from pipeline.reporting.gaps import format_cell
 from pipeline.reporting.results import Results
+from pipeline.reporting.text_formats import escape_markdown
 
-BY_CLASS = (
-    "A, F and FT over all classes, percent; the last column: A where each image is told apart "
-    "from the classes of its own task only."
+BY_CLASS = "A, F and FT over all classes, percent"
+OWN_CLASSES = (
+    "the last column: A where each image is told apart from the classes of its own task only"
 )
-BY_DOMAIN = (
-    "A, F and FT of one classifier for all domains, percent; the last column: A of one "
-    "classifier a domain, which learnt from that domain's training images alone."
+BY_DOMAIN = "A, F and FT of one classifier for all domains, percent"
+OWN_DOMAIN = (
+    "the last column: A of one classifier a domain, which learnt from that domain's training "
+    "images alone"
 )
 ABOUT_REPRESENTATIONS = (
     "Of the features of each task's test images: the effective rank (RankMe), and after the "
@@ -25,14 +27,32 @@ def tasks_are_domains(results: Results) -> bool:
     return results.splits[0].domain is not None
 
 
+def has_task_aware(results: Results) -> bool:
+    """Return whether an accuracy within the task was measured by any probe.
+
+    None is where all tasks share labelled images of elsewhere.
+    """
+    return any(
+        cell is not None
+        for probed in results.probes.values()
+        for row in probed.task_aware
+        for cell in row
+    )
+
+
 def explain_columns(results: Results) -> str:
     """Return an explanation of the probe table's columns."""
-    return BY_DOMAIN if tasks_are_domains(results) else BY_CLASS
+    domains = tasks_are_domains(results)
+    said = [BY_DOMAIN if domains and results.labelled is None else BY_CLASS]
+    if has_task_aware(results):
+        said.append(OWN_DOMAIN if domains else OWN_CLASSES)
+    return f"{'; '.join(said)}."
 
 
-def probe_columns(results: Results) -> tuple[str, ...]:
+def probe_columns(results: Results) -> list[str]:
     """Return the column headings of the probe table."""
-    return ("A", "F", "FT", "A, domain-aware" if tasks_are_domains(results) else "A, task-aware")
+    aware = "A, domain-aware" if tasks_are_domains(results) else "A, task-aware"
+    return ["A", "F", "FT", *([aware] if has_task_aware(results) else [])]
 
 
 def probe_rows(results: Results) -> list[tuple[str, list[str]]]:
@@ -42,7 +62,7 @@ def probe_rows(results: Results) -> list[tuple[str, list[str]]]:
         matrix = probed.task_agnostic
         values: list[float | None] = [average_accuracy(matrix)]
         values += [results.by_task(metric, matrix) for metric in (forgetting, forward_transfer)]
-        values.append(average_accuracy(probed.task_aware))
+        values += [average_accuracy(probed.task_aware)] if has_task_aware(results) else []
         rows.append((name, [format_cell(value) for value in values]))
     return rows
 
@@ -74,7 +94,7 @@ def probe_table(results: Results) -> list[str]:
         explain_columns(results),
         "",
         f"| probe | {' | '.join(probe_columns(results))} |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        "| --- |" + " ---: |" * len(probe_columns(results)),
     ]
     for name, cells in probe_rows(results):
         title = f"**{name}** (headline)" if name == results.headline else name
@@ -89,9 +109,9 @@ def representation_table(results: Results) -> list[str]:
         "",
         ABOUT_REPRESENTATIONS,
         "",
-        "| | " + " | ".join(results.tested_on) + " |",
+        "| | " + " | ".join(map(escape_markdown, results.tested_on)) + " |",
         "| --- |" + " ---: |" * len(results.tested_on),
     ]
     for name, cells in representation_rows(results):
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines.append(f"| {escape_markdown(name)} | " + " | ".join(cells) + " |")
     return lines

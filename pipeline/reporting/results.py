@@ -1,18 +1,14 @@
-"""The results of a run, read from the stages' outputs."""
+"""The results of a run: its accuracy matrix, metrics, cost, and the names of its tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline import layout
-from pipeline.artifacts.evaluation import ByTask, Evaluation, read_evaluations
-from pipeline.artifacts.plans.report import ReportPlan
-from pipeline.artifacts.split import Split, read_gone, read_splits, shared_test
-from pipeline.artifacts.training_log import Timing, read_training_log
-from pipeline.errors import RunError
+from pipeline.artifacts.evaluation import LabelledSet
+from pipeline.artifacts.split import Split, shared_test
+from pipeline.artifacts.training_log import Timing
 from pipeline.files.sealed_json import Json
-from pipeline.files.typed_json import get_typed
 from pipeline.metrics.accuracy_matrix import (
     Matrix,
     average_accuracy,
@@ -21,10 +17,11 @@ from pipeline.metrics.accuracy_matrix import (
     plasticity,
     stability,
 )
-from pipeline.reporting.representations import FeatureChange, list_changes
-from pipeline.reporting.task_names import name_task
+from pipeline.reporting.representations import FeatureChange
+from pipeline.reporting.task_names import give_room, list_names, name_dataset, name_task, say_task
 
 Cells = list[list[float | None]]  # one row a state, one cell a task; None: not measured
+ROW_ROOM = 14  # characters of a task's name in the name of a row
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,7 @@ class Results:
         timings: seconds, steps, device, precision, passes and bytes of each task's training.
         gone: the tasks whose images were no longer here at the last evaluation.
         row_classes: the number of classes that the probes of each row choose from.
+        labelled: the images that states are evaluated on, where they are none of the tasks'.
     """
 
     params: Json
@@ -79,6 +77,7 @@ class Results:
     protocol: str = ""
     gone: Sequence[int] = ()
     row_classes: Sequence[int] = ()
+    labelled: LabelledSet | None = None
 
     @property
     def num_tasks(self) -> int:
@@ -96,11 +95,26 @@ class Results:
         return [0, self.num_tasks] if self.at_once else list(range(self.num_tasks + 1))
 
     @property
+    def title(self) -> str:
+        """The data and how they were learnt, as the title of the report has them."""
+        return (
+            f"{name_dataset(self.params)}: {self.params['method']} with {self.params['strategy']}"
+        )
+
+    def name_tasks(self, room: int) -> list[str]:
+        """Return the tasks' names as columns have them, with so many characters each."""
+        return [name_task(split, room, self.gone) for split in self.splits]
+
+    def say_task(self, task: int) -> str:
+        """Return a task's name as a sentence has it."""
+        return say_task(task, ", ".join(list_names(self.splits[task - 1])))
+
+    @property
     def tested_on(self) -> list[str]:
         """The column names of tables and plots; a single one if all tasks share a test set."""
         if shared_test(self.splits):
             return ["whole test set"]
-        return [name_task(task, self.gone) for task in range(1, self.num_tasks + 1)]
+        return self.name_tasks(give_room(self.num_tasks))
 
     @property
     def shown(self) -> Cells:
@@ -113,10 +127,16 @@ class Results:
         return any(value is None for row in self.shown for value in row)
 
     def row_name(self, after: int) -> str:
-        """Return the name of a matrix row in tables and plots."""
+        """Return the name of a matrix row in tables and plots.
+
+        It has the task's domain, folder or class; several classes stand in its column alone.
+        """
         if after == 0:
             return "random network"
-        return "after all tasks" if self.at_once else f"after task {after}"
+        if self.at_once:
+            return "after all tasks"
+        single = all(len(list_names(split)) == 1 for split in self.splits)
+        return f"after {name_task(self.splits[after - 1], ROW_ROOM) if single else f'task {after}'}"
 
     def cost(self) -> Json:
         """Return the content of reports/cost.json.
@@ -128,10 +148,16 @@ class Results:
         seconds = [timing.seconds + timing.look_back_seconds for timing in self.timings]
         return {
             "training_seconds": round(sum(seconds), 1),
+            "training_cpu_seconds": self._cpu_seconds(),
             "forward_passes": round(sum(later) / len(later) / base, 2) if later else 1.0,
             "strategy_bytes": max(timing.strategy_bytes for timing in self.timings),
             "carried_bytes": max(timing.carried_bytes for timing in self.timings),
         }
+
+    def _cpu_seconds(self) -> float | None:
+        """Return the CPU seconds of training; None where a task's are not known."""
+        known = [each.cpu_seconds for each in self.timings if each.cpu_seconds is not None]
+        return round(sum(known), 1) if len(known) == len(self.timings) else None
 
     def metrics(self) -> Json:
         """Return the content of reports/metrics.json, the headline metrics."""
@@ -162,70 +188,3 @@ class Results:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
-
-
-def read_results(plan: ReportPlan) -> Results:
-    """The results of the planned run.
-
-    Raises:
-        PipelineError: an evaluation, its features, a split, a log or a timing is missing or
-            unreadable.
-    """
-    params = dict(plan.params)
-    num_tasks = get_typed(params, int, "num_tasks")
-    found = read_rows(plan)
-    epochs: list[dict[str, str]] = []
-    timings = []
-    for task in range(1, len(found)):  # 1 alone where all tasks are learnt at once
-        timing, rows = read_training_log(task)
-        timings.append(timing)
-        epochs += rows
-    splits = read_splits(num_tasks)
-    return Results(
-        params=params,
-        matrix=_rows(found, num_tasks, lambda evaluation: evaluation.accuracy),
-        headline=found[0].headline,
-        probes={name: _probed(found, num_tasks, name) for name in _probe_names(params)},
-        ranks=_rows(found, num_tasks, lambda evaluation: evaluation.rank),
-        changes=list_changes(found, num_tasks),
-        splits=splits,
-        epochs=epochs,
-        timings=timings,
-        class_names=found[-1].class_names,
-        protocol=plan.protocol,
-        gone=read_gone(),
-        row_classes=[len(evaluation.class_names) for evaluation in found],
-    )
-
-
-def read_rows(plan: ReportPlan) -> Sequence[Evaluation]:
-    """The evaluation of each state of the planned run, from the random network on.
-
-    Raises:
-        RunError: one is missing, or they are of another run.
-    """
-    rows = read_evaluations(plan.evaluation).rows
-    if [row.after_task for row in rows] != list(range(plan.last_state + 1)):
-        raise RunError(
-            f"{layout.EVALUATIONS} lacks the evaluation of a state; run `cassle evaluate`"
-        )
-    return rows
-
-
-def _probe_names(params: Json) -> Sequence[str]:
-    return get_typed(params, tuple[str, ...], "evaluation", "probes")
-
-
-def _probed(evaluations: Sequence[Evaluation], num_tasks: int, name: str) -> Probed:
-    return Probed(
-        _rows(evaluations, num_tasks, lambda each: each.probes[name].task_agnostic),
-        _rows(evaluations, num_tasks, lambda each: each.probes[name].task_aware),
-    )
-
-
-def _rows(
-    evaluations: Sequence[Evaluation], num_tasks: int, choose: Callable[[Evaluation], ByTask]
-) -> Cells:
-    """One row an evaluation, one number a task; None for a task that was not measured."""
-    tasks = [str(task) for task in range(1, num_tasks + 1)]
-    return [[choose(evaluation).get(task) for task in tasks] for evaluation in evaluations]

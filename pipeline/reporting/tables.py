@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 from pipeline.artifacts.split import fingerprint_stream
 from pipeline.files.sealed_json import Json
 from pipeline.metrics.accuracy_matrix import average_measured
 from pipeline.reporting import probe_tables as evaluation_tables
+from pipeline.reporting.below_random import warn_of_shortfalls
 from pipeline.reporting.gaps import format_cell, remark_on_gaps
 from pipeline.reporting.results import Results
-from pipeline.reporting.task_names import (
-    describe_tasks,
-    name_stream,
-    remark_on_tasks,
-    tasks_heading,
-)
+from pipeline.reporting.task_contents import describe_tasks, remark_on_tasks, tasks_heading
+from pipeline.reporting.task_names import name_dataset, name_stream
+from pipeline.reporting.text_formats import escape_markdown, escape_warning, format_json
 
 HEADLINES = {
     "average_accuracy": "average accuracy A",
@@ -50,10 +46,12 @@ def markdown(results: Results, revision: str) -> str:
     params, metrics = results.params, results.metrics()
     columns, rows = matrix_cells(results)
     whose = "each task's" if len(results.tested_on) == results.num_tasks else "all"
+    warning = warn_of_shortfalls(results.matrix, results.say_task)
     lines = [
-        f"# {params['dataset']}, {name_stream(params['scenario'])}: "
+        f"# {escape_markdown(name_dataset(params))}, {name_stream(params['scenario'])}: "
         f"{params['method']} with {params['strategy']}",
         "",
+        *([f"> **Below the random network.** {escape_warning(warning)}", ""] if warning else []),
         f"Accuracies in percent: {results.protocol}.",
         "",
         f"| metric (probe {results.headline}) | value |",
@@ -66,13 +64,14 @@ def markdown(results: Results, revision: str) -> str:
         "",
         f"## Accuracy on {whose} test images (probe {results.headline})",
         "",
-        "| | " + " | ".join(columns) + " |",
+        "| | " + " | ".join(map(escape_markdown, columns)) + " |",
         "| --- |" + " ---: |" * len(columns),
     ]
     for after, cells in enumerate(rows):
-        lines.append(f"| {results.row_name(after)} | " + " | ".join(cells) + " |")
+        name = escape_markdown(results.row_name(after))
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     for remark in remark_on_gaps(results):
-        lines += ["", remark]
+        lines += ["", escape_markdown(remark)]
     lines += ["", *evaluation_tables.probe_table(results)]
     lines += ["", *evaluation_tables.representation_table(results)]
     lines += [
@@ -82,10 +81,11 @@ def markdown(results: Results, revision: str) -> str:
         f"| task | {tasks_heading(results.splits)} | training images | test images |",
         "| ---: | --- | ---: | ---: |",
     ]
-    for held in describe_tasks(results.splits):
-        lines.append(f"| {held.task} | {held.cell} | {held.train} | {held.test} |")
-    for remark in remark_on_tasks(results.splits):
-        lines += ["", remark]
+    for held in describe_tasks(results.splits, results.labelled):
+        name = escape_markdown(held.name)
+        lines.append(f"| {held.task} | {name} | {held.train} | {held.test} |")
+    for remark in remark_on_tasks(results.splits, results.labelled):
+        lines += ["", escape_markdown(remark)]
     lines += ["", *_cost(results)]
     lines += [
         "",
@@ -95,12 +95,12 @@ def markdown(results: Results, revision: str) -> str:
         "",
         "## Where it comes from",
         "",
-        f"- code: git revision {revision}",
+        f"- code: {revision}",
         f"- images: SHA-256 {fingerprint_stream(results.splits)['train']}",
         "- params:",
         "",
         "```json",
-        json.dumps(params, indent=2),
+        format_json(params),
         "```",
     ]
     return "\n".join(lines) + "\n"
@@ -111,12 +111,14 @@ def _cost(results: Results) -> list[str]:
     lines = [
         "## What training took",
         "",
-        "Looking back is what a strategy does when a task begins. Passes are images through a "
+        "Looking back is what a strategy does when a task begins. CPU seconds are of both, by all "
+        "threads. Passes are images through a "
         "backbone, forwards, for each view of each image of a batch. Held and carried are what "
         "the strategy keeps beside the network while it trains, and from task to task.",
         "",
-        "| task | steps | seconds | looking back | passes | held (MB) | carried (MB) | where |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+        "| task | steps | seconds | looking back | CPU seconds | passes | held (MB) | carried (MB) "
+        "| where |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for task, timing in enumerate(results.timings, start=1):
         held, carried = (
@@ -124,7 +126,8 @@ def _cost(results: Results) -> list[str]:
         )
         lines.append(
             f"| {'all' if results.at_once else task} | {timing.steps} | {timing.seconds} "
-            f"| {timing.look_back_seconds} | {timing.forward_passes} | {held} | {carried} "
+            f"| {timing.look_back_seconds} | {format_cell(timing.cpu_seconds)} "
+            f"| {timing.forward_passes} | {held} | {carried} "
             f"| {timing.device}, {timing.precision} |"
         )
     return lines

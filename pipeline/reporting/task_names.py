@@ -1,50 +1,29 @@
-"""The content of each task in words, for the report, the model card and the page."""
+"""The names of data sets, streams and tasks, as people read them.
+
+All of them are text of one line, without hidden characters; each format of output escapes them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from pipeline.artifacts.split import Split, class_names, shared_test
-from pipeline.data.parts import PARTS, Part
+from pipeline.artifacts.split import Split
+from pipeline.reporting.chart_labels import shorten_label
+from pipeline.reporting.text_formats import show_controls
 
-SHARED_TEST = (
-    "Each task is tested on the whole test set. There is no accuracy on one task alone, so "
-    "forgetting, forward transfer, plasticity and stability are undefined; the average accuracy "
-    "after each task is in accuracy_over_tasks.csv."
-)
-
-
-@dataclass(frozen=True)
-class TaskContents:
-    """The content of a task.
-
-    Attributes:
-        task: the task's number.
-        name: its classes, its domain, or "a random part".
-        train: the number of training images.
-        test: the number of test images.
-    """
-
-    task: int
-    name: str
-    train: int
-    test: int
-
-    @property
-    def cell(self) -> str:
-        """The name, escaped for a Markdown table."""
-        return self.name.replace("|", "\\|")
+FOLDER_DATASET = "image_folder"
+CHARACTERS = 120  # of all names together that stand beside each other, without their numbers
+ROOM = (10, 40)  # the fewest and the most characters of one of them
 
 
-def name_task(task: int, gone: Sequence[int]) -> str:
-    """Return a task's name as a column has it, with a dagger if its images are gone.
-
-    Args:
-        task: the task's number.
-        gone: the tasks whose images are no longer here.
-    """
-    return f"task {task} †" if task in gone else f"task {task}"
+def name_dataset(params: Mapping[str, object]) -> str:
+    """Return what the data of a run are called: a folder of images by the folder's name."""
+    dataset, data = str(params.get("dataset", "?")), params.get("data")
+    if dataset == FOLDER_DATASET and isinstance(data, Mapping):
+        root = Path(str(data.get("root")))
+        return show_controls(root.name or root.resolve().name or dataset)
+    return show_controls(dataset)
 
 
 def name_stream(scenario: object) -> str:
@@ -52,75 +31,55 @@ def name_stream(scenario: object) -> str:
     return "folder-incremental" if scenario == "folders" else f"{scenario}-incremental"
 
 
-def tasks_heading(splits: Sequence[Split]) -> str:
-    """Return the column heading of the tasks' names."""
-    kinds = {"class": "classes", "data": "images", "domain": "domain", "folders": "folder"}
-    return kinds[splits[0].scenario]
+def list_names(split: Split) -> list[str]:
+    """Return the names that a task is called by: its domain, folder or classes.
 
-
-def describe_tasks(splits: Sequence[Split]) -> list[TaskContents]:
-    """Return the content of each task."""
-    return [
-        TaskContents(split.task, _name(split), len(split.train), len(split.test))
-        for split in splits
-    ]
-
-
-def _name(split: Split) -> str:
+    A random part has none.
+    """
     if split.domain is not None:
-        return split.domain
+        return [show_controls(split.domain)]
     if split.scenario == "data":
-        return "a random part"
-    return ", ".join(split.class_names)
+        return []
+    return [show_controls(name) for name in split.class_names]
 
 
-def _remark_on_classes(splits: Sequence[Split], names: Sequence[str]) -> str:
-    """Return which tasks hold which part of the classes, where they do not hold all."""
-    held = [
-        f"task {split.task} holds {', '.join(split.class_names)}"
-        if split.classes
-        else f"the images of task {split.task} have no labels"
-        for split in splits
-        if len(split.classes) < len(names)
-    ]
-    said = "; ".join(held)
-    return f"{said[0].upper()}{said[1:]}."
+def give_room(count: int) -> int:
+    """Return the characters of each of so many names that stand beside each other."""
+    fewest, most = ROOM
+    return max(fewest, min(most, CHARACTERS // max(1, count)))
 
 
-def _count_skipped(splits: Sequence[Split], part: Part) -> int:
-    """Return the number of images of a part that cannot be read and are left out."""
-    held = splits[-1:] if part == "test" and shared_test(splits) else splits
-    return sum((split.skipped or {}).get(part, 0) for split in held)
+def shorten_list(names: Sequence[str], room: int) -> str:
+    """Return names joined by commas, cut to ``room`` characters: whole names, where one fits."""
+    whole = ", ".join(names)
+    if len(whole) <= room:
+        return whole
+    for count in range(len(names) - 1, 0, -1):
+        some = f"{', '.join(names[:count])}, …"
+        if len(some) <= room:
+            return some
+    return shorten_label(whole, room)
 
 
-def remark_on_tasks(splits: Sequence[Split]) -> list[str]:
-    """Return further remarks on the tasks, a sentence or two each."""
-    said = []
-    names = [] if splits[0].scenario == "class" else class_names(splits)
-    if splits[0].scenario == "class":
-        sizes = sorted({len(split.classes) for split in splits})
-        if len(sizes) > 1:
-            counts = " or ".join(str(size) for size in sizes)
-            said.append(f"The classes do not divide evenly: tasks hold {counts} classes.")
-    elif not names:
-        said.append("The images have no labels.")
-    elif all(len(split.classes) == len(names) for split in splits):
-        said.append(f"Every task holds all {len(names)} classes: {', '.join(names)}.")
-    else:
-        said.append(f"There are {len(names)} classes: {', '.join(names)}.")
-        said += [_remark_on_classes(splits, names)]
-    if shared_test(splits):
-        sizes = sorted({holding.train for holding in describe_tasks(splits)})
-        if len(sizes) > 1:
-            counts = " or ".join(str(size) for size in sizes)
-            said.append(f"The images do not divide evenly: tasks hold {counts} training images.")
-        said.append(SHARED_TEST)
-    if splits[0].note is not None:
-        said.append(splits[0].note)
-    skipped = {part: _count_skipped(splits, part) for part in PARTS}
-    if any(skipped.values()):
-        said.append(
-            f"Left out, as they cannot be read: {skipped['train']} training and "
-            f"{skipped['test']} test images."
-        )
-    return said
+def name_task(split: Split, room: int, gone: Sequence[int] = ()) -> str:
+    """Return a task's name as a column has it: ``3 · Bag, Ankle boot``, or ``task 3``.
+
+    Args:
+        split: the task's split.
+        room: characters of the name, apart from the number.
+        gone: the tasks whose images are no longer here; these get a dagger.
+    """
+    names = shorten_list(list_names(split) or [""], room)
+    shown = f"{split.task} · {names}" if names else f"task {split.task}"
+    return f"{shown} †" if split.task in gone else shown
+
+
+def say_task(task: int, name: str, room: int = ROOM[1]) -> str:
+    """Return a task's name as a sentence has it: ``task 3 (Bag, Ankle boot)``.
+
+    Args:
+        task: the task's number.
+        name: its domain, folder or classes; empty for a random part.
+        room: characters of the name.
+    """
+    return f"task {task} ({shorten_label(name, room)})" if name else f"task {task}"

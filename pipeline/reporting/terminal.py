@@ -4,43 +4,55 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from pipeline.reporting.below_random import warn_of_shortfalls
 from pipeline.reporting.gaps import format_cell, remark_on_gaps
 from pipeline.reporting.results import Results
 from pipeline.reporting.tables import HEADLINES, headline, matrix_cells
+from pipeline.reporting.task_names import ROOM
+from pipeline.reporting.terminal_text import format_terminal
 
-MOST_COLUMNS = 10  # more do not fit beside each other
+MOST_COLUMNS = 10  # tasks beside each other; more are listed below each other
+NARROWEST = 8  # characters of a column, for a name in several lines
+BORDER = 3  # characters between columns
 
 
 def print_results(results: Results, console: Console) -> None:
-    """Print the accuracy matrix, remarks on its gaps, and the headline metrics."""
-    params = results.params
-    table = Table(
-        title=f"{params['dataset']}: {params['method']} with {params['strategy']}, "
-        f"accuracy on each task in percent (probe {results.headline})"
-    )
+    """Print the accuracy matrix, remarks on its gaps, the headline metrics, and a warning."""
+    about = f"accuracy on each task in percent (probe {results.headline})"
+    table = Table(title=format_terminal(f"{results.title}, {about}"))
     columns, rows = matrix_cells(results)
-    if len(columns) > MOST_COLUMNS:
+    names = [results.row_name(after) for after in range(len(rows))]
+    tasks = len(results.tested_on)
+    around = max(map(len, names)) + BORDER + len("mean") + BORDER + 1
+    if tasks > MOST_COLUMNS or (
+        tasks > 1 and around + tasks * (NARROWEST + BORDER) > console.width
+    ):
         columns, names, rows = _list_by_task(results)
     else:
-        names = [results.row_name(after) for after in range(len(rows))]
-    table.add_column("")
+        columns = [column.replace(", ", "\n").replace(" · ", " ·\n") for column in columns]
+    table.add_column("", no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="right")
+        lines = [format_terminal(line) for line in column.split("\n")]
+        table.add_column(Text("\n").join(lines), justify="right", overflow="fold")
     for name, cells in zip(names, rows, strict=True):
-        table.add_row(name, *cells)
+        table.add_row(format_terminal(name), *cells)
     console.print(table)
     for remark in remark_on_gaps(results):
-        console.print(remark, highlight=False)
+        console.print(format_terminal(remark))
     metrics = results.metrics()
     for name, title in HEADLINES.items():
         console.print(f"{title}: {headline(metrics, name)}")
+    warning = warn_of_shortfalls(results.matrix, results.say_task)
+    if warning is not None:
+        console.print(format_terminal(f"warning: {warning}", "yellow"))
 
 
 def _list_by_task(results: Results) -> tuple[list[str], list[str], list[list[str]]]:
     """Return columns, row names and cells of a table with a row for each task."""
     matrix = results.shown
-    names = results.tested_on
+    names = results.name_tasks(ROOM[1])
     rows = [
         [
             format_cell(row[task])

@@ -69,11 +69,21 @@ def to_float64(tensor: Tensor) -> Tensor:
 
 
 def choose_precision(wanted: str, device: Device) -> Precision:
-    """Return the precision by Lightning's name; ``auto`` is bf16-mixed on CUDA, else 32-true."""
+    """Return the precision by Lightning's name.
+
+    ``auto`` is bf16-mixed on GPUs that compute in it, which NVIDIA's do from compute capability
+    8.0 (Ampere) on, else 32-true. Older ones emulate it, many times slower than float32.
+    """
     if wanted == "auto":
-        return "bf16-mixed" if device is Device.cuda else "32-true"
+        return "bf16-mixed" if device is Device.cuda and _computes_in_bf16() else "32-true"
     assert wanted in ("32-true", "bf16-mixed"), f"train.precision {wanted} passed validation"
     return "bf16-mixed" if wanted == "bf16-mixed" else "32-true"
+
+
+def _computes_in_bf16() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def describe_rounding(device: Device) -> dict[str, str | int]:

@@ -36,13 +36,21 @@ def write_if_empty(task: int) -> bool:
     """Write ``null`` to the outputs of a slot above num_tasks; return whether it is empty.
 
     Raises:
-        RunError: an output cannot be written.
+        RunError: an output cannot be written, or holds what a training has left: DVC has
+            taken that away before, so it was not DVC that ran this.
     """
     try:
         if layout.plan(f"train_{task}").read_bytes() != EMPTY:
             return False
     except OSError:
         return False
-    for path in layout.train_outputs(task):
+    outputs = layout.train_outputs(task)
+    for path in outputs:
+        if path.exists() and path.read_bytes() != EMPTY:
+            raise RunError(
+                f"task {task} is above num_tasks in the plan, and {path} of an earlier run is "
+                "there; raise num_tasks and run `cassle plan`, or remove it"
+            )
+    for path in outputs:
         write_sealed(path, None)
     return True

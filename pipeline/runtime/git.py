@@ -5,24 +5,35 @@ A call takes a few milliseconds.
 
 from __future__ import annotations
 
+import os
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from pipeline.errors import RunError
 
 
-def run_git(*arguments: str, given: str = "") -> bytes | None:
+def run_git(
+    *arguments: str, given: str = "", environment: Mapping[str, str] | None = None
+) -> bytes | None:
     """Return git's standard output, None if it fails.
 
     Args:
         arguments: git's arguments.
         given: its standard input.
+        environment: variables that are set for it.
 
     Raises:
         RunError: git is not installed.
     """
     try:
-        done = subprocess.run(["git", *arguments], input=given.encode(), capture_output=True)
+        done = subprocess.run(
+            ["git", *arguments],
+            input=given.encode(),
+            capture_output=True,
+            env={**os.environ, **(environment or {})},
+        )
     except OSError as error:
         raise RunError(f"git cannot be run ({error}); install it, other runs are in git") from error
     return done.stdout if done.returncode == 0 else None
@@ -99,6 +110,21 @@ def identify_objects(names: Sequence[str]) -> list[str | None]:
     return [None if " " in line else line for line in lines]
 
 
+def find_untracked_reason(path: Path) -> str | None:
+    """Return why experiments that run in a copy of the repository lack a path; None: they do not.
+
+    Args:
+        path: relative to the current folder.
+    """
+    if run_git("rev-parse", "--git-dir") is None or path.with_name(f"{path.name}.dvc").exists():
+        return None
+    if run_git("ls-files", "--error-unmatch", "--", str(path)) is not None:
+        return None
+    if run_git("check-ignore", "--quiet", "--", str(path)) is not None:
+        return "is ignored by git"
+    return "is not tracked by git"
+
+
 def git_revision() -> str:
     """Return the checked-out commit, marked if code or params have uncommitted changes."""
     try:
@@ -111,3 +137,31 @@ def git_revision() -> str:
         return "unknown (no git repository or no commit)"
     commit = revision.decode().strip()
     return f"{commit}, with uncommitted changes to code or params" if changed.strip() else commit
+
+
+def identify_code() -> str:
+    """Return what git calls the code of pipeline/ as it is here: the ID of its tree.
+
+    Unlike the commit it is the same before and after the code, or anything else, is committed.
+    """
+    unknown = "unknown (no git repository)"
+    try:
+        objects, prefix = (
+            (run_git("rev-parse", *asked) or b"").decode().rstrip("\n")
+            for asked in (("--git-path", "objects"), ("--show-prefix",))
+        )
+        if not objects:
+            return unknown
+        with tempfile.TemporaryDirectory() as folder:
+            # Nothing of the repository is touched: neither its index nor its objects.
+            apart = {
+                "GIT_INDEX_FILE": str(Path(folder) / "index"),
+                "GIT_OBJECT_DIRECTORY": folder,
+                "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(Path(objects).resolve()),
+            }
+            if run_git("add", "--", "pipeline", environment=apart) is None:
+                return unknown
+            tree = run_git("write-tree", f"--prefix={prefix}pipeline/", environment=apart)
+    except (RunError, OSError):
+        return unknown
+    return unknown if tree is None else f"git tree {tree.decode().strip()[:12]} of pipeline/"

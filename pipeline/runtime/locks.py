@@ -7,6 +7,7 @@ stage runs, so a queued experiment, which runs in a copy, has its own.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -18,8 +19,9 @@ from filelock import FileLock, Timeout
 
 from pipeline import layout
 from pipeline.errors import RunError
-from pipeline.files.atomic import remove_unfinished, write_best_effort
+from pipeline.files.atomic import find_way_out, remove_unfinished, write_best_effort
 
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of network file systems, above all
 TIMEOUT_SECONDS = 10.0  # a process that is being stopped needs some seconds to save
 
 
@@ -32,13 +34,21 @@ def lock_outputs(name: str, outputs: Sequence[Path]) -> Iterator[None]:
         outputs: the files it writes.
 
     Raises:
-        RunError: another process still holds the lock after ``TIMEOUT_SECONDS``.
+        RunError: another process still holds the lock after ``TIMEOUT_SECONDS``, the file system
+            has no locks, or an output's folder is a link out of the project.
     """
+    for path in outputs:
+        folder = path if path.is_dir() else path.parent
+        if (target := find_way_out(folder)) is not None:
+            raise RunError(
+                f"{folder} leads out of the project, to {target}, where nothing is written; put a "
+                "folder in the link's place"
+            )
     place = layout.LOCKS / f"{name}.lock"
     holder = place.with_suffix(".holder")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(place, timeout=TIMEOUT_SECONDS)
+        lock = open_lock(place, TIMEOUT_SECONDS)
         lock.acquire()
     except Timeout:
         raise RunError(
@@ -46,7 +56,7 @@ def lock_outputs(name: str, outputs: Sequence[Path]) -> Iterator[None]:
             "and run this again"
         ) from None
     except OSError as error:
-        raise RunError(f"cannot lock {place}: {error.strerror or error}") from error
+        raise explain_no_lock(place, error) from error
     try:
         for path in outputs:
             remove_unfinished(path)
@@ -57,6 +67,29 @@ def lock_outputs(name: str, outputs: Sequence[Path]) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def open_lock(place: Path, seconds: float = -1) -> FileLock:
+    """Return the operating system's lock of a file, not taken yet.
+
+    Where the file system has none, taking it is an error. filelock would take the mere presence
+    of the file for a lock, which a killed process leaves behind for ever.
+
+    Args:
+        place: the file.
+        seconds: how long to wait for another process; -1: until it ends.
+    """
+    return FileLock(place, timeout=seconds, fallback_to_soft=False)
+
+
+def explain_no_lock(place: Path, error: OSError) -> RunError:
+    """Return the error that says why a file cannot be locked."""
+    if error.errno in NO_LOCKS:
+        return RunError(
+            f"cannot lock {place}: its file system has no locks ({error.strerror}); put the "
+            "project on one that has flock, a local disk, say"
+        )
+    return RunError(f"cannot lock {place}: {error.strerror or error}")
 
 
 def _read_holder(holder: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,8 +30,16 @@ def explain_out_of_memory(what: str, remedy: str) -> Iterator[None]:
         raise RunError(f"{what}: out of memory ({reason}); {remedy}") from error
 
 
-# Words in the out-of-memory errors of torch, the dynamic linker and the system.
-MEMORY_MESSAGES = ("allocate memory", "not enough memory", "failed to map segment")
+# Words in the out-of-memory errors of torch, CUDA and its libraries, the dynamic linker and the
+# system.
+MEMORY_MESSAGES = (
+    "allocate memory",
+    "not enough memory",
+    "failed to map segment",
+    "out of memory",
+    "out of shared memory",
+    "ALLOC_FAILED",
+)
 
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -42,11 +51,13 @@ def describe_memory_shortage(error: BaseException) -> str | None:
     torch has no exception type for the machine's memory, and is not imported here for the
     sake of its type for a GPU's.
     """
-    reason = str(error).split("\n")[0].strip() or "no more of it"
+    lines = [line.strip() for line in str(error).splitlines()]
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return reason
-    said = any(sign in reason for sign in MEMORY_MESSAGES)
-    return reason if isinstance(error, RuntimeError | ImportError | OSError) and said else None
+        return next(iter(lines), "") or "no more of it"
+    if not isinstance(error, RuntimeError | ImportError | OSError):
+        return None
+    # NCCL says it in its last line.
+    return next((line for line in lines if any(sign in line for sign in MEMORY_MESSAGES)), None)
 
 
 def describe_shortage(error: BaseException) -> str | None:
@@ -57,6 +68,5 @@ def describe_shortage(error: BaseException) -> str | None:
     reason = describe_memory_shortage(error)
     if reason is None:
         return None
-    return (
-        f"out of memory ({reason}); end other programs, or make the network or the batches smaller"
-    )
+    smaller = ", or make the network or the batches smaller" if "torch" in sys.modules else ""
+    return f"out of memory ({reason}); end other programs{smaller}"

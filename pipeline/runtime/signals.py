@@ -1,21 +1,41 @@
-"""Handlers of Ctrl-C and SIGTERM."""
+"""Handlers of Ctrl-C, SIGTERM and SIGHUP, which a terminal sends when it is closed."""
 
 from __future__ import annotations
 
 import os
 import signal
+import stat
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-STDERR = 2  # written to directly: a signal may interrupt a print
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STDOUT, STDERR = 1, 2  # written to directly: a signal may interrupt a print
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 UNWIND_SECONDS = 1.0  # for a stage to end by itself once it was told to
+
+
+def list_heard() -> Sequence[signal.Signals]:
+    """The signals that stop a process: not SIGHUP where it is ignored, as ``nohup`` has it."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [number for number in SIGNALS if not (ignored and number == signal.SIGHUP)]
+
+
+def leave_terminal() -> None:
+    """Send further output to nowhere, where it would go to a terminal that is closed."""
+    for stream in (STDOUT, STDERR):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(stream).st_mode):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream)
+                os.close(nowhere)
 
 
 class StopRequest:
     """A request to stop training, by signal; a second signal ends the process at once.
+
+    SIGHUP is not from somebody who waits, so it is never the second one. Nor is the signal after
+    it: the closed terminal ends dvc too, whose end sends a SIGTERM while this process saves.
 
     Args:
         prints: whether this process prints about it; of several ranks only one does.
@@ -27,10 +47,11 @@ class StopRequest:
     def __init__(self, prints: bool = True) -> None:
         self.prints = prints
         self.received: int | None = None
+        self.excused = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Handle Ctrl-C and SIGTERM inside, and restore the previous handlers after."""
+        """Handle the signals inside, and restore the previous handlers after."""
         before = {number: signal.getsignal(number) for number in SIGNALS}
         self.listen()
         try:
@@ -41,11 +62,16 @@ class StopRequest:
 
     def listen(self) -> None:
         """Install the handlers; ``listening`` restores the previous ones at its end."""
-        for number in SIGNALS:
+        for number in list_heard():
             signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            leave_terminal()
         if self.received is not None:
+            if number == signal.SIGHUP or (self.received == signal.SIGHUP and not self.excused):
+                self.excused = True
+                return
             # Writes are atomic, so no file is left half written.
             self._say(b"\nstopped at once\n")
             os._exit(128 + number)
@@ -54,12 +80,13 @@ class StopRequest:
 
     def _say(self, what: bytes) -> None:
         if self.prints:
-            os.write(STDERR, what)
+            with suppress(OSError):
+                os.write(STDERR, what)
 
 
 @contextmanager
 def stopping_at_once() -> Iterator[None]:
-    """Outside of training: end with a message on Ctrl-C or SIGTERM.
+    """Outside of training: end with a message on Ctrl-C, SIGTERM or SIGHUP.
 
     Processes forked from this one keep the default behaviour. A signal that is ignored, as in
     a shell's background job, stays ignored.
@@ -71,7 +98,10 @@ def stopping_at_once() -> Iterator[None]:
             if number == signal.SIGINT:
                 raise KeyboardInterrupt  # the workers of a data loader expect it
             os._exit(128 + number)
-        os.write(STDERR, b"\nstopped: all files are whole; run the same command again\n")
+        if number == signal.SIGHUP:
+            leave_terminal()
+        with suppress(OSError):
+            os.write(STDERR, b"\nstopped: all files are whole; run the same command again\n")
         # Libraries that try imports in a bare `except` swallow the exception: end all the same.
         last = threading.Timer(UNWIND_SECONDS, os._exit, (128 + number,))
         last.daemon = True

@@ -35,12 +35,14 @@ from pipeline.files.sealed_json import Json, digest
 from pipeline.files.typed_json import as_json
 from pipeline.runtime.before_torch import before_torch
 from pipeline.runtime.device import Device
+from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.shortages import explain_out_of_memory
+from pipeline.training.saved import remove_finished
 
 logger = logging.getLogger(__name__)
 
 
-def run(device: Device, only: int | None = None) -> None:
+def run(device: Device, inputs: Inputs, only: int | None = None) -> None:
     """Write the evaluation of each state, the last one's features, and the sheet of views.
 
     A state that was evaluated before, on the same images and by the same probes, is not
@@ -48,11 +50,13 @@ def run(device: Device, only: int | None = None) -> None:
 
     Args:
         device: where to run.
+        inputs: what the evaluations are made from.
         only: the number of the one state to evaluate, where others may be missing; None: all.
 
     Raises:
         PipelineError: the device, the splits, the images or a state are not there or not the
-            plan's; a probe's options do not fit the features; or there is too little memory.
+            plan's, or changed while the stage ran; a probe's options do not fit the features; or
+            there is too little memory.
     """
     plan = require_plan(EvaluatePlan, "evaluate")
     splits = read_splits(plan.num_tasks)
@@ -60,7 +64,9 @@ def run(device: Device, only: int | None = None) -> None:
     found = find_evaluations()
     earlier = {} if found is None else found.by_state()
     contents = _read_contents(plan, digests, only)
-    labelled = open_labelled_images(plan, splits)
+    for task in contents:
+        remove_finished(task, plan.states[task])
+    labelled = open_labelled_images(plan, splits, inputs)
     beyond_splits = labelled.describe()
     reached = {task: _count_reached(plan, splits, task) for task in range(plan.last_state + 1)}
     keys = {
@@ -87,6 +93,7 @@ def run(device: Device, only: int | None = None) -> None:
                 before = earlier.get(task)
                 _say_why_again(splits, reached[task], before, contents[task])
                 rows[task], lines = evaluator.evaluate(task, reached[task], keys[task], before)
+                inputs.require_unchanged()
                 with suppress(RunError):  # without room it is not kept for another run
                     write_row(_row_path(keys[task]), rows[task])
                 for line in lines:
@@ -96,9 +103,14 @@ def run(device: Device, only: int | None = None) -> None:
         ordered = [rows[task] for task in sorted(rows)]
         if labelled.shared:
             ordered = [repeat_row(row, plan.num_tasks) for row in ordered]
+        inputs.require_unchanged()
         others = [row for task, row in sorted(earlier.items()) if task not in rows]
-        write_evaluations(Evaluations(plan_digest(plan), ordered, features or "", others))
-        _draw_views(splits)
+        write_evaluations(
+            Evaluations(
+                plan_digest(plan), ordered, features or "", others, labelled.describe_folder()
+            )
+        )
+        _draw_views(splits, inputs)
 
 
 def _count_reached(plan: EvaluatePlan, splits: Sequence[Split], task: int) -> int:
@@ -193,7 +205,7 @@ def _say_why_again(
         )
 
 
-def _draw_views(splits: Sequence[Split]) -> None:
+def _draw_views(splits: Sequence[Split], inputs: Inputs) -> None:
     """Draw the sheet of views, unless it is there."""
     plan = require_plan(ViewsPlan, "views")
     made_from = describe_sheet(plan_digest(plan), splits)
@@ -203,4 +215,4 @@ def _draw_views(splits: Sequence[Split]) -> None:
     before_torch()
     from pipeline.stages.views import draw_views
 
-    draw_views(plan, splits, made_from)
+    draw_views(plan, splits, made_from, inputs)

@@ -6,14 +6,23 @@ from pipeline.artifacts.plans.files import plan_digest, require_plan
 from pipeline.artifacts.plans.init import InitPlan
 from pipeline.artifacts.state import BACKBONE, Origin, write_state
 from pipeline.building.backbone import build_backbone
+from pipeline.runtime.inputs import Inputs
 from pipeline.seeding import seeded_initialization
 
 
-def run() -> None:
-    """Write data/states/task_0.safetensors: the backbone alone, the same for all methods."""
+def run(inputs: Inputs) -> None:
+    """Write data/states/task_0.safetensors: the backbone alone, the same for all methods.
+
+    Args:
+        inputs: what it is made from.
+
+    Raises:
+        RunError: an input changed while the stage ran, or the file cannot be written.
+    """
     plan = require_plan(InitPlan, "init")
     with seeded_initialization(plan.seed, "backbone"):
         backbone = build_backbone(plan.backbone)
+    inputs.require_unchanged()
     write_state({BACKBONE: backbone.state_dict()}, describe_origin(plan))
 
 

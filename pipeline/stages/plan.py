@@ -6,27 +6,59 @@ See ``pipeline.config.resolve``. Slots above num_tasks hold ``null``.
 from __future__ import annotations
 
 from pipeline import layout
-from pipeline.artifacts.plans.files import REMEDY, plan_digest, plan_text
+from pipeline.artifacts.plans.files import AGAIN, REMEDY, plan_digest, plan_text
+from pipeline.artifacts.plans.sources import SourcesPlan
 from pipeline.artifacts.split_origin import require_split_origin
 from pipeline.config.chain import require_slots
+from pipeline.config.fingerprint import digest_sources
 from pipeline.config.params import Params
 from pipeline.config.resolve import resolve
 from pipeline.config.stream import count_tasks
 from pipeline.errors import RunError
-from pipeline.files.atomic import holds_text, write_if_changed
+from pipeline.files.atomic import holds_text, require_writable, write_if_changed
+from pipeline.runtime.inputs import Inputs
 
 
-def write(params: Params) -> None:
-    """Write the plan; files that would not change are left alone."""
+def write(params: Params, inputs: Inputs) -> None:
+    """Write the plan; files that would not change are left alone.
+
+    Args:
+        params: what is wanted.
+        inputs: what they and the plan are made from.
+
+    Raises:
+        PipelineError: there are too few task slots, an input changed, or a folder that a later
+            stage writes to cannot be written.
+    """
     require_slots(count_tasks(params))
-    plans = resolve(params).by_file()
+    require_writable(layout.OUTPUT_FOLDERS)
+    sources = SourcesPlan(digest_sources())
+    plans = {**resolve(params).by_file(), "sources": sources}
     texts = {layout.plan(name): plan_text(plan) for name, plan in plans.items()}
+    inputs.require_unchanged()
     for path, text in texts.items():
         write_if_changed(path, text)
     # DVC keeps the folder between runs, so that a refused params.yaml takes nothing away.
     for stray in set(layout.PLAN.iterdir()) - set(texts):
         if stray.is_file():
             stray.unlink()
+
+
+def confirm(params: Params) -> None:
+    """Check that all plans are what params and code say now; DVC runs it after ``plan``.
+
+    DVC notes what ``plan`` has read when ``plan`` has ended. What changed just before that
+    would count as planned.
+
+    Raises:
+        RunError: one is not.
+    """
+    for name, plan in resolve(params).by_file().items():
+        if not holds_text(layout.plan(name), plan_text(plan)):
+            raise RunError(
+                f"params, code or folders of images changed while plan wrote {layout.plan(name)}; "
+                + AGAIN
+            )
 
 
 def require_current(params: Params, *names: str) -> None:
@@ -42,9 +74,6 @@ def require_current(params: Params, *names: str) -> None:
         if not path.is_file():
             raise RunError(f"{path} is missing; {REMEDY}")
         if not holds_text(path, plan_text(by_file[name])):
-            raise RunError(
-                f"{path} is not what the params and the code say now; run `cassle plan`, then the "
-                "stages in order (or `dvc repro`, which runs just those that changed)"
-            )
+            raise RunError(f"{path} is not what the params and the code say now; {AGAIN}")
     if not {"prepare", "init"} & set(names):
         require_split_origin(plan_digest(plans.prepare))

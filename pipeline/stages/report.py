@@ -25,8 +25,10 @@ from pipeline.reporting import plots, tables, terminal
 from pipeline.reporting.comparing.runs import describe_run, read_run
 from pipeline.reporting.page.against import require_same_tasks
 from pipeline.reporting.page.page import Extras, render_page
-from pipeline.reporting.results import Results, read_results
-from pipeline.runtime.git import git_revision
+from pipeline.reporting.results import Results
+from pipeline.reporting.results_reading import read_results
+from pipeline.runtime.git import identify_code
+from pipeline.runtime.inputs import Inputs
 
 PAGE = REPORTS / "report.html"
 # Beside the page, which DVC knows: another run is no dependency of the report.
@@ -35,25 +37,27 @@ COMPARISON = REPORTS / "against.html"
 logger = logging.getLogger(__name__)
 
 
-def run(against: str | None = None, show: bool = False) -> None:
+def run(inputs: Inputs, against: str | None = None, show: bool = False) -> None:
     """Write everything under reports/ and print the table.
 
     Args:
+        inputs: what the report is made from.
         against: a git revision, branch or DVC experiment for a second page that sets it
             beside this run.
         show: whether to open the page (the second one, if there is one) in the browser.
 
     Raises:
-        PipelineError: an evaluation, a split or a log of the run is missing or unreadable;
-            or the other run cannot be read or has other tasks.
+        PipelineError: an evaluation, a split or a log of the run is missing or unreadable, or
+            changed while the stage ran; or the other run cannot be read or has other tasks.
     """
     plan = require_plan(ReportPlan, "report")
     results = read_results(plan)
-    revision = git_revision()
+    revision = identify_code()
     extras = _gather_extras(plan, results, revision)
     other = read_run(against) if against is not None else None
     if other is not None:
         require_same_tasks(results, other)
+    inputs.require_unchanged()
     write_tables(results)
     write_sealed(REPORTS / "run.json", describe_run(results))
     plots.draw_accuracy_matrix(results, REPORTS / "accuracy_matrix.png")
@@ -64,6 +68,8 @@ def run(against: str | None = None, show: bool = False) -> None:
     write_text(PAGE, render_page(results, extras))
     if other is not None:
         write_text(COMPARISON, render_page(results, replace(extras, against=other)))
+    # Drawing has taken its time.
+    inputs.require_unchanged()
     terminal.print_results(results, Console())
     if show:
         _open(COMPARISON if other is not None else PAGE)

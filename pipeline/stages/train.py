@@ -7,6 +7,7 @@ from pipeline.artifacts.plans.train import MachinePlan, TrainPlan
 from pipeline.distributed.processes import Launcher, read_processes, require_planned_count
 from pipeline.errors import RunError
 from pipeline.runtime.device import Device
+from pipeline.runtime.inputs import Inputs
 
 
 def writes() -> bool:
@@ -18,8 +19,13 @@ def writes() -> bool:
     return processes.first and processes.launcher is not Launcher.command
 
 
-def run(task: int, device: Device) -> int:
+def run(task: int, device: Device, inputs: Inputs) -> int:
     """Train in this process, or start several and wait for them; return their exit code.
+
+    Args:
+        task: the number of the task, from 1.
+        device: where to train.
+        inputs: what the state is made from, as it was when this process began.
 
     Raises:
         PipelineError: the processes are not those that the params say; or as
@@ -40,5 +46,5 @@ def run(task: int, device: Device) -> int:
         return run_together(command, machine.devices)
     from pipeline.stages import train_task as train
 
-    train.run(task, device, processes)
+    train.run(task, device, processes, inputs)
     return 0

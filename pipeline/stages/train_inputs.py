@@ -9,7 +9,7 @@ import torch
 
 from pipeline import layout
 from pipeline.artifacts.plans.train import TrainPlan
-from pipeline.artifacts.split import read_split
+from pipeline.artifacts.split import Split, read_split, split_digest
 from pipeline.artifacts.state import BACKBONE, METHOD, STRATEGY, State, read_state
 from pipeline.building.backbone import build_backbone
 from pipeline.building.data import open_source
@@ -22,6 +22,7 @@ from pipeline.errors import DataError, StateError
 from pipeline.methods.base import Method
 from pipeline.models.loading import load_module
 from pipeline.runtime.device import Device
+from pipeline.runtime.inputs import Inputs
 from pipeline.seeding import generator, seeded_initialization
 from pipeline.strategies.base import Strategy, TaskStart
 
@@ -32,6 +33,7 @@ class TaskInputs:
 
     Attributes:
         previous: the state before.
+        split: the digest of the task's split.
         method: the network as that has it.
         counts: numbers of images of each task that is learnt now.
         images: of those tasks.
@@ -39,24 +41,28 @@ class TaskInputs:
     """
 
     previous: State
+    split: str
     method: Method
     counts: Sequence[int]
     images: Images
     past_images: Images | None
 
 
-def read_inputs(plan: TrainPlan) -> TaskInputs:
-    """The inputs of training a task.
+def read_inputs(plan: TrainPlan, inputs: Inputs) -> TaskInputs:
+    """The inputs of training a task; the images are noted among what the stage is made from.
 
     Raises:
         PipelineError: something is missing, damaged, or not the plan's.
     """
     previous = _read_previous_state(plan)
     source = open_source(plan.dataset)
-    held = [_select_task(source, task, plan.train.batch_size) for task in plan.tasks]
-    past = Images(_select_past(source, plan)) if plan.looks_back else None
+    splits = {task: read_split(task) for task in plan.tasks}
+    least = plan.train.batch_size
+    held = [_select_task(source, split, least, inputs) for split in splits.values()]
+    past = Images(_select_past(source, plan, inputs)) if plan.looks_back else None
     method = _restore_method(plan, previous)
-    return TaskInputs(previous, method, [len(each) for each in held], Images(*held), past)
+    split = split_digest(splits[plan.task])
+    return TaskInputs(previous, split, method, [len(each) for each in held], Images(*held), past)
 
 
 def begin_strategy(
@@ -100,21 +106,21 @@ def _read_previous_state(plan: TrainPlan) -> State:
     return read_state(plan.task - 1, plan.previous, plan.backbone, method, need_splits=False)
 
 
-def _select_task(source: Source, task: int, at_least: int) -> Selection:
+def _select_task(source: Source, split: Split, at_least: int, inputs: Inputs) -> Selection:
     """The training images of a task."""
-    images = open_images(source, "train", read_split(task))
+    images = open_images(source, "train", split, inputs)
     if len(images) < at_least:
         raise DataError(
-            f"task {task} has {len(images)} images, fewer than train.batch_size "
+            f"task {split.task} has {len(images)} images, fewer than train.batch_size "
             f"({at_least}); lower train.batch_size or num_tasks"
         )
     return images
 
 
-def _select_past(source: Source, plan: TrainPlan) -> Selection:
+def _select_past(source: Source, plan: TrainPlan, inputs: Inputs) -> Selection:
     """The training images of the task before."""
     try:
-        return _select_task(source, plan.task - 1, 1)
+        return _select_task(source, read_split(plan.task - 1), 1, inputs)
     except DataError as error:
         names = "+".join(each.name for each in plan.strategies)
         raise DataError(

@@ -8,20 +8,21 @@ from torch import Tensor
 
 from pipeline.artifacts.plans.files import plan_digest
 from pipeline.artifacts.plans.train import TrainPlan
-from pipeline.artifacts.split import read_split, split_digest
 from pipeline.artifacts.state import METHOD, STRATEGY, Origin, State, write_state
 from pipeline.artifacts.training_log import Timing, write_losses, write_timing
 from pipeline.distributed.group import Group
 from pipeline.runtime.device import Precision
+from pipeline.runtime.elapsed import Elapsed
+from pipeline.stages.train_inputs import TaskInputs
 from pipeline.training.learner import Learner
 
 
 def write_outputs(
     plan: TrainPlan,
     learner: Learner,
-    previous: State,
-    seconds: float,
-    looked_back: float,
+    inputs: TaskInputs,
+    elapsed: Elapsed,
+    looked_back: Elapsed,
     group: Group,
     precision: Precision,
 ) -> None:
@@ -30,20 +31,20 @@ def write_outputs(
     Args:
         plan: of the training.
         learner: which has ended.
-        previous: the state it started from.
-        seconds: of training.
-        looked_back: seconds of the strategy's look back.
+        inputs: what it was trained from.
+        elapsed: what training took.
+        looked_back: what the strategy's look back took.
         group: the processes that trained.
         precision: Lightning's name of it.
 
     Raises:
-        PipelineError: a file cannot be written, or the split is gone.
+        RunError: a file cannot be written.
     """
     method, strategy = learner.method, learner.strategy
     carried = strategy.carried()
     timing = Timing(
-        seconds=round(seconds, 1),
-        look_back_seconds=round(looked_back, 1),
+        seconds=round(elapsed.seconds, 1),
+        look_back_seconds=round(looked_back.seconds, 1),
         steps=learner.total_steps,
         device=str(group.device),
         processes=group.processes.count,
@@ -52,9 +53,10 @@ def write_outputs(
         strategy_bytes=_count_bytes([*strategy.parameters(), *strategy.buffers()]),
         carried_bytes=_count_bytes(carried.values()),
         log=write_losses(plan.task, learner.epochs.rows),
+        cpu_seconds=round(elapsed.cpu_seconds + looked_back.cpu_seconds, 1),
     )
     write_timing(plan.task, timing)
-    origin = describe_origin(plan, previous, split_digest(read_split(plan.task)))
+    origin = describe_origin(plan, inputs.previous, inputs.split)
     write_state({METHOD: method.state_dict(), STRATEGY: carried}, origin)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import torch
@@ -19,16 +18,19 @@ from pipeline.distributed.sync_batchnorm import synchronize_batchnorm
 from pipeline.errors import StateError
 from pipeline.files.sealed_json import digest
 from pipeline.runtime.device import Device, Precision, choose_precision, describe_rounding
+from pipeline.runtime.elapsed import Stopwatch
+from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.shortages import explain_out_of_memory
-from pipeline.stages.train_inputs import begin_strategy, read_inputs
+from pipeline.stages.train_inputs import TaskInputs, begin_strategy, read_inputs
 from pipeline.stages.train_outputs import write_outputs
 from pipeline.training.fit import fit, make_deterministic
 from pipeline.training.learner import Learner
 from pipeline.training.loggers.opening import open_loggers
 from pipeline.training.resume import hold_checkpoint, resume
+from pipeline.training.saved import remove_finished
 
 
-def run(task: int, device: Device, processes: Processes) -> None:
+def run(task: int, device: Device, processes: Processes, inputs: Inputs) -> None:
     """Train a task and write its state, its log and its timing.
 
     Goes on where a process that was stopped or killed left the same training. Of several
@@ -38,11 +40,13 @@ def run(task: int, device: Device, processes: Processes) -> None:
         task: the number of the task, from 1.
         device: where to train.
         processes: which of those that train it together this is.
+        inputs: what the state is made from, as it was when this process began.
 
     Raises:
-        InterruptedRunError: Ctrl-C or SIGTERM; training is saved.
+        InterruptedRunError: a signal stopped it; training is saved.
         PipelineError: the device, the split, the images or the previous state are not there
-            or not the plan's; a loss is not finite; or there is too little memory.
+            or not the plan's, or changed while the stage ran; a loss is not finite; or there
+            is too little memory.
     """
     plan = require_plan(TrainPlan, f"train_{task}")
     machine = require_plan(MachinePlan, "machine")
@@ -55,30 +59,33 @@ def run(task: int, device: Device, processes: Processes) -> None:
         ),
         join_group(processes, device, machine.devices) as group,
     ):
-        _train(plan, group, machine)
+        _train(plan, group, machine, inputs)
 
 
-def _train(plan: TrainPlan, group: Group, machine: MachinePlan) -> None:
+def _train(plan: TrainPlan, group: Group, machine: MachinePlan, noted: Inputs) -> None:
     where, processes, training, task = group.device, group.processes, plan.train, plan.task
     precision = choose_precision(training.precision, where)
     # The first alone fetches or decodes what is not there yet.
     for turn in (True, False):
         with group.fail_together():
             if processes.first is turn:
-                inputs = read_inputs(plan)
+                inputs = read_inputs(plan, noted)
+    if processes.first and task > 1:
+        # DVC has the state before, now that this stage has begun.
+        remove_finished(task - 1, plan.previous)
     synchronized = processes.count > 1 and training.batchnorm_groups == 1
     if synchronized:
         synchronize_batchnorm(inputs.method)
     augment = build_augment(plan.dataset, plan.views, processes.rank, processes.count)
     make_deterministic(where)
-    started = time.monotonic()
+    looking_back = Stopwatch()
     try:
         strategy = begin_strategy(plan, inputs, augment, where)
     except StateError as error:
         raise group.mark_reported(error) from error
     if synchronized:
         synchronize_batchnorm(strategy)
-    looked_back = time.monotonic() - started
+    looked_back = looking_back.read()
     optimization = build_optimization(training)
     epochs = strategy.epochs(inputs.counts, training.batch_size, optimization.epochs)
     parts = training.accumulate_grad_batches
@@ -102,34 +109,38 @@ def _train(plan: TrainPlan, group: Group, machine: MachinePlan) -> None:
         task,
         parts,
     )
-    fingerprint = _fingerprint(plan, inputs.previous.content, group, precision)
+    fingerprint = _fingerprint(plan, inputs, group, precision)
+    # All code is imported by now, and all inputs are read.
+    with group.fail_together():
+        noted.require_unchanged()
     with hold_checkpoint(group, task, fingerprint, plan_digest(plan)) as checkpoint:
-        seconds = resume(learner, checkpoint, group)
+        elapsed = resume(learner, checkpoint, group)
         order.start = learner.position.step
         loader = training_batches(inputs.images, order)
         loggers = open_loggers(machine, task, learner.total_steps) if processes.first else None
-        seconds = fit(
+        elapsed = fit(
             learner,
             loader,
             where,
             precision,
             checkpoint,
-            seconds,
+            elapsed,
             group,
             machine.num_nodes,
             loggers=loggers,
         )
         if processes.first:
-            write_outputs(plan, learner, inputs.previous, seconds, looked_back, group, precision)
-            checkpoint.remove()
+            # Where one has changed, the checkpoint stays: put back, training ends at once.
+            noted.require_unchanged()
+            write_outputs(plan, learner, inputs, elapsed, looked_back, group, precision)
 
 
-def _fingerprint(plan: TrainPlan, parent: str, group: Group, precision: Precision) -> str:
+def _fingerprint(plan: TrainPlan, inputs: TaskInputs, group: Group, precision: Precision) -> str:
     """The SHA-256 of all that shapes what training makes, to the last bit.
 
     Args:
         plan: of the training.
-        parent: the content of the state it starts from.
+        inputs: what it reads.
         group: the processes that train.
         precision: Lightning's name of it.
     """
@@ -137,7 +148,7 @@ def _fingerprint(plan: TrainPlan, parent: str, group: Group, precision: Precisio
     return digest(
         {
             "plan": plan_digest(plan),
-            "parent": parent,
+            "parent": inputs.previous.content,
             "splits": [find_split_digest(task) for task in read],
             "device": str(group.device),
             "rounding": describe_rounding(group.device),

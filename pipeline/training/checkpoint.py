@@ -3,7 +3,8 @@
 A checkpoint lies outside DVC's outputs, which DVC deletes before a stage runs: in a folder
 under ``.scratch/checkpoints`` of the main checkout, also for queued experiments. The folder
 is named by the task and by a fingerprint of all that shapes the result, so nothing but the
-same training finds it, and it is locked while a process trains. It is gone when the task ends.
+same training finds it, and it is locked while a process trains. It is gone once the stage after
+the task has begun: until then DVC may not have the task's state, e.g. if its cache was full.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from pipeline.errors import RunError, StateError
 from pipeline.files.atomic import remove_unfinished
 from pipeline.files.sealed_json import Json
 from pipeline.files.tensors import read_tensors, write_tensors
+from pipeline.runtime.locks import explain_no_lock, open_lock
+from pipeline.training.saved import FILE, LOCK
 from pipeline.training.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
-FILE = "checkpoint.safetensors"
-LOCK = "lock"
 SHOWN = 12  # digits of a fingerprint in a folder's name
 
 
@@ -74,10 +75,6 @@ class Checkpoint:
         }
         write_tensors(self.path, snapshot.tensors, header)
 
-    def remove(self) -> None:
-        """Forget what was saved: the task is done."""
-        self.path.unlink(missing_ok=True)
-
 
 @contextmanager
 def lock_checkpoint(task: int, fingerprint: str, plan: str) -> Iterator[Checkpoint]:
@@ -118,9 +115,11 @@ def _lock_first(wanted: list[Path], name: Path) -> tuple[Path, FileLock]:
         number += not wanted
         folder = wanted.pop(0) if wanted else name.with_name(f"{name.name}-{number}")
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK, timeout=0)
+        lock = open_lock(folder / LOCK, 0)
         try:
             lock.acquire()
         except Timeout:
             continue
+        except OSError as error:
+            raise explain_no_lock(folder / LOCK, error) from error
         return folder, lock

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from pipeline.distributed.group import Group
 from pipeline.runtime.device import Device, Precision
+from pipeline.runtime.elapsed import Elapsed
 from pipeline.runtime.signals import StopRequest
 from pipeline.training.callbacks.checkpoint import Checkpointing
 from pipeline.training.callbacks.epoch_logging import EpochLogging
@@ -53,13 +54,13 @@ def fit(
     device: Device,
     precision: Precision,
     checkpoint: Checkpoint,
-    seconds_before: float,
+    before: Elapsed,
     group: Group,
     num_nodes: int,
     observers: Sequence[pl.Callback] = (),
     loggers: EpochLogging | None = None,
-) -> float:
-    """Run the Lightning Trainer to the end of the task; return the seconds that took.
+) -> Elapsed:
+    """Run the Lightning Trainer to the end of the task; return the time that took.
 
     For Lightning the task is one epoch: its batches come from the first step that is left to
     the last, and the learner counts epochs. So training goes on at any step, and nothing of
@@ -71,20 +72,20 @@ def fit(
         device: where to run.
         precision: Lightning's name of it.
         checkpoint: where training is saved.
-        seconds_before: what earlier processes took.
+        before: what earlier processes took.
         group: the processes that train together.
         num_nodes: the machines they are on.
         observers: are told what happens, before the others.
         loggers: of the first process; None: there are none.
 
     Raises:
-        InterruptedRunError: Ctrl-C or SIGTERM; training is saved.
+        InterruptedRunError: a signal stopped it; training is saved.
         RunError: a loss or the projections are not finite.
     """
     skip_nvml_check(device)
     processes = group.processes
     stop = StopRequest(prints=processes.first)
-    checkpointing = Checkpointing(checkpoint, group, stop, seconds_before)
+    checkpointing = Checkpointing(checkpoint, group, stop, before)
     callbacks: list[pl.Callback] = [checkpointing]
     if loggers is not None:
         callbacks.append(loggers)
@@ -107,7 +108,7 @@ def fit(
             accelerator="gpu" if device is Device.cuda else str(device),
             devices=processes.count // num_nodes,
             num_nodes=num_nodes,
-            strategy=_data_parallel() if processes.count > 1 else "auto",
+            strategy=_DataParallel() if processes.count > 1 else "auto",
             accumulate_grad_batches=learner.parts,
             # The batches of the loader are each process's own.
             use_distributed_sampler=False,
@@ -127,12 +128,27 @@ def fit(
                 trainer.fit(learner, loader)
             # In the last step: the stage stops here, not dvc with the one after it.
             checkpointing.stop_if_asked(learner)
-    return checkpointing.seconds()
+    return checkpointing.stopwatch.read()
 
 
-def _data_parallel() -> DDPStrategy:
-    """Return DDP among processes that have met already.
+class _DataParallel(DDPStrategy):
+    """DDP among processes that have met already, which leaves a failed training as it is.
 
-    Buffers are the same everywhere, so none is sent around.
+    Buffers are the same everywhere, so none is sent around. Lightning would move the network of a
+    failed training to the CPU, which waits for the kernels on the GPU: for ever, where they wait
+    for another rank.
     """
-    return DDPStrategy(cluster_environment=LightningEnvironment(), broadcast_buffers=False)
+
+    def __init__(self) -> None:
+        super().__init__(cluster_environment=LightningEnvironment(), broadcast_buffers=False)
+        self.failed = False
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Note that training has failed, or was stopped."""
+        super().on_exception(exception)
+        self.failed = True
+
+    def teardown(self) -> None:
+        """Clean up after a success."""
+        if not self.failed:
+            super().teardown()

@@ -5,15 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import cast
 
 from pipeline import layout
 from pipeline.distributed.group import Group
 from pipeline.errors import RunError
+from pipeline.runtime.elapsed import Elapsed
 from pipeline.training.checkpoint import Checkpoint, lock_checkpoint
 from pipeline.training.learner import Learner
 from pipeline.training.snapshot import restore_snapshot
+
+CLOCKS = tuple(field.name for field in fields(Elapsed))
 
 
 @contextmanager
@@ -27,18 +31,18 @@ def hold_checkpoint(group: Group, task: int, fingerprint: str, plan: str) -> Ite
         yield Checkpoint(Path(group.broadcast("")), task, fingerprint, plan)
 
 
-def resume(learner: Learner, checkpoint: Checkpoint, group: Group) -> float:
-    """Bring a learner to where the checkpoint is, if there is one; return the seconds so far.
+def resume(learner: Learner, checkpoint: Checkpoint, group: Group) -> Elapsed:
+    """Bring a learner to where the checkpoint is, if there is one; return the time so far.
 
     Raises:
         RunError: the processes have not read the same.
     """
-    seconds = 0.0
+    elapsed = Elapsed()
     with group.fail_together():
         snapshot = checkpoint.load()
         if snapshot is not None:
             restore_snapshot(learner, snapshot)
-            seconds = cast(float, snapshot.record["seconds"])
+            elapsed = Elapsed(*(cast(float, snapshot.record[name]) for name in CLOCKS))
     at = learner.position
     last, first = group.max_over_ranks(at.step, -at.step)
     if last != -first:
@@ -50,4 +54,4 @@ def resume(learner: Learner, checkpoint: Checkpoint, group: Group) -> float:
     if snapshot is not None and group.processes.first:
         done = f"task {learner.task} goes on after step {at.step} of {at.total_steps}"
         print(done, file=sys.stderr, flush=True)
-    return seconds
+    return elapsed

@@ -13,6 +13,7 @@ from pipeline import layout
 from pipeline.artifacts.plans.files import plan_digest, plan_text
 from pipeline.artifacts.plans.parts import BackbonePlan
 from pipeline.artifacts.plans.train import TrainPlan
+from pipeline.artifacts.remedy import name_remedy
 from pipeline.artifacts.state import (
     METHOD,
     STRATEGY,
@@ -114,7 +115,7 @@ def test_a_state_of_another_origin_is_refused(
     with pytest.raises(StateError) as caught:
         read(plans.train[1], **change)
     assert f"{layout.state(1)} has another {name} than the plan: got " in str(caught.value)
-    assert str(caught.value).endswith("run `cassle train 1` first (or `dvc repro`)")
+    assert str(caught.value).endswith(name_remedy("cassle train 1"))
 
 
 def test_a_state_of_another_task_is_refused(plans: Plans) -> None:
@@ -142,6 +143,4 @@ def test_a_state_whose_splits_are_needed_and_gone_is_refused(plans: Plans) -> No
 def test_a_missing_state_is_named_with_its_remedy(plans: Plans) -> None:
     with pytest.raises(StateError) as caught:
         read_state(0, plan_digest(plans.init), plans.init.backbone)
-    assert str(caught.value) == (
-        f"{layout.state(0)} is missing; run `cassle init` first (or `dvc repro`)"
-    )
+    assert str(caught.value) == (f"{layout.state(0)} is missing; {name_remedy('cassle init')}")

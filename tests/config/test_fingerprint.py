@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.config import fingerprint
-from pipeline.config.fingerprint import closure, code_fingerprint
+from pipeline.config.fingerprint import closure, code_fingerprint, forget_sources
 from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.optimizers import OPTIMIZERS
 from pipeline.config.registry.probes import PROBES
@@ -20,33 +18,11 @@ SIMCLR = "pipeline.methods.simclr"
 STAGES = ("init", "prepare", "train", "evaluate", "report")
 
 
-def forget() -> None:
-    fingerprint._parse.cache_clear()
-    fingerprint.code_text.cache_clear()
-    fingerprint.imported_modules.cache_clear()
-    fingerprint._source.cache_clear()
-    code_fingerprint.cache_clear()
-
-
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of the package to edit, which the fingerprints are taken of."""
-    shutil.copytree(
-        fingerprint.ROOT / "pipeline",
-        tmp_path / "pipeline",
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )
-    monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
-    forget()
-    yield tmp_path / "pipeline"
-    forget()
-
-
 def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count(old) >= 1, f"{path.name} no longer holds {old!r}"
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
-    forget()
+    forget_sources()
 
 
 def of_stages() -> dict[str, str]:
@@ -70,7 +46,7 @@ class Circle:
 
 def add(path: Path, code: str = "EXTRA = 1\n") -> None:
     path.write_text(path.read_text(encoding="utf-8") + code, encoding="utf-8")
-    forget()
+    forget_sources()
 
 
 @pytest.mark.parametrize(
@@ -144,7 +120,7 @@ def test_code_counts_where_it_looks_like_layout(
 ) -> None:
     path = package / "training" / "optim.py"
     path.write_text(text)
-    forget()
+    forget_sources()
     before = code_fingerprint("pipeline.training.optim")
     edit(path, old, new)
     assert code_fingerprint("pipeline.training.optim") != before
@@ -170,7 +146,7 @@ def test_what_is_imported_counts_directly_or_not(package: Path) -> None:
 def test_another_method_changes_no_stage(package: Path) -> None:
     before = of_stages()
     (package / "methods" / "other.py").write_text("from pipeline.methods.base import Method\n")
-    forget()
+    forget_sources()
     assert of_stages() == before
 
 

@@ -188,6 +188,26 @@ def test_a_preset_that_does_not_fit_changes_nothing(project: Project) -> None:
     assert PARAMS.read_bytes() == before
 
 
+def test_a_linked_params_file_is_written_through_its_link(project: Project) -> None:
+    PARAMS.rename("shared.yaml")
+    PARAMS.symlink_to("shared.yaml")
+    project.must("preset", "use", "cifar100_byol")
+    assert PARAMS.is_symlink()
+    assert load_params(Path("shared.yaml")).method == "byol"
+
+
+def test_outside_of_a_project_it_is_said_where_presets_are(
+    project: Project, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.chdir(elsewhere)
+    for command in ("list", "cost"):
+        code, out, err = project.cassle("preset", command)
+        assert (code, out) == (2, "")
+        assert f"there are no presets in {elsewhere / 'presets'}; " in err
+        assert f"this program's are in {ROOT / 'presets'}; run this in the project's root" in err
+
+
 def test_without_the_folder_the_error_says_where_to_go(project: Project) -> None:
     for path in Path("presets").iterdir():
         path.unlink()

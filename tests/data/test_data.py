@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from pipeline import layout
 from pipeline.data.batches import Images, TaskOrder, training_batches
 from pipeline.data.datasets.array_source import select_all
 from pipeline.data.datasets.fashion_mnist import FashionMNIST
@@ -230,6 +231,18 @@ def test_without_a_network_the_full_set_says_where_to_put_its_files(
     monkeypatch.setattr("torchvision.datasets.FashionMNIST", offline)
     with pytest.raises(DataError, match=r"data\.full: .*no network.*train-images-idx3-ubyte\.gz"):
         FashionMNIST(tmp_path, True).images("train")
+
+
+def test_an_experiment_in_a_copy_finds_what_was_fetched_in_the_main_checkout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", "/main")
+    assert layout.find_data("data/raw") == Path("/main/data/raw")
+    assert layout.find_data("data/raw/tiny") == Path("/main/data/raw/tiny")
+    assert layout.find_data("data/fashion_mnist") == Path("data/fashion_mnist")
+    assert layout.find_data("/data/raw") == Path("/data/raw")
+    monkeypatch.delenv("DVC_ROOT")
+    assert layout.find_data("data/raw") == Path("data/raw")
 
 
 @pytest.mark.parametrize("num_tasks", range(1, 11))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -237,6 +238,25 @@ def test_images_of_a_pixel_and_texts_are_listed_or_left_out_and_counted(
     held = {path for split in splits for path in split.train}
     assert len(held) == 8
     assert not held & {"train/a/text.jpg", "train/b/dot.png", "train/b/half.jpg"}
+
+
+@pytest.mark.parametrize("store", ["cache", "stream"])
+@pytest.mark.parametrize("on_bad_image", ["error", "skip"])
+def test_memory_that_is_short_names_the_file_and_counts_it_as_no_bad_image(
+    store: str, on_bad_image: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree(root, {"train/a": 4, "test/a": 1})
+    decode = Image.Image.resize
+
+    def resize(image: Image.Image, *arguments: Any, **named: Any) -> Image.Image:
+        if getattr(image, "filename", "").endswith("a_2.jpg"):
+            raise MemoryError
+        return decode(image, *arguments, **named)
+
+    monkeypatch.setattr(Image.Image, "resize", resize)
+    found = source(root, store, on_bad_image=on_bad_image)
+    with pytest.raises(DataError, match=r"train_a_2\.jpg: out of memory while it was decoded; end"):
+        read_part(found, "train", [0, 1, 2, 3])
 
 
 def test_a_link_to_a_file_that_is_gone_is_listed_or_left_out(root: Path) -> None:

@@ -15,7 +15,8 @@ from PIL import Image
 from pipeline.artifacts.split import Split
 from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.datasets.image_folder import ImageFolder
-from pipeline.data.image_files.tree import count_other_files, describe_others, list_images
+from pipeline.data.image_files.survey import survey_folder
+from pipeline.data.image_files.tree import describe_others, list_images
 from pipeline.data.parts import PARTS
 from pipeline.errors import DataError
 from tests.support.image_files import file_options, reading
@@ -246,7 +247,7 @@ def test_what_systems_leave_in_folders_counts_as_nothing(root: Path) -> None:
     found = source(root)
     assert found.class_names() == ["cat", "dog"]
     assert len(found.keys("train")) + len(found.keys("test")) == 12
-    assert describe_others(count_other_files(root)) in ("1 .txt, 1 .gif", "1 .gif, 1 .txt")
+    assert describe_others(survey_folder(root).others) in ("1 .txt, 1 .gif", "1 .gif, 1 .txt")
 
 
 @pytest.mark.parametrize("name", ["cat\nfood", "\x1b[31mred", "caf\udce9", "a\u2028b"])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-from torchvision import datasets
 
 from pipeline.data.datasets.domainnet import DOMAINS, DomainNet
+from pipeline.data.datasets.idx import read_idx
 from pipeline.data.datasets.imagenet100 import ImageNet100
 from pipeline.data.datasets.mnist import MNIST
 from pipeline.data.datasets.tiny_imagenet import TinyImageNet
@@ -173,7 +174,6 @@ def mnist(root: Path, monkeypatch: pytest.MonkeyPatch) -> MNIST:
     raw = root / "MNIST" / "raw"
     raw.mkdir(parents=True)
     images, labels = embedded(6), np.array([3, 1, 4, 1, 5, 9], np.uint8)
-    resources = []
     for name, array in {
         "train-images-idx3-ubyte": images,
         "train-labels-idx1-ubyte": labels,
@@ -181,10 +181,11 @@ def mnist(root: Path, monkeypatch: pytest.MonkeyPatch) -> MNIST:
         "t10k-labels-idx1-ubyte": labels[:2],
     }.items():
         write_idx(raw / f"{name}.gz", array)
-        content = (raw / f"{name}.gz").read_bytes()
-        (raw / name).write_bytes(gzip.decompress(content))
-        resources.append((f"{name}.gz", hashlib.md5(content).hexdigest()))
-    monkeypatch.setattr(datasets.MNIST, "resources", resources)
+    content = {
+        path.stem: hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest()
+        for path in raw.iterdir()
+    }
+    monkeypatch.setattr(MNIST, "content", content)
     return MNIST(root, True, tuple("0123456789"))
 
 
@@ -198,6 +199,43 @@ def test_mnist_is_read_from_torchvisions_files(
     assert source.labels("test").tolist() == [3, 1]
 
 
+@pytest.mark.parametrize(
+    "place", ["as torchvision has them", "unpacked", "compressed anew, in root"]
+)
+def test_mnist_is_known_by_its_content(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = mnist(tmp_path, monkeypatch)
+    for path in sorted((tmp_path / "MNIST/raw").iterdir()):
+        content = gzip.decompress(path.read_bytes())
+        if place == "unpacked":
+            path.with_suffix("").write_bytes(content)
+        elif place != "as torchvision has them":
+            (tmp_path / path.name).write_bytes(gzip.compress(content, 1, mtime=12345))
+        if place != "as torchvision has them":
+            path.unlink()
+    assert source.describe_download() == ""
+    assert source.labels("train").tolist() == [3, 1, 4, 1, 5, 9]
+
+
+def test_a_file_that_is_there_and_differs_is_said_to_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = mnist(tmp_path, monkeypatch)
+    write_idx(tmp_path / "MNIST/raw/train-labels-idx1-ubyte.gz", np.zeros(6, np.uint8))
+    with pytest.raises(
+        DataError, match=r"labels-idx1-ubyte\.gz is there, and what it holds is not"
+    ):
+        source.labels("train")
+
+
+def test_a_header_of_a_hundred_dimensions_is_one_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(bytes([0, 0, 8, 100]) + bytes([0xFF] * 400))
+    with pytest.raises(DataError, match="an array of 100 dimensions, expected 1 to 4"):
+        read_idx(path)
+
+
 def test_without_a_network_mnist_says_where_to_put_its_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,7 +243,42 @@ def test_without_a_network_mnist_says_where_to_put_its_files(
         raise RuntimeError("no network")
 
     monkeypatch.setattr("torchvision.datasets.MNIST", offline)
-    with pytest.raises(DataError, match=r"MNIST is not in .*\(no network\); put the four files"):
+    with pytest.raises(DataError, match=r"MNIST is not in .*\(no network\); put its four files"):
         MNIST(tmp_path, True).images("train")
     with pytest.raises(DataError, match=r"set data\.full: true"):
         MNIST(tmp_path, False).images("train")
+
+
+def test_lists_that_are_no_utf8_or_lead_elsewhere_are_one_clear_error(tmp_path: Path) -> None:
+    root = tiny_imagenet(tmp_path / "tiny")
+    source = TinyImageNet(root, file_options(), reading(tmp_path / "s"))
+    lists = root / "tiny-imagenet-200/val/val_annotations.txt"
+    whole = lists.read_text()
+    lists.write_text(whole.replace("val_0", "/etc/val_0"))
+    with pytest.raises(DataError, match=r"line 1: '/etc/val_0\.JPEG' leads out of the data set"):
+        source.class_names()
+    lists.write_bytes(whole.encode() + b"caf\xe9\tn01\n")
+    with pytest.raises(DataError, match=r"val_annotations\.txt is not UTF-8 \(at byte"):
+        source.class_names()
+    lists.write_text(whole)
+    words = root / "tiny-imagenet-200/words.txt"
+    words.write_bytes(b"n01\tcaf\xe9\n")
+    with pytest.raises(DataError, match=r"words\.txt is not UTF-8"):
+        source.class_names()
+    words.unlink()
+    os.mkfifo(words)
+    with pytest.raises(DataError, match=r"words\.txt cannot be read \(it is no regular file\)"):
+        source.class_names()
+
+
+def test_domains_as_published_lack_a_class_here_and_there(tmp_path: Path) -> None:
+    """The published painting_train.txt has no t-shirt, and the cleaned test list no syringe."""
+    root = domainnet(tmp_path / "domainnet")
+    lists = root / "real_train.txt"
+    kept = [line for line in lists.read_text().splitlines() if "/zebra/" not in line]
+    lists.write_text("\n".join(kept) + "\n")
+    found = DomainNet(root, file_options(), reading(tmp_path / "s"))
+    splits = cut(found, "domain", 3)
+    assert "zebra" in found.class_names()
+    assert all("zebra" in split.class_names for split in splits), "some have it to test on"
+    assert "zebra" not in splits[0].names("train")

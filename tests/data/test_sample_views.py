@@ -20,13 +20,14 @@ from pipeline.data.augmentation.sample_views import (
     GAP,
     MAX_IMAGES,
     MAX_SIDE,
+    choose_images,
     draw_strip,
     images_per_task,
 )
 from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.errors import RunError
 from pipeline.stages import views
-from tests.support.params import Changes
+from tests.support.params import SMALL_FILES, Changes
 from tests.support.project import Project
 
 PLAIN = ViewAugment((1.0, 1.0), 0, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -84,6 +85,41 @@ def test_large_images_are_shrunk_and_the_sheet_does_not_grow_with_the_tasks() ->
     assert images_per_task(1) == images_per_task(5) == 8
     assert all(tasks * images_per_task(tasks) <= MAX_IMAGES for tasks in range(1, 21))
     assert {images_per_task(tasks) for tasks in range(20, layout.MAX_TASKS + 1)} == {2}
+
+
+def test_shown_images_are_spread_over_the_task_and_its_classes() -> None:
+    assert choose_images(100, [], 4).tolist() == [0, 25, 50, 75]
+    assert choose_images(3, [], 8).tolist() == [0, 1, 2]
+    two = choose_images(100, [7] * 50 + [3] * 50, 4)
+    assert two.tolist() == [50, 75, 0, 25]  # class by class
+    # More classes than images: at even distances.
+    many = choose_images(400, [label for label in range(100) for _ in range(4)], 4)
+    assert many.tolist() == [0, 100, 200, 300]
+    # A class with fewer images than its share leaves them to others.
+    assert choose_images(10, [0] + [1] * 9, 6).tolist() == [0, 1, 2, 4, 6, 8]
+    for most in range(1, 12):
+        chosen = choose_images(10, [0, 1, 2, 0, 1, 2, 0, 1, 2, 0], most)
+        assert len(set(chosen.tolist())) == len(chosen) == min(most, 10)
+
+
+def test_a_task_of_fewer_images_than_the_sheet_shows_has_a_narrower_strip(
+    project: Project, tmp_path: Path
+) -> None:
+    for name, count in (("a", 24), ("b", 5)):
+        folder = tmp_path / "few" / name
+        folder.mkdir(parents=True)
+        for number in range(count):
+            pixels = np.full((16, 16, 3), 10 * number, np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number:02}.png")
+    project.set({**SMALL_FILES, "data.root": str(tmp_path / "few"), "num_tasks": 2})
+    project.set({"train.batch_size": 4, "evaluation.knn.k": 1})
+    project.train_through(0)
+    project.must("evaluate", "0")
+    made_from = describe_sheet(plan_digest(require_plan(ViewsPlan, "views")), read_splits(2))
+    strips = read_view_strips(layout.VIEWS, 2, made_from)
+    assert strips is not None
+    opaque = [np.asarray(Image.open(io.BytesIO(png)))[0, :, 3] > 0 for png in strips]
+    assert sorted(line.sum() // 16 for line in opaque) == [4, 8]
 
 
 def test_a_sheet_is_cut_into_the_strips_that_it_was_made_of(tmp_path: Path) -> None:

@@ -88,7 +88,6 @@ def test_each_process_is_told_which_one_it_is(
         (EXIT_PEER_FAILED, 2, 2),
         (1, EXIT_PEER_FAILED, 1),
         (0, 2, 2),
-        (3, 3, 2),
     ],
 )
 def test_the_exit_code_is_that_of_the_process_that_gave_the_reason(
@@ -96,6 +95,20 @@ def test_the_exit_code_is_that_of_the_process_that_gave_the_reason(
 ) -> None:
     chosen = f"import os, sys; sys.exit(({first}, {second})[int(os.environ['RANK'])])"
     assert run_together(python(chosen), 2) == code
+
+
+def test_where_none_says_why_the_command_says_what_they_saw() -> None:
+    with pytest.raises(RunError, match=r"none says why it ended \(no message\); run the same"):
+        run_together(python(f"import sys; sys.exit({EXIT_PEER_FAILED})"), 2)
+    notes = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from pipeline.distributed.processes import note_reason, read_processes
+note_reason(read_processes(), "NCCL error: unhandled system error")
+sys.exit({EXIT_PEER_FAILED})
+"""
+    with pytest.raises(RunError, match=r"\(NCCL error: unhandled system error\).*NCCL_DEBUG=INFO"):
+        run_together(python(notes), 2)
 
 
 # The first has lost the second, which takes a while to say why.
@@ -148,6 +161,36 @@ def test_a_signal_reaches_each_of_them_once(number: signal.Signals, tmp_path: Pa
         assert parent.wait(20) == 128 + number
     for rank in range(2):
         assert (tmp_path / f"stopped{rank}").read_text() == str(number.value)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_processes_that_hear_none(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    # In a collective or a kernel of a GPU no handler of Python's runs.
+    deaf = """
+import os, signal, time
+from pathlib import Path
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+Path("waits" + os.environ["RANK"]).write_text("")
+time.sleep(60)
+"""
+    code = PARENT.format(root=str(ROOT), child=deaf).replace(
+        "sys.exit(",
+        "from pipeline.distributed import launch\nlaunch.UNHEARD_SECONDS = 0.3\nsys.exit(",
+    )
+    with subprocess.Popen(
+        python(code), cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as parent:
+        wait_for(tmp_path / "waits0", tmp_path / "waits1")
+        parent.send_signal(number)
+        time.sleep(0.6)
+        assert parent.poll() is None
+        parent.send_signal(number)
+        assert parent.wait(10) == 128 + number
+        assert parent.stderr is not None
+        assert "stopped at once, also what did not answer" in parent.stderr.read()
 
 
 def test_processes_end_when_their_parent_is_killed(tmp_path: Path) -> None:

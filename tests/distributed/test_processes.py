@@ -19,6 +19,14 @@ from pipeline.distributed.processes import Processes
 from pipeline.runtime.device import Device
 from pipeline.stages import evaluate, init, plan, prepare, report
 from pipeline.stages import train_task as train
+from pipeline.stages.stage_inputs import (
+    note_evaluation,
+    note_initialization,
+    note_plan,
+    note_preparation,
+    note_report,
+    note_training,
+)
 from tests.support.params import SMALL, Changes, write_params
 from tests.support.project import make_data
 from tests.support.two_processes import FAIL, NAN, STOP, train_in_pairs
@@ -80,9 +88,9 @@ def small_project(root: Path, changes: Changes) -> Path:
     make_data(root / "data/fashion_mnist")
     write_params(root, {**SMALL, **SHORT, **SGD, **changes})
     os.chdir(root)
-    plan.write(load_params(layout.PARAMS))
-    prepare.run()
-    init.run()
+    plan.write(load_params(layout.PARAMS), note_plan(layout.PARAMS))
+    prepare.run(note_preparation())
+    init.run(note_initialization())
     return root
 
 
@@ -107,7 +115,7 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Projects]:
     for name, changes in CONFIGS.items():
         alone[name] = small_project(root / "alone" / name, changes)
         for task in (1, 2):
-            train.run(task, Device.cpu, Processes())
+            train.run(task, Device.cpu, Processes(), note_training(task))
     yield Projects(alone, pairs)
     torch.set_num_threads(threads)
     os.chdir(before)
@@ -158,8 +166,8 @@ def test_two_processes_log_what_one_logs(name: str, projects: Projects) -> None:
 def figures(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, float], list[float]]:
     """Evaluate both states and the random network, report; return metrics and accuracies."""
     monkeypatch.chdir(root)
-    evaluate.run(Device.cpu)
-    report.run()
+    evaluate.run(Device.cpu, note_evaluation())
+    report.run(note_report())
     with (root / layout.REPORTS / "accuracy_matrix.csv").open() as file:
         accuracies = [float(row["accuracy"]) for row in csv.DictReader(file)]
     return json.loads((root / layout.REPORTS / "metrics.json").read_text()), accuracies

@@ -24,7 +24,7 @@ from pipeline.config.read import load_params
 from pipeline.data.datasets.fashion_mnist import FashionMNIST
 from pipeline.errors import DataError, PipelineError
 from pipeline.reporting.comparing.runs import TABLES, read_run
-from pipeline.reporting.results import read_results
+from pipeline.reporting.results_reading import read_results
 from pipeline.stages.plan import require_current
 from tests.support.params import ROOT
 from tests.support.project import Project, make_data

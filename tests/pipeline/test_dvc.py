@@ -75,35 +75,44 @@ def test_dvc_yaml_has_one_slot_for_each_task_that_it_lists(
 
 def test_a_change_reruns_what_uses_it_and_nothing_else(repository: Repository) -> None:
     ran = repository.stages("repro")
-    assert {"plan", "prepare", "init", "train_first", "train@2", "evaluate", "report"} <= ran
+    assert {
+        "plan",
+        "confirm",
+        "prepare",
+        "init",
+        "train_first",
+        "train@2",
+        "evaluate",
+        "report",
+    } <= ran
     repository.commit()
     assert repository.stages("repro") == set()
     states = {p.name: p.read_bytes() for p in (repository.root / layout.STATES).iterdir()}
 
     changed = repository.stages("exp", "run", "-S", "distill_weight=0.5")
     # Slot 3 is empty: it follows the last state, and ends at once.
-    assert changed == {"plan", "train@2", "train@3", "evaluate", "report"}
+    assert changed == {"plan", "confirm", "train@2", "train@3", "evaluate", "report"}
     assert "distill_weight" in repository.run("dvc", "params", "diff")
     assert "average_accuracy" in repository.run("dvc", "metrics", "diff")
 
     said = repository.run("dvc", "exp", "run", "-S", "distill_weight=1.0")
     # DVC brings no output back that persists, so the stage runs, and finds all that it knew.
-    assert set(RAN.findall(said)) == {"plan", "evaluate", "report"}
+    assert set(RAN.findall(said)) == {"plan", "confirm", "evaluate", "report"}
     assert "probe linear: task 1" not in said, "no state is evaluated twice"
     assert {p.name: p.read_bytes() for p in (repository.root / layout.STATES).iterdir()} == states
 
     evaluated = repository.stages("exp", "run", "-S", "evaluation.knn.k=5")
-    assert evaluated == {"plan", "evaluate", "report"}
+    assert evaluated == {"plan", "confirm", "evaluate", "report"}
     repository.commit()
 
     (repository.root / "pipeline/methods/another.py").write_text('"""Another."""\nX = 1\n')
-    assert repository.stages("repro") == {"plan"}
+    assert repository.stages("repro") == {"plan", "confirm"}
     with (repository.root / "pipeline/reporting/tables.py").open("a") as file:
         file.write("\nX = 1\n")
-    assert repository.stages("repro") == {"plan", "report"}
+    assert repository.stages("repro") == {"plan", "confirm", "report"}
     with (repository.root / "pipeline/training/learner.py").open("a") as file:
         file.write("\n# A comment.\n")
-    assert repository.stages("repro") == {"plan"}
+    assert repository.stages("repro") == {"plan", "confirm"}
 
     shown = json.loads(repository.run("dvc", "metrics", "show", "--json"))
     metrics = shown[""]["data"]["reports/metrics.json"]["data"]

@@ -84,8 +84,7 @@ def changed(edits: list[tuple[str, int, str, str]]) -> str:
 @pytest.fixture
 def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project whose code is fingerprinted once."""
-    for name in (".git", ".dvc"):
-        (project.root / name).mkdir()
+    project.make_repository()
     for module in (plan_data, resolve):
         monkeypatch.setattr(module, "code_fingerprint", functools.cache(code_fingerprint))
     return project

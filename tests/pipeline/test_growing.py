@@ -139,7 +139,7 @@ def test_the_images_of_earlier_tasks_may_go(project: Project) -> None:
     }
     assert {task for after, task in now if after == 4} == {3, 4}
     report = Path("reports/report.md").read_text()
-    assert "task 1 †" in report
+    assert "| 1 · a † |" in report
     assert "the images of this task are no longer here" in report
     assert json.loads(Path("reports/metrics.json").read_text())["average_accuracy"] == (
         pytest.approx((now[4, 3] + now[4, 4]) / 2, abs=1e-4)
@@ -176,8 +176,7 @@ def test_a_state_stays_as_measured_when_all_its_images_are_gone(project: Project
 
 
 def check(project: Project) -> str:
-    for name in (".git", ".dvc"):
-        (project.root / name).mkdir(exist_ok=True)
+    project.make_repository()
     return project.must("check")
 
 

@@ -81,7 +81,7 @@ def test_a_stream_grows_under_dvc(root: Path) -> None:
     assert sorted(process.returncode for process in both) in ([0, 3], [3, 3]), outputs
     assert sum("another growth is running" in said for said in outputs) == 1
     assert {stage for said in outputs for stage in RAN.findall(said)} <= {
-        "plan", "prepare", "train@3", "evaluate", "report"
+        "plan", "confirm", "prepare", "train@3", "evaluate", "report"
     }  # fmt: skip
     assert made(root, 2) == before
     assert "3,3," in (root / "reports/accuracy_matrix.csv").read_text()
@@ -95,7 +95,7 @@ def test_a_stream_grows_under_dvc(root: Path) -> None:
     run(root, "git", "add", "--all")
     workspace = {name: digest for name, digest in files(root).items() if "/.dvc/" not in name}
     said = run(root, "dvc", "exp", "run", "--temp", "-n", "grown")
-    assert set(RAN.findall(said)) == {"plan", "prepare", "train@4", "evaluate", "report"}
+    assert set(RAN.findall(said)) == {"plan", "confirm", "prepare", "train@4", "evaluate", "report"}
     assert made(root, 3) == before
     assert (
         files(root).items()

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
+from pipeline.errors import StateError
 from pipeline.files.atomic import read_content
+from pipeline.files.tensors import read_tensor_header
 from tests.support.project import Project
 
 
@@ -64,6 +66,41 @@ def test_what_is_no_file_of_the_project_is_not_opened(
     assert "run `cassle " in err
     assert len(err.splitlines()) == 1
     assert not layout.state(1).exists()
+
+
+@pytest.mark.parametrize(
+    ("folder", "commands"),
+    [
+        (layout.STATES, ["init", "train 1"]),
+        (layout.SPLITS, ["prepare", "train 1"]),
+        (layout.STATES.parent, ["init", "prepare", "train 1", "evaluate"]),
+    ],
+)
+def test_a_linked_folder_is_not_followed_out_of_the_project(
+    folder: Path, commands: list[str], project: Project, elsewhere: Path
+) -> None:
+    project.trained(0)
+    shutil.move(folder, elsewhere / "folder")
+    folder.symlink_to(elsewhere / "folder")
+    left = elsewhere / "folder" / ".task_1.safetensors.abcd1234"
+    left.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    before = {path: path.stat().st_mtime_ns for path in elsewhere.rglob("*")}
+    for command in commands:
+        code, _, err = project.cassle(*command.split(), "--planned")
+        assert code == 2
+        assert f"out of the project, to {elsewhere / 'folder'}" in err
+        assert len(err.splitlines()) == 1
+    project.must("clean", "--yes")
+    assert {path: path.stat().st_mtime_ns for path in elsewhere.rglob("*")} == before
+
+
+def test_the_header_of_a_linked_or_odd_file_is_not_read(project: Project, elsewhere: Path) -> None:
+    project.trained(0)
+    for spoil in (link_out, pipe):
+        spoil(layout.state(0), elsewhere)
+        with pytest.raises(StateError, match="is damaged"):
+            read_tensor_header(layout.state(0), StateError, "run it")
 
 
 def test_links_into_the_project_and_into_a_cache_of_dvc_are_followed(

@@ -24,8 +24,7 @@ def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 def test_a_folder_of_classes_runs_end_to_end(project: Project) -> None:
     tree(project.root / "photos", {"cat": 12, "dog": 12, "eel": 12, "fox": 12})
-    for name in (".git", ".dvc"):
-        (project.root / name).mkdir()
+    project.make_repository()
     assert "data: 40 training and 8 test images" in project.must("check")
     assert not (project.root / layout.STORES).exists()
     project.run_all(2)
@@ -94,7 +93,34 @@ def test_images_without_labels_are_evaluated_on_a_labelled_folder(project: Proje
     assert evaluation["after_task"] == 2
     assert evaluation["class_names"] == ["cat", "dog"]
     assert evaluation["images"] == {"train": 12, "test": 4}
-    assert "The images have no labels." in Path("reports/report.md").read_text()
+    assert all(not probe["task_aware"] for probe in evaluation["probes"].values())
+    project.must("export", "2", "--output", "out", "--no-onnx")
+    report, card = Path("reports/report.md").read_text(), Path("out/README.md").read_text()
+    page = Path("reports/report.html").read_text()
+    for text in (report, card, page):
+        # The test images are those of the folder, and no class is masked anywhere.
+        assert "The images have no labels." in text
+        assert "12 to fit the probes and 4 to test them" in text
+        assert "by class: cat (6 and 2), dog (6 and 2)." in text
+        assert "task-aware" not in text
+    assert "| 1 | a random part | 16 | 4 |" in report
+    assert report.startswith("# photos, data-incremental")
+    assert "| probe | A | F | FT |" in report
+
+
+def test_other_labelled_images_under_the_same_name_are_another_run(project: Project) -> None:
+    tree(project.root / "photos", {".": 20})
+    tree(project.root / "labelled", {"cat": 8, "dog": 8})
+    project.set({"scenario": "data", "data.labelled_root": "labelled"})
+    project.run_all(2)
+    before = json.loads(Path("reports/run.json").read_text())["data"]
+    tree(project.root / "labelled", {"cat": 12, "dog": 12})
+    project.must("evaluate")
+    project.must("report")
+    after = json.loads(Path("reports/run.json").read_text())["data"]
+    assert before.keys() == after.keys()
+    assert before["train"] == after["train"]
+    assert before["labelled test"] != after["labelled test"]
 
 
 def test_a_labelled_folder_beside_images_with_labels_is_refused(project: Project) -> None:

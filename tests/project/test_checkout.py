@@ -16,6 +16,12 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
 
 
+def test_what_is_exported_is_not_committed(tmp_path: Path) -> None:
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "check-ignore", "exports/last/README.md")
+
+
 @pytest.mark.parametrize("setting", ["true", "input", "false"])
 def test_a_clone_holds_the_committed_bytes_under_any_autocrlf(setting: str, tmp_path: Path) -> None:
     origin = tmp_path / "origin"

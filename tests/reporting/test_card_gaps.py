@@ -8,7 +8,8 @@ from pipeline.artifacts.evaluation import Evaluation, Evaluations
 from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.reporting.card import state_metrics
-from pipeline.reporting.card.card import Card, Link, render_card
+from pipeline.reporting.card.card import render_card
+from pipeline.reporting.card.contents import Card, Link
 from pipeline.reporting.card.state_metrics import StateMetrics
 from tests.reporting.test_gaps import GONE, MATRIX, NOT_DUE, NOT_HERE, gapped_results
 
@@ -37,7 +38,8 @@ def make_card(quality: StateMetrics, after_task: int, at_once: bool = False) -> 
 def test_the_model_card_has_dashes_and_a_dagger_and_says_why() -> None:
     quality = StateMetrics(MATRIX[3], None, [], gone=[1])
     text = render_card(make_card(quality, 3))
-    assert "| task 1 † | task 2 | task 3 | task 4 | mean |" in text
+    names = " | ".join(f"{task} · kind {task}.0, kind {task}.1" for task in (2, 3, 4))
+    assert f"| 1 · kind 1.0, kind 1.1 † | {names} | mean |" in text
     assert "| – | 85.0 | 95.0 | 45.0 | 75.0 |" in text
     assert f"–: not measured: {NOT_HERE}. Means are over what was measured." in text
     assert GONE in text
@@ -61,5 +63,5 @@ def test_a_state_s_metrics_have_a_place_for_each_task_of_the_stream(
     absent = state_metrics.read_state_metrics(plan, 2)
     assert absent.accuracy is None
     assert absent.missing == [
-        "state 2 was not evaluated; run `cassle evaluate` first (or `dvc repro`)"
+        "state 2 was not evaluated; run `cassle evaluate` first (or `dvc repro`; after damage, `cassle clean` before that)"
     ]

@@ -8,7 +8,8 @@ import hashlib
 import pytest
 
 from pipeline.files.sealed_json import write_sealed
-from pipeline.reporting.comparing.runs import TABLES, _read_matrix
+from pipeline.reporting.comparing.runs import TABLES
+from pipeline.reporting.comparing.tables_reading import read_matrix
 from tests.reporting.test_gaps import MATRIX
 from tests.support.params import change
 from tests.support.results_repository import IDENTITY, PARAMS, Repository
@@ -43,7 +44,7 @@ def test_a_run_with_gaps_is_read_and_the_gaps_are_said(repository: Repository) -
     said = " ".join(repository.compare().split())
     assert "Not the same accuracies were measured in all runs:" in said
     assert (
-        "What a run lacks and another one has: gapped (state after task 1 on tasks 3 and 4, "
+        "What a run lacks and another one has: gapped (state after task 1 on task 3 and task 4, "
         "state after task 2 on task 4, state after task 3 on task 1, state after task 4 on task 1)."
     ) in said
     assert "+10.00" in said
@@ -82,27 +83,48 @@ def test_the_same_run_with_and_without_gaps_counts_once(repository: Repository) 
     assert "the accuracy matrix" in repository.refuses("gapped", "wrong")
 
 
+def read(cells: list[str], *, at_once: bool = False, tasks: int = 0) -> list:
+    return read_matrix("\n".join(["after_task,task,accuracy", *cells]).encode(), at_once, tasks)
+
+
+def test_a_state_of_which_nothing_was_measured_is_a_row_of_gaps() -> None:
+    assert read(["0,1,5.0", "1,1,6.0", "2,2,7.0"]) == [[5, None], [6, None], [None, 7]]
+    assert read(["0,1,5.0", "2,1,6.0", "2,2,7.0"]) == [[5, None], [None, None], [6, 7]]
+    assert read(["1,1,5.0", "2,2,6.0"]) == [[None, None], [5, None], [None, 6]]
+    # Names of tasks say how many there are where the table does not.
+    assert read(["0,1,5.0", "1,1,6.0"], tasks=2) == [[5, None], [6, None], [None, None]]
+    # Tasks that were learnt at once have no rows in between.
+    assert read(["0,1,5.0", "2,1,6.0", "2,2,7.0"], at_once=True) == [[5, None], [6, 7]]
+
+
 @pytest.mark.parametrize(
-    ("cells", "message"),
+    ("cells", "tasks", "message"),
     [
-        (["0,1,5.0", "2,1,5.0", "2,2,5.0"], ""),
-        (["0,1,5.0", "1,1,5.0", "2,2,5.0"], ""),
-        (["1,1,5.0", "2,2,5.0"], "is no matrix"),
-        (["0,1,5.0", "1,1,5.0", "3,3,5.0"], "is no matrix"),
-        (["0,0,5.0", "1,1,5.0"], "is no matrix"),
-        (["0,1,5.0", "1,1,nan"], "holds nan"),
-        (["0,1,5.0", "1,1,"], "has the row"),
-        ([], "is no matrix"),
+        (["0,0,5.0", "1,1,5.0"], 0, "is no matrix"),
+        (["-1,1,5.0", "1,1,5.0"], 0, "is no matrix"),
+        (["0,1,5.0", "3,3,5.0"], 2, "is no matrix"),
+        (["0,1,5.0", "1000000000,1,5.0"], 0, "is no matrix"),
+        (["0,1,5.0", "1,1,nan"], 0, "holds nan"),
+        (["0,1,5.0", "1,1,"], 0, "has the row"),
+        ([], 0, "is no matrix"),
     ],
 )
-def test_rows_and_numbers_have_to_be_right(cells: list[str], message: str) -> None:
-    content = "\n".join(["after_task,task,accuracy", *cells]).encode()
-    if not message:
-        matrix = _read_matrix(content)
-        assert sum(value is None for row in matrix for value in row) == 2 * len(matrix) - 3
-        return
+def test_rows_and_numbers_have_to_be_right(cells: list[str], tasks: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        _read_matrix(content)
+        read(cells, tasks=tasks)
+
+
+def test_a_run_with_a_state_of_which_nothing_was_measured_is_compared(
+    repository: Repository,
+) -> None:
+    nothing = [MATRIX[0], [None] * 4, *MATRIX[2:]]
+    write_gapped(repository, 90.0, nothing, strategy="cassle", seed=0)
+    repository.keep("gapped")
+    write_gapped(repository, 80.0, MATRIX, strategy="finetune", seed=0)
+    repository.keep("other")
+    said = " ".join(repository.compare().split())
+    assert "gapped (state after task 1 on task 1 and task 2)" in said
+    assert "+10.00" in said
 
 
 def test_an_older_version_s_table_with_gaps_is_damaged(repository: Repository) -> None:

@@ -22,7 +22,8 @@ from pipeline.reporting.chart_labels import alone_in_line
 from pipeline.reporting.gaps import remark_on_gaps, remark_on_row
 from pipeline.reporting.page.page import render_page
 from pipeline.reporting.representations import FeatureChange
-from pipeline.reporting.results import Probed, Results, _rows
+from pipeline.reporting.results import Probed, Results
+from pipeline.reporting.results_reading import _rows
 from pipeline.stages.report import write_tables
 from tests.reporting.test_page import Parsed, make_extras, make_results, other_run
 
@@ -178,7 +179,8 @@ def test_a_rank_without_a_cka_and_a_cka_without_a_rank_are_kept(
 
 def test_markdown_has_dashes_and_a_dagger_and_says_why() -> None:
     text = tables.markdown(gapped_results(), "0123")
-    assert "| | task 1 † | task 2 | task 3 | task 4 | mean |" in text
+    names = " | ".join(f"{task} · kind {task}.0, kind {task}.1" for task in (2, 3, 4))
+    assert f"| | 1 · kind 1.0, kind 1.1 † | {names} | mean |" in text
     assert "| after task 1 | 80.0 | 40.0 | – | – | 60.0 |" in text
     assert "| after task 4 | – | 81.0 | 91.0 | 99.0 | 90.3 |" in text
     # Rank and CKA: neither, both, and a rank alone.
@@ -193,7 +195,7 @@ def test_the_terminal_has_dashes_and_a_dagger_and_says_why() -> None:
     console = Console(file=io.StringIO(), width=200)
     terminal.print_results(gapped_results(), console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "task 1 †" in text
+    assert "kind 1.1 †" in text
     assert re.search(r"after task 1 +│ +80.0 │ +40.0 │ +– │ +– │ +60.0", text)
     for remark in remark_on_gaps(gapped_results()):
         assert " ".join(remark.split()) in " ".join(text.split())
@@ -208,7 +210,7 @@ def test_the_page_has_dashes_and_a_dagger_and_says_why() -> None:
     assert missing == [value is None for row in MATRIX for value in row]
     assert ["style" in cell for cell in cells] == [not gap for gap in missing]
     assert page.said("span").count("(not measured)") == 5
-    assert "task 1 †" in page.said("th")
+    assert "1 · kind 1.0, kind 1.1 †" in page.said("th")
     assert '<td class="mean">90.3</td>' in text
     for remark in remark_on_gaps(results):
         assert remark in page.said("p")
@@ -232,7 +234,7 @@ def test_another_run_s_gaps_are_said_and_not_compared() -> None:
     page = Parsed(render_page(results, beside))
     [said] = [text for text in page.said("p") if "Not the same accuracies" in text]
     assert (
-        "What a run lacks and another one has: this run (state after task 1 on tasks 3 and 4,"
+        "What a run lacks and another one has: this run (state after task 1 on task 3 (kind 3.0, kind 3.1) and task 4 "
         in said
     )
     marks = [text for text in page.said("text") if re.search(r"\([+-]", text)]

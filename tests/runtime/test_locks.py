@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +18,7 @@ from pipeline.commands.export import lock_name
 from pipeline.errors import RunError
 from pipeline.runtime import locks
 from pipeline.runtime.locks import lock_outputs
+from pipeline.training.checkpoint import lock_checkpoint
 from tests.support.params import ROOT
 from tests.support.project import Project
 
@@ -24,6 +28,7 @@ sys.path.insert(0, {root!r})
 sys.argv = ["cassle", "train", "2"]
 from pathlib import Path
 from pipeline.runtime.locks import lock_outputs
+from pipeline.training.checkpoint import lock_checkpoint
 with lock_outputs({stage!r}, [Path("data/states/task_2.safetensors")]):
     print("held", flush=True)
     sys.stdin.read()
@@ -114,6 +119,29 @@ def test_only_half_written_files_of_a_killed_process_are_removed(project: Projec
     with lock_outputs("train_2", [layout.state(2)]):
         assert not ours.exists()
         assert all(path.exists() for path in others)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_where_the_file_system_has_no_locks_nobody_is_blamed(
+    number: int, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(handle: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    code, _, err = project.cassle("plan")
+    assert code == 2
+    assert err.startswith(
+        "error: cannot lock .scratch/locks/plan.lock: its file system has no locks"
+    )
+    assert "on one that has flock" in err
+    code, _, err = project.cassle("grow")
+    assert code == 2
+    assert err.startswith(
+        "error: cannot lock .scratch/locks/grow.lock: its file system has no locks"
+    )
+    with pytest.raises(RunError, match="train_1-ab/lock: its"), lock_checkpoint(1, "ab", "cd"):
+        pass
 
 
 def test_nobody_can_lock_where_nothing_can_be_written(project: Project) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 
 import pytest
 import torch
 from torch import Tensor
 
+from pipeline.runtime.shortages import describe_shortage
 from tests.support.interruption import at_step
 from tests.support.project import Project
 
@@ -19,6 +21,12 @@ from tests.support.project import Project
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore"),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
         MemoryError(),
+        torch.AcceleratorError("CUDA error: out of memory\nmore"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError(
+            "DataLoader worker (pid 9) is killed by signal: Bus error. It is possible that dataloader's workers are out of shared memory."
+        ),
     ],
 )
 def test_out_of_memory_says_the_batch_size_to_try(
@@ -75,6 +83,12 @@ def test_any_command_says_that_memory_is_short(
     assert code == 2
     assert err.startswith(f"error: out of memory ({str(error)[:30]}")
     assert err.endswith("make the network or the batches smaller\n")
+
+
+def test_where_no_network_runs_none_is_to_be_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert str(describe_shortage(MemoryError())).endswith("make the network or the batches smaller")
+    monkeypatch.delitem(sys.modules, "torch")
+    assert describe_shortage(MemoryError()) == "out of memory (no more of it); end other programs"
 
 
 def test_another_runtime_error_keeps_its_traceback(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runtime.signals import SIGNALS, StopRequest
+from pipeline import layout
+from pipeline.runtime.signals import SIGNALS, StopRequest, stopping_at_once
+from pipeline.training.saved import read_saved
 from tests.support.params import ROOT
 from tests.support.project import Project
 
@@ -53,8 +56,8 @@ Path("ended").write_text("")
 """
 
 
-@pytest.mark.parametrize("first", SIGNALS)
-@pytest.mark.parametrize("second", SIGNALS)
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
 def test_the_second_signal_stops_at_once(first: signal.Signals, second: signal.Signals) -> None:
     code = LISTENER.format(root=str(ROOT))
     with subprocess.Popen(
@@ -71,6 +74,37 @@ def test_the_second_signal_stops_at_once(first: signal.Signals, second: signal.S
         err = process.stderr.read()
     assert "stopping after this step; once more to stop at once, without saving" in err
     assert err.endswith("stopped at once\n")
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        # The end of dvc sends SIGTERM; systemd sends SIGHUP after SIGTERM.
+        (signal.SIGHUP, signal.SIGTERM),
+        (signal.SIGHUP, signal.SIGHUP),
+        (signal.SIGTERM, signal.SIGHUP),
+    ],
+)
+def test_a_closed_terminal_is_no_second_signal(numbers: tuple[signal.Signals, ...]) -> None:
+    stop = StopRequest(prints=False)
+    with stop.listening():
+        for number in numbers:
+            os.kill(os.getpid(), number)
+    assert stop.received == numbers[0]
+
+
+def test_a_process_that_ignores_a_closed_terminal_goes_on_ignoring_it() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stop = StopRequest()
+    try:
+        with stop.listening():
+            stop.listen()
+            os.kill(os.getpid(), signal.SIGHUP)
+        with stopping_at_once():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert stop.received is None
 
 
 def test_previous_signal_handlers_are_restored() -> None:
@@ -136,7 +170,7 @@ def test_a_stage_runs_to_its_end_if_dvc_lives_or_did_not_start_it(
 
 
 @pytest.mark.parametrize("stage", ["train", "evaluate"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_outside_training_says_what_is_kept(
     number: signal.Signals, stage: str, project: Project
 ) -> None:
@@ -178,3 +212,38 @@ def test_a_signal_whose_exception_a_library_swallows_ends_the_process_all_the_sa
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
     assert done.returncode == 128 + signal.SIGTERM
     assert "stopped: all files are whole" in done.stderr
+
+
+# The leader of a session takes its standard input for the session's terminal.
+LEADER = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "pipeline", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0], ids=["before training", "in training"])
+def test_a_closed_terminal_saves_and_the_same_command_goes_on(
+    seconds: float, project: Project
+) -> None:
+    project.set({"train.epochs": 200})
+    project.trained(0)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment["CASSLE_CHECKPOINT_SECONDS"] = "0.2"
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", LEADER, "train", "1"], env=environment, start_new_session=True,
+        stdin=theirs, stdout=theirs, stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    wait_for(project.root / ".scratch/locks/train_1.holder")
+    saved = list(layout.CHECKPOINTS.rglob("*.safetensors"))
+    while seconds and not saved:
+        time.sleep(0.05)
+        saved = list(layout.CHECKPOINTS.rglob("*.safetensors"))
+    os.close(ours)
+    assert process.wait(60) == 128 + signal.SIGHUP
+    assert bool(list(layout.CHECKPOINTS.rglob("*.safetensors"))) == bool(seconds)
+    if seconds:
+        (path,) = (path.parent for path in saved)
+        assert read_saved(path).step > 0

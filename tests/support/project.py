@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -88,9 +89,15 @@ class Project(CommandLine):
         assert "Traceback" not in err
         assert self.files() == before
         lines = err.strip().splitlines()
-        assert len(lines) == 1, err
-        assert lines[0].startswith("error: ")
-        return lines[0]
+        # Of all commands check alone names all problems at once.
+        assert len(lines) == 1 or command[0] == "check", err
+        assert all(line.startswith("error: ") for line in lines)
+        return "\n".join(lines)
+
+    def make_repository(self) -> None:
+        """Make the folder an empty repository of git and DVC, as ``cassle check`` wants one."""
+        subprocess.run(["git", "init", "--quiet", "--template="], cwd=self.root, check=True)
+        (self.root / ".dvc").mkdir(exist_ok=True)
 
     def train_through(self, task: int) -> None:
         """Plan, prepare, init and train the first tasks."""

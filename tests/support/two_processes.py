@@ -11,12 +11,13 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, multiprocessing
+from torch import Tensor, distributed, multiprocessing
 
 from pipeline.distributed.processes import LAUNCHED, Launcher, Processes
 from pipeline.errors import PipelineError, RunError
 from pipeline.runtime.device import Device
 from pipeline.stages import train_task as train
+from pipeline.stages.stage_inputs import note_training
 from pipeline.training.learner import Learner
 
 PROCESSES = 2
@@ -67,13 +68,15 @@ def _work(rank: int, jobs: Sequence[Job], ports: Sequence[int]) -> None:
         with Path(f"said_{task}_{rank}.txt").open("a") as said:
             sys.stderr = said
             try:
-                train.run(task, Device.cpu, processes)
+                train.run(task, Device.cpu, processes, note_training(task))
             except PipelineError as error:
                 kind = type(error).__name__
                 print(
                     f"{kind}{' elsewhere' if error.reported_by_another_rank else ''}: {error}",
                     file=said,
                 )
+                # What the end of the process does otherwise.
+                distributed.destroy_process_group()
             sys.stderr = sys.__stderr__
         if learners:
             held = learners.pop().network()

@@ -2,7 +2,7 @@
 
     python -m tests.torture.stages --kills 60
 
-For each configuration a small project is run once in peace and once with SIGKILLs at moments
+For each configuration a small project is run once in peace and once with signals at moments
 that are random over each stage's measured duration; after each the same command is given
 again. At the end every file must be the same, byte for byte, but for measured seconds.
 """
@@ -93,7 +93,7 @@ def finish_report(root: Path) -> None:
 
 
 def kill_at_random(stage: str, trial: Trial, seconds: float, chance: random.Random) -> None:
-    """Begin a stage and kill it; where it ended before that, begin it anew.
+    """Begin a stage and kill it, or hang up; where it ended before that, begin it anew.
 
     Half of the kills of a training are random over the time in which it trains: importing
     torch takes longer than that.
@@ -112,12 +112,18 @@ def kill_at_random(stage: str, trial: Trial, seconds: float, chance: random.Rand
         try:
             output, _ = process.communicate(timeout=moment)
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
+            # Every fourth as a closed terminal does, which has training saved.
+            number = signal.SIGHUP if trial.kills % 4 == 3 else signal.SIGKILL
+            process.send_signal(number)
             output, _ = process.communicate()
+            assert process.returncode in (0, -number, 128 + number), output
             trial.kills += 1
             trial.resumed += RESUMED in output
             since = "of training" if trains else f"of {seconds:.1f} s"
-            print(f"{trial.name:12} {stage:10} killed after {moment:5.1f} s {since}", flush=True)
+            print(
+                f"{trial.name:12} {stage:10} {number.name} after {moment:5.1f} s {since}",
+                flush=True,
+            )
             return
         assert process.returncode == 0, f"{stage} ended with {process.returncode}:\n{output}"
 

@@ -11,6 +11,8 @@ from pipeline.files.typed_json import as_json, from_json
 
 P = TypeVar("P")
 REMEDY = "run `cassle plan` first"
+# `dvc repro` alone may take a plan for the current one, which was not made in its turn.
+AGAIN = "run `cassle plan`, then `dvc repro` (or the stages in order)"
 
 
 def read_plan(kind: type[P], name: str) -> P | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,6 +21,34 @@ GAP = 2
 def images_per_task(num_tasks: int) -> int:
     """Return the number of images of each task on the sheet."""
     return max(2, min(MAX_PER_TASK, MAX_IMAGES // num_tasks))
+
+
+def choose_images(count: int, labels: Sequence[int], most: int) -> NDArray[np.int64]:
+    """Return which images of a task are shown, ``(N,)``: spread over its classes and over each.
+
+    Args:
+        count: the number of the task's images.
+        labels: their labels; none where there are none.
+        most: how many are shown at most.
+    """
+    groups = [np.flatnonzero(np.array(labels) == label) for label in sorted(set(labels))]
+    if not groups:
+        groups = [np.arange(count)]
+    groups = [groups[place] for place in _spread(len(groups), most)]
+    shown = [0] * len(groups)
+    # In turns, as classes may have fewer images than their share.
+    for turn in range(most):
+        for group, held in enumerate(groups):
+            if sum(shown) < most and len(held) > turn:
+                shown[group] += 1
+    chosen = [held[_spread(len(held), each)] for held, each in zip(groups, shown, strict=True)]
+    return np.concatenate(chosen)
+
+
+def _spread(count: int, most: int) -> NDArray[np.int64]:
+    """Return at most ``most`` of so many places, at even distances."""
+    kept = min(count, most)
+    return np.arange(kept) * count // max(1, kept)
 
 
 def draw_strip(augment: Augment, images: Tensor, generator: torch.Generator) -> NDArray[np.uint8]:

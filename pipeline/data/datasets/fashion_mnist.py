@@ -4,46 +4,48 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.data.datasets.array_source import ArraySource
 from pipeline.data.datasets.idx import read_idx
+from pipeline.data.datasets.idx_source import FILES, IdxSource, check_shapes
 from pipeline.data.parts import Part
 from pipeline.data.source import Bytes
 from pipeline.errors import DataError
 from pipeline.files.sealed_json import file_digest
 
-FILES = {
-    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-}
 
+class FashionMNIST(IdxSource):
+    """Fashion-MNIST from four gzipped idx files in ``root``; the published ones with ``full``."""
 
-class FashionMNIST(ArraySource):
-    """Fashion-MNIST from four gzipped idx files in ``root``, or torchvision's copy (``full``)."""
-
-    @property
-    def _raw(self) -> Path:
-        """The folder of torchvision's copy."""
-        return self.root / "FashionMNIST" / "raw"
-
-    def describe_download(self) -> str:
-        """Return the full set's files, unless they are unpacked; empty for the subset."""
-        there = all((self._raw / name).is_file() for pair in FILES.values() for name in pair)
-        return "" if there or not self.full else f"Fashion-MNIST's four files in {self._raw}"
+    title = "FashionMNIST"
+    content = {  # noqa: RUF012 - a class variable
+        "train-images-idx3-ubyte": (
+            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
+        ),
+        "train-labels-idx1-ubyte": (
+            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"
+        ),
+        "t10k-images-idx3-ubyte": (
+            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"
+        ),
+        "t10k-labels-idx1-ubyte": (
+            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
+        ),
+    }
 
     def _read(self, part: Part) -> tuple[Bytes, Bytes]:
-        folder, ending = self._full_folder() if self.full else self._subset_folder()
-        image_path, label_path = (folder / f"{name}{ending}" for name in FILES[part])
+        if self.full:
+            if (self.root / "SHA256SUMS").is_file():
+                raise DataError(
+                    f"data.root: '{self.root}' holds the subset, and data.full is true; "
+                    "set data.root to another folder, e.g. data/raw"
+                )
+            return self._read_published(part)
+        folder = self._subset_folder()
+        image_path, label_path = (folder / f"{name}.gz" for name in FILES[part])
         images, labels = read_idx(image_path), read_idx(label_path)
-        fit = images.shape == (len(labels), 28, 28) and labels.ndim == 1 and len(labels) > 0
-        if not fit or labels.max() > 9:
-            raise DataError(
-                f"{image_path} and {label_path.name} are not Fashion-MNIST: expected (N, 28, 28) "
-                f"images and N labels from 0 to 9, got {images.shape} and {labels.shape}"
-            )
-        return images[:, None], labels
+        return check_shapes("Fashion-MNIST", images, labels, image_path, label_path)
 
-    def _subset_folder(self) -> tuple[Path, str]:
-        """Return the subset's folder and file ending, checked against SHA256SUMS if it exists."""
+    def _subset_folder(self) -> Path:
+        """Return the subset's folder, checked against SHA256SUMS if it exists."""
         if not self.root.is_dir():
             raise DataError(
                 f"data.root: the folder '{self.root}' is missing; "
@@ -61,25 +63,4 @@ class FashionMNIST(ArraySource):
                     f"{path} is damaged: its SHA-256 is not the one in {sums.name}; "
                     f"`git checkout {path}` brings it back"
                 )
-        return self.root, ".gz"
-
-    def _full_folder(self) -> tuple[Path, str]:
-        """Return the folder of the full set and its file ending; downloads it if it is missing."""
-        from torchvision.datasets import FashionMNIST as Loader
-
-        if (self.root / "SHA256SUMS").is_file():
-            raise DataError(
-                f"data.root: '{self.root}' holds the subset, and data.full is true; "
-                "set data.root to another folder, e.g. data/raw"
-            )
-        try:
-            Loader(str(self.root), download=True)
-        except (RuntimeError, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise DataError(
-                f"data.full: the full set is not in {self._raw} and cannot be fetched ({reason}); "
-                "put the four files train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
-                "t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz there, "
-                "or set data.full: false"
-            ) from error
-        return self._raw, ""
+        return self.root

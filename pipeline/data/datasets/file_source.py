@@ -65,6 +65,10 @@ class FileSelection(Selection):
         """Return a SHA-256 of the files' names and bytes as a set."""
         return self._content.as_set
 
+    def files(self) -> Sequence[Path]:
+        """Return the files of the images."""
+        return [self.root / path for path in self.paths]
+
     @property
     def _files(self) -> ImageFiles:
         return ImageFiles(self.root, self.paths, self.size, self.background)

@@ -1,54 +1,36 @@
-"""MNIST (LeCun et al., 1998), as torchvision keeps it."""
+"""MNIST (LeCun et al., 1998)."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from pipeline.data.datasets.array_source import ArraySource
-from pipeline.data.datasets.idx import read_idx
+from pipeline.data.datasets.idx_source import IdxSource
 from pipeline.data.parts import Part
 from pipeline.data.source import Bytes
 from pipeline.errors import DataError
 
-FILES = {
-    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-}
 
+class MNIST(IdxSource):
+    """MNIST, in ``root`` or in torchvision's folder below it."""
 
-class MNIST(ArraySource):
-    """MNIST in torchvision's folder under ``root``, downloaded and checked by torchvision."""
-
-    @property
-    def _raw(self) -> Path:
-        return self.root / "MNIST" / "raw"
-
-    def describe_download(self) -> str:
-        """Return the four files, unless they are unpacked; empty without ``full``."""
-        there = all((self._raw / name).is_file() for pair in FILES.values() for name in pair)
-        return "" if there or not self.full else f"MNIST's four files in {self._raw}"
+    title = "MNIST"
+    content = {  # noqa: RUF012 - a class variable
+        "train-images-idx3-ubyte": (
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+        ),
+        "train-labels-idx1-ubyte": (
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
+        ),
+        "t10k-images-idx3-ubyte": (
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
+        ),
+        "t10k-labels-idx1-ubyte": (
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
+        ),
+    }
 
     def _read(self, part: Part) -> tuple[Bytes, Bytes]:
-        from torchvision import datasets
-
         if not self.full:
             raise DataError(
                 "data.full: MNIST has no subset that comes with the project; "
                 "set data.full: true and data.root: data/raw"
             )
-        try:
-            datasets.MNIST(str(self.root), download=True)
-        except (RuntimeError, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise DataError(
-                f"MNIST is not in {self._raw} and cannot be fetched ({reason}); put the four "
-                "files train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
-                "t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz there"
-            ) from error
-        images, labels = (read_idx(self._raw / name) for name in FILES[part])
-        if images.shape != (len(labels), 28, 28) or labels.ndim != 1 or labels.max(initial=0) > 9:
-            raise DataError(
-                f"{self._raw} is not MNIST: expected (N, 28, 28) images and N labels from 0 to 9, "
-                f"got {images.shape} and {labels.shape}"
-            )
-        return images[:, None], labels
+        return self._read_published(part)

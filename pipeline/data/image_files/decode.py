@@ -73,7 +73,10 @@ def read_square(path: Path, size: int, background: Color) -> Bytes:
         raise BadImageError("of too many pixels") from error
     except MemoryError:
         # Not a bad image: another machine may have enough, and must not train on others.
-        raise DataError(f"{path} is too large for this machine's memory; reduce it") from None
+        raise DataError(
+            f"{path}: out of memory while it was decoded; end other programs, lower data.workers, "
+            "or make the image smaller"
+        ) from None
     except (OSError, ValueError, SyntaxError, struct.error) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise BadImageError(f"damaged or unreadable ({reason})") from error

@@ -197,26 +197,6 @@ def list_by_class(root: Path, folder: Path, domain: str = "", within: str = "") 
         yield from (Item(path, name, domain) for path in paths)
 
 
-def count_other_files(folder: Path) -> Counter[str]:
-    """Return the number of files that are no images, by ending, in a folder and below.
-
-    Raises:
-        DataError: as ``list_images``.
-    """
-    found: Counter[str] = Counter()
-    waiting, seen = [(folder, MAX_DEPTH)], set()
-    while waiting:
-        place, depth = waiting.pop()
-        status = place.stat()
-        if (status.st_dev, status.st_ino) in seen or depth == 0:
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        tree = list_folder(place)
-        found += tree.others
-        waiting += [(place / name, depth - 1) for name in tree.folders]
-    return found
-
-
 def describe_others(others: Counter[str]) -> str:
     """Return in words how many files of which endings are no images; empty if there are none."""
     most = others.most_common(6)

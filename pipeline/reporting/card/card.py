@@ -3,91 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
-from pipeline.artifacts.split import Split, fingerprint_stream
+from pipeline.artifacts.split import fingerprint_stream
 from pipeline.files.sealed_json import Json
 from pipeline.files.typed_json import get_typed
-from pipeline.metrics.accuracy_matrix import average_measured
 from pipeline.reporting.card import snippets
-from pipeline.reporting.card.state_metrics import StateMetrics
-from pipeline.reporting.gaps import format_cell, remark_on_row
-from pipeline.reporting.tables import HEADLINES, headline
-from pipeline.reporting.task_names import (
-    describe_tasks,
-    name_stream,
-    name_task,
-    remark_on_tasks,
-    tasks_heading,
-)
-
-
-@dataclass(frozen=True)
-class Link:
-    """A state in the chain that a state comes from, as far as it is known.
-
-    Attributes:
-        task: the last task it has learnt.
-        content: SHA-256 of its tensors.
-        plan: the digest of the plan that made it; None where the state is no longer here.
-        split: the digest of the split it has learnt from; None likewise, and of state 0.
-    """
-
-    task: int
-    content: str
-    plan: str | None = None
-    split: str | None = None
-
-
-@dataclass(frozen=True)
-class Card:
-    """The content of a model card.
-
-    Attributes:
-        after_task: the last task that the state has learnt; 0 is the random network.
-        at_once: whether all tasks were learnt at once.
-        params: the planned params.
-        dataset: the data set as the plan describes it.
-        splits: the tasks' splits.
-        backbone: the backbone as the plan describes it.
-        num_features: the size of its features.
-        chain: the state and those before it, backwards.
-        quality: its accuracies and metrics.
-        revision: the code's git revision.
-        protocol: how the headline probe's accuracies come about.
-        files: size in bytes and SHA-256 of each exported file.
-    """
-
-    after_task: int
-    at_once: bool
-    params: Json
-    dataset: DatasetPlan
-    splits: list[Split]
-    backbone: BackbonePlan
-    num_features: int
-    chain: Sequence[Link]
-    quality: StateMetrics
-    revision: str
-    protocol: str
-    files: dict[str, tuple[int, str]]
-
-    @property
-    def last(self) -> int:
-        """The task number of the run's last state."""
-        return 1 if self.at_once else len(self.splits)
-
-    @property
-    def shape(self) -> str:
-        """Channels, height and width of an image, as ``1, 28, 28``."""
-        size = self.dataset.image_size
-        return f"{self.dataset.channels}, {size}, {size}"
-
-    def learnt(self, task: int) -> bool:
-        """Return whether the state has learnt a task."""
-        return task <= self.after_task or (self.at_once and self.after_task > 0)
+from pipeline.reporting.card.contents import Card
+from pipeline.reporting.card.quality import describe_quality, list_tasks
+from pipeline.reporting.task_names import name_dataset
+from pipeline.reporting.text_formats import escape_markdown, format_json
 
 
 def render_card(card: Card) -> str:
@@ -95,8 +21,8 @@ def render_card(card: Card) -> str:
     parts = [
         _front_matter(card),
         _title(card),
-        _tasks(card),
-        _quality(card),
+        list_tasks(card),
+        describe_quality(card),
         _use(card),
         _recipe(card),
         _origin(card),
@@ -120,7 +46,7 @@ def _front_matter(card: Card) -> list[str]:
 
 def _title(card: Card) -> list[str]:
     params, total = card.params, len(card.splits)
-    name = f"{card.backbone.name} for {params['dataset']}"
+    name = f"{card.backbone.name} for {escape_markdown(name_dataset(params))}"
     if card.after_task == 0:
         name += ": the random network"
         how = "It has learnt nothing: others are compared with it."
@@ -139,55 +65,6 @@ def _title(card: Card) -> list[str]:
         f"A backbone: {size}×{size} {grey} images in, {card.num_features} features an image out. "
         f"{how} There is no classifier; train one on the features.",
     ]
-
-
-def _tasks(card: Card) -> list[str]:
-    lines = [
-        "## What it has learnt from",
-        "",
-        f"`{card.params['dataset']}` ({'all of it' if card.dataset.full else 'a subset'}), "
-        f"{name_stream(card.params['scenario'])}.",
-        "",
-        f"| task | learnt | {tasks_heading(card.splits)} | training images | test images |",
-        "| ---: | --- | --- | ---: | ---: |",
-    ]
-    for held in describe_tasks(card.splits):
-        learnt = "yes" if card.learnt(held.task) else "no"
-        lines.append(f"| {held.task} | {learnt} | {held.cell} | {held.train} | {held.test} |")
-    for remark in remark_on_tasks(card.splits):
-        lines += ["", remark]
-    return lines
-
-
-def _quality(card: Card) -> list[str]:
-    quality = card.quality
-    lines = ["## How good it is", ""]
-    if quality.accuracy is None:
-        return [*lines, "Absent: this state was not evaluated when it was exported."]
-    row = quality.accuracy
-    cells = [format_cell(value) for value in [*row, average_measured(row)]]
-    names = [name_task(task, quality.gone) for task in range(1, len(row) + 1)]
-    lines += [
-        f"Accuracy on each task's test images in percent: {card.protocol}.",
-        "",
-        "| " + " | ".join(names) + " | mean |",
-        "| ---: |" + " ---: |" * len(row),
-        "| " + " | ".join(cells) + " |",
-        "",
-    ]
-    tasks_learnt = sum(card.learnt(split.task) for split in card.splits)
-    for remark in remark_on_row(tasks_learnt, row, quality.gone):
-        lines += [remark, ""]
-    if quality.metrics is not None:
-        lines += ["| metric of the whole run | value |", "| --- | ---: |"]
-        metrics = quality.metrics
-        return [
-            *lines,
-            *(f"| {title} | {headline(metrics, name)} |" for name, title in HEADLINES.items()),
-        ]
-    if 0 < card.after_task == card.last:
-        return [*lines, "Absent: the metrics of the whole run, such as forgetting."]
-    return [*lines, "Metrics of the whole run, such as forgetting, belong to its last state."]
 
 
 def _use(card: Card) -> list[str]:
@@ -229,7 +106,7 @@ def _recipe(card: Card) -> list[str]:
             "",
         ]
     lines += ["All params; options of what is not chosen above had no part in it:", ""]
-    return [*lines, "```json", json.dumps(card.params, indent=2, ensure_ascii=False), "```"]
+    return [*lines, "```json", format_json(card.params), "```"]
 
 
 def _choices(params: Json) -> list[str]:

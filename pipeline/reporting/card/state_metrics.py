@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.artifacts.evaluation import REMEDY, read_evaluations
+from pipeline.artifacts.evaluation import REMEDY, LabelledSet, read_evaluations
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.errors import PipelineError, RunError
 from pipeline.files.sealed_json import Json
 from pipeline.files.typed_json import get_typed
-from pipeline.reporting.results import read_results
+from pipeline.reporting.results_reading import read_results
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,16 @@ class StateMetrics:
         metrics: the metrics of the whole stream; None except for its last state.
         missing: the reason of each field that is None.
         gone: the tasks whose images were no longer here at the evaluation.
+        labelled: the images of the evaluation, where they are none of the tasks'.
+        random: the accuracies of the random network, in the same order; None if not measured.
     """
 
     accuracy: list[float | None] | None
     metrics: Json | None
     missing: list[str]
     gone: Sequence[int] = ()
+    labelled: LabelledSet | None = None
+    random: list[float | None] | None = None
 
 
 def read_state_metrics(plan: ReportPlan, after_task: int) -> StateMetrics:
@@ -39,15 +43,19 @@ def read_state_metrics(plan: ReportPlan, after_task: int) -> StateMetrics:
         after_task: 0 is the random network.
     """
     missing: list[str] = []
-    accuracy = metrics = None
+    accuracy = metrics = labelled = random = None
     gone: Sequence[int] = ()
     tasks = range(1, get_typed(dict(plan.params), int, "num_tasks") + 1)
     try:
-        rows = read_evaluations(plan.evaluation).rows
+        evaluations = read_evaluations(plan.evaluation)
+        rows, labelled = evaluations.rows, evaluations.labelled
         found = next((row for row in rows if row.after_task == after_task), None)
         if found is None:
             raise RunError(f"state {after_task} was not evaluated; {REMEDY}")
         accuracy, gone = [found.accuracy.get(str(task)) for task in tasks], found.gone
+        untrained = next((row for row in rows if row.after_task == 0), None)
+        if untrained is not None:
+            random = [untrained.accuracy.get(str(task)) for task in tasks]
     except PipelineError as reason:
         missing.append(str(reason))
     if accuracy is not None and 0 < after_task == plan.last_state:
@@ -55,4 +63,4 @@ def read_state_metrics(plan: ReportPlan, after_task: int) -> StateMetrics:
             metrics = read_results(plan).metrics()
         except PipelineError as reason:
             missing.append(str(reason))
-    return StateMetrics(accuracy, metrics, missing, gone)
+    return StateMetrics(accuracy, metrics, missing, gone, labelled, random)

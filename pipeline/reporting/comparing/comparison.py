@@ -9,12 +9,13 @@ from pipeline.errors import RunError, closest
 from pipeline.metrics.estimates import Difference, Estimate, estimate, paired_difference
 from pipeline.reporting.comparing.group_titles import title_groups
 from pipeline.reporting.comparing.measured_cells import remark_on_measured
+from pipeline.reporting.comparing.random_network import list_random_cells, note_shortfalls
 from pipeline.reporting.comparing.run_groups import GroupedRuns, RunCell, RunGroup
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.comparing.settings import differing_params, format_settings
 
 DEFAULT_BASELINE = "finetune"
-COSTS = ("training_seconds", "forward_passes", "strategy_bytes")
+COSTS = ("training_seconds", "training_cpu_seconds", "forward_passes", "strategy_bytes")
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,14 @@ def compare_runs(grouped: GroupedRuns, metrics: Sequence[str], baseline: str | N
             if isinstance(base, str):
                 notes.append(f"No difference for {cell.method}, {cell.strategy}{where}: {base}.")
             rows.append(_row(cell, base if isinstance(base, RunCell) else None, cells, metrics))
-        notes += remark_on_measured(
-            {run.name: run.matrix for cell in group.cells for run in cell.runs.values()}, where
-        )
+        rows += [_describe_random(cell, metrics) for cell in list_random_cells(group)]
+        in_table = [run for cell in group.cells for run in cell.runs.values()]
+        matrices = {run.name: run.matrix for run in in_table}
+        # Runs of earlier versions do not know the names.
+        named = max(in_table, key=lambda run: len(run.tasks))
+        notes += remark_on_measured(matrices, where, named.say_task)
         tables.append(ComparisonTable(title, rows))
+    notes += note_shortfalls(runs)
     for name in metrics:
         lacking = [run.name for run in runs if name not in run.metrics]
         if lacking:
@@ -169,6 +174,12 @@ def _row(
             for name, found in values.items()
         },
     )
+
+
+def _describe_random(cell: RunCell, metrics: Sequence[str]) -> Row:
+    values = {name: estimate(list(_values(cell, name).values())) for name in metrics}
+    nothing = dict.fromkeys(metrics)
+    return Row(cell, "", "", values, dict.fromkeys(COSTS), None, {**nothing})
 
 
 def _pairs(ours: dict[int, float], theirs: dict[int, float]) -> list[tuple[float, float]]:

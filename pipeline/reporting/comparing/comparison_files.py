@@ -17,6 +17,7 @@ from pipeline.reporting.comparing.comparison_tables import (
     format_tables,
     write_legends,
 )
+from pipeline.reporting.text_formats import escape_markdown, escape_warning, show_controls
 
 COLUMNS = (
     "table", "method", "method_options", "strategy", "strategy_options", "figure", "n", "seeds",
@@ -46,25 +47,34 @@ def output_files(output: Path) -> dict[Path, Callable[[Comparison, Path], None]]
 def _write_markdown(comparison: Comparison, path: Path) -> None:
     parts = []
     for table in format_tables(comparison):
-        parts += [f"**{table.title}**", _tabulated(table, "pipe")]
+        parts += [f"**{escape_markdown(table.title)}**", _tabulated(table, "pipe", escape_markdown)]
     parts += write_legends(comparison)
-    parts += ["\n".join(f"- {note}" for note in comparison.notes)] if comparison.notes else []
+    notes = [f"- {escape_warning(note)}" for note in comparison.notes]
+    parts += ["\n".join(notes)] if notes else []
     write_text(path, "\n\n".join(parts) + "\n")
 
 
 def _write_latex(comparison: Comparison, path: Path) -> None:
     parts = ["% \\usepackage{booktabs} in the preamble"]
     for table in format_tables(comparison):
-        body = _tabulated(table, "latex_booktabs")
-        parts += [f"% {table.title}", body.replace("±", r"$\pm$").replace("−", "$-$")]
-    parts += [f"% {line}" for line in [*write_legends(comparison), *comparison.notes]]
+        body = _tabulated(table, "latex_booktabs", show_controls)
+        parts += [
+            f"% {show_controls(table.title)}",
+            body.replace("±", r"$\pm$").replace("−", "$-$"),
+        ]
+    comments = [*write_legends(comparison), *comparison.notes]
+    parts += [f"% {show_controls(line)}" for line in comments]
     write_text(path, "\n".join(parts).replace("–", "--") + "\n")
 
 
-def _tabulated(table: TextTable, form: str) -> str:
+def _tabulated(table: TextTable, form: str, escape: Callable[[str], str]) -> str:
     alignments = ["left", "left"] + ["right"] * (len(table.columns) - 2)
     text: str = tabulate(
-        table.rows, table.columns, tablefmt=form, colalign=alignments, disable_numparse=True
+        [[escape(cell) for cell in row] for row in table.rows],
+        table.columns,
+        tablefmt=form,
+        colalign=alignments,
+        disable_numparse=True,
     )
     return text
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from pipeline.files.sealed_json import digest
+from pipeline.files.sealed_json import Json, digest
 from pipeline.reporting.comparing.run_groups import RunGroup
 from pipeline.reporting.comparing.settings import differing_params, format_settings
-from pipeline.reporting.task_names import name_stream
+from pipeline.reporting.task_names import name_dataset, name_stream
 
 STREAM = ("dataset", "scenario", "num_tasks")
 
@@ -20,8 +20,8 @@ def title_groups(groups: Sequence[RunGroup]) -> list[str]:
     ]
     titles = []
     for group in groups:
-        dataset, scenario, tasks = (group.shared.get(name, "?").strip('"') for name in STREAM)
-        parts = [f"{dataset}, {name_stream(scenario)}, {tasks} tasks"]
+        scenario, tasks = (group.shared.get(name, "?").strip('"') for name in STREAM[1:])
+        parts = [f"{name_dataset(_first_params(group))}, {name_stream(scenario)}, {tasks} tasks"]
         parts += [format_settings(group.shared, names)] if names else []
         titles.append("; ".join(parts))
     # The same params but other images or splits: the digests distinguish them.
@@ -29,6 +29,11 @@ def title_groups(groups: Sequence[RunGroup]) -> list[str]:
         f"{title}; {_format_digests(group)}" if titles.count(title) > 1 else title
         for title, group in zip(titles, groups, strict=True)
     ]
+
+
+def _first_params(group: RunGroup) -> Json:
+    """Return the params of a group's first run; others may name another folder of its images."""
+    return next(iter(group.cells[0].runs.values())).params
 
 
 def _format_digests(group: RunGroup) -> str:

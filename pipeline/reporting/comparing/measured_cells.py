@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.metrics.accuracy_matrix import Matrix
 from pipeline.reporting.comparing.runs import Run
 
+MOST_NAMED = 6  # tasks of a row
 
-def remark_on_measured(matrices: Mapping[str, Matrix], where: str = "") -> list[str]:
+
+def remark_on_measured(
+    matrices: Mapping[str, Matrix],
+    where: str = "",
+    say_task: Callable[[int], str] = "task {}".format,
+) -> list[str]:
     """Return a remark on runs that lack accuracies that others have; none if none does.
 
     Runs that learnt all tasks at once have no rows in between, and lack nothing there.
@@ -16,6 +22,7 @@ def remark_on_measured(matrices: Mapping[str, Matrix], where: str = "") -> list[
     Args:
         matrices: the accuracies of each run, by its name for people.
         where: of which table the remark is, beginning with a space.
+        say_task: the name of a task in a sentence, by its number.
     """
     cells = {name: _cells(matrix) for name, matrix in matrices.items()}
     somewhere = {
@@ -25,7 +32,7 @@ def remark_on_measured(matrices: Mapping[str, Matrix], where: str = "") -> list[
         name: [place for place, value in held.items() if value is None and place in somewhere]
         for name, held in cells.items()
     }
-    said = [f"{name} ({_describe(places)})" for name, places in lacking.items() if places]
+    said = [f"{name} ({_describe(places, say_task)})" for name, places in lacking.items() if places]
     if not said:
         return []
     return [
@@ -60,13 +67,18 @@ def _cells(matrix: Matrix) -> dict[tuple[int, int], float | None]:
     }
 
 
-def _describe(places: Sequence[tuple[int, int]]) -> str:
+def _describe(places: Sequence[tuple[int, int]], say_task: Callable[[int], str]) -> str:
     """Return cells in words, row by row."""
     rows: dict[int, list[str]] = {}
     for after, task in places:
-        rows.setdefault(after, []).append(str(task))
+        rows.setdefault(after, []).append(say_task(task))
     return ", ".join(
-        f"{'random network' if after == 0 else f'state after task {after}'} on "
-        f"{'task' if len(tasks) == 1 else 'tasks'} {' and '.join(tasks)}"
+        f"{'random network' if after == 0 else f'state after task {after}'} on {_and(tasks)}"
         for after, tasks in rows.items()
     )
+
+
+def _and(names: Sequence[str]) -> str:
+    """Return names as a list in words, shortened where there are many."""
+    some = names if len(names) <= MOST_NAMED else [*names[:MOST_NAMED], "others"]
+    return " and ".join(some)

@@ -6,13 +6,11 @@ other references under refs/exps are its queue and its own bookkeeping.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline.errors import RunError
+from pipeline.reporting.comparing.dvc_runs import list_uncollected
 from pipeline.runtime.git import find_commit, list_references, read_reflog
 
 EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]+)/(.+)")
@@ -43,8 +41,6 @@ class Experiment(Revision):
     baseline: str
 
 
-RUNNING = Path(".dvc/tmp/exps/run")
-UNFINISHED = (1, 2)  # DVC's TaskStatus: preparing and running
 WORKSPACE = Revision("workspace", None)
 
 
@@ -119,23 +115,13 @@ def list_without_results(all_commits: bool) -> dict[str, list[str]]:
     for state, reference in places.items():
         entries = [QUEUED.search(message) for message in read_reflog(reference)]
         found[state] = [(entry["baseline"], entry["name"]) for entry in reversed(entries) if entry]
-    found["still running, or cut off"] = list(_running())
+    done = {(each.baseline, each.name) for each in _experiments()}
+    for state, each in list_uncollected().items():
+        found[state] = [one for one in each if one not in {*done, *found["that failed"]}]
     return {
         state: [name or "without a name" for base, name in each if all_commits or base == head]
         for state, each in found.items()
     }
-
-
-def _running() -> Iterator[tuple[str, str]]:
-    """Yield baseline and name of each experiment that DVC lists as running."""
-    for path in sorted(RUNNING.glob("*/*.run")):
-        try:
-            held = json.loads(path.read_text(encoding="utf-8"))
-            if held["status"] in UNFINISHED:
-                yield held["baseline_rev"], held["name"]
-        except (OSError, ValueError, KeyError, TypeError):
-            # The file is being written, or is of another version of DVC.
-            continue
 
 
 def _experiments() -> list[Experiment]:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pipeline.artifacts.split import fingerprint_stream, split_digest
 from pipeline.errors import RunError
 from pipeline.files.atomic import read_content
 from pipeline.files.sealed_json import SEAL, Json, digest, file_digest, parse_sealed
+from pipeline.files.typed_json import get_typed
 from pipeline.layout import REPORTS
 from pipeline.reporting.comparing.revisions import WORKSPACE, Revision, find_revision
+from pipeline.reporting.comparing.settings import learns_at_once, read_settings
+from pipeline.reporting.comparing.tables_reading import (
+    read_matrix,
+    read_numbers,
+    read_object,
+)
+from pipeline.reporting.task_names import list_names, say_task
 from pipeline.runtime.git import read_objects
 
 if TYPE_CHECKING:
@@ -50,6 +55,7 @@ class Run:
             ``pipeline.metrics.accuracy_matrix``.
         cost: cost.json; None for runs without one.
         identity: digests of the images and of the splits.
+        tasks: the domain, folder or classes of each task; empty if they are not known.
     """
 
     name: str
@@ -59,6 +65,11 @@ class Run:
     matrix: list[list[float | None]]
     cost: Json | None
     identity: Json
+    tasks: Sequence[str] = ()
+
+    def say_task(self, task: int) -> str:
+        """Return a task's name as a sentence has it."""
+        return say_task(task, self.tasks[task - 1] if task <= len(self.tasks) else "")
 
 
 class NoResultsError(RunError):
@@ -66,14 +77,18 @@ class NoResultsError(RunError):
 
 
 def describe_run(results: Results) -> Json:
-    """Return the content of reports/run.json: params and digests, for comparing runs.
+    """Return the content of reports/run.json: params, digests and names, for comparing runs.
 
     The tables in reports/ must exist: it holds the SHA-256 of each.
     """
+    data = fingerprint_stream(results.splits)
+    if results.labelled is not None:
+        data |= {f"labelled {part}": each for part, each in results.labelled.fingerprint.items()}
     return {
         "format": FORMAT,
         "params": results.params,
-        "data": fingerprint_stream(results.splits),
+        "tasks": [", ".join(list_names(split)) for split in results.splits],
+        "data": data,
         "splits": digest([split_digest(split) for split in results.splits]),
         "files": {name: file_digest(REPORTS / name) for name in TABLES},
     }
@@ -139,23 +154,26 @@ def _parse_run(revision: Revision, contents: dict[str, bytes | None]) -> Run:
         params, data, splits = held.get("params"), held.get("data"), held.get("splits")
         if not (isinstance(params, dict) and isinstance(data, dict) and isinstance(splits, str)):
             raise ValueError("run.json lacks params, data or splits")
-        matrix = _read_matrix(contents["accuracy_matrix.csv"])
+        for key, kind in {"method": str, "strategy": str, "seed": int}.items():
+            if type(params.get(key)) is not kind:
+                raise ValueError(f"the param {key} in run.json is {params.get(key)}")
+        read_settings(params)
+        tasks = get_typed({"tasks": (), **held}, tuple[str, ...], "tasks")
+        matrix = read_matrix(contents["accuracy_matrix.csv"], learns_at_once(params), len(tasks))
         # Without a digest of the table, a cell that is not there may as well have been lost.
         if held["format"] == UNSEALED and any(None in row for row in matrix):
             raise ValueError("accuracy_matrix.csv lacks accuracies")
-        for key, kind in {"method": str, "strategy": str, "seed": int}.items():
-            if not isinstance(params.get(key), kind):
-                raise ValueError(f"the param {key} in run.json is {params.get(key)}")
         return Run(
             name=name,
             revision=revision.commit,
             params=params,
-            metrics=_read_numbers(contents, "metrics.json"),
+            metrics=read_numbers(contents, "metrics.json"),
             matrix=matrix,
-            cost=None if contents["cost.json"] is None else _read_numbers(contents, "cost.json"),
+            cost=None if contents["cost.json"] is None else read_numbers(contents, "cost.json"),
             identity={"data": data, "splits": splits},
+            tasks=tasks,
         )
-    except (ValueError, KeyError, OverflowError, csv.Error) as error:
+    except (ValueError, KeyError, OverflowError, RecursionError, csv.Error) as error:
         raise RunError(
             f"{name}: {REPORTS}/ cannot be read ({error}); run `dvc repro` there"
         ) from error
@@ -163,7 +181,7 @@ def _parse_run(revision: Revision, contents: dict[str, bytes | None]) -> Run:
 
 def _read_checked(contents: dict[str, bytes | None]) -> Json:
     """Return the content of run.json, after checking its seal and the tables' digests."""
-    held = _read_object(contents, "run.json")
+    held = read_object(contents, "run.json")
     if held.get("format") == UNSEALED and not {"files", SEAL} & held.keys():
         return held
     if held.get("format") != FORMAT:
@@ -185,54 +203,3 @@ def _read_checked(contents: dict[str, bytes | None]) -> Json:
         if found.get(name) != noted.get(name):
             raise ValueError(f"{name} is damaged, or was changed after run.json was written")
     return sealed
-
-
-def _read_object(contents: dict[str, bytes | None], file: str) -> Json:
-    content = contents[file]
-    if content is None:
-        raise ValueError(f"{file} is missing")
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{file} holds a {type(value).__name__}, expected an object")
-    return value
-
-
-def _read_numbers(contents: dict[str, bytes | None], file: str) -> Json:
-    values = _read_object(contents, file)
-    for key, value in values.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (value is None or isinstance(value, str) or number):
-            raise ValueError(f"{key} in {file} is a {type(value).__name__}, expected a number")
-        if number and not math.isfinite(cast(float, value)):
-            raise ValueError(f"{key} in {file} is {value}, expected a finite number")
-    return values
-
-
-def _read_matrix(content: bytes | None) -> list[list[float | None]]:
-    """Return the accuracies; None for a cell that is not in the table.
-
-    Raises:
-        ValueError: it is missing, a row is not right, or a state has no accuracy.
-    """
-    if content is None:
-        raise ValueError("accuracy_matrix.csv is missing")
-    cells: dict[tuple[int, int], float] = {}
-    for row in csv.DictReader(io.StringIO(content.decode())):
-        try:
-            value = float(row["accuracy"])
-            cells[int(row["after_task"]), int(row["task"])] = value
-        except (KeyError, TypeError, ValueError):
-            raise ValueError(f"accuracy_matrix.csv has the row {row}") from None
-        if not math.isfinite(value):
-            raise ValueError(f"accuracy_matrix.csv holds {value}")
-    rows = sorted({after for after, _ in cells})
-    # The last row is of the last task, though not every state is tested on every task.
-    tasks = max((max(place) for place in cells), default=0)
-    numbered = tasks > 0 and all(task > 0 for _, task in cells)
-    # Tasks that were learnt at once have no rows in between.
-    if not numbered or rows not in ([0, tasks], list(range(tasks + 1))):
-        raise ValueError(f"accuracy_matrix.csv is no matrix: {len(cells)} accuracies")
-    return [[cells.get((after, task)) for task in range(1, tasks + 1)] for after in rows]

@@ -69,6 +69,12 @@ def read_settings(params: Json) -> Settings:
     )
 
 
+def learns_at_once(params: Json) -> bool:
+    """Return whether the run learnt all tasks at once."""
+    names = get_typed(params, str, "strategy").split("+")
+    return any(name in STRATEGIES and STRATEGIES[name].whole_stream for name in names)
+
+
 def differing_params(settings: Iterable[Values]) -> list[str]:
     """Return the names of the params that differ between settings, sorted."""
     given = list(settings)

@@ -13,12 +13,12 @@ from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.gaps import format_cell
 from pipeline.reporting.page.svg import CHARACTER, Drawing, Scale
 from pipeline.reporting.results import Results
-from pipeline.reporting.task_names import describe_tasks
 
 WIDTH = 440
 BAR, GAP = 14, 3
 HEADING, BETWEEN = 22, 16
 AXIS = 26
+NUMBER = 6  # characters of a task's number and dagger
 VALUES = 104  # room for the numbers beside the bars
 
 
@@ -67,7 +67,9 @@ def draw_bar_chart(results: Results, bars: Sequence[Bar], difference: bool) -> M
             were measured.
     """
     block = HEADING + len(bars) * (BAR + GAP) + BETWEEN
-    headings = results.tested_on
+    room = int(WIDTH / CHARACTER)
+    by_task = len(results.tested_on) == results.num_tasks
+    headings = results.name_tasks(room - NUMBER) if by_task else results.tested_on
     height = len(headings) * block + AXIS
     described = "; ".join(
         f"{heading}: " + ", ".join(f"{bar.name} {_say(bar.values[task])}" for bar in bars)
@@ -80,15 +82,9 @@ def draw_bar_chart(results: Results, bars: Sequence[Bar], difference: bool) -> M
         drawing.add("line", "grid", x1=x(mark), y1=0, x2=x(mark), y2=bottom)
         text = f"{mark} %" if mark == 100 else str(mark)
         drawing.add("text", "muted" if mark == 0 else "middle muted", text, x=x(mark), y=height - 8)
-    held = describe_tasks(results.splits)
     for task, heading in enumerate(headings):
         top = task * block
-        names = held[task].name if len(headings) == len(held) else ""
-        start = (len(heading) + 1.25) * CHARACTER
-        room = int((WIDTH - start) / CHARACTER)
-        shown = shorten_label(names, room)
-        drawing.add("text", "bold backed", heading, x=0, y=top + 15)
-        drawing.add("text", "muted backed", shown, hint=names, x=start, y=top + 15)
+        drawing.add("text", "bold backed", shorten_label(heading, room), x=0, y=top + 15)
         for index, bar in enumerate(bars):
             above = top + HEADING + index * (BAR + GAP)
             value = bar.values[task]

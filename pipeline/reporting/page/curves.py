@@ -18,7 +18,9 @@ from pipeline.reporting.page.svg import SERIES, round_ticks, series_color
 from pipeline.reporting.plots import NOT_LOSSES
 from pipeline.reporting.results import Results
 
-NAME_ROOM = 12  # characters of the other run's name
+NAME_ROOM = 12  # characters of a task's name, and of the other run's
+MARKS_ROOM = 40  # of all tasks' names where they begin
+SHORTEST_MARK = 8
 THIS_RUN, OTHER_RUN, MEAN = "var(--this)", "var(--other)", "var(--text)"
 
 
@@ -28,7 +30,8 @@ def draw_accuracy(results: Results, against: Run | None) -> Markup:
     many = tasks > SERIES
     lines = []
     # Where all tasks share a test set, their own accuracies are the mean.
-    for task, name in enumerate(results.tested_on) if len(results.tested_on) == tasks else ():
+    by_task = len(results.tested_on) == tasks
+    for task, name in enumerate(results.name_tasks(NAME_ROOM) if by_task else ()):
         cells = [row[task] for row in results.matrix]
         points = [
             (float(after), math.nan if value is None else value)
@@ -135,10 +138,15 @@ def _epochs(
 ) -> Chart:
     rows = results.epochs
     begins = [float(count) for count, row in enumerate(rows, start=1) if row["epoch"] == "1"]
-    names = ["all tasks"] if results.at_once else [f"task {n + 1}" for n in range(len(begins))]
-    close = any(after - before < len(rows) / 7 for before, after in pairwise(begins))
-    if close:
-        names = [text.removeprefix("task ") for text in names]
+    shortest = min((after - before for before, after in pairwise(begins)), default=len(rows))
+    room = int(MARKS_ROOM * shortest / len(rows)) - len("1 · ")
+    close = room < SHORTEST_MARK
+    if results.at_once:
+        names = ["all tasks"]
+    elif close:
+        names = [str(task) for task in range(1, len(begins) + 1)]
+    else:
+        names = results.name_tasks(room)[: len(begins)]
     marked = [value for value in round_ticks(0, len(rows)) if value <= len(rows) and value % 1 == 0]
     return Chart(
         name=name,

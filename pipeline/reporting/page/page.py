@@ -14,6 +14,7 @@ from pipeline.artifacts.features import Features
 from pipeline.artifacts.split import fingerprint_stream, shared_test
 from pipeline.files.sealed_json import JsonValue
 from pipeline.reporting import probe_tables as evaluation_tables
+from pipeline.reporting.below_random import warn_of_shortfalls
 from pipeline.reporting.comparing.measured_cells import remark_on_measured
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.gaps import remark_on_gaps
@@ -23,13 +24,11 @@ from pipeline.reporting.page.headline import headline_metrics
 from pipeline.reporting.page.svg import series_color
 from pipeline.reporting.results import Cells, Results
 from pipeline.reporting.tables import matrix_cells
-from pipeline.reporting.task_names import (
-    describe_tasks,
-    name_stream,
-    remark_on_tasks,
-    tasks_heading,
-)
+from pipeline.reporting.task_contents import describe_tasks, remark_on_tasks, tasks_heading
+from pipeline.reporting.task_names import ROOM, name_stream
+from pipeline.reporting.text_formats import show_controls
 
+MAP_ROOM = 20  # characters of a task's name in a map
 TEMPLATES = Path(__file__).parent / "templates"
 SWEPT = ("dataset", "scenario", "num_tasks", "method", "strategy", "distill_weight", "seed")
 EPOCH_CURVES = (
@@ -60,7 +59,7 @@ class Extras:
     """The page's content besides the results.
 
     Attributes:
-        revision: the code's git revision.
+        revision: what the code is called in git.
         class_names: the data set's class names, by label.
         state_bytes: the size of each state file in bytes, the random network's first; None for
             a missing file.
@@ -95,11 +94,13 @@ def render_page(results: Results, extras: Extras) -> str:
         all_params=flatten_params(params),
         protocol=results.protocol,
         results=results,
-        holdings=describe_tasks(results.splits),
+        task_names=results.name_tasks(ROOM[1]),
+        holdings=describe_tasks(results.splits, results.labelled),
         what_tasks_are=tasks_heading(results.splits),
+        warning=warn_of_shortfalls(results.matrix, results.say_task),
         gap_remarks=remark_on_gaps(results),
         measured_remarks=_remark_on_both(results, against),
-        remarks=remark_on_tasks(results.splits),
+        remarks=remark_on_tasks(results.splits, results.labelled),
         headline_metrics=headline_metrics(results, against),
         against=against,
         different=different_params(params, against.params) if against else [],
@@ -125,6 +126,7 @@ def render_page(results: Results, extras: Extras) -> str:
         state_bytes=extras.state_bytes,
         cost=results.cost(),
         fingerprint=fingerprint_stream(results.splits),
+        labelled=results.labelled,
         revision=extras.revision,
     )
 
@@ -160,7 +162,8 @@ def _shares(matrix: Cells) -> list[list[int | None]]:
 def _remark_on_both(results: Results, against: Run | None) -> list[str]:
     if against is None:
         return []
-    return remark_on_measured({"this run": results.matrix, against.name: against.matrix})
+    matrices = {"this run": results.matrix, against.name: against.matrix}
+    return remark_on_measured(matrices, say_task=results.say_task)
 
 
 def _epoch_curves(results: Results) -> list[tuple[str, Markup, str]]:
@@ -183,11 +186,11 @@ def _maps(
     if features is None or len(features.features) == 0:
         return []
     points, shares = feature_map.project_to_plane(features.features)
-    task_names = [f"task {task}" for task in range(1, results.num_tasks + 1)]
+    task_names = results.name_tasks(MAP_ROOM)
     maps: list[dict[str, object]] = []
     for what, groups, names in (
         ("task", features.tasks - 1, task_names),
-        ("class", features.labels, list(class_names)),
+        ("class", features.labels, [show_controls(name) for name in class_names]),
     ):
         if what == "task" and shared_test(results.splits):
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import asdict
 from typing import NoReturn
 
 import pytorch_lightning as pl
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from pipeline.distributed.group import Group
 from pipeline.errors import InterruptedRunError, RunError
+from pipeline.runtime.elapsed import Elapsed, Stopwatch
 from pipeline.runtime.signals import StopRequest
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.learner import Learner
@@ -30,26 +32,22 @@ class Checkpointing(pl.Callback):
         checkpoint: where to.
         group: the processes.
         stop: whether training was asked to stop.
-        seconds: that training took before this process.
+        before: what training took before this process.
 
     Raises:
         RunError: CASSLE_CHECKPOINT_SECONDS is no number of seconds.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, group: Group, stop: StopRequest, seconds: float
+        self, checkpoint: Checkpoint, group: Group, stop: StopRequest, before: Elapsed
     ) -> None:
         self.checkpoint = checkpoint
         self.group = group
         self.stop = stop
         self.every = _every()
-        self.started = time.monotonic() - seconds
+        self.stopwatch = Stopwatch(before)
         self.due = time.monotonic() + self.every
         self.saved_step = 0
-
-    def seconds(self) -> float:
-        """Return the seconds of training the task so far, by all processes that did."""
-        return time.monotonic() - self.started
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take SIGTERM back from Lightning, which has no option to leave it alone.
@@ -105,7 +103,7 @@ class Checkpointing(pl.Callback):
     def _save(self, learner: Learner) -> None:
         began = time.monotonic()
         snapshot = take_snapshot(learner)
-        record = {**snapshot.record, "seconds": self.seconds()}
+        record = {**snapshot.record, **asdict(self.stopwatch.read())}
         if self.group.processes.first:
             self.checkpoint.store(Snapshot(snapshot.tensors, record))
         self.saved_step = learner.position.step

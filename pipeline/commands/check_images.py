@@ -1,0 +1,110 @@
+"""What check understood of the images, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pipeline.artifacts.split import Split
+from pipeline.building.stream_contents import TaskImages
+from pipeline.config.params import Params
+from pipeline.data.datasets.file_source import FileSource
+from pipeline.data.image_files.content import list_first
+from pipeline.data.image_files.survey import (
+    describe_headers,
+    look_like_sizes,
+    read_headers,
+    survey_folder,
+)
+from pipeline.data.image_files.tree import describe_others
+from pipeline.data.parts import PARTS
+from pipeline.runtime.git import find_untracked_reason
+
+MAX_TASKS = 20  # that are shown
+MAX_CLASSES = 12  # of a task that are shown
+
+
+def describe_tree(tasks: Sequence[TaskImages | Split], scenario: str) -> Iterator[str]:
+    """Yield a line for each task: its domain or folder, its images, its classes with counts.
+
+    Args:
+        tasks: what each task holds.
+        scenario: of the stream.
+    """
+    for number, task in enumerate(tasks[:MAX_TASKS], start=1):
+        name = "" if task.domain is None else f" {task.domain}"
+        counts = {part: len(task.keys(part)) for part in PARTS}
+        tested = f", {counts['test']} to test on" if counts["test"] else ""
+        held = {part: Counter(task.names(part)) for part in PARTS}
+        names = sorted(held["train"] | held["test"])
+        each = [f"{c} {held['train'][c]}+{held['test'][c]}" for c in names[:MAX_CLASSES]]
+        more = [f"{len(names) - MAX_CLASSES} more"] if len(names) > MAX_CLASSES else []
+        classes = f"; {len(names)} classes: {', '.join([*each, *more])}" if names else "; no labels"
+        yield f"  task {number}{name}: {counts['train']} images to learn from{tested}{classes}"
+    if len(tasks) > MAX_TASKS:
+        yield f"  and {len(tasks) - MAX_TASKS} more tasks"
+    if scenario == "data" and len(tasks) > 1:
+        yield "  all tasks are tested on the same images"
+
+
+def describe_test_part(params: Params, tasks: Sequence[TaskImages | Split]) -> str:
+    """Return what the test part is, and why."""
+    data = params.data
+    tested = next((key for task in tasks for key in task.keys("test")), None)
+    if tested is None:
+        return "test part: none; there are no labels, or data.holdout is 0"
+    folders = Path(str(tested)).parts
+    given = next((name for name in ("test", "val") if name in folders[:2]), None)
+    if given is not None:
+        return f"test part: the folder {given}/"
+    if params.dataset != "image_folder":
+        return "test part: the data set's own"
+    by = "" if data.holdout_by == "file" else f", by {data.holdout_by}"
+    return f"test part: {data.holdout:g} of each class, held out{by} (data.holdout)"
+
+
+def list_problems(source: FileSource, root: str, *, skip: bool) -> tuple[list[str], list[str]]:
+    """Return remarks on a folder of images, and problems that stop the pipeline.
+
+    Args:
+        source: the data set.
+        root: its folder as params name it.
+        skip: whether params leave out images that cannot be read.
+    """
+    remarks = list(source.remarks)
+    found = survey_folder(source.root)
+    problems = []
+    if others := describe_others(found.others):
+        remarks.append(f"left out, as they are no images: {others}")
+    tracked = not Path(root).is_absolute()
+    for what, paths in (("links to nothing", found.broken), ("pipes or devices", found.special)):
+        if not paths:
+            continue
+        if tracked or not skip:
+            why = " (`dvc repro` reads all of the folder and fails on them)" if skip else ""
+            problems.append(
+                f"{source.root}: {len(paths)} {what}: {list_first(paths)}; remove them{why}"
+            )
+        else:
+            remarks.append(f"left out: {len(paths)} {what}: {list_first(paths)}")
+    if tracked and (reason := find_untracked_reason(Path(root))):
+        remarks.append(
+            f"data.root: {root} {reason}, so experiments with --temp or --queue do not see it; "
+            f"name it by its absolute path, {Path(root).resolve()}, or track it (`dvc add`)"
+        )
+    return remarks, problems
+
+
+def describe_images(source: FileSource, tasks: Sequence[TaskImages | Split]) -> Iterator[str]:
+    """Yield remarks on the images of all tasks, by their headers and the names of folders."""
+    paths = sorted({str(key) for task in tasks for part in PARTS for key in task.keys(part)})
+    yield describe_headers(read_headers(source.root, paths), len(paths))
+    levels = (list(source.class_names()), list(source.domain_names()))
+    for names in levels:
+        if look_like_sizes(names):
+            yield (
+                f"folders are named by sizes ({list_first(names)}): the same image in several "
+                "sizes may stand in the training and in the test part; data.holdout_by: name "
+                "keeps it on one side"
+            )

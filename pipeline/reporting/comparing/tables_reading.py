@@ -1,0 +1,81 @@
+"""Reading of a run's tables and numbers from bytes, of whichever revision."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping
+from typing import cast
+
+from pipeline.files.sealed_json import Json
+from pipeline.layout import MAX_TASKS
+
+
+def read_object(contents: Mapping[str, bytes | None], file: str) -> Json:
+    """Return the object in a file of a run.
+
+    Raises:
+        ValueError: it is missing, or it is no JSON object.
+    """
+    content = contents[file]
+    if content is None:
+        raise ValueError(f"{file} is missing")
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{file} holds a {type(value).__name__}, expected an object")
+    return value
+
+
+def read_numbers(contents: Mapping[str, bytes | None], file: str) -> Json:
+    """Return the finite numbers and texts in a file of a run; None for what is undefined.
+
+    Raises:
+        ValueError: it is missing, or holds something else.
+    """
+    values = read_object(contents, file)
+    for key, value in values.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (value is None or isinstance(value, str) or number):
+            raise ValueError(f"{key} in {file} is a {type(value).__name__}, expected a number")
+        if number and not math.isfinite(cast(float, value)):
+            raise ValueError(f"{key} in {file} is {value}, expected a finite number")
+    return values
+
+
+def read_matrix(content: bytes | None, at_once: bool, tasks: int) -> list[list[float | None]]:
+    """Return the accuracies; None for a cell that is not in the table.
+
+    A state of which nothing was measured has no row in the table.
+
+    Args:
+        content: the table.
+        at_once: whether all tasks were learnt at once.
+        tasks: the number of tasks; 0: as many as the table tells of.
+
+    Raises:
+        ValueError: it is missing, a row is not right, or it tells of other states.
+    """
+    if content is None:
+        raise ValueError("accuracy_matrix.csv is missing")
+    cells: dict[tuple[int, int], float] = {}
+    for row in csv.DictReader(io.StringIO(content.decode())):
+        try:
+            value = float(row["accuracy"])
+            cells[int(row["after_task"]), int(row["task"])] = value
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(f"accuracy_matrix.csv has the row {row}") from None
+        if not math.isfinite(value):
+            raise ValueError(f"accuracy_matrix.csv holds {value}")
+    # The last row is of the last task, though not every state is tested on every task.
+    found = max((max(place) for place in cells), default=0)
+    count = tasks or found
+    rows = {after for after, _ in cells}
+    if not 0 < found <= count <= MAX_TASKS or any(task < 1 for _, task in cells) or min(rows) < 0:
+        raise ValueError(f"accuracy_matrix.csv is no matrix: {len(cells)} accuracies")
+    learnt = [0, count] if at_once and rows <= {0, count} else range(count + 1)
+    return [[cells.get((after, task)) for task in range(1, count + 1)] for after in learnt]

@@ -1,0 +1,133 @@
+"""The content of each task in words, for the report, the model card and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.artifacts.evaluation import LabelledSet
+from pipeline.artifacts.split import Split, class_names, shared_test
+from pipeline.data.parts import PARTS, Part
+from pipeline.reporting.oddities import describe_oddities
+from pipeline.reporting.task_names import list_names, say_task
+from pipeline.reporting.text_formats import show_controls
+
+SHARED_TEST = (
+    "Each task is tested on the whole test set. There is no accuracy on one task alone, so "
+    "forgetting, forward transfer, plasticity and stability are undefined; the average accuracy "
+    "after each task is in accuracy_over_tasks.csv."
+)
+
+
+@dataclass(frozen=True)
+class TaskContents:
+    """The content of a task.
+
+    Attributes:
+        task: the task's number.
+        name: its classes, its domain, or "a random part".
+        train: the number of training images.
+        test: the number of images it is tested on.
+    """
+
+    task: int
+    name: str
+    train: int
+    test: int
+
+
+def tasks_heading(splits: Sequence[Split]) -> str:
+    """Return the column heading of the tasks' names."""
+    kinds = {"class": "classes", "data": "images", "domain": "domain", "folders": "folder"}
+    return kinds[splits[0].scenario]
+
+
+def describe_tasks(
+    splits: Sequence[Split], labelled: LabelledSet | None = None
+) -> list[TaskContents]:
+    """Return the content of each task.
+
+    Args:
+        splits: of all tasks.
+        labelled: the labelled images of elsewhere that all tasks are tested on, if they are.
+    """
+    return [
+        TaskContents(
+            split.task,
+            ", ".join(list_names(split)) or "a random part",
+            len(split.train),
+            len(split.test) if labelled is None else labelled.count("test"),
+        )
+        for split in splits
+    ]
+
+
+def _remark_on_classes(splits: Sequence[Split], names: Sequence[str]) -> str:
+    """Return which tasks hold which part of the classes, where they do not hold all."""
+    held = []
+    for split in splits:
+        task = say_task(split.task, ", ".join(list_names(split)))
+        if not split.classes:
+            held.append(f"the images of {task} have no labels")
+        elif len(split.classes) < len(names):
+            held.append(f"{task} holds {_join(split.class_names)}")
+    said = "; ".join(held)
+    return f"{said[0].upper()}{said[1:]}."
+
+
+def _join(names: Sequence[str]) -> str:
+    return ", ".join(show_controls(name) for name in names)
+
+
+def _remark_on_labelled(labelled: LabelledSet) -> str:
+    """Return which labelled images there are, class by class."""
+    counts = ", ".join(
+        f"{show_controls(name)} ({train} and {test})"
+        for name, (train, test) in labelled.by_class().items()
+    )
+    return (
+        f"What the features are worth is measured on the labelled images of "
+        f"{show_controls(labelled.root)}, {labelled.count('train')} to fit the probes and "
+        f"{labelled.count('test')} to test them, which no training sees; by class: {counts}."
+    )
+
+
+def _count_skipped(splits: Sequence[Split], part: Part) -> int:
+    """Return the number of images of a part that cannot be read and are left out."""
+    held = splits[-1:] if part == "test" and shared_test(splits) else splits
+    return sum((split.skipped or {}).get(part, 0) for split in held)
+
+
+def remark_on_tasks(splits: Sequence[Split], labelled: LabelledSet | None = None) -> list[str]:
+    """Return further remarks on the tasks, a sentence or two each; arguments as above."""
+    said = []
+    names = [] if splits[0].scenario == "class" else class_names(splits)
+    if splits[0].scenario == "class":
+        sizes = sorted({len(split.classes) for split in splits})
+        if len(sizes) > 1:
+            counts = " or ".join(str(size) for size in sizes)
+            said.append(f"The classes do not divide evenly: tasks hold {counts} classes.")
+    elif not names:
+        said.append("The images have no labels.")
+        said += [_remark_on_labelled(labelled)] if labelled is not None else []
+    elif all(len(split.classes) == len(names) for split in splits):
+        said.append(f"Every task holds all {len(names)} classes: {_join(names)}.")
+    else:
+        said.append(f"There are {len(names)} classes: {_join(names)}.")
+        said += [_remark_on_classes(splits, names)]
+    if shared_test(splits):
+        sizes = sorted({holding.train for holding in describe_tasks(splits)})
+        if len(sizes) > 1:
+            counts = " or ".join(str(size) for size in sizes)
+            said.append(f"The images do not divide evenly: tasks hold {counts} training images.")
+        said.append(SHARED_TEST)
+    if splits[0].note is not None:
+        said.append(show_controls(splits[0].note))
+    said += describe_oddities(splits)
+    skipped = {part: _count_skipped(splits, part) for part in PARTS}
+    if any(skipped.values()):
+        said.append(
+            f"Left out, as they cannot be read: {skipped['train']} training and "
+            f"{skipped['test']} test images."
+        )
+    return said

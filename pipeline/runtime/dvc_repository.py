@@ -1,0 +1,40 @@
+"""The DVC repository in which the stages run."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from pipeline.errors import RunError
+from pipeline.runtime.git import run_git
+
+
+def require_dvc_repository(folder: Path) -> str:
+    """Return in what ``dvc repro`` runs in a folder, in words.
+
+    That is in a DVC repository, which lies in a git repository, be it in a folder of it
+    (``dvc init --subdir``), or does without (``dvc init --no-scm``).
+
+    Raises:
+        RunError: it is not.
+    """
+    root = next((each for each in (folder, *folder.parents) if (each / ".dvc").is_dir()), None)
+    in_git = False
+    with suppress(RunError):  # git is not installed
+        in_git = run_git("-C", str(folder), "rev-parse", "--git-dir") is not None
+    if root is not None and (in_git or _does_without_git(root)):
+        return "git and DVC" if in_git else "DVC without git"
+    name, command = ("DVC", "dvc init") if root is None and in_git else ("git", "git init")
+    raise RunError(
+        f"{folder} is in no {name} repository, which `dvc repro` needs; clone the project or run "
+        f"`{command}` (single stages run without: cassle plan, prepare, init, train, evaluate, "
+        "report)"
+    )
+
+
+def _does_without_git(root: Path) -> bool:
+    """Return whether DVC is told to use no git, by ``core.no_scm``."""
+    from dvc.config import Config
+
+    core = Config(str(root / ".dvc"), validate=False).get("core", {})
+    return bool(core.get("no_scm"))

@@ -1,0 +1,136 @@
+"""What each stage is made from, noted when it begins: before it imports its code.
+
+Importing this module imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline import layout
+from pipeline.artifacts.plans.evaluate import EvaluatePlan
+from pipeline.artifacts.plans.files import AGAIN, read_plan, require_plan
+from pipeline.artifacts.plans.init import InitPlan
+from pipeline.artifacts.plans.prepare import PreparePlan
+from pipeline.artifacts.plans.report import ReportPlan
+from pipeline.artifacts.plans.sources import SourcesPlan
+from pipeline.artifacts.plans.train import TrainPlan
+from pipeline.artifacts.plans.views import ViewsPlan
+from pipeline.config.fingerprint import digest_sources, forget_sources, list_sources
+from pipeline.config.stage_code import StagePlan, uses_code_of_now
+from pipeline.errors import RunError
+from pipeline.runtime.inputs import Inputs, NotedInput, digest_status
+
+
+def note_plan(params: Path) -> Inputs:
+    """Note what ``plan`` reads: params, task slots, and the code as it is."""
+    inputs = Inputs("plan")
+    inputs.note_files([params, layout.CHAIN])
+    status = digest_status(list_sources())
+    inputs.note(
+        NotedInput(
+            "the code changed while plan ran; run the same command again, or `dvc repro`",
+            list_sources,
+            digest_sources,
+            status,
+            digest_sources(),
+        )
+    )
+    return inputs
+
+
+def note_preparation() -> Inputs:
+    """Note what ``prepare`` reads, but for the images.
+
+    Raises:
+        RunError: the plan is missing or damaged, or was made by other code.
+    """
+    plan = require_plan(PreparePlan, "prepare")
+    known = [layout.split(task) for task in range(1, plan.slots + 1)]
+    return _note("prepare", {"prepare": plan}, known)
+
+
+def note_initialization() -> Inputs:
+    """Note what ``init`` reads; errors are those of ``note_preparation``."""
+    return _note("init", {"init": require_plan(InitPlan, "init")}, [])
+
+
+def note_training(task: int) -> Inputs:
+    """Note what training a task reads, but for the images.
+
+    Errors are those of ``note_preparation``.
+    """
+    plan = require_plan(TrainPlan, f"train_{task}")
+    before = {task - 1} if plan.looks_back else set()
+    splits = [layout.split(number) for number in sorted({*plan.tasks, *before})]
+    return _note(f"train {task}", {f"train_{task}": plan}, [*splits, layout.state(task - 1)])
+
+
+def note_evaluation(only: int | None = None) -> Inputs:
+    """Note what ``evaluate`` reads, but for the images; errors as ``note_preparation``.
+
+    Args:
+        only: the number of the one state to evaluate; None: all.
+    """
+    plan, views = require_plan(EvaluatePlan, "evaluate"), require_plan(ViewsPlan, "views")
+    splits = [layout.split(task) for task in range(1, plan.num_tasks + 1)]
+    # The change of the features is from the state before.
+    numbers = range(plan.last_state + 1) if only is None else range(max(0, only - 1), only + 1)
+    states = [layout.state(task) for task in numbers]
+    return _note(
+        "evaluate", {"evaluate": plan, "views": views}, [*splits, layout.SPLIT_INDEX, *states]
+    )
+
+
+def note_report() -> Inputs:
+    """Note what ``report`` reads; errors are those of ``note_preparation``."""
+    plan = require_plan(ReportPlan, "report")
+    logs = [
+        path
+        for task in range(1, plan.last_state + 1)
+        for path in (layout.log(task), layout.timing(task))
+    ]
+    read = [layout.SPLIT_INDEX, *logs, layout.EVALUATIONS, layout.FEATURES, layout.VIEWS]
+    return _note("report", {"report": plan}, read)
+
+
+def _note(stage: str, plans: dict[str, StagePlan], paths: Sequence[Path]) -> Inputs:
+    """Note files and code, once the code is known to be that of the plans.
+
+    Raises:
+        RunError: it is not.
+    """
+    inputs = Inputs(stage)
+    status = digest_status(list_sources())
+    inputs.note_files([*map(layout.plan, plans), *paths])
+    if not _is_planned_code(plans):
+        raise RunError(
+            f"the code that {stage} uses is not what it was when {layout.PLAN} was written; "
+            + AGAIN
+        )
+
+    def identify() -> str:
+        return "planned" if _is_planned_code(plans) else "other"
+
+    changed = (
+        f"the code that {stage} uses changed while it ran; put it back "
+        "and run the same command again, or begin anew with the new code: " + AGAIN
+    )
+    inputs.note(NotedInput(changed, list_sources, identify, status, "planned"))
+    return inputs
+
+
+def _is_planned_code(plans: dict[str, StagePlan]) -> bool:
+    try:
+        known = read_plan(SourcesPlan, "sources")
+    except RunError:
+        known = None
+    # Quick, where no byte is another. Else comments may have changed, or code of other stages.
+    if known is not None and known.code == digest_sources():
+        return True
+    forget_sources()
+    try:
+        return all(map(uses_code_of_now, plans.values()))
+    except (OSError, SyntaxError, ValueError):
+        return False  # it is being edited

@@ -1,0 +1,71 @@
+"""Trainings that were saved: what a checkpoint is of, and when it may go.
+
+Importing this module imports no torch.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pipeline import layout
+from pipeline.errors import StateError
+from pipeline.files.tensors import read_tensor_header
+from pipeline.files.typed_json import get_typed
+
+FILE = "checkpoint.safetensors"
+LOCK = "lock"
+
+
+@dataclass(frozen=True)
+class SavedTraining:
+    """What a checkpoint is of.
+
+    Attributes:
+        task: the number of the task.
+        plan: the digest of its plan.
+        step: the last step that it has taken.
+    """
+
+    task: int
+    plan: str
+    step: int
+
+
+def read_saved(folder: Path) -> SavedTraining:
+    """What the checkpoint in a folder is of; its tensors are not read.
+
+    Raises:
+        ValueError: it is missing or damaged.
+    """
+    try:
+        header = read_tensor_header(folder / FILE, StateError, "the task begins anew")
+    except StateError as error:
+        raise ValueError(str(error)) from error
+    return SavedTraining(
+        task=get_typed(header, int, "task"),
+        plan=get_typed(header, str, "plan"),
+        step=get_typed(header, int, "record", "step"),
+    )
+
+
+def remove_finished(task: int, plan: str) -> None:
+    """Remove the checkpoints of a training whose state is where it belongs.
+
+    One that a process holds stays.
+
+    Args:
+        task: the number of the task.
+        plan: the digest of its plan.
+    """
+    root = layout.main_checkout() / layout.CHECKPOINTS
+    for folder in sorted(root.glob(f"train_{task}-*")):
+        try:
+            with FileLock(folder / LOCK, timeout=0):
+                if read_saved(folder).plan == plan:
+                    shutil.rmtree(folder, ignore_errors=True)
+        except (OSError, ValueError, Timeout):
+            continue
