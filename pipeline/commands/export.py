@@ -15,6 +15,7 @@ from pipeline.artifacts.plans.files import require_plan
 from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.artifacts.split import read_splits
+from pipeline.data.image_files.kinds import describe_decoding
 from pipeline.errors import RunError, StateError
 from pipeline.files.folders import require_writable_folder, write_folder
 from pipeline.files.sealed_json import Json, dump_json
@@ -119,8 +120,13 @@ def describe_preprocessing(dataset: DatasetPlan, inside: list[str]) -> Json:
         dataset: the data set as the plan describes it.
         inside: the files that contain the preprocessing.
     """
+    files = dataset.files
     return {
         "already_inside": inside,
+        # From a file to the pixels that the formula takes.
+        "decoding": []
+        if files is None
+        else describe_decoding(files.resize, dataset.image_size, files.background),
         "channels": dataset.channels,
         "colours": "grey" if dataset.channels == 1 else "RGB",
         "dtype": "uint8",

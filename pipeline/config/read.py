@@ -19,6 +19,9 @@ def load_params(path: Path) -> Params:
         ParamsError: the file is missing, not YAML or invalid; one line for each problem.
     """
     try:
+        if path.exists() and not path.is_file():
+            # Opening a pipe would wait for ever.
+            raise ParamsError(f"{path} is no regular file; name a params file with --params")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ParamsError(

@@ -29,6 +29,7 @@ from pipeline.building.components import load_class
 from pipeline.commands.export import FILES, describe_preprocessing
 from pipeline.config.registry.backbones import BACKBONES
 from pipeline.data.augmentation.augment import Augment
+from pipeline.data.image_files.file_options import FileOptions
 from pipeline.errors import RunError
 from pipeline.evaluation.features import extract
 from pipeline.files import folders
@@ -111,6 +112,15 @@ def test_the_cases_below_are_all_backbones_in_grey_and_in_colour() -> None:
     assert {name for name, _, _ in CASES} == set(BACKBONES)
     assert {channels for _, channels, _ in CASES} == {1, 3}
     assert {stem for _, _, stem in CASES} == set(STEMS)
+
+
+def test_the_preprocessing_says_how_a_file_becomes_the_input() -> None:
+    files = FileOptions(resize=40, background=(1, 2, 3))
+    dataset = DatasetPlan("", "", "", True, (), 3, 32, (0.5,) * 3, (0.5,) * 3, files)
+    said = " ".join(map(str, describe_preprocessing(dataset, [])["decoding"]))  # type: ignore[arg-type]
+    assert "transparency composited on the color (1, 2, 3)" in said
+    assert "resized to 40×40 pixels" in said
+    assert "central 32×32 pixels are cropped" in said
 
 
 @pytest.mark.pipeline

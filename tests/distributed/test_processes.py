@@ -110,7 +110,7 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Projects]:
     for name in ("stopped", "apart and stopped"):
         jobs += [(pairs[name], 1, STOP, 2), (pairs[name], 1, "", 0)]
         jobs += [(pairs[name], 2, STOP, 2), (pairs[name], 2, "", 0)]
-    jobs += [(pairs["failing"], 1, FAIL, 3), (pairs["not finite"], 1, NAN, 2)]
+    jobs += [(pairs["not finite"], 1, NAN, 2), (pairs["failing"], 1, FAIL, 3)]
     train_in_pairs(jobs)
     for name, changes in CONFIGS.items():
         alone[name] = small_project(root / "alone" / name, changes)

@@ -29,7 +29,7 @@ def test_a_folder_of_classes_runs_end_to_end(project: Project) -> None:
     assert not (project.root / layout.STORES).exists()
     project.run_all(2)
     report = Path("reports/report.md").read_text()
-    assert "# image_folder, class-incremental" in report
+    assert "# photos, class-incremental" in report
     assert "training images" in report
     assert json.loads(Path("reports/metrics.json").read_text())["average_accuracy"] >= 0
     stores = [path for path in layout.STORES.iterdir() if path.suffix == ".uint8"]

@@ -75,7 +75,10 @@ def _work(rank: int, jobs: Sequence[Job], ports: Sequence[int]) -> None:
                     f"{kind}{' elsewhere' if error.reported_by_another_rank else ''}: {error}",
                     file=said,
                 )
-                # What the end of the process does otherwise.
+                if rank == 1 and what == FAIL:
+                    said.flush()
+                    os._exit(0)  # as the command line does: the first one loses this one
+                # All have raised it together; the end of the process does this otherwise.
                 distributed.destroy_process_group()
             sys.stderr = sys.__stderr__
         if learners:
@@ -86,6 +89,8 @@ def _work(rank: int, jobs: Sequence[Job], ports: Sequence[int]) -> None:
 
 def train_in_pairs(jobs: Sequence[Job]) -> None:
     """Train tasks of projects that are planned and prepared, each in two processes.
+
+    A job in which one fails has to be the last one: it ends its process.
 
     What they say is in ``said_<task>_<rank>.txt`` of the project, what each holds in the end in
     ``held_<task>_<rank>.safetensors``.

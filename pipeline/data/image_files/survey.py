@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from pipeline.data.image_files.kinds import FORMATS
-from pipeline.data.image_files.tree import MAX_DEPTH, list_folder
+from pipeline.data.image_files.tree import MAX_DEPTH, ancestors, list_folder
 
 SAMPLE = 200  # images whose headers are read
 LIKE_SIZE = re.compile(r"(size)?\d+(x\d+)?(px)?(@\d+x?)?", re.IGNORECASE)
@@ -59,7 +59,8 @@ def survey_folder(root: Path) -> Survey:
         DataError: a folder cannot be read, or a name cannot be printed.
     """
     found = Survey()
-    waiting, seen = [(root, MAX_DEPTH)], set[tuple[int, int]]()
+    # Links may lead back to what holds it.
+    waiting, seen = [(root, MAX_DEPTH)], set(ancestors(root)[1:])
     while waiting:
         place, depth = waiting.pop()
         status = place.stat()

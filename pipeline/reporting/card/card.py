@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.artifacts.split import fingerprint_stream
+from pipeline.data.image_files.kinds import describe_decoding
 from pipeline.files.sealed_json import Json
 from pipeline.files.typed_json import get_typed
 from pipeline.reporting.card import snippets
@@ -67,6 +68,20 @@ def _title(card: Card) -> list[str]:
     ]
 
 
+def _describe_files(card: Card) -> list[str]:
+    """Return how image files became the pixels that the network has learnt from."""
+    files, size = card.dataset.files, card.dataset.image_size
+    if files is None:
+        return []
+    steps = describe_decoding(files.resize, size, files.background)
+    return [
+        "It has learnt from image files that were read so; read yours alike:",
+        "",
+        *(f"{number}. {step}" for number, step in enumerate(steps, start=1)),
+        "",
+    ]
+
+
 def _use(card: Card) -> list[str]:
     spec, features = card.backbone, card.num_features
     lines = [
@@ -75,6 +90,7 @@ def _use(card: Card) -> list[str]:
         "Run these where the files are. `preprocessing.json` says what the network expects of an "
         "image: the weights alone do not contain it, an ONNX model does.",
         "",
+        *_describe_files(card),
         f"In torch (the names of the weights are those of `{spec.path}`, which loads them "
         "strictly as well):",
         "",
