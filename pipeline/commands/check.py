@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pipeline import layout
 from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.plans.reading import ReadingPlan
@@ -33,6 +34,7 @@ from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.parts import PARTS
 from pipeline.data.source import Source
 from pipeline.errors import ParamsError, PipelineError, RunError
+from pipeline.files.atomic import require_writable
 from pipeline.reporting.task_contents import remark_on_tasks
 from pipeline.runtime.device import Device, choose_device, require_devices
 from pipeline.runtime.dvc_repository import require_dvc_repository
@@ -67,6 +69,7 @@ def run(params: Params, device: Device, *, deep: bool = False) -> None:
 
 def _check_repository(params: Params) -> None:
     """Check that ``dvc repro`` can run here, with a slot for each task."""
+    require_writable(layout.OUTPUT_FOLDERS)
     repository = require_dvc_repository(Path.cwd())
     require_slots(count_tasks(params))
     print(f"repository: {repository}")
