@@ -1,13 +1,14 @@
-# make demo: set up and run the main job. make check: the quick checks. make test: every check.
+# make demo: set up and run the main job. make demo-domains: the same on colour images. make check: the quick checks. make test: every check.
 
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo check test lowest docs torture bench lock clean
+.PHONY: help demo demo-domains check test lowest docs torture bench lock clean
 
 help:
 	@echo "make demo   set up .venv, then dvc repro: the forgetting table of params.yaml"
+	@echo "make demo-domains  the same on emoji of four vendors; sets params.yaml (git checkout params.yaml)"
 	@echo "make check  set up .venv, then ruff, mypy and the unit tests: for between two edits"
 	@echo "make test   set up .venv, then ruff, mypy and all tests"
 	@echo "make lowest  the unit tests with the lowest versions that pyproject.toml allows"
@@ -45,6 +46,12 @@ demo: $(BIN)/installed
 	cassle check
 	dvc repro
 	@echo "Look at reports/report.md and the plots beside it."
+
+demo-domains: $(BIN)/installed
+	cassle example-stream emoji
+	cassle check
+	dvc repro
+	@echo "Look at reports/report.md; git checkout params.yaml && dvc repro goes back."
 
 # Hours: SIGKILLs and SIGHUPs at random moments, and code, params, splits and images changed at
 # such, and the files compared with those of a run in peace; then ten experiments by two workers of DVC's queue, compared with those run one by one.

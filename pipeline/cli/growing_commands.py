@@ -26,20 +26,27 @@ def add_task(
 
 @app.command("example-stream")
 def example_stream(
-    stream: Annotated[Path, typer.Argument(help="For the folders that are there first.")] = Path(
-        "stream"
-    ),
-    incoming: Annotated[Path, typer.Argument(help="For the one that comes later.")] = Path(
-        "incoming"
-    ),
+    name: Annotated[
+        str, typer.Argument(help="clothes, a stream that grows; or emoji, colour domains.")
+    ] = "clothes",
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            help="For the folders that are there first.", show_default="stream, data/raw/emoji"
+        ),
+    ] = None,
+    incoming: Annotated[
+        Path | None,
+        typer.Argument(help="For the one that comes later, of clothes.", show_default="incoming"),
+    ] = None,
     params: ParamsOption = layout.PARAMS,
 ) -> None:
-    """Write folders of the embedded images and the params for them, to try a growing stream."""
+    """Write folders of images that come with the project, and the params for them."""
     from pipeline.commands import example_stream as command
     from pipeline.config.read import load_params
 
     load_params(params)
-    command.run(params, stream, incoming)
+    command.run(params, name, folder, incoming)
 
 
 @app.command()

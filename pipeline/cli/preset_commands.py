@@ -1,4 +1,4 @@
-"""The commands ``cassle preset``: published params."""
+"""The commands ``cassle preset``: published params, and params for own images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pipeline import layout
 from pipeline.cli.app import ParamsOption
 
 presets_app = typer.Typer(
-    help="Published settings, one file each under presets/.", no_args_is_help=True
+    help="Published settings and some for own images, one file each under presets/.",
+    no_args_is_help=True,
 )
 
 
@@ -49,7 +50,7 @@ def preset_use(name: PresetArgument, params: ParamsOption = layout.PARAMS) -> No
 def preset_cost(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Names from `cassle preset list`.", show_default="all"),
+        typer.Argument(help="Names from `cassle preset list`.", show_default="all published"),
     ] = None,
     rate: Annotated[
         float,
@@ -69,4 +70,6 @@ def preset_cost(
     }
     from pipeline.commands import cost
 
+    if not names:
+        plans = {name: plan for name, plan in plans.items() if cost.knows_images(plan)}
     print(cost.table(plans, rate))

@@ -1,73 +1,137 @@
-"""example-stream: folders of the embedded images, to try a stream that grows."""
+"""example-stream: folders of images that come with the project, to try a stream of one's own."""
 
 from __future__ import annotations
 
-import io
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from pipeline.config.presets import merge
+from pipeline.commands import example_clothes, example_emoji
+from pipeline.config.presets import merge, read_preset
 from pipeline.config.read import parse_params
-from pipeline.config.registry.datasets import DATASETS
-from pipeline.data.datasets.fashion_mnist import FashionMNIST
-from pipeline.data.datasets.transformed import TRANSFORMATIONS, Transformed
-from pipeline.errors import RunError
-from pipeline.files.atomic import rewrite_text, write_bytes
+from pipeline.errors import RunError, closest
+from pipeline.files.atomic import rewrite_text
+from pipeline.files.new_folder import require_new_folder, write_new_folder
 from pipeline.files.sealed_json import Json, dump_json
 
-EMBEDDED = Path("data/fashion_mnist")
-PER_CLASS = 50  # images of each class in a folder
-# The params for such a stream, but for data.root.
-PARAMS: Json = {
+# What every such stream sets, so that nothing of a data set used before remains in effect.
+COMMON: Json = {
     "dataset": "image_folder",
-    "scenario": "folders",
     "num_tasks": None,
     "class_order": None,
-    "data": {"full": False, "folders": None, "image_size": 28, "resize": None},
-    "train": {"batch_size": 64},
-    "evaluation": {"few_labels": {"labels": 0.1}},
+    "data": {
+        "full": False,
+        "folders": None,
+        "resize": None,
+        "holdout": 0.2,
+        "holdout_by": "file",
+        "holdout_group": None,
+        "duplicates": "keep",
+        "classes": "all",
+        "background": "white",
+        "class_list": None,
+        "labelled_root": None,
+    },
 }
 
 
-def run(path: Path, stream: Path, incoming: Path) -> None:
-    """Write a folder of class folders for each of the embedded domains, the last one apart.
+@dataclass(frozen=True)
+class ExampleStream:
+    """A stream of folders that can be made of files of the project.
+
+    Attributes:
+        folder: where its folders go, unless one is named.
+        incoming: where the last one goes, as if it came later; None: it goes with the others.
+        preset: the preset below its params; None: there is none.
+        params: its params, but for ``COMMON`` and data.root.
+        make_files: gives the images' bytes by their paths.
+    """
+
+    folder: Path
+    incoming: Path | None
+    preset: str | None
+    params: Json
+    make_files: Callable[[], dict[str, bytes]]
+
+
+STREAMS = {
+    "clothes": ExampleStream(
+        folder=Path("stream"),
+        incoming=Path("incoming"),
+        preset=None,
+        params=example_clothes.PARAMS,
+        make_files=example_clothes.make_files,
+    ),
+    "emoji": ExampleStream(
+        folder=Path("data/raw/emoji"),
+        incoming=None,
+        preset=example_emoji.PRESET,
+        params=example_emoji.PARAMS,
+        make_files=example_emoji.make_files,
+    ),
+}
+
+
+def run(path: Path, name: str, folder: Path | None, incoming: Path | None) -> None:
+    """Write the folders of an example stream, and set the params for it.
+
+    Folders that hold just its images stay as they are.
 
     Args:
         path: the params file, which is set for this stream; its comments stay.
-        stream: where the folders go that are learnt first.
-        incoming: where the last one goes, as if it came later.
+        name: of the stream.
+        folder: where the folders go that are there first; None: where the stream says.
+        incoming: where the last one goes, as if it came later; likewise.
 
     Raises:
-        PipelineError: the embedded images are not here, or a folder is not empty.
+        PipelineError: there is no such stream, its images are not here, or a folder holds
+            something else.
     """
-    for folder in (stream, incoming):
-        if folder.exists() and any(folder.iterdir()):
-            raise RunError(f"{folder} is not empty; name another folder, or remove it")
-    text, changes = merge(path.read_text(encoding="utf-8"), dump_json(PARAMS))
-    text, root_changed = merge(text, dump_json({"data": {"root": stream.as_posix()}}))
+    if name not in STREAMS:
+        raise RunError(
+            f"example-stream: '{name}' is unknown; {closest(name, STREAMS)}; the folder comes "
+            "after it"
+        )
+    stream = STREAMS[name]
+    if incoming is not None and stream.incoming is None:
+        raise RunError(
+            f"example-stream {name}: its folders are all there first, so there is none for "
+            f"{incoming}; leave it out"
+        )
+    folder, incoming = folder or stream.folder, incoming or stream.incoming
+    before = text = path.read_text(encoding="utf-8")
+    layers = [read_preset(stream.preset)] if stream.preset else []
+    layers += [dump_json(layer) for layer in (COMMON, stream.params)]
+    for layer in [*layers, dump_json({"data": {"root": folder.as_posix()}})]:
+        text, _ = merge(text, layer)
     parse_params(text, f"{path} for this stream")
-    classes = DATASETS["fashion_mnist"].classes
-    source = Transformed(FashionMNIST(EMBEDDED, False, classes), list(TRANSFORMATIONS))
-    images, labels, domains = (
-        source.images("train"),
-        source.labels("train"),
-        source.domains("train"),
-    )
-    names = list(TRANSFORMATIONS)
-    for number, name in enumerate(names):
-        root = incoming if number == len(names) - 1 else stream
-        for label, kind in enumerate(classes):
-            folder = root / f"{number + 1}-{name}" / kind.replace("/", "-")
-            folder.mkdir(parents=True)
-            chosen = np.flatnonzero((domains == number) & (labels == label))[:PER_CLASS]
-            for place in chosen.tolist():
-                content = io.BytesIO()
-                Image.fromarray(images[place, 0]).save(content, format="png")
-                write_bytes(folder / f"{place}.png", content.getvalue())
+    files = stream.make_files()
+    last = _domain_of(list(files)[-1]) if incoming else None
+    parts = {folder: {name: data for name, data in files.items() if _domain_of(name) != last}}
+    if incoming:
+        parts[incoming] = {name: data for name, data in files.items() if _domain_of(name) == last}
+    new = [place for place, part in parts.items() if not _holds(place, part)]
+    for place in new:
+        require_new_folder(place)
+    for place in new:
+        write_new_folder(place, parts[place])
     rewrite_text(path, text)
-    print(f"{stream}: {len(names) - 1} folders of {PER_CLASS * len(classes)} images")
-    print(f"{incoming}: one more, {number + 1}-{name}")
-    for line in [*changes, *root_changed]:
+    for place, part in parts.items():
+        domains = dict.fromkeys(map(_domain_of, part))
+        print(f"{place}: {len(part)} images in {', '.join(domains)}")
+    for line in merge(before, text)[1]:
         print(f"{path}: {line}")
+
+
+def _domain_of(name: str) -> str:
+    return name.split("/")[0]
+
+
+def _holds(folder: Path, files: dict[str, bytes]) -> bool:
+    """Return whether a folder holds just these files."""
+    there = {
+        path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
+    }
+    return set(there) == set(files) and all(
+        data == there[name].read_bytes() for name, data in files.items()
+    )

@@ -96,3 +96,12 @@ def test_the_command_prints_a_table(project: Project) -> None:
     code, _, err = project.cassle("preset", "cost", "cifar100_vicrag")
     assert code == 2
     assert "did you mean 'cifar100_vicreg'" in err
+
+
+def test_own_images_cannot_be_counted_and_stop_no_other_count() -> None:
+    known = {name: cost.knows_images(plan(name)) for name in presets_here()}
+    assert sorted(name for name in known if not known[name]) == ["own_images", "own_images_small"]
+
+
+def presets_here() -> list[str]:
+    return sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))

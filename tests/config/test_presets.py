@@ -26,6 +26,7 @@ from pipeline.methods.base import Method, Position
 from pipeline.models.backbone import Backbone
 from pipeline.strategies.base import Step, Strategy
 from pipeline.training.optim import build_optimizer
+from tests.support.image_files import tree
 from tests.support.networks import task_start
 from tests.support.params import ROOT, SHIPPED
 from tests.support.project import Project
@@ -61,8 +62,43 @@ def step_plan(name: str) -> tuple[object, ...]:
     return plan.views, plan.method, plan.strategies, plan.backbone, rates
 
 
+# For people's own images: those say where they are and how they are cut.
+OWN = ["own_images", "own_images_small"]
+
+
 def test_there_is_a_recipe_for_each_published_method_and_data_set() -> None:
-    assert sorted(RECIPES) == NAMES
+    assert sorted(RECIPES + OWN) == NAMES
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_preset_for_own_images_fits_a_folder_and_leaves_where_and_how(
+    name: str, project: Project
+) -> None:
+    given = {"data.root": "mine", "scenario": "domain", "num_tasks": 2}
+    project.set({**given, "data.holdout_by": "name"})
+    tree(project.root / "mine", {f"{a}/{b}": 8 for a in ("x", "y") for b in ("cat", "dog")})
+    project.must("preset", "use", name)
+    params = load_params(PARAMS)
+    kept = {"data.root": params.data.root, "scenario": params.scenario}
+    assert {**kept, "num_tasks": params.num_tasks} == given
+    assert params.data.holdout_by == "name"
+    project.set({"train.batch_size": 8, "evaluation.knn.k": 3, "evaluation.few_labels.labels": 1})
+    project.make_repository()
+    said = project.must("check")
+    assert "params: simclr with cassle, 2 tasks" in said
+    assert "If the run does not end above the random network" in read(name)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_after_any_recipe_a_preset_for_own_images_trains_as_alone(name: str, mixed: str) -> None:
+    after = resolve(parse_params(presets.merge(mixed, read(name))[0], name)).train[1]
+    alone = resolve(over_shipped(name)[0]).train[1]
+    assert (after.views, after.method, after.backbone) == (
+        alone.views,
+        alone.method,
+        alone.backbone,
+    )
+    assert after.train == alone.train
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,12 +126,12 @@ def test_a_preset_over_the_shipped_params_is_valid_and_all_it_says(name: str) ->
 def mixed() -> str:
     """Params over which each preset was laid in turn."""
     text = SHIPPED.replace("class_order: null", "class_order: [Bag, Coat]")
-    for name in NAMES:
+    for name in [*OWN, *RECIPES]:
         text, _ = presets.merge(text, read(name))
     return text
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RECIPES)
 def test_of_the_presets_used_before_nothing_takes_effect(name: str, mixed: str) -> None:
     after = parse_params(presets.merge(mixed, read(name))[0], name)
     alone = over_shipped(name)[0]
@@ -113,10 +149,12 @@ def test_a_recipe_trains_two_steps(name: str) -> None:
         return  # the class-incremental recipe takes the same steps, in its own test
     params = over_shipped(name)[0]
     plan = resolve(params).train[2]
-    size = 32 if name.startswith("cifar") else 64
+    size = 32 if name.startswith(("cifar", "own_images_small")) else 64
     torch.manual_seed(0)
     backbone_class = load_class(BACKBONES[params.backbone.name].path, Backbone)
-    backbone = backbone_class(3, params.backbone.stem)
+    backbone = backbone_class(
+        3, params.backbone.stem, **options_of(params, "backbone", params.backbone.name)
+    )
     method = load_class(METHODS[params.method].path, Method)(
         backbone, **options_of(params, "method", params.method)
     )

@@ -342,9 +342,11 @@ def opens_to_write(name: str, call: ast.Call) -> bool:
 def test_files_are_written_in_one_place_alone() -> None:
     assert opens_to_write("path.open", ast.parse("path.open('wb')").body[0].value)  # type: ignore[attr-defined]
     for path in PACKAGE.rglob("*.py"):
-        # A store of images is larger than memory, so it is written as it grows.
+        # A store of images is larger than memory, so it is written as it grows; thousands of small
+        # files that can be made again are not synced one by one.
         if path in (
             PACKAGE / "files" / "atomic.py",
+            PACKAGE / "files" / "new_folder.py",
             PACKAGE / "data" / "image_files" / "store_writer.py",
         ):
             continue
