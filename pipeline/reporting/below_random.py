@@ -10,7 +10,7 @@ from pipeline.metrics.accuracy_matrix import Matrix, average_measured
 WHAT_HELPS = (
     "What usually helps: more epochs or steps, a lower learning rate, views that keep more of the "
     "image (a larger smallest crop, other augmentation), or a preset for one's own images: "
-    "`cassle preset use own_images`."
+    "`cassle preset use own_images_small`."
 )
 MOST_NAMED = 6  # tasks; of more, the number
 
