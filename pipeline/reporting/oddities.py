@@ -12,7 +12,7 @@ MANY_PLAIN = 0.01  # share of images of a single color from which on it is said
 
 def describe_oddities(splits: Sequence[Split]) -> Iterator[str]:
     """Yield a line on images of a single color, if there are many, and one on repeated images."""
-    total = sum(split.counts[part].all for split in splits for part in PARTS)
+    total = sum(len(split.keys(part)) for split in splits for part in PARTS)
     plain = sum(sum((split.plain or {}).values()) for split in splits)
     if plain > max(1, MANY_PLAIN * total):
         yield (

@@ -12,7 +12,7 @@ import torch
 
 from pipeline import layout
 from pipeline.artifacts.split import read_split
-from pipeline.config import resolve
+from pipeline.config import stage_code
 from pipeline.config.fingerprint import code_fingerprint
 from tests.support.params import ROOT, Changes
 from tests.support.project import Project
@@ -190,7 +190,7 @@ def test_a_state_of_another_seed_or_version_of_the_code_is_refused_with_the_reas
         assert "has another seed than the plan: got 0, expected 1" in project.refuses(*command)
     project.set({"seed": 0})
     monkeypatch.setattr(
-        resolve, "code_fingerprint", lambda *modules: code_fingerprint(*modules)[::-1]
+        stage_code, "code_fingerprint", lambda *modules: code_fingerprint(*modules)[::-1]
     )
     project.must("plan")
     project.must("prepare")

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline import layout
-from pipeline.config import plan_data, presets, resolve
+from pipeline.config import presets, resolve, stage_code
 from pipeline.config.fingerprint import code_fingerprint
 from pipeline.errors import ParamsError
 from tests.support.params import SHIPPED
@@ -85,7 +85,7 @@ def changed(edits: list[tuple[str, int, str, str]]) -> str:
 def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project whose code is fingerprinted once."""
     project.make_repository()
-    for module in (plan_data, resolve):
+    for module in (stage_code, resolve):
         monkeypatch.setattr(module, "code_fingerprint", functools.cache(code_fingerprint))
     return project
 
