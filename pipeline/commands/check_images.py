@@ -100,8 +100,9 @@ def describe_images(source: FileSource, tasks: Sequence[TaskImages | Split]) -> 
     """Yield remarks on the images of all tasks, by their headers and the names of folders."""
     paths = sorted({str(key) for task in tasks for part in PARTS for key in task.keys(part)})
     yield describe_headers(read_headers(source.root, paths), len(paths))
-    levels = (list(source.class_names()), list(source.domain_names()))
-    for names in levels:
+    classes = {name for task in tasks for part in PARTS for name in task.names(part)}
+    domains = {task.domain for task in tasks if task.domain is not None}
+    for names in (sorted(classes), sorted(domains)):
         if look_like_sizes(names):
             yield (
                 f"folders are named by sizes ({list_first(names)}): the same image in several "

@@ -33,7 +33,16 @@ A_PARAM = re.compile(r"([a-z_]+(?:\.[a-z_0-9]+)+)(?:: .+)?")
 # What people have, or an export or a run makes, and the project does not.
 THEIRS = {
     *("train/cat/1.jpg", "test/cat/2.jpg", "cat/1.jpg", "sketch/cat/1.jpg"),
-    *("train/", "test/", "val/", "valid/", "Train/", "val/val_annotations.txt", "test.npz", "train.npz"),
+    *(
+        "train/",
+        "test/",
+        "val/",
+        "valid/",
+        "Train/",
+        "val/val_annotations.txt",
+        "test.npz",
+        "train.npz",
+    ),
     *("preprocessing.json", "backbone.onnx", "backbone.safetensors"),
     *("reports/against.html", "dvc_plots/index.html"),
     ".scratch/",
