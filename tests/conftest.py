@@ -6,6 +6,7 @@ import copy
 import functools
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,9 @@ LONGEST_FIRST = [
     "test_processes.py",
     "test_torture.py",
 ]
+
+# Under nohup it is ignored, which the project respects; processes of the tests inherit this.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

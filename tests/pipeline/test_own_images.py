@@ -34,7 +34,7 @@ def test_a_folder_of_classes_runs_end_to_end(project: Project) -> None:
     assert json.loads(Path("reports/metrics.json").read_text())["average_accuracy"] >= 0
     stores = [path for path in layout.STORES.iterdir() if path.suffix == ".uint8"]
     # A store for each task and part: no task's images are read for another task.
-    each = [3 * 16 * 16 * 20, 3 * 16 * 16 * 4]
+    each = [(3 * 16 * 16 + 8) * 20, (3 * 16 * 16 + 8) * 4]  # an image and its checksum
     assert sorted(path.stat().st_size for path in stores) == sorted(each * 2)
 
 
@@ -80,7 +80,7 @@ def test_images_without_labels_are_learnt_and_evaluation_says_that_labels_are_mi
     project.train_through(2)
     code, _, err = project.cassle("evaluate", "2")
     assert code == 2
-    assert err.startswith("error: labels are missing, and evaluation needs them")
+    assert err.startswith("error: evaluation needs labelled test images, and no task has any")
     assert "data.labelled_root" in err
 
 
@@ -103,7 +103,7 @@ def test_images_without_labels_are_evaluated_on_a_labelled_folder(project: Proje
         assert "12 to fit the probes and 4 to test them" in text
         assert "by class: cat (6 and 2), dog (6 and 2)." in text
         assert "task-aware" not in text
-    assert "| 1 | a random part | 16 | 4 |" in report
+    assert "| 1 | a random part | 20 | 4 |" in report
     assert report.startswith("# photos, data-incremental")
     assert "| probe | A | F | FT |" in report
 
@@ -127,7 +127,7 @@ def test_a_labelled_folder_beside_images_with_labels_is_refused(project: Project
     tree(project.root / "photos", {"cat": 12, "dog": 12})
     tree(project.root / "labelled", {"cat": 8, "dog": 8})
     project.set({"data.labelled_root": "labelled"})
-    problem = "error: data.labelled_root is for images without labels"
+    problem = "error: data.labelled_root is for tasks without labelled test images"
     code, _, err = project.cassle("check")
     assert code == 2
     assert err.startswith(problem)
@@ -144,7 +144,7 @@ def test_skipped_images_are_counted_in_the_report(project: Project) -> None:
     project.must("plan")
     code, _, err = project.cassle("prepare")
     assert code == 2
-    assert "broken.jpg (no JPEG or PNG image)" in err
+    assert "broken.jpg (no JPEG, PNG, WebP, BMP or TIFF image)" in err
     project.set({"data.on_bad_image": "skip"})
     project.run_all(2)
     report = Path("reports/report.md").read_text()
@@ -174,7 +174,7 @@ def test_images_may_be_kept_larger_than_the_network_sees_them(project: Project) 
     project.set({"data.resize": 20})
     project.run_all(2)
     stores = [path for path in layout.STORES.iterdir() if path.suffix == ".uint8"]
-    each = [3 * 20 * 20 * 10, 3 * 20 * 20 * 2]
+    each = [(3 * 20 * 20 + 8) * 10, (3 * 20 * 20 + 8) * 2]
     assert sorted(path.stat().st_size for path in stores) == sorted(each * 2)
 
 
