@@ -111,6 +111,12 @@ def digest(value: JsonValue) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file's bytes.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file: opening a pipe would wait for ever.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is no regular file")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import PipelineError, RunError
+from pipeline.files.sealed_json import file_digest
 
 MISSING = "missing"
 
@@ -82,8 +83,7 @@ class Inputs:
 def _note_file(path: Path, stage: str) -> NotedInput:
     def identify() -> str:
         try:
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return file_digest(path)
         except OSError:
             return MISSING
 

@@ -100,8 +100,7 @@ def _read_known(kept: Path, count: int) -> list[str] | None:
 
 def _digest_or_unreadable(path: Path) -> str:
     try:
-        # Opening a pipe would wait for ever.
-        return file_digest(path) if path.is_file() else UNREADABLE
+        return file_digest(path)
     except OSError:
         return UNREADABLE
 
