@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import torch
@@ -36,7 +37,7 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _work(rank: int, jobs: Sequence[Job], ports: Sequence[int]) -> None:
+def _work(rank: int, jobs: Sequence[Job], ports: Sequence[int], both: Barrier) -> None:
     torch.set_num_threads(1)
     os.environ |= {LAUNCHED: "1", "RANK": str(rank), "LOCAL_RANK": str(rank), "NODE_RANK": "0"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "CASSLE_CHECKPOINT_SECONDS": "1000"}
@@ -44,6 +45,8 @@ def _work(rank: int, jobs: Sequence[Job], ports: Sequence[int]) -> None:
     learners: list[Learner] = []
     step_of, fit_of = Learner.training_step, train.fit
     for (folder, task, what, at), port in zip(jobs, ports, strict=True):
+        # The first one alone writes a state, which both read for the next task.
+        both.wait()
         os.chdir(folder)
         os.environ |= {"WORLD_SIZE": str(PROCESSES), "MASTER_PORT": str(port)}
 
@@ -95,4 +98,5 @@ def train_in_pairs(jobs: Sequence[Job]) -> None:
     What they say is in ``said_<task>_<rank>.txt`` of the project, what each holds in the end in
     ``held_<task>_<rank>.safetensors``.
     """
-    multiprocessing.spawn(_work, (jobs, _free_ports(len(jobs))), nprocs=PROCESSES)
+    both = multiprocessing.get_context("spawn").Barrier(PROCESSES)
+    multiprocessing.spawn(_work, (jobs, _free_ports(len(jobs)), both), nprocs=PROCESSES)
