@@ -301,6 +301,7 @@ def test_without_onnx_the_card_and_the_preprocessing_name_none(project: Project)
         "already_inside": ["backbone.onnx"],
         "channels": 1,
         "colours": "grey",
+        "decoding": [],
         "dtype": "uint8",
         "formula": "(pixels * scale - mean) / std",
         "image_size": 28,

@@ -139,13 +139,18 @@ def last_save(root: Path) -> int | None:
 
 
 def files(root: Path) -> dict[str, bytes]:
-    """Every file that stages leave; measured seconds and the seals over them left out."""
+    """Every file that stages leave; measured seconds and the seals over them left out.
+
+    Of a checkpoint, which stays until the next stage begins and holds seconds, only that it is there.
+    """
     found = {}
     for folder in (layout.STATES.parent, layout.REPORTS, layout.CHECKPOINTS):
         for path in sorted((root / folder).rglob("*")):
             if path.is_file():
                 found[str(path.relative_to(root))] = path.read_bytes()
     for name in found:
+        if name.startswith(str(layout.CHECKPOINTS)):
+            found[name] = b""
         if name.startswith(str(layout.LOGS)) and name.endswith(".json"):
             timing = json.loads(found[name]) or {}
             kept = {k: v for k, v in timing.items() if "seconds" not in k and k != "sha256"}
