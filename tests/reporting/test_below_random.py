@@ -25,7 +25,7 @@ from tests.reporting.test_compare_gaps import write_gapped
 from tests.reporting.test_page import Parsed, make_extras, make_results
 from tests.support.results_repository import Repository
 
-PRESET = "cassle preset use own_images"
+PRESET = "cassle preset use own_images_small"
 
 
 def test_the_mean_and_each_task_count() -> None:
