@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.split import Counts, Split, class_names, split_digest
@@ -12,9 +11,11 @@ from pipeline.building.repeats import mark_repeats
 from pipeline.building.stream_contents import TaskImages, list_contents
 from pipeline.data.image_files.content import list_first
 from pipeline.data.parts import PARTS, Part
-from pipeline.data.source import Keys, Source
+from pipeline.data.source import Selection, Source
 from pipeline.errors import DataError
 from pipeline.files.sealed_json import digest
+
+CONTENT_DIGITS = 16  # of a SHA-256 that a split keeps; one in 10^7 streams of a million collides
 
 
 def cut_stream(plan: PreparePlan, source: Source, known: Sequence[Split] = ()) -> list[Split]:
@@ -36,7 +37,7 @@ def cut_stream(plan: PreparePlan, source: Source, known: Sequence[Split] = ()) -
     files = plan.dataset.files
     skip = files is not None and files.on_bad_image == "skip"
     held = _drop_unreadable(source, contents, skip=skip)
-    held = mark_repeats(source, held, "keep" if files is None else files.duplicates)
+    held = mark_repeats(held, "keep" if files is None else files.duplicates, source.root)
     splits: list[Split] = []
     numbers = {name: label for label, name in enumerate(plan.dataset.classes)}
     for task, each in enumerate(held, start=1):
@@ -99,22 +100,18 @@ def _drop_unreadable(
         if isinstance(task, Split):
             found.append(task)
             continue
-        held: dict[Part, Keys] = {}
-        classes: dict[Part, Sequence[str]] = {}
-        skipped: dict[str, int] = {}
-        plain: dict[str, int] = {}
-        for part in PARTS:
-            keys: Sequence[Any] = task.keys(part)  # all of one type
-            names = task.names(part)
-            images = source.select(part, keys)
-            unreadable = images.unreadable()
-            plain[part] = len(images.plain())
-            bad[part] |= {str(keys[place]): why for place, why in unreadable.items()}
-            skipped[part] = len(unreadable)
-            kept = [place for place in range(len(keys)) if place not in unreadable]
-            held[part] = [keys[place] for place in kept]
-            classes[part] = [names[place] for place in kept] if names else []
-        found.append(replace(task, held=held, classes=classes, skipped=skipped, plain=plain))
+        opened = {part: source.select(part, task.keys(part)) for part in PARTS}
+        unreadable = {part: images.unreadable() for part, images in opened.items()}
+        for part, held in unreadable.items():
+            bad[part] |= {str(task.keys(part)[place]): why for place, why in held.items()}
+        named = replace(task, contents=_read_contents(opened))
+        found.append(
+            replace(
+                named.without(unreadable),
+                skipped={part: len(held) for part, held in unreadable.items()},
+                plain={part: len(images.plain()) for part, images in opened.items()},
+            )
+        )
     if not skip and any(bad.values()):
         problems = [
             f"{source.root}: {len(held)} of {_count(tasks, part)} images of the {part} part "
@@ -126,6 +123,14 @@ def _drop_unreadable(
             "; ".join(problems) + "; mend or remove them, or set data.on_bad_image: skip"
         )
     return found
+
+
+def _read_contents(opened: Mapping[Part, Selection]) -> dict[Part, Sequence[str]] | None:
+    """A short digest of each image, by part; None where they are no files."""
+    each = {part: images.contents() for part, images in opened.items()}
+    if not any(each.values()):
+        return None
+    return {part: [digest[:CONTENT_DIGITS] for digest in held] for part, held in each.items()}
 
 
 def _count(tasks: Sequence[TaskImages | Split], part: Part) -> int:
@@ -145,10 +150,8 @@ def _make_split(
     new = [name for name in present if name not in numbers]
     known = {**numbers, **{name: len(numbers) + place for place, name in enumerate(new)}}
     names = sorted(present, key=lambda name: known[name])
-    # With data.holdout: 0 nothing is tested.
-    held_out = plan.dataset.files is None or plan.dataset.files.holdout > 0
     for part in PARTS:
-        if not held.keys(part) and (part == "train" or (names and held_out)):
+        if not held.keys(part) and (part == "train" or (names and source.needs_tests)):
             raise DataError(
                 f"{source.root}: no image of the {part} part of task {task} is left (unreadable "
                 "ones and, with data.duplicates: drop, repeated ones do not count)"

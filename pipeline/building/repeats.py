@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from pipeline.artifacts.split import Repeats, Split
 from pipeline.building.stream_contents import TaskImages
 from pipeline.data.image_files.content import list_first
 from pipeline.data.parts import Part
-from pipeline.data.source import Source
 from pipeline.errors import DataError
 
-CONTENT_DIGITS = 16  # of a SHA-256 that a split keeps; one in 10^7 streams of a million collides
 TEST_FIRST: tuple[Part, Part] = ("test", "train")
 
 
@@ -59,17 +58,8 @@ class ContentLedger:
         return sum(len(self.tested[content]) for content in both)
 
 
-def read_contents(source: Source, task: TaskImages) -> TaskImages:
-    """Return a task's images with a short digest of each; as they are where they are no files."""
-    held = {part: source.select(part, task.keys(part)).contents() for part in TEST_FIRST}
-    if not any(held.values()):
-        return task
-    short = {part: [digest[:CONTENT_DIGITS] for digest in each] for part, each in held.items()}
-    return replace(task, contents=short)
-
-
 def mark_repeats(
-    source: Source, tasks: Sequence[TaskImages | Split], duplicates: str
+    tasks: Sequence[TaskImages | Split], duplicates: str, root: Path
 ) -> list[TaskImages | Split]:
     """Return the tasks with what they repeat, counted or left out.
 
@@ -77,9 +67,9 @@ def mark_repeats(
     and the test images of the same task; so a task stays as it is when others come after it.
 
     Args:
-        source: the data set.
         tasks: what each task holds; its split, if that stays as it is.
         duplicates: ``keep``, ``drop`` or ``error``; see FileOptions.
+        root: the data set's folder, for messages.
 
     Raises:
         DataError: there are such images, and they are an error.
@@ -92,34 +82,19 @@ def mark_repeats(
             ledger.add(task)
             found.append(task)
             continue
-        held = read_contents(source, task)
-        again, leaked = ledger.add(held)
+        again, leaked = ledger.add(task)
         for part, places in again.items():
-            keys, contents = held.keys(part), (held.contents or {}).get(part, ())
+            keys, contents = task.keys(part), (task.contents or {}).get(part, ())
             pairs += [f"{keys[n]} is {ledger.first[contents[n]]}" for n in places]
-        if duplicates == "drop":
-            held, leaked = _drop(held, again), 0
+        dropped = duplicates == "drop"
         repeats = Repeats(
-            len(again["train"]), len(again["test"]), leaked, dropped=duplicates == "drop"
+            len(again["train"]), len(again["test"]), 0 if dropped else leaked, dropped=dropped
         )
+        held = task.without(again) if dropped else task
         found.append(replace(held, repeats=repeats if any(again.values()) else None))
     if duplicates == "error" and pairs:
         raise DataError(
-            f"data.duplicates: {source.root} has {len(pairs)} images twice: {list_first(pairs)}; "
+            f"data.duplicates: {root} has {len(pairs)} images twice: {list_first(pairs)}; "
             "remove them, or set data.duplicates: drop or keep"
         )
     return found
-
-
-def _drop(task: TaskImages, again: dict[Part, list[int]]) -> TaskImages:
-    """Return a task without the images at some places."""
-    held, classes, contents = dict(task.held), dict(task.classes), dict(task.contents or {})
-    for part, places in again.items():
-        out = set(places)
-        keys = task.keys(part)
-        kept = [place for place in range(len(keys)) if place not in out]
-        held[part] = [keys[place] for place in kept]  # type: ignore[assignment]
-        classes[part] = [classes[part][place] for place in kept] if classes[part] else []
-        if part in contents:
-            contents[part] = [contents[part][place] for place in kept]
-    return replace(task, held=held, classes=classes, contents=contents or None)

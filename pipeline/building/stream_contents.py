@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,6 +48,18 @@ class TaskImages:
     def names(self, part: Part) -> Sequence[str]:
         """The name of the class of each of its images of a part; none without labels."""
         return self.classes[part]
+
+    def without(self, out: Mapping[Part, Collection[int]]) -> TaskImages:
+        """The task without the images at some places, by part."""
+        held, classes, contents = dict(self.held), dict(self.classes), dict(self.contents or {})
+        for part, places in out.items():
+            gone, keys = set(places), self.keys(part)
+            kept = [place for place in range(len(keys)) if place not in gone]
+            held[part] = [keys[place] for place in kept]  # type: ignore[assignment]
+            for by_image in (classes, contents):
+                if by_image.get(part):
+                    by_image[part] = [by_image[part][place] for place in kept]
+        return replace(self, held=held, classes=classes, contents=contents or None)
 
 
 def read_known(plan: PreparePlan) -> list[Split]:

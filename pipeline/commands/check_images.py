@@ -11,6 +11,7 @@ from pipeline.building.stream_contents import TaskImages
 from pipeline.config.params import Params
 from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.image_files.content import list_first
+from pipeline.data.image_files.part_folders import TESTS
 from pipeline.data.image_files.survey import (
     describe_headers,
     look_like_sizes,
@@ -55,7 +56,7 @@ def describe_test_part(params: Params, tasks: Sequence[TaskImages | Split]) -> s
     if tested is None:
         return "test part: none; there are no labels, or data.holdout is 0"
     folders = Path(str(tested)).parts
-    given = next((name for name in ("test", "val") if name in folders[:2]), None)
+    given = next((name for name in TESTS if name in folders[:2]), None)
     if given is not None:
         return f"test part: the folder {given}/"
     if params.dataset != "image_folder":

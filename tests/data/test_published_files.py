@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.data.datasets.domainnet import DOMAINS, DomainNet
 from pipeline.data.datasets.idx import read_idx
+from pipeline.data.datasets.idx_source import NAMES
 from pipeline.data.datasets.imagenet100 import ImageNet100
 from pipeline.data.datasets.mnist import MNIST
 from pipeline.data.datasets.tiny_imagenet import TinyImageNet
@@ -181,11 +182,11 @@ def mnist(root: Path, monkeypatch: pytest.MonkeyPatch) -> MNIST:
         "t10k-labels-idx1-ubyte": labels[:2],
     }.items():
         write_idx(raw / f"{name}.gz", array)
-    content = {
-        path.stem: hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest()
-        for path in raw.iterdir()
-    }
-    monkeypatch.setattr(MNIST, "content", content)
+    digests = tuple(
+        hashlib.sha256(gzip.decompress((raw / f"{name}.gz").read_bytes())).hexdigest()
+        for name in NAMES
+    )
+    monkeypatch.setattr(MNIST, "digests", digests)
     return MNIST(root, True, tuple("0123456789"))
 
 

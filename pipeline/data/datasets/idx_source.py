@@ -17,6 +17,7 @@ FILES: Mapping[Part, tuple[str, str]] = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
+NAMES = [name for pair in FILES.values() for name in pair]
 
 
 class IdxSource(ArraySource):
@@ -27,11 +28,11 @@ class IdxSource(ArraySource):
 
     Attributes:
         title: the data set's name, which is that of torchvision's class too.
-        content: the SHA-256 of each unpacked file as published.
+        digests: the SHA-256 of each unpacked file as published, in the order of ``NAMES``.
     """
 
     title: ClassVar[str]
-    content: ClassVar[Mapping[str, str]]
+    digests: ClassVar[tuple[str, str, str, str]]
 
     @property
     def _raw(self) -> Path:
@@ -40,16 +41,16 @@ class IdxSource(ArraySource):
 
     def describe_download(self) -> str:
         """Return the full set's files, unless they are there; empty for a subset."""
-        there = not self.full or self._find_published() is not None
+        there = not self.full or self._find_published()
         return "" if there else f"{self.title}'s four files in {self._raw}"
 
-    def _find_published(self) -> list[Path] | None:
-        """Return the four files, in the order of ``content``; None if one is missing."""
+    def _find_published(self) -> dict[str, Path]:
+        """Return the four files by name; empty if one is missing."""
         for folder in (self._raw, self.root):
-            found = [_find_file(folder / name) for name in self.content]
-            if all(found):
-                return [path for path in found if path is not None]
-        return None
+            found = {name: path for name in NAMES if (path := _find_file(folder / name))}
+            if len(found) == len(NAMES):
+                return found
+        return {}
 
     def _read_published(self, part: Part) -> tuple[Bytes, Bytes]:
         """Return images ``(N, 1, 28, 28)`` and labels ``(N,)`` of the full set; fetches it first.
@@ -58,16 +59,16 @@ class IdxSource(ArraySource):
             DataError: it is not here and cannot be fetched, or a file differs from the
                 published one.
         """
-        if self._find_published() is None:
+        if not self._find_published():
             self._fetch()
-        found = dict(zip(self.content, self._find_published() or (), strict=False))
+        found = self._find_published()
         image_path, label_path = (found[name] for name in FILES[part])
         images, labels = (self._read_checked(name, found[name]) for name in FILES[part])
         return check_shapes(self.title, images, labels, image_path, label_path)
 
     def _read_checked(self, name: str, path: Path) -> Bytes:
         content = read_content(path)
-        if hashlib.sha256(content).hexdigest() != self.content[name]:
+        if hashlib.sha256(content).hexdigest() != self.digests[NAMES.index(name)]:
             raise DataError(
                 f"{path} is there, and what it holds is not {self.title}'s {name} as published "
                 "(another SHA-256); remove it, and it is fetched, or put the right one there (a "
@@ -82,7 +83,7 @@ class IdxSource(ArraySource):
             getattr(datasets, self.title)(str(self.root), download=True)
         except (RuntimeError, OSError) as error:
             reason = " ".join(str(error).split())
-            files = ", ".join(f"{name}.gz" for name in self.content)
+            files = ", ".join(f"{name}.gz" for name in NAMES)
             raise DataError(
                 f"data.full: {self.title} is not in {self._raw} and cannot be fetched ({reason}); "
                 f"put its four files there: {files}"

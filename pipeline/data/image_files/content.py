@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from pipeline.errors import DataError
 from pipeline.files.sealed_json import add_digests, file_digest, read_sealed, write_sealed
-from pipeline.files.typed_json import as_json, from_json
+from pipeline.files.typed_json import get_typed
 
 MAX_NAMED = 10  # files that a message names
 UNREADABLE = "-"  # in place of an unreadable file's digest
@@ -24,25 +25,26 @@ class Content:
     """Digests of files' names and bytes.
 
     Attributes:
-        each: the SHA-256 of each file's bytes, in order; ``-`` of one that cannot be read.
-        ordered: the SHA-256 of names and bytes in their order.
-        as_set: one that is the same for any order.
+        paths: the files, relative to their folder, in order.
+        each: the SHA-256 of each file's bytes; ``-`` of one that cannot be read.
     """
 
+    paths: Sequence[str]
     each: Sequence[str]
-    ordered: str
-    as_set: str
 
+    @functools.cached_property
+    def ordered(self) -> str:
+        """The SHA-256 of names and bytes in their order."""
+        total = hashlib.sha256()
+        for path, digest in zip(self.paths, self.each, strict=True):
+            total.update(f"{path}\n{digest}\n".encode())
+        return total.hexdigest()
 
-@dataclass(frozen=True)
-class Known:
-    """The digests of files that were read before, as they are cached.
-
-    Attributes:
-        each: one after the other, 64 hexadecimal digits a file.
-    """
-
-    each: str
+    @functools.cached_property
+    def as_set(self) -> str:
+        """A digest of names and bytes that is the same for any order."""
+        named = (f"{path}\n{digest}" for path, digest in zip(self.paths, self.each, strict=True))
+        return add_digests(hashlib.sha256(each.encode()).hexdigest() for each in named)
 
 
 def digest_content(root: Path, paths: Sequence[str], scratch: Path, threads: int) -> Content:
@@ -77,20 +79,15 @@ def digest_content(root: Path, paths: Sequence[str], scratch: Path, threads: int
             each = list(pool.map(_digest_or_unreadable, (root / path for path in paths)))
         # A file may change twice within one tick of the disk's clock.
         if UNREADABLE not in each and started - newest > TICK_SECONDS:
-            write_sealed(kept, as_json(Known("".join(each))))
-    total = hashlib.sha256()
-    named = []
-    for path, digest in zip(paths, each, strict=True):
-        total.update(f"{path}\n{digest}\n".encode())
-        named.append(hashlib.sha256(f"{path}\n{digest}".encode()).hexdigest())
-    return Content(each, total.hexdigest(), add_digests(named))
+            write_sealed(kept, {"each": "".join(each)})
+    return Content(paths, each)
 
 
 def _read_known(kept: Path, count: int) -> list[str] | None:
     """Return the cached digests of so many files; None if there are none."""
     try:
         held = read_sealed(kept, DataError, "it is made again")
-        known = "" if held is None else from_json(Known, held).each
+        known = "" if held is None else get_typed(held, str, "each")
     except (DataError, ValueError):
         return None
     if count == 0 or len(known) != DIGITS * count:
