@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline import layout
+from pipeline.artifacts.labelled_set import LabelledSet
 from pipeline.artifacts.remedy import name_remedy
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import Json, read_sealed, write_sealed
@@ -69,30 +70,6 @@ class Evaluation:
     gone: Sequence[int] = ()
     made_by: str = ""
     splits: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class LabelledSet:
-    """The labelled folder that states are evaluated on where the tasks have no labels.
-
-    Attributes:
-        root: the folder, as params name it.
-        classes: the number of images of each class by its name, by part.
-        fingerprint: SHA-256 of the images, by part.
-    """
-
-    root: str
-    classes: Mapping[str, Mapping[str, int]]
-    fingerprint: Mapping[str, str]
-
-    def count(self, part: str) -> int:
-        """The number of images of a part."""
-        return sum(self.classes[part].values())
-
-    def by_class(self) -> dict[str, tuple[int, int]]:
-        """The numbers of images of each class to fit probes and to test them, by its name."""
-        train, test = self.classes["train"], self.classes["test"]
-        return {name: (train.get(name, 0), test.get(name, 0)) for name in {**train, **test}}
 
 
 @dataclass(frozen=True)

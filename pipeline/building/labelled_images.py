@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from pipeline.artifacts.evaluation import LabelledSet
+from pipeline.artifacts.labelled_set import LabelledSet
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.split import REMEDY, Split, class_names, has_labelled_test, shared_test
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source

@@ -17,7 +17,7 @@ from pipeline.cli import (  # noqa: F401 - importing the others adds their comma
     tool_commands,
 )
 from pipeline.cli.app import app
-from pipeline.cli.output import VisibleFormatter, set_up_output, show_lines
+from pipeline.cli.output import VisibleFormatter, set_up_output
 from pipeline.distributed.processes import (
     LAUNCHED,
     Launcher,
@@ -32,6 +32,7 @@ from pipeline.errors import (
     PeerFailedError,
     PipelineError,
 )
+from pipeline.reporting.text_formats import show_lines
 from pipeline.runtime.dvc_process import end_with_dvc, end_with_parent
 from pipeline.runtime.shortages import describe_shortage
 from pipeline.runtime.signals import stopping_at_once

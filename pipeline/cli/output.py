@@ -7,7 +7,7 @@ import io
 import logging
 import sys
 
-from pipeline.reporting.text_formats import show_controls
+from pipeline.reporting.text_formats import show_lines
 
 PLAIN = {"±": "+-", "−": "-", "–": "-", "·": "-", "…": "...", "×": "x", "†": "+", "→": "->"}
 HANDLER = "cassle.plain"
@@ -19,11 +19,6 @@ def set_up_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=HANDLER)
-
-
-def show_lines(message: str) -> str:
-    """Return a message of one or more lines without hidden characters."""
-    return "\n".join(show_controls(line) for line in message.split("\n"))
 
 
 class VisibleFormatter(logging.Formatter):

@@ -66,10 +66,8 @@ def preset_cost(
 
     plans = {
         name: resolve(presets.load_with_preset(name, params))
-        for name in names or presets.list_presets()
+        for name in names or presets.list_published()
     }
     from pipeline.commands import cost
 
-    if not names:
-        plans = {name: plan for name, plan in plans.items() if cost.knows_images(plan)}
     print(cost.table(plans, rate))

@@ -20,6 +20,7 @@ from pipeline.data.image_files.survey import (
 )
 from pipeline.data.image_files.tree import describe_others
 from pipeline.data.parts import PARTS
+from pipeline.reporting.text_formats import show_controls
 from pipeline.runtime.git import find_untracked_reason
 
 MAX_TASKS = 20  # that are shown
@@ -34,12 +35,14 @@ def describe_tree(tasks: Sequence[TaskImages | Split], scenario: str) -> Iterato
         scenario: of the stream.
     """
     for number, task in enumerate(tasks[:MAX_TASKS], start=1):
-        name = "" if task.domain is None else f" {task.domain}"
+        name = "" if task.domain is None else f" {show_controls(task.domain)}"
         counts = {part: len(task.keys(part)) for part in PARTS}
         tested = f", {counts['test']} to test on" if counts["test"] else ""
         held = {part: Counter(task.names(part)) for part in PARTS}
         names = sorted(held["train"] | held["test"])
-        each = [f"{c} {held['train'][c]}+{held['test'][c]}" for c in names[:MAX_CLASSES]]
+        each = [
+            f"{show_controls(c)} {held['train'][c]}+{held['test'][c]}" for c in names[:MAX_CLASSES]
+        ]
         more = [f"{len(names) - MAX_CLASSES} more"] if len(names) > MAX_CLASSES else []
         classes = f"; {len(names)} classes: {', '.join([*each, *more])}" if names else "; no labels"
         yield f"  task {number}{name}: {counts['train']} images to learn from{tested}{classes}"

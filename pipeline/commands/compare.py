@@ -67,7 +67,7 @@ def run(choice: Choice, metrics: Sequence[str], baseline: str | None, output: Pa
     console = Console()
     comparison_terminal.print_comparison(found, console)
     for path, write in files.items():
-        write(found, path.resolve())  # a link stays a link
+        write(found, path)
         console.print(format_terminal(f"written: {path}"))
 
 

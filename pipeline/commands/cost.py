@@ -79,12 +79,6 @@ def table(plans: Mapping[str, Plans], rate: float) -> str:
     return "\n".join(lines)
 
 
-def knows_images(plans: Plans) -> bool:
-    """Return whether a plan is of a published data set, whose images are counted already."""
-    entry = DATASETS[plans.prepare.dataset.name]
-    return entry.train_images is not None or bool(entry.domain_images)
-
-
 def count(name: str, plans: Plans, known: dict[str, float]) -> Cost:
     """The steps and operations of the training of a plan.
 

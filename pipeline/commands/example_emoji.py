@@ -16,6 +16,7 @@ from pipeline.files.sealed_json import Json
 
 SHEETS = Path("data/emoji")
 VENDORS = ("noto", "twemoji", "openmoji", "fluent")
+FILES = ("emoji.csv", *(f"{vendor}.webp" for vendor in VENDORS))
 SIZE = 32  # pixels of an emoji
 PRESET = "own_images_small"
 # The params for such a stream over those of the preset, but for data.root. An emoji has one name
@@ -55,15 +56,15 @@ def cut_cells(sheet: bytes) -> Bytes:
 
 
 def _read_checked() -> dict[str, bytes]:
-    """Return the bytes of all files that SHA256SUMS names."""
+    """Return the bytes of all files, checked against SHA256SUMS."""
     remedy = f"restore it: git checkout {SHEETS}"
     try:
-        lines = (SHEETS / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
-        sums = {name: wanted for wanted, name in map(str.split, lines)}
-        found = {name: (SHEETS / name).read_bytes() for name in sums}
+        lines = (SHEETS / "SHA256SUMS").read_bytes().decode(errors="replace").splitlines()
+        sums = {name: wanted for wanted, _, name in (line.partition("  ") for line in lines)}
+        found = {name: (SHEETS / name).read_bytes() for name in FILES}
     except OSError as error:
         raise DataError(f"{error.filename}: {error.strerror}; {remedy}") from error
     for name, content in found.items():
-        if hashlib.sha256(content).hexdigest() != sums[name]:
+        if hashlib.sha256(content).hexdigest() != sums.get(name):
             raise DataError(f"{SHEETS / name} is not as SHA256SUMS says; {remedy}")
     return found

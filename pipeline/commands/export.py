@@ -101,6 +101,7 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
         quality=quality,
         revision=git_revision(),
         protocol=report.protocol,
+        decoding=list_decoding(dataset),
         files={
             name: (len(content), hashlib.sha256(content).hexdigest())
             for name, content in contents.items()
@@ -113,6 +114,14 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
     logger.info("state %d in %s: %s", task, output, ", ".join(contents))
 
 
+def list_decoding(dataset: DatasetPlan) -> list[str]:
+    """Return the steps from an image file to the pixels of preprocessing; none without files."""
+    files = dataset.files
+    if files is None:
+        return []
+    return describe_decoding(files.resize, dataset.image_size, files.background)
+
+
 def describe_preprocessing(dataset: DatasetPlan, inside: list[str]) -> Json:
     """Return the content of preprocessing.json.
 
@@ -120,13 +129,9 @@ def describe_preprocessing(dataset: DatasetPlan, inside: list[str]) -> Json:
         dataset: the data set as the plan describes it.
         inside: the files that contain the preprocessing.
     """
-    files = dataset.files
     return {
         "already_inside": inside,
-        # From a file to the pixels that the formula takes.
-        "decoding": []
-        if files is None
-        else describe_decoding(files.resize, dataset.image_size, files.background),
+        "decoding": list_decoding(dataset),
         "channels": dataset.channels,
         "colours": "grey" if dataset.channels == 1 else "RGB",
         "dtype": "uint8",

@@ -12,7 +12,7 @@ from pipeline.artifacts.plans.views import ViewsPlan
 from pipeline.config.chain import read_slots
 from pipeline.config.params import Params
 from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, TRANSFORMED, Dataset
-from pipeline.config.registry.strategies import STRATEGIES
+from pipeline.config.registry.strategies import learns_at_once
 from pipeline.config.stage_code import add_code
 from pipeline.config.stream import count_tasks, fix_stream
 from pipeline.data.augmentation.view_augment import ViewAugment
@@ -55,14 +55,9 @@ def plan_preparation(params: Params) -> PreparePlan:
         stream=StreamOptions(tasks, params.split_seed, order),
         slots=max(read_slots(), tasks),
         code="",
-        whole_stream=learns_at_once(params),
+        whole_stream=learns_at_once(params.strategy),
     )
     return add_code(plan)
-
-
-def learns_at_once(params: Params) -> bool:
-    """Whether the strategy learns all tasks at once."""
-    return any(STRATEGIES[name].whole_stream for name in params.strategy.split("+"))
 
 
 def plan_labelled(params: Params) -> DatasetPlan | None:

@@ -1,4 +1,4 @@
-"""Presets: published params, in small files to merge into params.yaml.
+"""Presets: published params and those for own images, in small files to merge into params.yaml.
 
 A preset holds only the params that it sets; params.yaml keeps its comments and all other
 values. Importing this module imports no torch.
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config.chain import ensure_slots, list_outside
+from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.yaml_text import read_mapping
 from pipeline.errors import ParamsError, closest
 from pipeline.files.atomic import rewrite_text
@@ -34,6 +35,21 @@ def list_presets() -> list[str]:
     raise ParamsError(
         f"there are no presets in {PRESETS.absolute()}{there}; run this in the project's root"
     )
+
+
+def list_published() -> list[str]:
+    """Return the names of the presets for published data sets, whose images are counted already.
+
+    Raises:
+        ParamsError: there are none here, or one cannot be read.
+    """
+    return [name for name in list_presets() if _is_of_published_data(name)]
+
+
+def _is_of_published_data(name: str) -> bool:
+    given = read_mapping(read_preset(name), name).get("dataset")
+    entry = DATASETS[str(given)]
+    return entry.train_images is not None or bool(entry.domain_images)
 
 
 def read_preset(name: str) -> str:

@@ -30,7 +30,6 @@ from pipeline.config.params import Params
 from pipeline.config.plan_data import (
     data_modules,
     dataset_entry,
-    learns_at_once,
     plan_dataset,
     plan_labelled,
     plan_preparation,
@@ -41,7 +40,7 @@ from pipeline.config.plan_data import (
 from pipeline.config.registry.backbones import BACKBONES
 from pipeline.config.registry.loggers import LOGGERS
 from pipeline.config.registry.probes import PROBES
-from pipeline.config.registry.strategies import COMPOSITE, STRATEGIES
+from pipeline.config.registry.strategies import COMPOSITE, STRATEGIES, learns_at_once
 from pipeline.config.stage_code import add_code, digest_templates
 from pipeline.config.stream import count_tasks, fix_stream
 
@@ -83,7 +82,7 @@ class Plans:
 def resolve(params: Params) -> Plans:
     """The plans of all stages, as the params and the code are now."""
     params = fix_stream(params)
-    tasks = range(1, 2 if learns_at_once(params) else count_tasks(params) + 1)
+    tasks = range(1, 2 if learns_at_once(params.strategy) else count_tasks(params) + 1)
     init = _plan_init(params)
     makers = [plan_digest(init)]
     train = {}
@@ -128,7 +127,7 @@ def _plan_init(params: Params) -> InitPlan:
 
 def _plan_training(params: Params, task: int, previous: str) -> TrainPlan:
     backbone = _plan_backbone(params)
-    at_once = learns_at_once(params)
+    at_once = learns_at_once(params.strategy)
     names = params.strategy.split("+") if task > 1 or at_once else []
     compose = COMPOSITE if len(names) > 1 else None
     whole = None

@@ -16,11 +16,16 @@ def write_csv(
     path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str | int | float]]
 ) -> None:
     """Write rows as CSV; floats keep all their digits."""
+    write_text(path, csv_text(columns, rows))
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, str | int | float]]) -> str:
+    """Return rows as CSV; floats keep all their digits."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    return text.getvalue()
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

@@ -27,7 +27,7 @@ def remark_on_gaps(results: Results) -> list[str]:
     """Return remarks on the matrix's gaps, a sentence or two each; none without gaps."""
     rows = dict(zip(results.after_tasks, results.shown, strict=True))
     # With one shared test set no column is a task's own.
-    by_task = len(results.tested_on) == results.num_tasks
+    by_task = results.tested_by_task
     unlabelled = [split.task for split in results.splits if by_task and not split.classes]
     named = ", ".join(results.say_task(task) for task in unlabelled)
     return [

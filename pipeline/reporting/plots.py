@@ -100,7 +100,7 @@ def draw_accuracy_over_tasks(results: Results, path: Path) -> None:
     axes = figure.add_subplot()
     steps = list(range(len(results.matrix)))
     means = _finite_or_nan(average_measured(row) for row in results.matrix)
-    one = len(results.tested_on) == 1
+    one = results.columns == 1
     mean = "mean of the tasks measured" if results.has_gaps else "mean of all tasks"
     name = escape_plot(results.tested_on[0]) if one else mean
     axes.plot(steps, means, "o-", color=COLORS[0], linewidth=2.5, zorder=3, label=name)
@@ -123,7 +123,7 @@ def draw_accuracy_over_tasks(results: Results, path: Path) -> None:
             fontweight="bold",
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
-    ends = [] if one or len(results.tested_on) > MOST_NAMED else results.name_tasks(END_ROOM)
+    ends = [] if one or results.columns > MOST_NAMED else results.name_tasks(END_ROOM)
     beside = 0.03 + END_WIDTH * max((len(name) for name in ends), default=8)
     axes.set_xlim(-0.3, steps[-1] + len(steps) * beside / (1 - beside))
     names = ["all"] if results.at_once else [str(step) for step in steps[1:]]

@@ -71,7 +71,7 @@ def representation_rows(results: Results) -> list[tuple[str, list[str]]]:
     """Return each state's name, with rank and CKA for each column; a dash for neither."""
     rows = []
     for after, ranks in enumerate(results.ranks):
-        shown = ranks[: len(results.tested_on)]
+        shown = ranks[: results.columns]
         cells = [format_cell(rank) for rank in shown]
         if after:
             change = results.changes[after - 1].tasks[: len(shown)]
@@ -110,7 +110,7 @@ def representation_table(results: Results) -> list[str]:
         ABOUT_REPRESENTATIONS,
         "",
         "| | " + " | ".join(map(escape_markdown, results.tested_on)) + " |",
-        "| --- |" + " ---: |" * len(results.tested_on),
+        "| --- |" + " ---: |" * results.columns,
     ]
     for name, cells in representation_rows(results):
         lines.append(f"| {escape_markdown(name)} | " + " | ".join(cells) + " |")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.artifacts.evaluation import LabelledSet
+from pipeline.artifacts.labelled_set import LabelledSet
 from pipeline.artifacts.split import Split, shared_test
 from pipeline.artifacts.training_log import Timing
 from pipeline.files.sealed_json import Json
@@ -18,7 +19,13 @@ from pipeline.metrics.accuracy_matrix import (
     stability,
 )
 from pipeline.reporting.representations import FeatureChange
-from pipeline.reporting.task_names import give_room, list_names, name_dataset, name_task, say_task
+from pipeline.reporting.task_names import (
+    give_room,
+    list_names,
+    name_dataset,
+    name_task,
+    say_split,
+)
 
 Cells = list[list[float | None]]  # one row a state, one cell a task; None: not measured
 ROW_ROOM = 14  # characters of a task's name in the name of a row
@@ -107,7 +114,7 @@ class Results:
 
     def say_task(self, task: int) -> str:
         """Return a task's name as a sentence has it."""
-        return say_task(task, ", ".join(list_names(self.splits[task - 1])))
+        return say_split(self.splits[task - 1])
 
     @property
     def tested_on(self) -> list[str]:
@@ -117,9 +124,19 @@ class Results:
         return self.name_tasks(give_room(self.num_tasks))
 
     @property
+    def columns(self) -> int:
+        """The number of columns of ``tested_on``."""
+        return 1 if shared_test(self.splits) else self.num_tasks
+
+    @property
+    def tested_by_task(self) -> bool:
+        """Whether there is a column for each task."""
+        return self.columns == self.num_tasks
+
+    @property
     def shown(self) -> Cells:
         """The matrix with the columns of ``tested_on`` only."""
-        return [row[: len(self.tested_on)] for row in self.matrix]
+        return [row[: self.columns] for row in self.matrix]
 
     @property
     def has_gaps(self) -> bool:
@@ -135,8 +152,14 @@ class Results:
             return "random network"
         if self.at_once:
             return "after all tasks"
-        single = all(len(list_names(split)) == 1 for split in self.splits)
-        return f"after {name_task(self.splits[after - 1], ROW_ROOM) if single else f'task {after}'}"
+        if not self._single_names:
+            return f"after task {after}"
+        return f"after {name_task(self.splits[after - 1], ROW_ROOM)}"
+
+    @functools.cached_property
+    def _single_names(self) -> bool:
+        """Whether each task is called by one name."""
+        return all(len(list_names(split)) == 1 for split in self.splits)
 
     def cost(self) -> Json:
         """Return the content of reports/cost.json.

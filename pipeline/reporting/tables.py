@@ -45,7 +45,7 @@ def markdown(results: Results, revision: str) -> str:
     """Return reports/report.md."""
     params, metrics = results.params, results.metrics()
     columns, rows = matrix_cells(results)
-    whose = "each task's" if len(results.tested_on) == results.num_tasks else "all"
+    whose = "each task's" if results.tested_by_task else "all"
     warning = warn_of_shortfalls(results.matrix, results.say_task)
     lines = [
         f"# {escape_markdown(name_dataset(params))}, {name_stream(params['scenario'])}: "

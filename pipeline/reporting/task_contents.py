@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.artifacts.evaluation import LabelledSet
-from pipeline.artifacts.split import Split, class_names, shared_test
+from pipeline.artifacts.labelled_set import LabelledSet
+from pipeline.artifacts.split import Split, class_names, fingerprint_stream, shared_test
 from pipeline.data.parts import PARTS, Part
-from pipeline.reporting.oddities import describe_oddities
-from pipeline.reporting.task_names import list_names, say_task
+from pipeline.reporting.oddities import describe_oddities, list_counted
+from pipeline.reporting.task_names import join_names, say_split
 from pipeline.reporting.text_formats import show_controls
 
 SHARED_TEST = (
@@ -54,7 +54,7 @@ def describe_tasks(
     return [
         TaskContents(
             split.task,
-            ", ".join(list_names(split)) or "a random part",
+            join_names(split) or "a random part",
             len(split.train),
             len(split.test) if labelled is None else labelled.count("test"),
         )
@@ -62,11 +62,27 @@ def describe_tasks(
     ]
 
 
+def identify_images(splits: Sequence[Split], labelled: LabelledSet | None) -> dict[str, str]:
+    """Return the SHA-256 of all images that a run is made of and measured on, by what they are.
+
+    Arguments are those of ``describe_tasks``.
+    """
+    found = fingerprint_stream(splits)
+    if labelled is not None:
+        found |= {f"labelled {part}": each for part, each in labelled.fingerprint.items()}
+    return found
+
+
+def fingerprint_tested(splits: Sequence[Split], labelled: LabelledSet | None) -> str:
+    """Return the SHA-256 of the images that a run is tested on; arguments as above."""
+    return fingerprint_stream(splits)["test"] if labelled is None else labelled.fingerprint["test"]
+
+
 def _remark_on_classes(splits: Sequence[Split], names: Sequence[str]) -> str:
     """Return which tasks hold which part of the classes, where they do not hold all."""
     held = []
     for split in splits:
-        task = say_task(split.task, ", ".join(list_names(split)))
+        task = say_split(split)
         if not split.classes:
             held.append(f"the images of {task} have no labels")
         elif len(split.classes) < len(names):
@@ -94,8 +110,7 @@ def _remark_on_labelled(labelled: LabelledSet) -> str:
 
 def _count_skipped(splits: Sequence[Split], part: Part) -> int:
     """Return the number of images of a part that cannot be read and are left out."""
-    held = splits[-1:] if part == "test" and shared_test(splits) else splits
-    return sum((split.skipped or {}).get(part, 0) for split in held)
+    return sum((split.skipped or {}).get(part, 0) for split in list_counted(splits, part))
 
 
 def remark_on_tasks(splits: Sequence[Split], labelled: LabelledSet | None = None) -> list[str]:

@@ -74,6 +74,16 @@ def name_task(split: Split, room: int, gone: Sequence[int] = ()) -> str:
     return f"{shown} †" if split.task in gone else shown
 
 
+def join_names(split: Split) -> str:
+    """Return all names that a task is called by; empty for a random part."""
+    return ", ".join(list_names(split))
+
+
+def say_split(split: Split) -> str:
+    """Return a task's name as a sentence has it, by its split."""
+    return say_task(split.task, join_names(split))
+
+
 def say_task(task: int, name: str, room: int = ROOM[1]) -> str:
     """Return a task's name as a sentence has it: ``task 3 (Bag, Ankle boot)``.
 

@@ -24,7 +24,7 @@ def print_results(results: Results, console: Console) -> None:
     table = Table(title=format_terminal(f"{results.title}, {about}"))
     columns, rows = matrix_cells(results)
     names = [results.row_name(after) for after in range(len(rows))]
-    tasks = len(results.tested_on)
+    tasks = results.columns
     around = max(map(len, names)) + BORDER + len("mean") + BORDER + 1
     if tasks > MOST_COLUMNS or (
         tasks > 1 and around + tasks * (NARROWEST + BORDER) > console.width

@@ -5,6 +5,7 @@ Of HTML the page's templates take care, of LaTeX tabulate, of the terminal ``ter
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import unicodedata
@@ -14,7 +15,6 @@ HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 JOINERS = "\u200c\u200d"  # parts of words and of emoji
 # Underscores in words and brackets that begin no link mean nothing.
 IN_MARKDOWN = re.compile(r"[\\`*|~#]|(?<!\w)_|_(?!\w)|\](?=[(\[:])")
-IN_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def show_controls(text: str) -> str:
@@ -30,19 +30,31 @@ def show_controls(text: str) -> str:
     )
 
 
+def show_lines(text: str) -> str:
+    """Return a text of one or more lines without hidden characters."""
+    return "\n".join(show_controls(line) for line in text.split("\n"))
+
+
 def escape_markdown(text: str) -> str:
     """Return a text that Markdown shows as it is, in a line, a heading or a cell of a table."""
-    shown = "".join(IN_HTML.get(character, character) for character in show_controls(text))
+    shown = html.escape(show_controls(text), quote=False)
     return IN_MARKDOWN.sub(lambda found: f"\\{found[0]}", shown)
 
 
 def escape_warning(text: str) -> str:
     """Return a text of ours in Markdown, where a command between backticks stays code."""
+    before, command, after = split_command(text)
+    code = f"`{command}`" if command else ""
+    return f"{escape_markdown(before)}{code}{escape_markdown(after)}"
+
+
+def split_command(text: str) -> tuple[str, str, str]:
+    """Return what stands before the last command between backticks, the command, and the rest.
+
+    Without one, all of it stands before.
+    """
     parts = text.rsplit("`", 2)
-    if len(parts) != 3:
-        return escape_markdown(text)
-    before, command, after = parts
-    return f"{escape_markdown(before)}`{command}`{escape_markdown(after)}"
+    return (parts[0], parts[1], parts[2]) if len(parts) == 3 else (text, "", "")
 
 
 def escape_plot(text: str) -> str:
@@ -52,5 +64,4 @@ def escape_plot(text: str) -> str:
 
 def format_json(value: object) -> str:
     """Return a value as indented JSON for a block of code, without hidden characters."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    return "\n".join(show_controls(line) for line in text.split("\n"))
+    return show_lines(json.dumps(value, indent=2, ensure_ascii=False))

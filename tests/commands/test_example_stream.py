@@ -121,6 +121,15 @@ def test_a_missing_or_another_sheet_is_one_clear_error(project: Project) -> None
     )
 
 
+@pytest.mark.parametrize("content", [b"", b"\n\xff\n", b"half a line"])
+def test_damaged_sums_are_one_clear_error(project: Project, content: bytes) -> None:
+    shutil.copytree(ROOT / "data/emoji", "data/emoji", dirs_exist_ok=True)
+    Path("data/emoji/SHA256SUMS").write_bytes(content)
+    assert "emoji.csv is not as SHA256SUMS says; restore it" in project.refuses(
+        "example-stream", "emoji"
+    )
+
+
 def test_every_sheet_has_its_licence_named_and_is_small() -> None:
     text = (SHEETS / "README.md").read_text()
     rows = {line.split("|")[1].strip(): line for line in text.splitlines() if ".webp |" in line}

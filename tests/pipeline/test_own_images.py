@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
+from pipeline.artifacts.plans.files import require_plan
+from pipeline.artifacts.plans.report import ReportPlan
+from pipeline.reporting.comparing.runs import read_run
+from pipeline.reporting.page.against import require_same_tasks
+from pipeline.reporting.results_reading import read_results
 from tests.support.image_files import tree
 from tests.support.params import SMALL_FILES, Changes
 from tests.support.project import Project
@@ -105,6 +110,8 @@ def test_images_without_labels_are_evaluated_on_a_labelled_folder(project: Proje
         assert "task-aware" not in text
     assert "| 1 | a random part | 20 | 4 |" in report
     assert report.startswith("# photos, data-incremental")
+    # Another run on the same labelled images can stand beside this one.
+    require_same_tasks(read_results(require_plan(ReportPlan, "report")), read_run(None))
     assert "| probe | A | F | FT |" in report
 
 

@@ -82,5 +82,15 @@ STRATEGIES = {
 }
 
 
+def learns_at_once(strategy: str) -> bool:
+    """Return whether a strategy learns all tasks at once; not if it is unknown.
+
+    Args:
+        strategy: its name, or several joined by ``+``.
+    """
+    names = strategy.split("+")
+    return any(name in STRATEGIES and STRATEGIES[name].whole_stream for name in names)
+
+
 # What holds several strategies at once, e.g. cassle+er.
 COMPOSITE = "pipeline.strategies.composite:Composite"

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.artifacts.split import fingerprint_stream
-from pipeline.data.image_files.kinds import describe_decoding
 from pipeline.files.sealed_json import Json
 from pipeline.files.typed_json import get_typed
 from pipeline.reporting.card import snippets
 from pipeline.reporting.card.contents import Card
 from pipeline.reporting.card.quality import describe_quality, list_tasks
+from pipeline.reporting.task_contents import fingerprint_tested
 from pipeline.reporting.task_names import name_dataset
 from pipeline.reporting.text_formats import escape_markdown, format_json
 
@@ -68,16 +68,14 @@ def _title(card: Card) -> list[str]:
     ]
 
 
-def _describe_files(card: Card) -> list[str]:
+def _describe_decoding(card: Card) -> list[str]:
     """Return how image files became the pixels that the network has learnt from."""
-    files, size = card.dataset.files, card.dataset.image_size
-    if files is None:
+    if not card.decoding:
         return []
-    steps = describe_decoding(files.resize, size, files.background)
     return [
         "It has learnt from image files that were read so; read yours alike:",
         "",
-        *(f"{number}. {step}" for number, step in enumerate(steps, start=1)),
+        *(f"{number}. {step}" for number, step in enumerate(card.decoding, start=1)),
         "",
     ]
 
@@ -90,7 +88,7 @@ def _use(card: Card) -> list[str]:
         "Run these where the files are. `preprocessing.json` says what the network expects of an "
         "image: the weights alone do not contain it, an ONNX model does.",
         "",
-        *_describe_files(card),
+        *_describe_decoding(card),
         f"In torch (the names of the weights are those of `{spec.path}`, which loads them "
         "strictly as well):",
         "",
@@ -146,12 +144,13 @@ def _strategies(params: Json) -> list[str]:
 
 
 def _origin(card: Card) -> list[str]:
-    fingerprint = fingerprint_stream(card.splits)
+    trained = fingerprint_stream(card.splits)["train"]
+    tested = fingerprint_tested(card.splits, card.quality.labelled)
     lines = [
         "## Where it comes from",
         "",
         f"- code: git revision {card.revision}; MIT licence. The images have terms of their own.",
-        f"- images, SHA-256: training {fingerprint['train']}, test {fingerprint['test']}",
+        f"- images, SHA-256: training {trained}, test {tested}",
         f"- state, SHA-256 of its tensors: {card.chain[0].content}",
         "",
         "Each state was made from the one before it; SHA-256 of its tensors, of the plan (params "

@@ -45,6 +45,7 @@ class Card:
         revision: the code's git revision.
         protocol: how the headline probe's accuracies come about.
         files: size in bytes and SHA-256 of each exported file.
+        decoding: the steps from an image file to the network's input; none without files.
     """
 
     after_task: int
@@ -59,6 +60,7 @@ class Card:
     revision: str
     protocol: str
     files: dict[str, tuple[int, str]]
+    decoding: Sequence[str] = ()
 
     @property
     def last(self) -> int:

@@ -11,11 +11,10 @@ from pipeline.reporting.tables import HEADLINES, headline
 from pipeline.reporting.task_contents import describe_tasks, remark_on_tasks, tasks_heading
 from pipeline.reporting.task_names import (
     give_room,
-    list_names,
     name_dataset,
     name_stream,
     name_task,
-    say_task,
+    say_split,
 )
 from pipeline.reporting.text_formats import escape_markdown, escape_warning
 
@@ -66,7 +65,9 @@ def describe_quality(card: Card) -> list[str]:
     for remark in remark_on_row(tasks_learnt, row, quality.gone):
         lines += [escape_markdown(remark), ""]
     if card.after_task and quality.random is not None:
-        warning = warn_of_shortfalls([quality.random, row], lambda task: _say_task(card, task))
+        warning = warn_of_shortfalls(
+            [quality.random, row], lambda task: say_split(card.splits[task - 1])
+        )
         lines += [escape_warning(warning), ""] if warning else []
     if quality.metrics is not None:
         lines += ["| metric of the whole run | value |", "| --- | ---: |"]
@@ -78,7 +79,3 @@ def describe_quality(card: Card) -> list[str]:
     if 0 < card.after_task == card.last:
         return [*lines, "Absent: the metrics of the whole run, such as forgetting."]
     return [*lines, "Metrics of the whole run, such as forgetting, belong to its last state."]
-
-
-def _say_task(card: Card, task: int) -> str:
-    return say_task(task, ", ".join(list_names(card.splits[task - 1])))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.artifacts.evaluation import REMEDY, LabelledSet, read_evaluations
+from pipeline.artifacts.evaluation import REMEDY, read_evaluations
+from pipeline.artifacts.labelled_set import LabelledSet
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.errors import PipelineError, RunError
 from pipeline.files.sealed_json import Json

@@ -8,8 +8,8 @@ from pathlib import Path
 from tabulate import tabulate
 
 from pipeline.errors import RunError
-from pipeline.files.atomic import write_text
-from pipeline.files.csv_tables import write_csv
+from pipeline.files.atomic import rewrite_text
+from pipeline.files.csv_tables import csv_text
 from pipeline.reporting.comparing.comparison import Comparison, Row
 from pipeline.reporting.comparing.comparison_tables import (
     TextTable,
@@ -51,7 +51,7 @@ def _write_markdown(comparison: Comparison, path: Path) -> None:
     parts += write_legends(comparison)
     notes = [f"- {escape_warning(note)}" for note in comparison.notes]
     parts += ["\n".join(notes)] if notes else []
-    write_text(path, "\n\n".join(parts) + "\n")
+    rewrite_text(path, "\n\n".join(parts) + "\n")
 
 
 def _write_latex(comparison: Comparison, path: Path) -> None:
@@ -64,7 +64,7 @@ def _write_latex(comparison: Comparison, path: Path) -> None:
         ]
     comments = [*write_legends(comparison), *comparison.notes]
     parts += [f"% {show_controls(line)}" for line in comments]
-    write_text(path, "\n".join(parts).replace("–", "--") + "\n")
+    rewrite_text(path, "\n".join(parts).replace("–", "--") + "\n")
 
 
 def _tabulated(table: TextTable, form: str, escape: Callable[[str], str]) -> str:
@@ -86,7 +86,7 @@ def _write_csv(comparison: Comparison, path: Path) -> None:
         for row in table.rows
         for cells in _csv_rows(comparison, table.title, row)
     ]
-    write_csv(path, COLUMNS, rows)
+    rewrite_text(path, csv_text(COLUMNS, rows))
 
 
 def _csv_rows(comparison: Comparison, title: str, row: Row) -> list[dict[str, str | int | float]]:

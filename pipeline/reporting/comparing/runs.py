@@ -8,20 +8,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.artifacts.split import fingerprint_stream, split_digest
+from pipeline.artifacts.split import split_digest
+from pipeline.config.registry.strategies import learns_at_once
 from pipeline.errors import RunError
 from pipeline.files.atomic import read_content
 from pipeline.files.sealed_json import SEAL, Json, digest, file_digest, parse_sealed
 from pipeline.files.typed_json import get_typed
 from pipeline.layout import REPORTS
 from pipeline.reporting.comparing.revisions import WORKSPACE, Revision, find_revision
-from pipeline.reporting.comparing.settings import learns_at_once, read_settings
+from pipeline.reporting.comparing.settings import read_settings
 from pipeline.reporting.comparing.tables_reading import (
     read_matrix,
     read_numbers,
     read_object,
 )
-from pipeline.reporting.task_names import list_names, say_task
+from pipeline.reporting.task_contents import identify_images
+from pipeline.reporting.task_names import join_names, say_task
 from pipeline.runtime.git import read_objects
 
 if TYPE_CHECKING:
@@ -81,14 +83,11 @@ def describe_run(results: Results) -> Json:
 
     The tables in reports/ must exist: it holds the SHA-256 of each.
     """
-    data = fingerprint_stream(results.splits)
-    if results.labelled is not None:
-        data |= {f"labelled {part}": each for part, each in results.labelled.fingerprint.items()}
     return {
         "format": FORMAT,
         "params": results.params,
-        "tasks": [", ".join(list_names(split)) for split in results.splits],
-        "data": data,
+        "tasks": [join_names(split) for split in results.splits],
+        "data": identify_images(results.splits, results.labelled),
         "splits": digest([split_digest(split) for split in results.splits]),
         "files": {name: file_digest(REPORTS / name) for name in TABLES},
     }
@@ -159,7 +158,8 @@ def _parse_run(revision: Revision, contents: dict[str, bytes | None]) -> Run:
                 raise ValueError(f"the param {key} in run.json is {params.get(key)}")
         read_settings(params)
         tasks = get_typed({"tasks": (), **held}, tuple[str, ...], "tasks")
-        matrix = read_matrix(contents["accuracy_matrix.csv"], learns_at_once(params), len(tasks))
+        at_once = learns_at_once(get_typed(params, str, "strategy"))
+        matrix = read_matrix(contents["accuracy_matrix.csv"], at_once, len(tasks))
         # Without a digest of the table, a cell that is not there may as well have been lost.
         if held["format"] == UNSEALED and any(None in row for row in matrix):
             raise ValueError("accuracy_matrix.csv lacks accuracies")

@@ -11,16 +11,15 @@ from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.strategies import STRATEGIES
-from pipeline.config.sections import MACHINE_PARAMS
+from pipeline.config.sections import MACHINE_PARAMS, Data
 from pipeline.files.sealed_json import Json, JsonValue
 from pipeline.files.typed_json import get_typed
 
 # What compare sets side by side, and where the images are (their digest says which they are).
 NOT_SETTINGS = frozenset({"method", "strategy", "seed", "data.root"}) | MACHINE_PARAMS
-# What only a data set of image files has.
-OF_FILES = frozenset(
-    {"image_size", "resize", "on_bad_image", "holdout", "class_list", "labelled_root"}
-)
+# What only a data set of image files has: the params from image_size on.
+_DATA = list(Data.model_fields)
+OF_FILES = frozenset(_DATA[_DATA.index("image_size") :])
 
 Values = dict[str, str]
 
@@ -67,12 +66,6 @@ def read_settings(params: Json) -> Settings:
         dict(_options(params, "methods", [method], of_method)),
         dict(_options(params, "strategies", strategies, of_strategy)),
     )
-
-
-def learns_at_once(params: Json) -> bool:
-    """Return whether the run learnt all tasks at once."""
-    names = get_typed(params, str, "strategy").split("+")
-    return any(name in STRATEGIES and STRATEGIES[name].whole_stream for name in names)
 
 
 def differing_params(settings: Iterable[Values]) -> list[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pipeline.artifacts.split import fingerprint_stream
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import Json
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.results import Results
+from pipeline.reporting.task_contents import identify_images
 
 # The params that, with the images themselves, determine the tasks.
 SPLIT_PARAMS = ("dataset", "scenario", "num_tasks", "split_seed")
@@ -25,7 +25,7 @@ def require_same_tasks(results: Results, other: Run) -> None:
                 f"'{other.name}' cannot stand beside this run: its {name} is {theirs}, here it "
                 f"is {ours}; choose a run with the same tasks"
             )
-    if other.identity.get("data") != fingerprint_stream(results.splits):
+    if other.identity.get("data") != identify_images(results.splits, results.labelled):
         raise RunError(
             f"'{other.name}' cannot stand beside this run: it was made of other images; "
             "choose a run on the same data"

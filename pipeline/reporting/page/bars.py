@@ -68,7 +68,7 @@ def draw_bar_chart(results: Results, bars: Sequence[Bar], difference: bool) -> M
     """
     block = HEADING + len(bars) * (BAR + GAP) + BETWEEN
     room = int(WIDTH / CHARACTER)
-    by_task = len(results.tested_on) == results.num_tasks
+    by_task = results.tested_by_task
     headings = results.name_tasks(room - NUMBER) if by_task else results.tested_on
     height = len(headings) * block + AXIS
     described = "; ".join(

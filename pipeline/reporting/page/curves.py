@@ -30,7 +30,7 @@ def draw_accuracy(results: Results, against: Run | None) -> Markup:
     many = tasks > SERIES
     lines = []
     # Where all tasks share a test set, their own accuracies are the mean.
-    by_task = len(results.tested_on) == tasks
+    by_task = results.tested_by_task
     for task, name in enumerate(results.name_tasks(NAME_ROOM) if by_task else ()):
         cells = [row[task] for row in results.matrix]
         points = [

@@ -24,9 +24,14 @@ from pipeline.reporting.page.headline import headline_metrics
 from pipeline.reporting.page.svg import series_color
 from pipeline.reporting.results import Cells, Results
 from pipeline.reporting.tables import matrix_cells
-from pipeline.reporting.task_contents import describe_tasks, remark_on_tasks, tasks_heading
+from pipeline.reporting.task_contents import (
+    describe_tasks,
+    fingerprint_tested,
+    remark_on_tasks,
+    tasks_heading,
+)
 from pipeline.reporting.task_names import ROOM, name_stream
-from pipeline.reporting.text_formats import show_controls
+from pipeline.reporting.text_formats import show_controls, split_command
 
 MAP_ROOM = 20  # characters of a task's name in a map
 TEMPLATES = Path(__file__).parent / "templates"
@@ -87,6 +92,7 @@ def render_page(results: Results, extras: Extras) -> str:
     )
     against, params = extras.against, results.params
     shown_bars = bars.build_bars(results, against)
+    warning = warn_of_shortfalls(results.matrix, results.say_task)
     return environment.get_template("page.html").render(
         params=params,
         stream=name_stream(params["scenario"]),
@@ -97,7 +103,7 @@ def render_page(results: Results, extras: Extras) -> str:
         task_names=results.name_tasks(ROOM[1]),
         holdings=describe_tasks(results.splits, results.labelled),
         what_tasks_are=tasks_heading(results.splits),
-        warning=warn_of_shortfalls(results.matrix, results.say_task),
+        warning=split_command(warning) if warning else None,
         gap_remarks=remark_on_gaps(results),
         measured_remarks=_remark_on_both(results, against),
         remarks=remark_on_tasks(results.splits, results.labelled),
@@ -125,8 +131,8 @@ def render_page(results: Results, extras: Extras) -> str:
         maps=_maps(extras.features, results, extras.class_names),
         state_bytes=extras.state_bytes,
         cost=results.cost(),
-        fingerprint=fingerprint_stream(results.splits),
-        labelled=results.labelled,
+        fingerprint=fingerprint_stream(results.splits)["train"],
+        tested=fingerprint_tested(results.splits, results.labelled),
         revision=extras.revision,
     )
 
