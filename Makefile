@@ -59,6 +59,7 @@ torture: $(BIN)/installed-dev
 	python -m tests.torture.stages --kills 60
 	python -m tests.torture.dvc --kills 10
 	python -m tests.torture.changes --trials 200
+	python -m tests.torture.folders --trials 1000
 	python -m tests.torture.queue
 
 # About an hour, with nothing else on the machine. The peers get the torch that we have.

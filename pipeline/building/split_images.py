@@ -6,7 +6,7 @@ from pipeline.artifacts.split import Split
 from pipeline.data.parts import Part
 from pipeline.data.source import Keys, Selection, Source
 from pipeline.errors import DataError
-from pipeline.runtime.inputs import Inputs, NotedInput, digest_status
+from pipeline.runtime.inputs import Inputs, digest_status
 
 
 def open_images(source: Source, part: Part, split: Split, inputs: Inputs) -> Selection:
@@ -46,14 +46,11 @@ def note_images(source: Source, part: Part, keys: Keys, what: str, inputs: Input
     if files := images.files():
         status = digest_status(files)
         inputs.note(
-            NotedInput(
-                f"{what} changed while {inputs.stage} ran; put them back "
-                "and run the same command again, or run `cassle prepare`, then `dvc repro`",
-                lambda: files,
-                lambda: source.select(part, keys).fingerprint(),
-                status,
-                images.fingerprint(),
-            )
+            f"{what} changed while {inputs.stage} ran; put them back "
+            "and run the same command again, or run `cassle prepare`, then `dvc repro`",
+            lambda: files,
+            lambda: source.select(part, keys).fingerprint(),
+            (status, images.fingerprint()),
         )
     return images
 

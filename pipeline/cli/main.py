@@ -32,7 +32,7 @@ from pipeline.errors import (
     PeerFailedError,
     PipelineError,
 )
-from pipeline.reporting.text_formats import show_lines
+from pipeline.reporting.text_formats import show_controls
 from pipeline.runtime.dvc_process import end_with_dvc, end_with_parent
 from pipeline.runtime.shortages import describe_shortage
 from pipeline.runtime.signals import stopping_at_once
@@ -86,8 +86,8 @@ def _exit(code: int) -> NoReturn:
 def _fail(message: str, code: int = EXIT_USER) -> NoReturn:
     """Print an error message, and exit."""
     with suppress(OSError):  # standard error may lie on the full disk
-        for line in show_lines(message).split("\n") if message else ():
-            print(f"error: {line}", file=sys.stderr)
+        for line in message.split("\n") if message else ():
+            print(f"error: {show_controls(line)}", file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -29,7 +29,7 @@ from pipeline.config.chain import require_slots
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading
 from pipeline.config.registry.strategies import STRATEGIES
-from pipeline.config.stream import count_tasks
+from pipeline.config.stream import count_tasks, fix_stream
 from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.parts import PARTS
 from pipeline.data.source import Source
@@ -51,6 +51,7 @@ def run(params: Params, device: Device, *, deep: bool = False) -> None:
     Raises:
         RunError: there are problems; a line for each.
     """
+    params = fix_stream(params)
     print(f"params: {params.method} with {params.strategy}, {count_tasks(params)} tasks")
     problems: list[str] = []
     steps: list[Callable[[], object]] = [

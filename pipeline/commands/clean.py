@@ -22,14 +22,7 @@ from pipeline.runtime.locks import open_lock
 from pipeline.training.saved import FILE, LOCK, read_saved
 
 BEING_WRITTEN_SECONDS = 60
-FOLDERS = (
-    layout.PLAN,
-    layout.SPLITS,
-    layout.STATES,
-    layout.LOGS,
-    layout.EVALUATIONS.parent,
-    layout.REPORTS,
-)
+FOLDERS = (layout.PLAN, *layout.OUTPUT_FOLDERS)
 
 
 @dataclass(frozen=True)

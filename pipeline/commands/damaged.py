@@ -17,7 +17,8 @@ from pathlib import Path
 from pipeline.config.chain import read_locked_outputs
 from pipeline.errors import PipelineError, RunError
 from pipeline.files.sealed_json import read_sealed
-from pipeline.files.tensors import read_tensors
+from pipeline.files.tensors import read_arrays
+from pipeline.runtime.empty_slots import is_empty
 
 FOLDER = ".dir"  # ending of DVC's listing of a folder
 
@@ -26,7 +27,7 @@ def find_damaged() -> list[tuple[Path, str]]:
     """Find the damaged outputs that dvc.lock names, here and in DVC's cache, with what each is.
 
     Raises:
-        RunError: dvc.lock cannot be read.
+        RunError: dvc.lock or an output cannot be read.
     """
     # Results in reports/ are in git and not in DVC's cache.
     locked = {path: name for path, name in read_locked_outputs().items() if path.parts[0] == "data"}
@@ -64,12 +65,22 @@ def _find_cache() -> Path | None:
 
 
 def _is_damaged(path: Path) -> bool:
-    """Whether a file says of itself that it is damaged."""
+    """Whether a file says of itself that it is damaged.
+
+    Raises:
+        RunError: it cannot be read, so that nobody knows.
+    """
     if not path.is_file():
         return False
     try:
-        if path.suffix == ".safetensors" and path.read_bytes() != b"null\n":
-            read_tensors(path, RunError, "")
+        path.open("rb").close()
+    except OSError as error:
+        raise RunError(
+            f"{path} cannot be read ({error.strerror or error}); mend that, and run this again"
+        ) from error
+    try:
+        if path.suffix == ".safetensors" and not is_empty(path):
+            read_arrays(path, RunError, "")
         elif path.suffix == ".json":
             read_sealed(path, RunError, "")
     except PipelineError:

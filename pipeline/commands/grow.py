@@ -21,7 +21,7 @@ from pipeline.config.plan_data import plan_preparation, plan_reading
 from pipeline.config.read import load_params
 from pipeline.errors import ParamsError, RunError
 from pipeline.files.atomic import rewrite_text
-from pipeline.runtime.locks import explain_no_lock, open_lock
+from pipeline.runtime.locks import take_lock
 
 NOTHING_NEW = 3  # exit code
 
@@ -45,16 +45,15 @@ def run(path: Path) -> int:
     """
     place = layout.LOCKS / "grow.lock"
     place.parent.mkdir(parents=True, exist_ok=True)
-    lock = open_lock(place)
     try:
-        lock.acquire(timeout=0)
+        lock = take_lock(place, 0)
     except Timeout:
         logger.info("another growth is running; waiting until it ends")
-        lock.acquire()
-    except OSError as error:
-        raise explain_no_lock(place, error) from error
-    with lock:
+        lock = take_lock(place)
+    try:
         return _grow(path)
+    finally:
+        lock.release()
 
 
 def _grow(path: Path) -> int:

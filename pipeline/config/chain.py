@@ -40,7 +40,7 @@ def read_slots() -> int:
 
 
 def read_locked_outputs() -> dict[Path, str]:
-    """Return the name of the object in DVC's cache of each output that is kept there.
+    """Return the name of the object in DVC's cache of each output that a dvc.lock names.
 
     Raises:
         RunError: a dvc.lock cannot be read.

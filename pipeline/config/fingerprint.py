@@ -19,16 +19,19 @@ from pathlib import Path
 from pipeline.layout import ROOT
 
 # Modules and packages that never affect a state, a split or a metric: messages, file names
-# (dvc.yaml depends on these by itself), the progress bar, the times of checkpoints, and how
-# several processes form a group.
+# (dvc.yaml depends on these by itself), the progress bar, the times of checkpoints, measured
+# seconds, locks, and how several processes form a group.
 NOT_SHAPING = frozenset(
     {
         "pipeline.errors",
         "pipeline.layout",
+        "pipeline.artifacts.remedy",
         "pipeline.training.callbacks",
         "pipeline.training.loggers",
         "pipeline.training.saved",
+        "pipeline.runtime.elapsed",
         "pipeline.runtime.inputs",
+        "pipeline.runtime.locks",
         "pipeline.runtime.signals",
         "pipeline.runtime.dvc_process",
         "pipeline.runtime.shortages",
@@ -36,6 +39,7 @@ NOT_SHAPING = frozenset(
         "pipeline.distributed.group",
     }
 )
+SOURCES = frozenset({".py", ".html", ".css"})  # endings of the package's files
 
 
 @functools.cache
@@ -146,11 +150,15 @@ def forget_sources() -> None:
 
 
 def list_sources() -> list[Path]:
-    """Return the files of the package, its page's templates too, but no bytecode."""
+    """Return the files of the package and its page's templates, but none that editors leave."""
     found = []
     for folder, folders, names in os.walk(ROOT / "pipeline"):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
-        found += [Path(folder, name) for name in sorted(names) if not name.endswith(".pyc")]
+        folders.sort()
+        found += [
+            Path(folder, name)
+            for name in sorted(names)
+            if Path(name).suffix in SOURCES and not name.startswith(".")
+        ]
     return found
 
 
@@ -162,6 +170,9 @@ def digest_sources() -> str:
     """
     total = hashlib.sha256()
     for path in list_sources():
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except OSError:  # it has just gone
+            continue
         total.update(f"{path.relative_to(ROOT)}\n{len(content)}\n".encode() + content)
     return total.hexdigest()

@@ -27,7 +27,8 @@ def dataset_entry(params: Params) -> Dataset:
 
 def plan_preparation(params: Params) -> PreparePlan:
     """The plan that says which images there are and how they are cut into tasks."""
-    params, tasks = fix_stream(params), count_tasks(params)
+    params = fix_stream(params)
+    tasks = count_tasks(params)
     given = params.class_order if params.scenario == "class" else None
     order = None if given is None else tuple(given)
     dataset, data = plan_dataset(params), params.data

@@ -10,6 +10,7 @@ from pipeline.config.messages import MAX_PROBLEMS, drop_echoes, explain_problem
 from pipeline.config.params import Params, validate_params
 from pipeline.config.yaml_text import read_mapping
 from pipeline.errors import ParamsError
+from pipeline.files.atomic import is_special
 
 
 def load_params(path: Path) -> Params:
@@ -19,8 +20,7 @@ def load_params(path: Path) -> Params:
         ParamsError: the file is missing, not YAML or invalid; one line for each problem.
     """
     try:
-        if path.exists() and not path.is_file():
-            # Opening a pipe would wait for ever.
+        if is_special(path):
             raise ParamsError(f"{path} is no regular file; name a params file with --params")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -201,15 +201,16 @@ def _plan_evaluation(params: Params, states: Sequence[str]) -> EvaluatePlan:
 
 
 def _plan_report(params: Params, evaluate: EvaluatePlan, views: ViewsPlan) -> ReportPlan:
-    return ReportPlan(
+    plan = ReportPlan(
         evaluation=plan_digest(evaluate),
         last_state=evaluate.last_state,
         views=plan_digest(views),
         templates=digest_templates(),
         params=params.model_dump(exclude_none=True),
-        code=code_fingerprint("pipeline.stages.report"),
+        code="",
         protocol=_describe_protocol(params),
     )
+    return add_code(plan)
 
 
 def _describe_protocol(params: Params) -> str:

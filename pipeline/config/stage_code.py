@@ -17,7 +17,7 @@ from pipeline.files.sealed_json import file_digest
 from pipeline.layout import ROOT
 
 StagePlan = PreparePlan | InitPlan | TrainPlan | EvaluatePlan | ViewsPlan | ReportPlan
-P = TypeVar("P", PreparePlan, InitPlan, TrainPlan, EvaluatePlan, ViewsPlan)
+P = TypeVar("P", PreparePlan, InitPlan, TrainPlan, EvaluatePlan, ViewsPlan, ReportPlan)
 
 MODULES: Mapping[type, str] = {
     PreparePlan: "pipeline.stages.prepare",

@@ -20,14 +20,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 from pipeline.distributed.processes import LAUNCHED, REASONS
 from pipeline.errors import EXIT_PEER_FAILED, RunError
 from pipeline.layout import ROOT
-from pipeline.runtime.signals import STDERR, leave_terminal, list_heard
+from pipeline.runtime.signals import STDERR, HeardSignals, list_heard
 
 LOOK_SECONDS = 0.1
 GRACE_SECONDS = 15.0  # for the others to end, after one has failed
@@ -51,15 +51,12 @@ def run_together(command: Sequence[str], count: int) -> int:
     """
     received: list[int] = []
     children: list[subprocess.Popen[bytes]] = []
-    deadline = [float("inf")]
+    heard = HeardSignals()
     first = 0
 
     def hand_on(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGHUP:
-            leave_terminal()
+        heard.hear(number)
         received.append(number)
-        if len(received) == 2:
-            deadline[0] = time.monotonic() + UNHEARD_SECONDS
         for child in children:
             child.send_signal(number)
 
@@ -73,7 +70,7 @@ def run_together(command: Sequence[str], count: int) -> int:
                     children.append(subprocess.Popen(command, env=own, process_group=0))
                     if received:
                         children[-1].send_signal(received[-1])
-                first = _wait(children, deadline)
+                first = _wait(children, heard)
         finally:
             for child in children:
                 child.kill()
@@ -118,15 +115,15 @@ def _environment(count: int) -> dict[str, str]:
     return environment
 
 
-def _wait(children: Sequence[subprocess.Popen[bytes]], unheard: Sequence[float]) -> int:
+def _wait(children: Sequence[subprocess.Popen[bytes]], heard: HeardSignals) -> int:
     """Wait until all have ended, after one has failed for a while; return which that was.
 
     Args:
         children: the processes.
-        unheard: holds the time at which those end that have not heard a second signal.
+        heard: the signals so far; some time after a second one all end that have not heard it.
     """
     first: int | None = None
-    deadline = float("inf")
+    deadline = unheard = float("inf")
     while (now := time.monotonic()) < deadline:
         codes = [child.poll() for child in children]
         failed = [rank for rank, code in enumerate(codes) if code]
@@ -136,8 +133,11 @@ def _wait(children: Sequence[subprocess.Popen[bytes]], unheard: Sequence[float])
             deadline = now + GRACE_SECONDS
         if None not in codes:
             break
-        if now > unheard[0]:
-            os.write(STDERR, b"\nstopped at once, also what did not answer\n")
+        if heard.urgent:
+            unheard = min(unheard, now + UNHEARD_SECONDS)
+        if now > unheard:
+            with suppress(OSError):
+                os.write(STDERR, b"\nstopped at once, also what did not answer\n")
             break
         time.sleep(LOOK_SECONDS)
     return first or 0

@@ -113,6 +113,11 @@ def find_way_out(path: Path) -> Path | None:
     return None if any(target.is_relative_to(room) for room in rooms) else target
 
 
+def is_special(path: Path) -> bool:
+    """Return whether a path is no regular file, if it is there: opening a pipe waits for ever."""
+    return path.exists() and not path.is_file()
+
+
 def require_own_file(path: Path) -> None:
     """Check that a stage's output file may be opened, if it is there.
 
@@ -125,7 +130,7 @@ def require_own_file(path: Path) -> None:
     target = find_way_out(path)
     if target is not None and not _CACHED.fullmatch("/".join(target.parts[-2:])):
         raise ValueError(f"it is a link out of the project, to {target}, and was not opened")
-    if path.exists() and not path.is_file():
+    if is_special(path):
         raise ValueError("it is no file")
 
 

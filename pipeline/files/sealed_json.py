@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import PipelineError
-from pipeline.files.atomic import read_content, write_text
+from pipeline.files.atomic import is_special, read_content, write_text
 
 JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 
@@ -114,9 +114,9 @@ def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file's bytes.
 
     Raises:
-        OSError: it cannot be read, or is no regular file: opening a pipe would wait for ever.
+        OSError: it cannot be read, or is no regular file.
     """
-    if path.exists() and not path.is_file():
+    if is_special(path):
         raise OSError(f"{path} is no regular file")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import RunError
-from pipeline.runtime.git import run_git
+from pipeline.runtime.git import in_repository
 
 
 def require_dvc_repository(folder: Path) -> str:
@@ -19,9 +18,7 @@ def require_dvc_repository(folder: Path) -> str:
         RunError: it is not.
     """
     root = next((each for each in (folder, *folder.parents) if (each / ".dvc").is_dir()), None)
-    in_git = False
-    with suppress(RunError):  # git is not installed
-        in_git = run_git("-C", str(folder), "rev-parse", "--git-dir") is not None
+    in_git = in_repository(folder)
     if root is not None and (in_git or _does_without_git(root)):
         return "git and DVC" if in_git else "DVC without git"
     name, command = ("DVC", "dvc init") if root is None and in_git else ("git", "git init")

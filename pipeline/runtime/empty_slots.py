@@ -7,6 +7,7 @@ even the command line, so that such a process ends at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from pipeline import layout
 from pipeline.errors import RunError
@@ -32,6 +33,11 @@ def finish_if_empty(arguments: Sequence[str]) -> bool:
     return False
 
 
+def is_empty(path: Path) -> bool:
+    """Return whether a file is the output of a slot above num_tasks."""
+    return path.stat().st_size == len(EMPTY) and path.read_bytes() == EMPTY
+
+
 def write_if_empty(task: int) -> bool:
     """Write ``null`` to the outputs of a slot above num_tasks; return whether it is empty.
 
@@ -46,7 +52,7 @@ def write_if_empty(task: int) -> bool:
         return False
     outputs = layout.train_outputs(task)
     for path in outputs:
-        if path.exists() and path.read_bytes() != EMPTY:
+        if path.exists() and not is_empty(path):
             raise RunError(
                 f"task {task} is above num_tasks in the plan, and {path} of an earlier run is "
                 "there; raise num_tasks and run `cassle plan`, or remove it"

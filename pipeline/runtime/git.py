@@ -9,6 +9,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import RunError
@@ -50,6 +51,13 @@ def require_repository() -> None:
             "this folder is in no git repository, where runs are kept; run this in the project's "
             "root, in a clone of the project"
         )
+
+
+def in_repository(folder: Path = Path()) -> bool:
+    """Return whether a folder is in a git repository; not where git is not installed."""
+    with suppress(RunError):
+        return run_git("-C", str(folder), "rev-parse", "--git-dir") is not None
+    return False
 
 
 def find_commit(revision: str) -> str | None:
@@ -116,7 +124,7 @@ def find_untracked_reason(path: Path) -> str | None:
     Args:
         path: relative to the current folder.
     """
-    if run_git("rev-parse", "--git-dir") is None or path.with_name(f"{path.name}.dvc").exists():
+    if not in_repository() or (path.parent / f"{path.name}.dvc").exists():
         return None
     if run_git("ls-files", "--error-unmatch", "--", str(path)) is not None:
         return None

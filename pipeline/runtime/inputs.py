@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pipeline.errors import PipelineError, RunError
@@ -61,14 +62,33 @@ class Inputs:
         self.stage = stage
         self._noted: list[NotedInput] = []
 
-    def note(self, noted: NotedInput) -> None:
-        """Note one more input."""
-        self._noted.append(noted)
+    def note(
+        self,
+        changed: str,
+        list_files: Callable[[], Iterable[Path]],
+        identify: Callable[[], str],
+        known: tuple[str, str] | None = None,
+    ) -> None:
+        """Note one more input.
+
+        Args:
+            changed: what to say where it is no longer the same.
+            list_files: lists the files that it lies in.
+            identify: computes the digest of its content.
+            known: the status of the files and the digest of their content, where that was read
+                already.
+        """
+        # First the status: what changes while the content is read then shows.
+        status, content = known or (digest_status(list_files()), identify())
+        self._noted.append(NotedInput(changed, list_files, identify, status, content))
 
     def note_files(self, paths: Iterable[Path]) -> None:
         """Note files by their bytes; a file may be missing, and then has to stay so."""
         for path in paths:
-            self._noted.append(_note_file(path, self.stage))
+            changed = (
+                f"{path} changed while {self.stage} ran; run the same command again, or `dvc repro`"
+            )
+            self.note(changed, partial(_list_one, path), partial(_digest_or_missing, path))
 
     def require_unchanged(self) -> None:
         """Check that all are as they were when they were noted.
@@ -80,20 +100,22 @@ class Inputs:
             noted.require_unchanged()
 
 
-def _note_file(path: Path, stage: str) -> NotedInput:
-    def identify() -> str:
-        try:
-            return file_digest(path)
-        except OSError:
-            return MISSING
+def _list_one(path: Path) -> list[Path]:
+    return [path]
 
-    status = digest_status([path])
-    changed = f"{path} changed while {stage} ran; run the same command again, or `dvc repro`"
-    return NotedInput(changed, lambda: [path], identify, status, identify())
+
+def _digest_or_missing(path: Path) -> str:
+    try:
+        return file_digest(path)
+    except OSError:
+        return MISSING
 
 
 def digest_status(paths: Iterable[Path]) -> str:
-    """The SHA-256 of what the file system says of files: no write leaves it the same."""
+    """The SHA-256 of what the file system says of files.
+
+    A write leaves it the same only if it leaves the size and is within a tick of the disk's clock.
+    """
     total = hashlib.sha256()
     for path in paths:
         try:

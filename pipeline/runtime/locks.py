@@ -48,15 +48,15 @@ def lock_outputs(name: str, outputs: Sequence[Path]) -> Iterator[None]:
     holder = place.with_suffix(".holder")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        lock = open_lock(place, TIMEOUT_SECONDS)
-        lock.acquire()
+    except OSError as error:
+        raise explain_no_lock(place, error) from error
+    try:
+        lock = take_lock(place, TIMEOUT_SECONDS)
     except Timeout:
         raise RunError(
             f"{name} is being run by {_read_holder(holder)}; wait until it ends, or stop it, "
             "and run this again"
         ) from None
-    except OSError as error:
-        raise explain_no_lock(place, error) from error
     try:
         for path in outputs:
             remove_unfinished(path)
@@ -80,6 +80,23 @@ def open_lock(place: Path, seconds: float = -1) -> FileLock:
         seconds: how long to wait for another process; -1: until it ends.
     """
     return FileLock(place, timeout=seconds, fallback_to_soft=False)
+
+
+def take_lock(place: Path, seconds: float = -1) -> FileLock:
+    """Return the operating system's lock of a file, taken; arguments as ``open_lock``.
+
+    Raises:
+        Timeout: another process still holds it.
+        RunError: the file cannot be locked.
+    """
+    lock = open_lock(place, seconds)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise
+    except OSError as error:
+        raise explain_no_lock(place, error) from error
+    return lock
 
 
 def explain_no_lock(place: Path, error: OSError) -> RunError:

@@ -31,23 +31,50 @@ def leave_terminal() -> None:
                 os.close(nowhere)
 
 
-class StopRequest:
-    """A request to stop training, by signal; a second signal ends the process at once.
+class HeardSignals:
+    """The signals that a process has heard: after a second one it ends at once.
 
     SIGHUP is not from somebody who waits, so it is never the second one. Nor is the signal after
     it: the closed terminal ends dvc too, whose end sends a SIGTERM while this process saves.
 
+    Attributes:
+        first: the first signal's number; None before it.
+        urgent: whether there was a second one.
+    """
+
+    def __init__(self) -> None:
+        self.first: int | None = None
+        self.urgent = False
+        self._excused = False
+
+    def hear(self, number: int) -> None:
+        """Enter a signal; of a closed terminal, leave it."""
+        if number == signal.SIGHUP:
+            leave_terminal()
+        if self.first is None:
+            self.first = number
+        elif number == signal.SIGHUP or (self.first == signal.SIGHUP and not self._excused):
+            self._excused = True
+        else:
+            self.urgent = True
+
+
+class StopRequest:
+    """A request to stop training, by signal; a second signal ends the process at once.
+
     Args:
         prints: whether this process prints about it; of several ranks only one does.
 
-    Attributes:
-        received: the signal's number; None before a signal.
     """
 
     def __init__(self, prints: bool = True) -> None:
         self.prints = prints
-        self.received: int | None = None
-        self.excused = False
+        self._heard = HeardSignals()
+
+    @property
+    def received(self) -> int | None:
+        """The signal's number; None before a signal."""
+        return self._heard.first
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -66,17 +93,14 @@ class StopRequest:
             signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGHUP:
-            leave_terminal()
-        if self.received is not None:
-            if number == signal.SIGHUP or (self.received == signal.SIGHUP and not self.excused):
-                self.excused = True
-                return
+        again = self.received is not None
+        self._heard.hear(number)
+        if self._heard.urgent:
             # Writes are atomic, so no file is left half written.
             self._say(b"\nstopped at once\n")
             os._exit(128 + number)
-        self.received = number
-        self._say(b"\nstopping after this step; once more to stop at once, without saving\n")
+        if not again:
+            self._say(b"\nstopping after this step; once more to stop at once, without saving\n")
 
     def _say(self, what: bytes) -> None:
         if self.prints:

@@ -16,7 +16,7 @@ from pipeline.building.stream_contents import read_known
 from pipeline.building.stream_files import list_image_files
 from pipeline.files.sealed_json import digest
 from pipeline.reporting.task_contents import TaskContents, describe_tasks, remark_on_tasks
-from pipeline.runtime.inputs import Inputs, NotedInput, digest_status
+from pipeline.runtime.inputs import Inputs, digest_status
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ def run(inputs: Inputs) -> None:
         RunError: an input changed while the stage ran.
     """
     plan = require_plan(PreparePlan, "prepare")
-    status = digest_status(list_image_files(open_source(plan.dataset, look=False)))
     source = open_source(plan.dataset)
+    status = digest_status(list_image_files(source))
     known = read_known(plan)
     splits = cut_stream(plan, source, known)
 
@@ -41,14 +41,11 @@ def run(inputs: Inputs) -> None:
         return _digest(cut_stream(plan, open_source(plan.dataset), known))
 
     inputs.note(
-        NotedInput(
-            f"the images in {source.root} changed while prepare ran; "
-            "leave them alone and run the same command again, or `dvc repro`",
-            lambda: list_image_files(open_source(plan.dataset, look=False)),
-            cut_again,
-            status,
-            _digest(splits),
-        )
+        f"the images in {source.root} changed while prepare ran; "
+        "leave them alone and run the same command again, or `dvc repro`",
+        lambda: list_image_files(open_source(plan.dataset)),
+        cut_again,
+        (status, _digest(splits)),
     )
     for held in describe_tasks(splits):
         logger.info(_line(held))

@@ -20,22 +20,17 @@ from pipeline.artifacts.plans.views import ViewsPlan
 from pipeline.config.fingerprint import digest_sources, forget_sources, list_sources
 from pipeline.config.stage_code import StagePlan, uses_code_of_now
 from pipeline.errors import RunError
-from pipeline.runtime.inputs import Inputs, NotedInput, digest_status
+from pipeline.runtime.inputs import Inputs, digest_status
 
 
 def note_plan(params: Path) -> Inputs:
     """Note what ``plan`` reads: params, task slots, and the code as it is."""
     inputs = Inputs("plan")
     inputs.note_files([params, layout.CHAIN])
-    status = digest_status(list_sources())
     inputs.note(
-        NotedInput(
-            "the code changed while plan ran; run the same command again, or `dvc repro`",
-            list_sources,
-            digest_sources,
-            status,
-            digest_sources(),
-        )
+        "the code changed while plan ran; run the same command again, or `dvc repro`",
+        list_sources,
+        digest_sources,
     )
     return inputs
 
@@ -117,7 +112,7 @@ def _note(stage: str, plans: dict[str, StagePlan], paths: Sequence[Path]) -> Inp
         f"the code that {stage} uses changed while it ran; put it back "
         "and run the same command again, or begin anew with the new code: " + AGAIN
     )
-    inputs.note(NotedInput(changed, list_sources, identify, status, "planned"))
+    inputs.note(changed, list_sources, identify, (status, "planned"))
     return inputs
 
 

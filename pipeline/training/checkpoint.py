@@ -23,7 +23,7 @@ from pipeline.errors import RunError, StateError
 from pipeline.files.atomic import remove_unfinished
 from pipeline.files.sealed_json import Json
 from pipeline.files.tensors import read_tensors, write_tensors
-from pipeline.runtime.locks import explain_no_lock, open_lock
+from pipeline.runtime.locks import take_lock
 from pipeline.training.saved import FILE, LOCK
 from pipeline.training.snapshot import Snapshot
 
@@ -115,11 +115,7 @@ def _lock_first(wanted: list[Path], name: Path) -> tuple[Path, FileLock]:
         number += not wanted
         folder = wanted.pop(0) if wanted else name.with_name(f"{name.name}-{number}")
         folder.mkdir(parents=True, exist_ok=True)
-        lock = open_lock(folder / LOCK, 0)
         try:
-            lock.acquire()
+            return folder, take_lock(folder / LOCK, 0)
         except Timeout:
             continue
-        except OSError as error:
-            raise explain_no_lock(folder / LOCK, error) from error
-        return folder, lock

@@ -9,12 +9,13 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from pipeline import layout
 from pipeline.errors import StateError
 from pipeline.files.tensors import read_tensor_header
 from pipeline.files.typed_json import get_typed
+from pipeline.runtime.locks import open_lock
 
 FILE = "checkpoint.safetensors"
 LOCK = "lock"
@@ -64,7 +65,7 @@ def remove_finished(task: int, plan: str) -> None:
     root = layout.main_checkout() / layout.CHECKPOINTS
     for folder in sorted(root.glob(f"train_{task}-*")):
         try:
-            with FileLock(folder / LOCK, timeout=0):
+            with open_lock(folder / LOCK, 0):
                 if read_saved(folder).plan == plan:
                     shutil.rmtree(folder, ignore_errors=True)
         except (OSError, ValueError, Timeout):

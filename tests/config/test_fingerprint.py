@@ -234,3 +234,19 @@ def test_a_closure_is_sorted_and_holds_the_packages_and_no_other_names() -> None
         path = fingerprint.ROOT.joinpath(*name.split("."))
         assert path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
     assert closure(["pipeline.nothing"]) == []
+
+
+def test_what_editors_leave_is_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "pipeline"
+    (package / "templates").mkdir(parents=True)
+    (package / "code.py").write_text("1")
+    (package / "templates/page.html").write_text("<p>")
+    monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
+    before = fingerprint.digest_sources()
+    (package / ".#code.py").symlink_to("nobody@nowhere.1")
+    (package / ".code.py.swp").write_bytes(b"swap")
+    (package / "code.pyc").write_bytes(b"bytecode")
+    (package / "gone.py").symlink_to("nowhere.py")
+    assert fingerprint.digest_sources() == before
+    (package / "code.py").write_text("2")
+    assert fingerprint.digest_sources() != before

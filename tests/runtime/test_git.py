@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runtime.git import identify_code
+from pipeline.runtime.git import find_untracked_reason, identify_code, in_repository
 
 
 def git(*arguments: str) -> str:
@@ -53,3 +53,21 @@ def test_without_a_repository_the_code_is_unknown(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert identify_code() == "unknown (no git repository)"
+
+
+def test_a_path_is_looked_for_in_git_if_there_is_git(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/0.png").write_bytes(b"0")
+    assert not in_repository()
+    assert find_untracked_reason(Path("own")) is None
+    git("init", "--quiet")
+    assert find_untracked_reason(Path("own")) == "is not tracked by git"
+    assert find_untracked_reason(Path()) == "is not tracked by git"
+    (tmp_path / ".gitignore").write_text("own\n")
+    assert find_untracked_reason(Path("own")) == "is ignored by git"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not in_repository()
+    assert find_untracked_reason(Path("own")) is None, "git is not installed"

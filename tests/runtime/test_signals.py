@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
-from pipeline.runtime.signals import SIGNALS, StopRequest, stopping_at_once
+from pipeline.runtime.signals import SIGNALS, HeardSignals, StopRequest, stopping_at_once
 from pipeline.training.saved import read_saved
 from tests.support.params import ROOT
 from tests.support.project import Project
@@ -91,6 +91,25 @@ def test_a_closed_terminal_is_no_second_signal(numbers: tuple[signal.Signals, ..
         for number in numbers:
             os.kill(os.getpid(), number)
     assert stop.received == numbers[0]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "urgent"),
+    [
+        ((signal.SIGHUP, signal.SIGTERM), False),
+        ((signal.SIGHUP, signal.SIGTERM, signal.SIGTERM), True),
+        ((signal.SIGINT, signal.SIGHUP), False),
+        ((signal.SIGINT, signal.SIGINT), True),
+    ],
+)
+def test_a_launcher_and_its_processes_tell_alike_which_signal_is_urgent(
+    numbers: tuple[signal.Signals, ...], urgent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.runtime.signals.leave_terminal", lambda: None)
+    heard = HeardSignals()
+    for number in numbers:
+        heard.hear(number)
+    assert (heard.first, heard.urgent) == (numbers[0], urgent)
 
 
 def test_a_process_that_ignores_a_closed_terminal_goes_on_ignoring_it() -> None:

@@ -18,6 +18,7 @@ from pipeline.data.image_files.file_options import Color
 from pipeline.data.image_files.kinds import FORMATS, KINDS
 from pipeline.data.source import Bytes
 from pipeline.errors import DataError
+from pipeline.files.atomic import is_special
 
 MIN_SIDE = 4  # pixels
 DECODER_VERSION = 2  # raise it with every change of the decoded bytes: stores are made anew
@@ -45,8 +46,8 @@ def read_square(path: Path, size: int, background: Color) -> Bytes:
         DataError: the memory is too small to decode it.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise BadImageError("no regular file")  # opening a pipe would wait for ever
+        if is_special(path):
+            raise BadImageError("no regular file")
         with Image.open(path, formats=FORMATS) as image:
             if min(image.size) < MIN_SIDE:
                 raise BadImageError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import DataError, shorten
+from pipeline.files.atomic import is_special
 
 
 def read_lines(path: Path, purpose: str) -> list[str]:
@@ -18,8 +19,8 @@ def read_lines(path: Path, purpose: str) -> list[str]:
         DataError: it is missing, no regular file, or not UTF-8.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise OSError("it is no regular file")  # opening a pipe would wait for ever
+        if is_special(path):
+            raise OSError("it is no regular file")
         return path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.artifacts.split import split_digest
-from pipeline.config.registry.strategies import learns_at_once
 from pipeline.errors import RunError
 from pipeline.files.atomic import read_content
 from pipeline.files.sealed_json import SEAL, Json, digest, file_digest, parse_sealed
 from pipeline.files.typed_json import get_typed
 from pipeline.layout import REPORTS
 from pipeline.reporting.comparing.revisions import WORKSPACE, Revision, find_revision
-from pipeline.reporting.comparing.settings import read_settings
 from pipeline.reporting.comparing.tables_reading import (
     read_matrix,
     read_numbers,
@@ -156,6 +154,10 @@ def _parse_run(revision: Revision, contents: dict[str, bytes | None]) -> Run:
         for key, kind in {"method": str, "strategy": str, "seed": int}.items():
             if type(params.get(key)) is not kind:
                 raise ValueError(f"the param {key} in run.json is {params.get(key)}")
+        # Here: the registries take a third of a second, which a report has no use for.
+        from pipeline.config.registry.strategies import learns_at_once
+        from pipeline.reporting.comparing.settings import read_settings
+
         read_settings(params)
         tasks = get_typed({"tasks": (), **held}, tuple[str, ...], "tasks")
         at_once = learns_at_once(get_typed(params, str, "strategy"))
