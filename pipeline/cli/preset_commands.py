@@ -122,3 +122,37 @@ def preset_cost(
         device or Device.auto,
     )
     print_measured(plans, wanted)
+
+
+@presets_app.command("record")
+def preset_record(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="A name from `cassle preset list`.", show_default="the page alone is written anew"
+        ),
+    ] = None,
+    revisions: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Where the runs are: branches, tags, commits or DVC experiments.",
+            show_default="the workspace",
+        ),
+    ] = None,
+    hardware: Annotated[
+        str | None,
+        typer.Option("--hardware", metavar="TEXT", help="What trained them: 'one NVIDIA A100'."),
+    ] = None,
+) -> None:
+    """Enter runs of a preset into the ledger, docs/reproduced.md, beside what was published."""
+    from pipeline.commands import record
+
+    if name is None:
+        record.rewrite_ledger()
+    elif hardware is None:
+        raise ParamsError(
+            f"the ledger says what trained each run; add --hardware, e.g. cassle preset record "
+            f"{name} --hardware 'one NVIDIA A100'"
+        )
+    else:
+        record.record(name, revisions or [], hardware)
