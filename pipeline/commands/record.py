@@ -25,12 +25,13 @@ from pipeline.reporting.text_formats import show_controls
 from pipeline.runtime.git import git_revision
 
 DIGITS = 2  # of accuracies and hours
+SHOWN = 3  # classes of an order
 
 
 def record(name: str, revisions: Sequence[str], hardware: str) -> None:
     """Enter the results of runs of a preset, and write the ledger anew.
 
-    A result of the same preset, strategy, probe and seed is replaced.
+    A result of the same preset, strategy, probe, tasks and seed is replaced.
 
     Args:
         name: of the preset.
@@ -51,7 +52,7 @@ def record(name: str, revisions: Sequence[str], hardware: str) -> None:
         new += _describe_run(name, values, read_run(revision), hardware.strip())
     twice = add_entries([], new)[0]
     if len(twice) < len(new):
-        raise RunError("two of these runs have the same strategy and seed; name one of them")
+        raise RunError("two of these runs have the same strategy, tasks and seed; name one of them")
     entries, replaced = add_entries(read_reproduced(REPRODUCED), new)
     page = _make_page(entries)
     write_reproduced(REPRODUCED, entries)
@@ -124,6 +125,7 @@ def _describe_run(
             preset=name,
             strategy=str(run.params["strategy"]),
             protocol=probe,
+            cut=_name_cut(run.params),
             seed=int(str(run.params["seed"])),
             accuracy=round(accuracy, DIGITS),
             hours=round(seconds / 3600, DIGITS),
@@ -134,11 +136,21 @@ def _describe_run(
     ]
 
 
+def _name_cut(params: Mapping[str, Any]) -> str:
+    """Return what decided which classes or images each task of a run holds."""
+    order = params.get("class_order")
+    if params.get("scenario") == "domain":
+        return "the domains"
+    if order and params.get("scenario") == "class":
+        return f"class_order {', '.join(map(str, order[:SHOWN]))}, …"
+    return f"split_seed {params.get('split_seed')}"
+
+
 def list_departures(values: Mapping[object, object], params: Mapping[str, Any]) -> list[str]:
     """Return in which params a run departs from a preset; none: it is a run of it.
 
     The strategy may be another one: fine-tuning, or one whose options the preset sets. Seeds,
-    the folder of the images, and what changes no result may differ too.
+    the order of the classes, the folder of the images, and what changes no result may differ too.
 
     Args:
         values: what the preset sets.
@@ -151,8 +163,8 @@ def list_departures(values: Mapping[object, object], params: Mapping[str, Any]) 
         return [f"strategy: {strategy} instead of one it has options for ({allowed})"]
     wanted = copy.deepcopy(dict(params))
     _lay_over(wanted, values)
-    # One strategy is compared with another's options left out.
-    wanted["strategy"] = strategy
+    # A strategy is compared without the options of others.
+    wanted |= {"strategy": strategy, "class_order": params.get("class_order")}
     ours, theirs = _settings(params), _settings(wanted)
     return [
         f"{key}: {ours.get(key, 'not set')} instead of {theirs.get(key, 'none')}"

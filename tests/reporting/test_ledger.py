@@ -32,7 +32,7 @@ A100 = ("--hardware", "one NVIDIA A100")
 
 
 def ours(seed: int = 0, accuracy: float = 60.0, **changes: str) -> Reproduced:
-    fixed = {"preset": NAME, "strategy": "cassle", "protocol": "online", **changes}
+    fixed = {"preset": NAME, "strategy": "cassle", "protocol": "online", "cut": "c", **changes}
     return Reproduced(**fixed, seed=seed, accuracy=accuracy, hours=3.0, hardware="H", code="c")
 
 
@@ -73,7 +73,7 @@ def test_a_line_has_the_mean_over_seeds_and_its_distance_to_the_published() -> N
     text = list_results([published()], [ours(0, 60.0), ours(1, 62.0)], {NAME: "a setting"})
     # The deviation of 60 and 62 is the root of 2.
     assert rows(text) == [
-        [NAME, "cassle", "online", "62.2", "61.0 ± 1.4", "-1.2", "0, 1", "H", "3.0",
+        [NAME, "cassle", "online", "62.2", "61.0 ± 1.4", "-1.2", "c", "0, 1", "H", "3.0",
          f"`cassle preset use {NAME}`, `dvc repro`"]
     ]  # fmt: skip
     assert text.startswith("### a setting\n\nPublished in A paper, Table 2.\n\n| preset |")
@@ -82,7 +82,7 @@ def test_a_line_has_the_mean_over_seeds_and_its_distance_to_the_published() -> N
 def test_what_was_not_run_says_so_and_how_to_run_it() -> None:
     text = list_results([published(52.7, "3", "finetune")], [], {NAME: "a setting"})
     assert rows(text) == [
-        [NAME, "finetune", "online", "52.7 (n = 3)", "not run", *["–"] * 4,
+        [NAME, "finetune", "online", "52.7 (n = 3)", "not run", *["–"] * 5,
          f"`cassle preset use {NAME}`, `dvc exp run -S strategy=finetune`"]
     ]  # fmt: skip
 
@@ -199,7 +199,8 @@ def test_one_command_adds_the_run_in_the_workspace(ledger: Ledger) -> None:
     assert f"{NAME}, cassle, online, seed 3: A 61.5, 0.03 h" in out  # 100 seconds
     assert "2 results, 0 replaced" in out
     first = rows(LEDGER.read_text())[0]
-    assert first[3:9] == ["62.2", "61.5", "-0.7", "3", "one NVIDIA A100", "0.0"]
+    assert first[3:7] == ["62.2", "61.5", "-0.7", "split_seed 0"]
+    assert first[7:10] == ["3", "one NVIDIA A100", "0.0"]
     assert "| linear | – | 62.5 |" in LEDGER.read_text()
     ledger.write_run(60.5, seed=3)
     assert "2 results, 2 replaced" in ledger.repository.must("preset", "record", NAME, *A100)
@@ -210,14 +211,25 @@ def test_one_command_adds_the_run_in_the_workspace(ledger: Ledger) -> None:
     assert LEDGER.read_bytes().strip() == page.removeprefix(b"# Ledger\n\n").strip()
 
 
+def test_runs_that_cut_their_tasks_otherwise_have_a_line_of_their_own(ledger: Ledger) -> None:
+    for accuracy, order in ((60.0, None), (62.0, [11, 22, 39, 23])):
+        ledger.write_run(accuracy, class_order=order)
+        ledger.repository.must("preset", "record", NAME, *A100)
+    lines = [line for line in rows(LEDGER.read_text()) if line[1:3] == ["cassle", "online"]]
+    assert [line[4:7] for line in lines] == [
+        ["62.0", "-0.2", "class_order 11, 22, 39, …"],
+        ["60.0", "-2.2", "split_seed 0"],
+    ]
+
+
 def test_experiments_are_added_by_their_names(ledger: Ledger) -> None:
     for seed, accuracy in enumerate((60.0, 62.0)):
         ledger.write_run(accuracy, seed=seed, strategy="finetune")
         ledger.repository.keep(f"seed-{seed}")
     ledger.repository.must("preset", "record", NAME, "seed-0", "seed-1", *A100)
-    assert rows(LEDGER.read_text())[1][3:7] == ["52.7", "61.0 ± 1.4", "+8.3", "0, 1"]
+    assert rows(LEDGER.read_text())[1][3:7] == ["52.7", "61.0 ± 1.4", "+8.3", "split_seed 0"]
     assert all(len(entry.code) == 12 for entry in read_reproduced(REPRODUCED))
-    assert "the same strategy and seed" in ledger.refuses(NAME, "seed-0", "seed-0", *A100)
+    assert "the same strategy, tasks and seed" in ledger.refuses(NAME, "seed-0", "seed-0", *A100)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +237,6 @@ def test_experiments_are_added_by_their_names(ledger: Ledger) -> None:
     [
         ({"train__epochs": 5}, "train.epochs: 5 instead of 500"),
         ({"method": "simclr"}, "method: simclr instead of byol"),
-        ({"class_order": ["a", "b"]}, 'class_order: ["a", "b"] instead of none'),
         ({"strategies__cassle__predictor": "none"}, 'cassle.predictor: "none" instead of "mlp"'),
         ({"strategy": "er"}, "strategy: er instead of one it has options for (cassle, finetune"),
     ],

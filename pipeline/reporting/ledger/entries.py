@@ -45,6 +45,7 @@ class Reproduced:
         preset: the recipe.
         strategy: against forgetting.
         protocol: the probe.
+        cut: what decided which classes or images each task holds.
         seed: of the run.
         accuracy: A in percent.
         hours: that training took, all tasks together.
@@ -55,6 +56,7 @@ class Reproduced:
     preset: str
     strategy: str
     protocol: str
+    cut: str
     seed: int
     accuracy: float
     hours: float
@@ -92,31 +94,31 @@ def read_reproduced(path: Path) -> list[Reproduced]:
 
 
 def write_reproduced(path: Path, entries: Sequence[Reproduced]) -> None:
-    """Write the results of runs, in order of preset, strategy, protocol and seed.
+    """Write the results of runs.
 
     Raises:
         RunError: the file cannot be written.
     """
-    ordered = sorted(entries, key=_identify)
-    write_csv(path, _columns(Reproduced), [asdict(entry) for entry in ordered])
+    write_csv(path, _columns(Reproduced), [asdict(entry) for entry in entries])
 
 
 def add_entries(
     held: Sequence[Reproduced], new: Sequence[Reproduced]
 ) -> tuple[list[Reproduced], list[Reproduced]]:
-    """Return all entries, and those held before that new ones replace.
+    """Return all entries in order, and those held before that new ones replace.
 
     Args:
         held: what the ledger has.
-        new: of one preset, strategy, protocol and seed each.
+        new: of one preset, strategy, protocol, cut and seed each.
     """
     known = {_identify(entry): entry for entry in held}
     replaced = [known[key] for entry in new if (key := _identify(entry)) in known]
-    return list((known | {_identify(entry): entry for entry in new}).values()), replaced
+    known |= {_identify(entry): entry for entry in new}
+    return [known[key] for key in sorted(known)], replaced
 
 
-def _identify(entry: Reproduced) -> tuple[str, str, str, int]:
-    return entry.preset, entry.strategy, entry.protocol, entry.seed
+def _identify(entry: Reproduced) -> tuple[str, str, str, str, int]:
+    return entry.preset, entry.strategy, entry.protocol, entry.cut, entry.seed
 
 
 def _columns(kind: type[Published] | type[Reproduced]) -> list[str]:

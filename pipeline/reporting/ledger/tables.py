@@ -12,9 +12,9 @@ from pipeline.reporting.text_formats import escape_markdown
 BEGIN = "<!-- What follows is written by `cassle preset record`. -->"
 END = "<!-- Until here. -->"
 HEAD = (
-    "| preset | strategy | protocol | published | ours | difference | our seeds | hardware "
-    "| hours a run | command |",
-    "| --- | --- | --- | ---: | ---: | ---: | --- | --- | ---: | --- |",
+    "| preset | strategy | protocol | published | ours | difference | our tasks | our seeds "
+    "| hardware | hours a run | command |",
+    "| --- | --- | --- | ---: | ---: | ---: | --- | --- | --- | ---: | --- |",
 )
 PRESET_STRATEGY = "cassle"  # what every preset sets
 
@@ -45,9 +45,8 @@ def list_results(
     groups: dict[str, dict[str, list[str]]] = {}
     for entry in published:
         where = f"Published in {entry.paper}, {entry.place}."
-        own = [each for each in ours if _match(each) == _match(entry)]
-        row = _row(*_match(entry), entry, own)
-        groups.setdefault(settings[entry.preset], {}).setdefault(where, []).append(row)
+        rows = groups.setdefault(settings[entry.preset], {}).setdefault(where, [])
+        rows += _rows(_match(entry), entry, ours)
     lines: list[str] = []
     for setting, by_source in groups.items():
         lines += [f"### {setting}"]
@@ -59,12 +58,22 @@ def list_results(
     if others:
         lines += ["### Without a published figure of the same protocol", "", *HEAD]
         for key in others:
-            lines.append(_row(*key, None, [each for each in ours if _match(each) == key]))
+            lines += _rows(key, None, ours)
     return "\n".join(lines).rstrip()
 
 
 def _match(entry: Published | Reproduced) -> tuple[str, str, str]:
     return entry.preset, entry.strategy, entry.protocol
+
+
+def _rows(
+    key: tuple[str, str, str], published: Published | None, ours: Sequence[Reproduced]
+) -> list[str]:
+    """Return a row for each way in which runs cut their tasks; one where there is no run."""
+    own = [entry for entry in ours if _match(entry) == key]
+    cuts = dict.fromkeys(entry.cut for entry in own)
+    found = [[entry for entry in own if entry.cut == cut] for cut in cuts]
+    return [_row(*key, published, entries) for entries in found or [[]]]
 
 
 def _row(
@@ -75,7 +84,7 @@ def _row(
     ours: Sequence[Reproduced],
 ) -> str:
     target, difference, hours = (NOT_MEASURED,) * 3
-    seeds = hardware = NOT_MEASURED
+    cut = seeds = hardware = NOT_MEASURED
     found = "not run"
     if published is not None:
         runs = f" (n = {published.seeds})" if published.seeds else ""
@@ -84,6 +93,7 @@ def _row(
     if mean is not None:
         spread = "" if mean.deviation is None else f" ± {mean.deviation:.1f}"
         found = f"{mean.mean:.1f}{spread}"
+        cut = escape_markdown(ours[0].cut)
         seeds = ", ".join(str(entry.seed) for entry in ours)
         hardware = "; ".join(dict.fromkeys(escape_markdown(entry.hardware) for entry in ours))
         hours = f"{sum(entry.hours for entry in ours) / len(ours):.1f}"
@@ -91,5 +101,5 @@ def _row(
             difference = f"{mean.mean - published.accuracy:+.1f}"
     other = strategy != PRESET_STRATEGY
     run = f"dvc exp run -S strategy={strategy}" if other else "dvc repro"
-    cells = [preset, strategy, protocol, target, found, difference, seeds, hardware, hours]
+    cells = [preset, strategy, protocol, target, found, difference, cut, seeds, hardware, hours]
     return f"| {' | '.join(cells)} | `cassle preset use {preset}`, `{run}` |"
