@@ -72,14 +72,16 @@ def main() -> None:
     mean, std = augment.mean.flatten().tolist(), augment.std.flatten().tolist()
     recipe, random = augment.recipes[0], torch.Generator().manual_seed(0)
     kornias, torchvisions = of_kornia(recipe, augment), of_torchvision(recipe, augment)
-    bicubic, dali = (
-        Augment([replace(one, **changed) for one in augment.recipes], augment.size, mean, std)
-        for changed in ({"interpolation": "bicubic"}, {"jitter_style": "dali"})
-    )
+    others = {
+        "bicubic": [replace(one, interpolation="bicubic") for one in augment.recipes],
+        "dali": [replace(one, jitter_style="dali") for one in augment.recipes],
+    }
     contestants: dict[str, Callable[[Tensor], object]] = {
         "ours": ViewStream(augment, random),
-        "bicubic": ViewStream(bicubic, torch.Generator().manual_seed(0)),
-        "dali": ViewStream(dali, torch.Generator().manual_seed(0)),
+        **{
+            name: ViewStream(Augment(changed, augment.size, mean, std), torch.Generator())
+            for name, changed in others.items()
+        },
         "kornia": lambda batch: (kornias(batch), kornias(batch)),
         "torchvision": lambda batch: (torchvisions(batch), torchvisions(batch)),
     }
