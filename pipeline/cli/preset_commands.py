@@ -38,11 +38,21 @@ def preset_show(name: PresetArgument) -> None:
 
 
 @presets_app.command("use")
-def preset_use(name: PresetArgument, params: ParamsOption = layout.PARAMS) -> None:
+def preset_use(
+    name: PresetArgument,
+    published_order: Annotated[
+        bool,
+        typer.Option(
+            "--published-order",
+            help="Cut CIFAR-100's or ImageNet-100's classes as the published runs do.",
+        ),
+    ] = False,
+    params: ParamsOption = layout.PARAMS,
+) -> None:
     """Write a preset's values into the params file, and say what changed."""
     from pipeline.config import presets
 
-    changes = presets.apply_preset(name, params)
+    changes = presets.apply_preset(name, params, published_order)
     print(f"{params}: {len(changes)} params changed" if changes else f"{params} is as it was")
     for line in changes:
         print(f"  {line}")

@@ -155,7 +155,11 @@ class Learner(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer with warm-up and cosine, stepped every batch."""
-        optimizer = build_optimizer([self.method, self.strategy], self.optimization)
+        optimizer = build_optimizer(
+            [self.method, self.strategy],
+            self.optimization,
+            self.method.parameters_at_constant_rate(),
+        )
         warmup = round(self.optimization.warmup_epochs * self.steps_per_epoch)
 
         peak = self.optimization.learning_rate
@@ -169,7 +173,13 @@ class Learner(pl.LightningModule):
         if self.optimizer_before:
             restore_optimizer(optimizer, self.optimizer_before)
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: share_of_peak(before + step)
+            optimizer,
+            [
+                (lambda step: 1.0)
+                if group.get("constant_rate")
+                else (lambda step: share_of_peak(before + step))
+                for group in optimizer.param_groups
+            ],
         )
         return {
             "optimizer": optimizer,
