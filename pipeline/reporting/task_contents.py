@@ -79,16 +79,30 @@ def fingerprint_tested(splits: Sequence[Split], labelled: LabelledSet | None) ->
 
 
 def _remark_on_classes(splits: Sequence[Split], names: Sequence[str]) -> str:
-    """Return which tasks hold which part of the classes, where they do not hold all."""
-    held = []
-    for split in splits:
-        task = say_split(split)
-        if not split.classes:
-            held.append(f"the images of {task} have no labels")
-        elif len(split.classes) < len(names):
-            held.append(f"{task} holds {_join(split.class_names)}")
-    said = "; ".join(held)
-    return f"{said[0].upper()}{said[1:]}."
+    """Return which classes tasks hold or lack, and in which part; empty: each holds all in both."""
+    said = "; ".join(filter(None, (_describe_gaps(split, names) for split in splits)))
+    return said and f"{said[0].upper()}{said[1:]}."
+
+
+def _describe_gaps(split: Split, names: Sequence[str]) -> str:
+    """Return which classes a task holds or lacks, whichever is shorter; empty: it holds all."""
+    task = say_split(split)
+    if not split.classes:
+        return f"the images of {task} have no labels"
+    absent = [name for name in names if name not in split.class_names]
+    gaps = []
+    for part, images in zip(PARTS, ("training images", "test images"), strict=True):
+        labels = split.labels[part]
+        empty = sorted(set(split.class_names) - set(split.names(part)))
+        # Without any image to test on, the part is missing, and not a class of it.
+        if empty and labels:
+            gaps.append(f"no {images} of {_join(empty)}")
+    said = [f"has {' and '.join(gaps)}"] if gaps else []
+    if absent and len(absent) < len(split.classes):
+        said.insert(0, f"lacks {_join(absent)}")
+    elif absent:
+        said.insert(0, f"holds {_join(split.class_names)}")
+    return f"{task} {', and '.join(said)}" if said else ""
 
 
 def _join(names: Sequence[str]) -> str:
@@ -125,11 +139,10 @@ def remark_on_tasks(splits: Sequence[Split], labelled: LabelledSet | None = None
     elif not names:
         said.append("The images have no labels.")
         said += [_remark_on_labelled(labelled)] if labelled is not None else []
-    elif all(len(split.classes) == len(names) for split in splits):
-        said.append(f"Every task holds all {len(names)} classes: {_join(names)}.")
+    elif gaps := _remark_on_classes(splits, names):
+        said.append(f"There are {len(names)} classes: {_join(names)}. {gaps}")
     else:
-        said.append(f"There are {len(names)} classes: {_join(names)}.")
-        said += [_remark_on_classes(splits, names)]
+        said.append(f"Every task holds all {len(names)} classes: {_join(names)}.")
     if shared_test(splits):
         sizes = sorted({holding.train for holding in describe_tasks(splits)})
         if len(sizes) > 1:

@@ -60,10 +60,10 @@ def test_domainnet_as_published_runs_end_to_end_and_says_what_is_missing_where(
     assert "data: 28 training and 14 test images" in project.must("check")
     project.run_all(2)
     real, painting = read_split(1), read_split(2)
-    assert real.class_names == painting.class_names == [*CLASSES]
+    assert list(real.class_names) == list(painting.class_names) == [*CLASSES]
     assert (len(painting.train), len(painting.test)) == (12, 6)
     report = Path("reports/report.md").read_text()
-    gaps = "Painting has no training images of t-shirt and no test images of syringe."
+    gaps = "Task 2 (painting) has no training images of t-shirt and no test images of syringe."
     assert f"There are 4 classes: bee, syringe, t-shirt, zebra. {gaps}" in " ".join(report.split())
     assert gaps in Path("reports/report.html").read_text()
     rows = json.loads(layout.EVALUATIONS.read_text())["rows"]
@@ -91,6 +91,6 @@ def test_class_folders_of_ones_own_may_lack_classes_likewise(project: Project) -
     project.run_all(2)
     report = " ".join(Path("reports/report.md").read_text().split())
     assert (
-        "There are 4 classes: bee, syringe, t-shirt, zebra. Ink lacks zebra, and has no training "
-        "images of t-shirt and no test images of syringe."
+        "There are 4 classes: bee, syringe, t-shirt, zebra. Task 2 (ink) lacks zebra, and has no "
+        "training images of t-shirt and no test images of syringe."
     ) in report
