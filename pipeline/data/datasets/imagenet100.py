@@ -3,7 +3,8 @@
     train/n01440764/*.JPEG   val/n01440764/*.JPEG
 
 The list is a file with names of class folders, separated by lines or blanks. The code of CaSSLe
-has none; that of solo-learn has one. Without a list, the folder must hold exactly a hundred classes.
+has none; that of solo-learn has one. Without a list, the folder must hold exactly a hundred
+classes.
 """
 
 from __future__ import annotations
