@@ -71,7 +71,10 @@ def read_settings(params: Json) -> Settings:
 
 def name_protocol(params: Json) -> str:
     """Return the headline probe of a run's params, with its protocol in a few words."""
-    name = get_typed(params, str, "evaluation", "headline")
+    try:
+        name = get_typed(params, str, "evaluation", "headline")
+    except ValueError:
+        return "a probe that the run does not name"
     return f"probe {name}: {PROBES[name].named}" if name in PROBES else f"probe {name}"
 
 
