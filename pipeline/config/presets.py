@@ -7,7 +7,7 @@ values. Importing this module imports no torch.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ def list_published() -> list[str]:
 
 
 def _is_of_published_data(name: str) -> bool:
-    given = read_mapping(read_preset(name), name).get("dataset")
+    given = read_values(name).get("dataset")
     entry = DATASETS[str(given)]
     return entry.train_images is not None or bool(entry.domain_images)
 
@@ -67,17 +67,25 @@ def read_preset(name: str) -> str:
         raise ParamsError(f"{path} cannot be read: {error}") from error
 
 
+def read_values(name: str) -> dict[object, object]:
+    """Return what a preset sets, by section and key; errors as ``read_preset``."""
+    return read_mapping(read_preset(name), name)
+
+
 def summarize(name: str) -> str:
     """Return a preset's summary, its first line."""
     return read_preset(name).splitlines()[0].removeprefix("#").strip()
 
 
-def merge(params: str, preset: str) -> tuple[str, list[str]]:
+def merge(
+    params: str, preset: str, class_order: Sequence[int] | None = None
+) -> tuple[str, list[str]]:
     """Merge a preset into params.
 
     Args:
         params: the text of params.yaml, a YAML mapping.
         preset: the preset's text.
+        class_order: the order of classes to set; None: that of the preset.
 
     Returns:
         The new text, with its comments, and one line for each changed param.
@@ -85,6 +93,8 @@ def merge(params: str, preset: str) -> tuple[str, list[str]]:
     from ruamel.yaml import YAML
 
     new = read_mapping(preset, "the preset")
+    if class_order is not None:
+        new["class_order"] = [*class_order]
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 120
@@ -105,22 +115,44 @@ def _lay_over(old: MutableMapping[Any, Any], new: Mapping[Any, Any], prefix: str
             if isinstance(before, list) and isinstance(value, list):
                 before[:] = value  # keeps how the list is written
             else:
-                old[key] = value
+                old[key] = _on_one_line(value)
             yield f"{prefix}{key}: {shown} -> {value}"
 
 
-def apply_preset(name: str, path: Path) -> list[str]:
+def _on_one_line(value: object) -> object:
+    """A value as it is to be written: lists within brackets."""
+    from ruamel.yaml.comments import CommentedSeq
+
+    if not isinstance(value, list):
+        return value
+    written = CommentedSeq(value)
+    written.fa.set_flow_style()
+    return written
+
+
+def apply_preset(name: str, path: Path, published_order: bool = False) -> list[str]:
     """Merge a preset into a valid params file, and write it if the result is valid too.
 
     Where dvc.yaml has too few slots for it, they are written as well.
+
+    Args:
+        name: the preset's.
+        path: the params file.
+        published_order: whether ``class_order`` is to be that of the published runs.
 
     Returns:
         One line for each changed param.
 
     Raises:
-        ParamsError: the preset or the params file is missing or invalid, or their merge is.
+        ParamsError: the preset or the params file is missing or invalid, or their merge is; or
+            the preset's classes have no published order.
     """
-    params, merged, changes = _merged_params(name, path)
+    from pipeline.config.published_order import PUBLISHED_ORDER, require_published_order
+
+    class_order = PUBLISHED_ORDER if published_order else None
+    params, merged, changes = _merged_params(name, path, class_order)
+    if published_order:
+        require_published_order(name, params)
     if params.num_tasks is not None:
         ensure_slots(params.num_tasks, list_outside(params.data))
     rewrite_text(path, merged)
@@ -136,9 +168,11 @@ def load_with_preset(name: str, path: Path) -> Params:
     return _merged_params(name, path)[0]
 
 
-def _merged_params(name: str, path: Path) -> tuple[Params, str, list[str]]:
+def _merged_params(
+    name: str, path: Path, class_order: Sequence[int] | None = None
+) -> tuple[Params, str, list[str]]:
     from pipeline.config.read import load_params, parse_params
 
     load_params(path)
-    merged, changes = merge(path.read_text(encoding="utf-8"), read_preset(name))
+    merged, changes = merge(path.read_text(encoding="utf-8"), read_preset(name), class_order)
     return parse_params(merged, f"{path} with preset {name}"), merged, changes

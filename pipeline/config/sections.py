@@ -17,6 +17,8 @@ from pipeline.config.option_types import (
     require_milestones,
 )
 from pipeline.config.user_paths import FolderPath, RootPath, UserPath
+from pipeline.data.augmentation.view_augment import JitterStyle
+from pipeline.data.interpolation import Interpolation
 from pipeline.files.sealed_json import Json
 from pipeline.models.stems import Stem
 
@@ -91,6 +93,7 @@ class Data(Section):
             folder in ``root``, in natural order.
         image_size: height and width of the images in pixels; None: the data set's own.
         resize: the shorter side in pixels before the crop to image_size; None: image_size.
+        interpolation: how files are resized, with antialiasing.
         store: decode images once, or each time they are read.
         workers: threads that decode, and processes that read.
         on_bad_image: raise an error for an unreadable image, or leave it out.
@@ -112,6 +115,7 @@ class Data(Section):
     folders: Annotated[list[FolderPath], Field(min_length=1)] | None
     image_size: Annotated[int, Field(ge=8, le=2048)] | None
     resize: Annotated[int, Field(ge=8, le=4096)] | None
+    interpolation: Interpolation
     store: Literal["cache", "stream"]
     workers: Annotated[int, Field(ge=0, le=256)]
     on_bad_image: Literal["error", "skip"]
@@ -145,8 +149,10 @@ class AugmentParams(Section):
     """The augmentation; see ``pipeline.data.augmentation.view_augment.ViewAugment``."""
 
     crop_scale: CropScale
+    interpolation: Interpolation
     flip: PerView
     jitter: PerView
+    jitter_style: JitterStyle
     brightness: NonNegativeFloat
     contrast: NonNegativeFloat
     saturation: NonNegativeFloat

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,9 +11,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, SequentialSampler
 
-from pipeline.data.source import Bytes, ImageReader, Selection
+from pipeline.data.source import Bytes, ImageReader
 from pipeline.errors import PipelineError
 from pipeline.seeding import generator
+
+
+class ReadableImages(Protocol):
+    """What is needed of images to read them in batches; a ``Selection`` has it."""
+
+    def __len__(self) -> int: ...
+
+    def reader(self) -> ImageReader:
+        """Return the reader of these images."""
+
+    def workers(self) -> int:
+        """Return the number of processes to read training batches; 0: read in this process."""
 
 
 class Images(Dataset[Tensor]):
@@ -26,7 +38,7 @@ class Images(Dataset[Tensor]):
         workers: processes that read ahead; 0: this process reads.
     """
 
-    def __init__(self, *selections: Selection) -> None:
+    def __init__(self, *selections: ReadableImages) -> None:
         self.readers: list[ImageReader] = [selection.reader() for selection in selections]
         self.ends = np.cumsum([len(selection) for selection in selections])
         self.workers = max(selection.workers() for selection in selections)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.data.augmentation.view_augment import ViewAugment
+from pipeline.data.interpolation import Interpolation
 from pipeline.evaluation.base import ImageProbe, TrainingImages
 from pipeline.evaluation.sgd import SgdSchedule, fit_linear_classifier, score_linear
 
@@ -25,12 +26,14 @@ class LinearAugmented(SgdSchedule, ImageProbe):
 
     Attributes:
         crop_scale: smallest and largest share of the area that a crop keeps.
+        interpolation: how crops are resized.
         flip: probability of a horizontal flip.
     """
 
     stream = "augmented linear evaluation"
 
     crop_scale: Sequence[float]
+    interpolation: Interpolation
     flip: float
 
     @property
@@ -48,6 +51,7 @@ class LinearAugmented(SgdSchedule, ImageProbe):
             grey=0.0,
             blur=0.0,
             solarize=0.0,
+            interpolation=self.interpolation,
         )
 
     def scores(

@@ -126,6 +126,10 @@ class Method(nn.Module, ABC):
         terms = [self.compare(p, z) for p, z in zip(predicted, past, strict=True)]
         return torch.stack(terms).mean()
 
+    def parameters_at_constant_rate(self) -> list[nn.Parameter]:
+        """Return those that train at the peak of the learning rate always; most methods: none."""
+        return []
+
     def after_backward(self, at: Position) -> None:
         """Change gradients before the optimiser's step.
 

@@ -35,10 +35,18 @@ class SimSiam(Method):
         backbone: the network to train.
         projector: sizes of the projector's hidden layers and output.
         predictor_hidden: the width of the predictor's bottleneck.
+        constant_predictor_rate: whether the predictor's learning rate is the peak at every step,
+            without warm-up or cosine: it has to keep up with the projections (section 4.2 and
+            appendix).
     """
 
     def __init__(
-        self, backbone: Backbone, *, projector: Sequence[int], predictor_hidden: int
+        self,
+        backbone: Backbone,
+        *,
+        projector: Sequence[int],
+        predictor_hidden: int,
+        constant_predictor_rate: bool,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -50,12 +58,17 @@ class SimSiam(Method):
         self.predictor = mlp(
             [self.projection_dim, predictor_hidden, self.projection_dim], batch_norm=True
         )
+        self.constant_predictor_rate = constant_predictor_rate
 
     def loss(self, views: Views, encoded: Encoded) -> Tensor:
         """Predict each view's projection from the other view; the mean of both directions."""
         z1, z2 = encoded.projections
         p1, p2 = self.predictor(torch.cat([z1, z2])).chunk(2)
         return (negative_cosine(p1, z2) + negative_cosine(p2, z1)) / 2
+
+    def parameters_at_constant_rate(self) -> list[nn.Parameter]:
+        """Return the predictor's, if ``constant_predictor_rate``."""
+        return list(self.predictor.parameters()) if self.constant_predictor_rate else []
 
     def compare(self, predicted: Tensor, past: Tensor) -> Tensor:
         """Negative cosine similarity of prediction and past."""

@@ -66,20 +66,28 @@ def soft_cross_entropy(scores: Tensor, target: Tensor, temperature: float) -> Te
 
 
 class Prototypes(nn.Module):
-    """K directions; the forward pass gives ``prototype_scores``.
+    """K directions, with or without lengths that train; the forward pass gives the scores.
 
     Args:
         size: D, the size of a prototype.
         count: K.
+        train_lengths: whether each prototype has a length that is trained, ``(K, 1)``, at first
+            that of its initial weights (about 0.58): a linear layer under weight normalisation,
+            as in the CaSSLe paper's code; of two dimensions, so optimizers treat it as weights,
+            as there. False: all lengths are 1, as in SwAV's own code.
     """
 
-    def __init__(self, size: int, count: int) -> None:
+    def __init__(self, size: int, count: int, train_lengths: bool) -> None:
         super().__init__()
         self.weight = nn.Linear(size, count, bias=False).weight
+        self.lengths: nn.Parameter | None = None
+        if train_lengths:
+            self.lengths = nn.Parameter(self.weight.detach().norm(dim=1, keepdim=True))
 
     def forward(self, z: Tensor) -> Tensor:
-        """Return the scores ``(N, K)`` of ``z`` ``(N, D)``."""
-        return prototype_scores(z, self.weight)
+        """Return the scores ``(N, K)`` of ``z`` ``(N, D)``: cosines, times the lengths."""
+        scores = prototype_scores(z, self.weight)
+        return scores if self.lengths is None else scores * self.lengths.T
 
 
 class SwAV(Method):
@@ -96,6 +104,7 @@ class SwAV(Method):
         distill_temperature: τ of the distillation; 0.1 in the reference.
         projector: sizes of the projector's hidden layers and output.
         num_prototypes: K.
+        train_prototype_lengths: see ``Prototypes``; those of the distillation too.
         epsilon: ε of Sinkhorn-Knopp.
         sinkhorn_iterations: its iterations.
         queue_size: past projections of each view that join the assignment; 0: no queue.
@@ -113,6 +122,7 @@ class SwAV(Method):
         distill_temperature: float,
         projector: Sequence[int],
         num_prototypes: int,
+        train_prototype_lengths: bool,
         epsilon: float,
         sinkhorn_iterations: int,
         queue_size: int,
@@ -123,7 +133,7 @@ class SwAV(Method):
         self.backbone = backbone
         self.projector = mlp([backbone.num_features, *projector], batch_norm=True)
         self.projection_dim = projector[-1]
-        self.prototypes = Prototypes(projector[-1], num_prototypes)
+        self.prototypes = Prototypes(projector[-1], num_prototypes, train_prototype_lengths)
         self.temperature = temperature
         self.distill_temperature = distill_temperature
         self.epsilon = epsilon
@@ -157,7 +167,8 @@ class SwAV(Method):
 
     def distill_head(self) -> nn.Module:
         """Return new prototypes, which belong to the distillation."""
-        return Prototypes(*self.prototypes.weight.shape[::-1])
+        count, size = self.prototypes.weight.shape
+        return Prototypes(size, count, self.prototypes.lengths is not None)
 
     def distill_target(self, projections: Tensor) -> Tensor:
         """Return the scores of z̄ with the frozen prototypes."""
@@ -177,7 +188,8 @@ class SwAV(Method):
     def after_backward(self, at: Position) -> None:
         """Keep the prototypes as they are while they are frozen."""
         if at.epoch < self.freeze_prototypes_epochs:
-            self.prototypes.weight.grad = None
+            for parameter in self.prototypes.parameters():
+                parameter.grad = None
 
     def after_step(self, at: Position) -> None:
         """Put this step's projections into the queue."""

@@ -164,13 +164,23 @@ class Learner(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer with warm-up and cosine, stepped every batch."""
-        optimizer = build_optimizer([self.method, self.strategy], self.optimization)
+        optimizer = build_optimizer(
+            [self.method, self.strategy],
+            self.optimization,
+            self.method.parameters_at_constant_rate(),
+        )
         share_of_peak = schedule_rate(self.optimization, self.steps_per_epoch, self.total_steps)
         before = self.steps_before
         if self.optimizer_before:
             restore_optimizer(optimizer, self.optimizer_before)
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: share_of_peak(before + step)
+            optimizer,
+            [
+                (lambda step: 1.0)
+                if group.get("constant_rate")
+                else (lambda step: share_of_peak(before + step))
+                for group in optimizer.param_groups
+            ],
         )
         return {
             "optimizer": optimizer,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -51,9 +51,19 @@ class Optimization:
     final_learning_rate: float
 
 
-def build_optimizer(modules: list[nn.Module], optimization: Optimization) -> torch.optim.Optimizer:
-    """Return the optimizer over the trainable parameters of ``modules``."""
-    groups = group_parameters(modules, optimization.exclude_norms_and_biases)
+def build_optimizer(
+    modules: list[nn.Module],
+    optimization: Optimization,
+    constant_rate: Sequence[nn.Parameter] = (),
+) -> torch.optim.Optimizer:
+    """Return the optimizer over the trainable parameters of ``modules``.
+
+    Args:
+        modules: hold the parameters.
+        optimization: how they move.
+        constant_rate: those of them that no schedule moves; groups of their own.
+    """
+    groups = group_parameters(modules, optimization.exclude_norms_and_biases, constant_rate)
     return optimization.optimizer(
         groups, lr=optimization.learning_rate, weight_decay=optimization.weight_decay
     )
@@ -71,14 +81,32 @@ def schedule_rate(
 
 
 def group_parameters(
-    modules: list[nn.Module], exclude_norms_and_biases: bool
+    modules: list[nn.Module],
+    exclude_norms_and_biases: bool,
+    constant_rate: Sequence[nn.Parameter] = (),
 ) -> list[ParameterGroup]:
     """Return the groups of trainable parameters, in torch's format.
 
     Norms and biases that are excluded are the second group: ``weight_decay`` 0, and
     ``adaptive`` False for an optimizer that has a rate for each layer; others pass over that.
+    Parameters at a constant rate are grouped likewise after all others, with ``constant_rate``
+    True for the schedule.
     """
     trainable = [p for module in modules for p in module.parameters() if p.requires_grad]
+    constant = {id(parameter) for parameter in constant_rate}
+    moved = [p for p in trainable if id(p) not in constant]
+    groups = _group_excluded(moved, exclude_norms_and_biases)
+    if kept := [p for p in trainable if id(p) in constant]:
+        groups += [
+            {**group, "constant_rate": True}
+            for group in _group_excluded(kept, exclude_norms_and_biases)
+        ]
+    return groups
+
+
+def _group_excluded(
+    trainable: list[nn.Parameter], exclude_norms_and_biases: bool
+) -> list[ParameterGroup]:
     excluded = [p for p in trainable if p.ndim <= 1 and exclude_norms_and_biases]
     included = [p for p in trainable if p.ndim > 1 or not exclude_norms_and_biases]
     groups: list[ParameterGroup] = [{"params": included}]

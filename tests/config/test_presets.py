@@ -20,6 +20,8 @@ from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.resolve import resolve
 from pipeline.data.augmentation.augment import Augment
+from pipeline.data.datasets.cifar100_classes import CIFAR100_CLASSES
+from pipeline.data.stream.tasks import group_classes
 from pipeline.errors import ParamsError
 from pipeline.layout import PARAMS
 from pipeline.methods.base import Method, Position
@@ -183,7 +185,7 @@ def test_a_recipe_trains_two_steps(name: str) -> None:
         optimizer.step()
         method.after_step(Position(number + 1, 1, optimization.epochs))
     assert all(value.isfinite().all() for value in method.state_dict().values())
-    frozen = {"prototypes.weight"} if params.method == "swav" else set()
+    frozen = {"prototypes.weight", "prototypes.lengths"} if params.method == "swav" else set()
     unmoved = {key for key, value in method.named_parameters() if torch.equal(value, before[key])}
     assert unmoved == frozen
 
@@ -207,6 +209,34 @@ def test_presets_are_listed_shown_and_used(project: Project) -> None:
     params = load_params(PARAMS)
     assert (params.method, params.train.learning_rate) == ("byol", 1.0)
     assert project.must("preset", "use", "cifar100_byol") == "params.yaml is as it was\n"
+
+
+def test_the_published_order_is_the_references_permutation_and_cuts_its_tasks(
+    project: Project,
+) -> None:
+    torch.manual_seed(5)
+    published = torch.randperm(100)
+    project.must("preset", "use", "cifar100_byol", "--published-order")
+    assert len(PARAMS.read_text().splitlines()) < 200  # the list is not a line a class
+    params = load_params(PARAMS)
+    assert params.class_order == published.tolist()
+    groups = group_classes(CIFAR100_CLASSES, 5, params.split_seed, params.class_order)
+    assert groups == [sorted(task.tolist()) for task in published.chunk(5)]
+    project.must("preset", "use", "cifar100_byol")
+    assert load_params(PARAMS).class_order is None
+
+
+@pytest.mark.parametrize("name", ["domainnet_byol", "cifar100_data_byol", "own_images"])
+def test_where_no_order_is_published_that_is_one_clear_error(name: str, project: Project) -> None:
+    said = project.refuses("preset", "use", name, "--published-order")
+    assert said.startswith("error: --published-order is the order of the 100 classes of cifar100")
+    assert f"preset {name} has " in said
+    assert said.endswith("use it without")
+
+
+def test_lists_are_written_on_one_line(project: Project) -> None:
+    project.must("preset", "use", "cifar100_byol")
+    assert "\n  solarize: [0.0, 0.2]\n" in PARAMS.read_text()
 
 
 def test_an_unknown_preset_is_one_clear_error_and_changes_nothing(project: Project) -> None:

@@ -43,6 +43,7 @@ PROBE = LinearAugmented(
     milestones=[6, 9],
     weight_decay=0.0,
     crop_scale=(0.08, 1.0),
+    interpolation="bilinear",
     flip=0.5,
 )
 

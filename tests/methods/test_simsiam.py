@@ -23,7 +23,9 @@ def by_definition(predicted: Tensor, target: Tensor) -> float:
 def tiny_simsiam() -> SimSiam:
     with seeded_initialization(0, "test"):
         backbone = tiny_backbone()
-        return SimSiam(backbone, projector=[16, 6], predictor_hidden=3)
+        return SimSiam(
+            backbone, projector=[16, 6], predictor_hidden=3, constant_predictor_rate=True
+        )
 
 
 @pytest.mark.parametrize(("count", "size", "scale"), [*SHAPES, (1, 4, 1.0)])

@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from pipeline.methods.base import Encoded, Position
 from pipeline.methods.swav import (
@@ -66,7 +67,12 @@ def swapped_by_definition(z: list[Tensor], queues: list[Tensor], prototypes: Ten
 
 
 def tiny_swav(
-    size: int = 6, queue: int = 0, start: int = 0, freeze: int = 0, prototypes: int = 5
+    size: int = 6,
+    queue: int = 0,
+    start: int = 0,
+    freeze: int = 0,
+    prototypes: int = 5,
+    lengths: bool = False,
 ) -> SwAV:
     with seeded_initialization(0, "test"):
         return SwAV(
@@ -75,6 +81,7 @@ def tiny_swav(
             distill_temperature=DISTILL_TEMPERATURE,
             projector=[16, size],
             num_prototypes=prototypes,
+            train_prototype_lengths=lengths,
             epsilon=EPSILON,
             sinkhorn_iterations=3,
             queue_size=queue,
@@ -257,6 +264,72 @@ def test_the_gradient_of_the_prototypes_is_dropped_while_they_are_frozen(
             if not name.startswith("prototypes"):
                 assert parameter.grad is not None, name
                 assert parameter.grad.isfinite().all(), name
+
+
+def test_trained_lengths_are_those_of_a_layer_under_weight_normalization() -> None:
+    method = tiny_swav(lengths=True)
+    twin = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(6, 5, bias=False))
+    scale, direction = twin.parametrizations.weight.parameters()  # type: ignore[operator,union-attr]
+    lengths = method.prototypes.lengths
+    assert lengths is not None
+    assert lengths.shape == scale.shape == (5, 1)
+    with torch.no_grad():
+        direction.copy_(method.prototypes.weight)
+        scale.copy_(direction.norm(dim=1, keepdim=True))
+    torch.testing.assert_close(lengths, scale)
+    z = functional.normalize(draw(4, 6)[0], dim=1)
+    for _ in range(3):  # the same function, and the same steps
+        torch.testing.assert_close(method.prototypes(z), twin(z))
+        for layer in (method.prototypes, twin):
+            layer.zero_grad()
+            torch.autograd.backward(layer(z).square().sum())
+        for mine, theirs in ((method.prototypes.weight, direction), (lengths, scale)):
+            assert mine.grad is not None
+            assert theirs.grad is not None
+            torch.testing.assert_close(mine.grad, theirs.grad)
+            with torch.no_grad():
+                mine.sub_(0.1 * mine.grad)
+                theirs.sub_(0.1 * theirs.grad)
+
+
+def test_lengths_begin_at_those_of_the_initial_weights() -> None:
+    lengths = Prototypes(128, 3000, train_lengths=True).lengths
+    assert lengths is not None
+    # Uniform in ±1/√D: a mean square of 1 / 3D each, of D of them.
+    torch.testing.assert_close(lengths.mean(), torch.tensor(3**-0.5), rtol=0.005, atol=0)
+
+
+def test_lengths_cross_task_boundaries_are_frozen_with_the_prototypes_and_distilled() -> None:
+    method = tiny_swav(lengths=True, freeze=1)
+    assert "prototypes.lengths" in method.state_dict()
+    lengths = method.prototypes.lengths
+    assert lengths is not None
+    for step, frozen in ((2, True), (3, False)):
+        method.zero_grad()
+        torch.autograd.backward(loss_of(method, *draw(4, 6)))
+        method.after_backward(Position(step, 3, 9))
+        assert (lengths.grad is None) == frozen
+    head = method.distill_head()
+    assert isinstance(head, Prototypes)
+    assert head.lengths is not None
+    teacher = frozen_copy(method, "batch")
+    with torch.no_grad():
+        lengths.fill_(2)
+    z = draw(4, 6)[0]
+    unit = prototype_scores(z, method.prototypes.weight)
+    torch.testing.assert_close(method.prototypes(z), 2 * unit)
+    before = teacher.distill_target(z)
+    torch.testing.assert_close(before, unit * teacher.prototypes.lengths.T)
+    assert not torch.allclose(before, 2 * unit)
+
+
+def test_without_trained_lengths_nothing_holds_any() -> None:
+    method = tiny_swav()
+    assert method.prototypes.lengths is None
+    assert "prototypes.lengths" not in method.state_dict()
+    head = method.distill_head()
+    assert isinstance(head, Prototypes)
+    assert head.lengths is None
 
 
 def test_gradients_agree_with_finite_differences() -> None:

@@ -68,6 +68,7 @@ METHODS = {
             "distill_temperature": Temperature,
             "projector": Widths,
             "num_prototypes": Annotated[int, Field(ge=2, le=1_000_000)],
+            "train_prototype_lengths": bool,
             "epsilon": Temperature,
             "sinkhorn_iterations": Annotated[int, Field(ge=1, le=1000)],
             "queue_size": Annotated[int, Field(ge=0, le=10_000_000)],
@@ -78,6 +79,6 @@ METHODS = {
     "simsiam": Component(
         "pipeline.methods.simsiam:SimSiam",
         "predict the other view's projection, without gradient into it (Chen and He, 2021)",
-        {"projector": Widths, "predictor_hidden": Width},
+        {"projector": Widths, "predictor_hidden": Width, "constant_predictor_rate": bool},
     ),
 }

@@ -18,6 +18,7 @@ from pipeline.config.option_types import (
     Temperature,
 )
 from pipeline.config.registry.component import Component
+from pipeline.data.interpolation import Interpolation
 
 ONLINE = "online"
 # A share of all images below 1, or a number of images a class.
@@ -72,6 +73,7 @@ PROBES = {
             "milestones": Milestones,
             "weight_decay": NonNegativeFloat,
             "crop_scale": CropScale,
+            "interpolation": Interpolation,
             "flip": Fraction,
         },
         named="offline linear, on random crops and flips",

@@ -181,8 +181,7 @@ def _row(
 
 def _describe_random(cell: RunCell, metrics: Sequence[str]) -> Row:
     values = {name: estimate(list(_values(cell, name).values())) for name in metrics}
-    nothing = dict.fromkeys(metrics)
-    return Row(cell, "", "", values, dict.fromkeys(COSTS), None, {**nothing})
+    return Row(cell, "", "", values, dict.fromkeys(COSTS), None, dict.fromkeys(metrics))
 
 
 def _pairs(ours: dict[int, float], theirs: dict[int, float]) -> list[tuple[float, float]]:
