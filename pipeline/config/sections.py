@@ -7,7 +7,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from pipeline.config.option_types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from pipeline.config.option_types import (
+    CropScale,
+    Fraction,
+    Milestones,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    require_milestones,
+)
 from pipeline.config.user_paths import FolderPath, RootPath, UserPath
 from pipeline.data.augmentation.view_augment import JitterStyle
 from pipeline.data.interpolation import Interpolation
@@ -140,7 +148,7 @@ class Data(Section):
 class AugmentParams(Section):
     """The augmentation; see ``pipeline.data.augmentation.view_augment.ViewAugment``."""
 
-    crop_scale: Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)]
+    crop_scale: CropScale
     interpolation: Interpolation
     flip: PerView
     jitter: PerView
@@ -152,13 +160,6 @@ class AugmentParams(Section):
     grey: PerView
     blur: PerView
     solarize: PerView
-
-    @model_validator(mode="after")
-    def _crop_scale_in_order(self) -> Self:
-        low, high = self.crop_scale
-        if not low <= high <= 1:
-            raise ValueError(f"crop_scale must rise from above 0 to at most 1, got {[low, high]}")
-        return self
 
 
 class Train(Choices):
@@ -237,16 +238,11 @@ class LinearEval(Section):
     epochs: PositiveInt
     batch_size: PositiveInt
     learning_rate: PositiveFloat
-    milestones: list[PositiveInt]
+    milestones: Milestones
     weight_decay: NonNegativeFloat
     standardize: bool
 
     @model_validator(mode="after")
-    def _milestones_rise(self) -> Self:
-        if sorted(set(self.milestones)) != self.milestones:
-            raise ValueError(f"milestones must rise, got {self.milestones}")
-        if self.milestones and self.milestones[-1] >= self.epochs:
-            raise ValueError(
-                f"milestones must be below epochs ({self.epochs}), got {self.milestones}"
-            )
+    def _milestones_below_epochs(self) -> Self:
+        require_milestones(self.epochs, self.milestones)
         return self

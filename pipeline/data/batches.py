@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -174,9 +174,14 @@ def _identity(batch: Any) -> Any:
     return batch
 
 
-def training_batches(images: Images, order: TaskOrder) -> DataLoader[Tensor]:
+def training_batches(images: Images, order: Sampler[list[int]]) -> DataLoader[Tensor]:
     """Return the loader of all epochs' batches, uint8 ``(N, C, H, W)``."""
     return _loader(images, order)
+
+
+def listed_batches(images: Images, batches: Sequence[list[int]]) -> DataLoader[Tensor]:
+    """Return the loader of some batches, each the places of its images."""
+    return _loader(images, batches)
 
 
 def ordered_batches(images: Images, batch_size: int) -> DataLoader[Tensor]:
@@ -185,7 +190,9 @@ def ordered_batches(images: Images, batch_size: int) -> DataLoader[Tensor]:
     return _loader(images, BatchSampler(order, batch_size, drop_last=False))
 
 
-def _loader(images: Images, batches: Sampler[list[int]]) -> DataLoader[Tensor]:
+def _loader(
+    images: Images, batches: Sampler[list[int]] | Sequence[list[int]]
+) -> DataLoader[Tensor]:
     return Loader(
         FallibleImages(images) if images.workers else images,  # type: ignore[arg-type]
         batch_sampler=batches,
