@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.artifacts.labelled_set import LabelledSet
@@ -79,16 +79,34 @@ def fingerprint_tested(splits: Sequence[Split], labelled: LabelledSet | None) ->
 
 
 def _remark_on_classes(splits: Sequence[Split], names: Sequence[str]) -> str:
-    """Return which tasks hold which part of the classes, where they do not hold all."""
-    held = []
-    for split in splits:
-        task = say_split(split)
-        if not split.classes:
-            held.append(f"the images of {task} have no labels")
-        elif len(split.classes) < len(names):
-            held.append(f"{task} holds {_join(split.class_names)}")
-    said = "; ".join(held)
-    return f"{said[0].upper()}{said[1:]}."
+    """Return which tasks lack which of the classes, in all or in a part; empty if none does."""
+    said = "; ".join(
+        f"{say_split(split)} {', and '.join(lacking)}"
+        if split.classes
+        else f"the images of {say_split(split)} have no labels"
+        for split in splits
+        if (lacking := list(_say_lacking(split, names))) or not split.classes
+    )
+    return f"{said[0].upper()}{said[1:]}." if said else ""
+
+
+def _say_lacking(split: Split, names: Sequence[str]) -> Iterator[str]:
+    """Yield what a task lacks, as what follows its name: whole classes, then those of a part."""
+    held = split.class_names
+    absent = [name for name in names if name not in held]
+    if len(absent) >= len(held):
+        yield f"holds {_join(held)}"
+    elif absent:
+        yield f"lacks {_join(absent)}"
+    parts = []
+    for part, word in (("train", "training"), ("test", "test")):
+        counts = split.counts[part]
+        # Without any image of a part, as where none is held out, no class is missing there.
+        gone = [name for name in held if not counts.classes.get(name)] if counts.all else []
+        if gone:
+            parts.append(f"no {word} images of {_join(gone)}")
+    if parts:
+        yield f"has {' and '.join(parts)}"
 
 
 def _join(names: Sequence[str]) -> str:
@@ -125,11 +143,10 @@ def remark_on_tasks(splits: Sequence[Split], labelled: LabelledSet | None = None
     elif not names:
         said.append("The images have no labels.")
         said += [_remark_on_labelled(labelled)] if labelled is not None else []
-    elif all(len(split.classes) == len(names) for split in splits):
-        said.append(f"Every task holds all {len(names)} classes: {_join(names)}.")
+    elif lacking := _remark_on_classes(splits, names):
+        said += [f"There are {len(names)} classes: {_join(names)}.", lacking]
     else:
-        said.append(f"There are {len(names)} classes: {_join(names)}.")
-        said += [_remark_on_classes(splits, names)]
+        said.append(f"Every task holds all {len(names)} classes: {_join(names)}.")
     if shared_test(splits):
         sizes = sorted({holding.train for holding in describe_tasks(splits)})
         if len(sizes) > 1:
