@@ -95,8 +95,9 @@ class SwAV(Method):
 
     The prototypes cross task boundaries; the queue starts anew with each task.
 
-    Differs from the reference: the queue is used once it is full; there it joins the
-    assignment from its first epoch on, at first with rows of zeros.
+    Differs from the reference: the queue begins to fill in ``queue_start_epoch`` and is used once
+    it is full; there it fills from a task's first step and is used from that epoch on, full or
+    not.
 
     Args:
         backbone: the network to train.
