@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import platform
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
@@ -28,6 +25,7 @@ from pipeline.errors import RunError, closest
 from pipeline.files.atomic import write_text
 from pipeline.files.sealed_json import Json, write_json
 from pipeline.runtime.device import Device, choose_device
+from pipeline.runtime.machine import describe_machine
 
 JSON, TABLE = layout.REPORTS / "benchmark.json", layout.REPORTS / "benchmark.md"
 PEERS = layout.SCRATCH / "peers" / "bin" / "python"
@@ -193,7 +191,7 @@ def run(parts: Sequence[str], device: Device) -> None:
         if name not in PARTS:
             raise RunError(f"bench: '{name}' is unknown; {closest(name, PARTS)}")
     wanted = [name for name in PARTS if name in parts or not parts]
-    here = _machine(choose_device(device))
+    here = describe_machine(choose_device(device))
     if set(wanted) & set(NEED_PEERS):
         _peers()
     results, machines = _earlier()
@@ -217,15 +215,3 @@ def _earlier() -> tuple[Results, dict[str, str]]:
         return found, {name: held["machines"][name] for name in names}
     except (OSError, ValueError, KeyError, TypeError):
         return {}, {}
-
-
-def _machine(device: Device) -> str:
-    """Return the description of this machine and of its training device."""
-    cores = f"{os.cpu_count() or 1} cores ({platform.machine()})"
-    if device is Device.cuda:
-        import torch
-
-        cores = f"{torch.cuda.get_device_name()}, {cores}"
-    elif device is Device.mps:
-        cores = f"mps, {cores}"
-    return f"{cores}, torch {version('torch')}"

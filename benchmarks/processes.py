@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -36,17 +35,6 @@ def run_module(module: str, *arguments: str | Path, python: Path | None = None) 
         raise RunError(f"{module} failed:\n{done.stderr[-2000:]}")
     found: Measurements = json.loads(done.stdout.splitlines()[-1])
     return found
-
-
-def peak_memory(*whose: int) -> float:
-    """Return the peak memory of the largest of some processes so far, in MiB.
-
-    Args:
-        whose: ``resource.RUSAGE_SELF``, ``resource.RUSAGE_CHILDREN``.
-    """
-    # macOS counts it in bytes, Linux in KiB.
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return max(resource.getrusage(who).ru_maxrss for who in whose) / unit
 
 
 def measure_seconds(command: Sequence[str], folder: Path | None = None) -> float:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +26,6 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.processes import peak_memory
 from benchmarks.setting import read_setting
 from benchmarks.workloads import BareStep, Workload, build
 from pipeline.data.batches import Images, TaskOrder, training_batches
@@ -36,6 +34,7 @@ from pipeline.distributed.group import Group
 from pipeline.distributed.processes import Processes
 from pipeline.runtime.device import Device, choose_device
 from pipeline.runtime.elapsed import Elapsed
+from pipeline.runtime.machine import read_peak_memory
 from pipeline.training.callbacks.checkpoint import Checkpointing
 from pipeline.training.checkpoint import lock_checkpoint
 from pipeline.training.fit import fit, make_deterministic
@@ -172,15 +171,8 @@ def rate(load: Workload, steps: int) -> dict[str, float]:
     full = train(load, Interleave({}, Device(load.device)), 2, steps)[steps:]
     return {
         "images_per_second": load.batch_size * len(full) / sum(full),
-        "peak_mib": peak_mib(Device(load.device)),
+        "peak_mib": read_peak_memory(Device(load.device)),
     }
-
-
-def peak_mib(device: Device) -> float:
-    """Return the peak memory so far in MiB: of a GPU's tensors, else of the process."""
-    if device is Device.cuda:
-        return torch.cuda.max_memory_allocated() / 2**20
-    return peak_memory(resource.RUSAGE_SELF)
 
 
 def main() -> None:

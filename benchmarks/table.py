@@ -87,6 +87,13 @@ def _augmentation(found: dict[str, Measurements]) -> Iterator[Row]:
     yield at_least("… over Kornia's", rates["ours"] / rates["kornia"], 5)
     ratio = rates["ours"] / rates["torchvision"]
     yield Row("… over torchvision's, an image at a time", f"{ratio:.2f}")
+    yield Row(
+        "… with bicubic crops, of those with bilinear ones",
+        f"{rates['bicubic'] / rates['ours']:.2f}",
+    )
+    yield Row(
+        "… with DALI's jitter, of those with torchvision's", f"{rates['dali'] / rates['ours']:.2f}"
+    )
 
 
 def _evaluation(found: dict[str, Measurements]) -> Iterator[Row]:

@@ -14,14 +14,19 @@ PLAN = Path("data/plan")
 SPLITS = Path("data/splits")
 SPLIT_ORIGIN = SPLITS / "origin.json"
 SPLIT_INDEX = SPLITS / "index.json"
+SPLIT_ONLINE = SPLITS / "online.json"  # all splits, where the online classifier reads them
 STATES = Path("data/states")
 LOGS = Path("data/logs")
+ONLINE = Path("data/online")  # classifiers of the probe online
 EVALUATIONS = Path("data/evaluations.json")
 FEATURES = Path("data/features.safetensors")
 VIEWS = Path("data/views.png")
 REPORTS = Path("reports")
-OUTPUT_FOLDERS = (SPLITS, STATES, LOGS, EVALUATIONS.parent, REPORTS)  # that stages write to
+OUTPUT_FOLDERS = (SPLITS, STATES, LOGS, ONLINE, EVALUATIONS.parent, REPORTS)  # that stages write to
 PRESETS = Path("presets")
+LEDGER = Path("docs/reproduced.md")  # made of the two CSV files beside it
+REPRODUCED = LEDGER.with_suffix(".csv")
+PUBLISHED = LEDGER.with_name("published.csv")
 RAW = Path("data/raw")  # what loaders fetch
 SCRATCH = Path(".scratch")  # can be deleted; in the main checkout, except for locks
 STORES = SCRATCH / "images"
@@ -72,9 +77,14 @@ def timing(task: int) -> Path:
     return LOGS / f"task_{task}.json"
 
 
+def online(task: int) -> Path:
+    """Return the path of the online classifier after task ``task``; ``null`` in it: none."""
+    return ONLINE / f"task_{task}.safetensors"
+
+
 def train_outputs(task: int) -> tuple[Path, ...]:
     """Return the output files of training a task."""
-    return state(task), log(task), timing(task)
+    return state(task), log(task), timing(task), online(task)
 
 
 ROOT = Path(__file__).parent.parent

@@ -28,6 +28,7 @@ LONGEST_FIRST = [
     "test_fuzz_params.py",
     "test_processes.py",
     "test_torture.py",
+    "test_strategies.py",
 ]
 
 # Under nohup it is ignored, which the project respects; processes of the tests inherit this.

@@ -12,6 +12,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import kornia.augmentation as kornia
@@ -68,10 +69,19 @@ def main() -> None:
     setting = read_setting(given.slots)
     load = build(setting.finetune, setting.images, "cpu")
     augment, images = load.augment, load.images[: load.batch_size]
+    mean, std = augment.mean.flatten().tolist(), augment.std.flatten().tolist()
     recipe, random = augment.recipes[0], torch.Generator().manual_seed(0)
     kornias, torchvisions = of_kornia(recipe, augment), of_torchvision(recipe, augment)
+    others = {
+        "bicubic": [replace(one, interpolation="bicubic") for one in augment.recipes],
+        "dali": [replace(one, jitter_style="dali") for one in augment.recipes],
+    }
     contestants: dict[str, Callable[[Tensor], object]] = {
         "ours": ViewStream(augment, random),
+        **{
+            name: ViewStream(Augment(changed, augment.size, mean, std), torch.Generator())
+            for name, changed in others.items()
+        },
         "kornia": lambda batch: (kornias(batch), kornias(batch)),
         "torchvision": lambda batch: (torchvisions(batch), torchvisions(batch)),
     }

@@ -22,10 +22,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.processes import peak_memory
 from benchmarks.setting import read_setting
 from benchmarks.workloads import Workload, build
 from pipeline.files.typed_json import get_typed
+from pipeline.runtime.machine import read_process_peak
 from pipeline.training.optim import build_optimizer
 
 
@@ -109,7 +109,7 @@ def main() -> None:
     temperature = get_typed(setting.finetune.method.options, float, "temperature")
     load = build(setting.finetune, setting.images, "cpu")
     found = rate(load, temperature, given.steps, given.workers)
-    peak = peak_memory(resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    peak = read_process_peak(resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     print(json.dumps({"images_per_second": found, "peak_mib": peak}))
 
 

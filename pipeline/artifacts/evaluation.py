@@ -54,6 +54,8 @@ class Evaluation:
         gone: tasks whose images were no longer here; what it holds of them is of earlier.
         made_by: the digest of the probes, their options and code, and the seed.
         splits: the digest of the split of each task that it was asked about.
+        without_images: tasks whose images were no longer here when a probe needed them; what it
+            holds of that probe is of earlier.
     """
 
     after_task: int
@@ -70,6 +72,7 @@ class Evaluation:
     gone: Sequence[int] = ()
     made_by: str = ""
     splits: Mapping[str, str] = field(default_factory=dict)
+    without_images: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,13 @@ def find_aware(
         for task, value in known.items()
         if task in splits and earlier.splits.get(task) == splits[task]
     }
+
+
+def find_probed(earlier: Evaluation | None, state: str, probe: str) -> ProbeAccuracies:
+    """The accuracies of a probe that an earlier evaluation of the same state holds, if any."""
+    if earlier is None or earlier.state != state:
+        return ProbeAccuracies({}, {})
+    return earlier.probes.get(probe, ProbeAccuracies({}, {}))
 
 
 def keep_gone(row: Evaluation, earlier: Evaluation) -> Evaluation:

@@ -78,7 +78,7 @@ class StateFeatures:
 
         def extract_now() -> Tensor:
             batches = ordered_batches(Images(self.labelled.open(task, part)), BATCH)
-            found = extract(self._load(state), batches, self.augment.normalize)
+            found = extract(self.load(state), batches, self.augment.normalize)
             # Before it is kept, under the digests of what was there when the stage began.
             self.labelled.inputs.require_unchanged()
             return found
@@ -102,8 +102,12 @@ class StateFeatures:
             shared=part == "test" and self.labelled.shared,
         )
 
-    def _load(self, state: int) -> Backbone:
-        """The backbone of a state, on the device."""
+    def load(self, state: int) -> Backbone:
+        """Return the backbone of a state, on the device.
+
+        Raises:
+            PipelineError: the state is not there or not the plan's.
+        """
         if self._loaded is None or self._loaded[0] != state:
             backbone, _ = load_backbone(self.plan, state)
             backbone.to(memory_format=torch.channels_last).to(self.device)

@@ -28,6 +28,7 @@ from pipeline.commands.check_images import (
 from pipeline.config.chain import require_slots
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading
+from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.stream import count_tasks, fix_stream
 from pipeline.data.datasets.file_source import FileSource
@@ -132,6 +133,8 @@ def _check_data(params: Params, *, deep: bool) -> list[str]:
                 print(line)
         labels = any(task.names("test") for task in tasks)
         _check_labels(plan_labelled(params), how, labels, deep=deep)
+        if not any(task.names("train") for task in tasks):
+            _require_no_online(params)
     except PipelineError as error:
         problems.append(str(error))
     return problems
@@ -169,6 +172,19 @@ def list_changes(
         return ["the params cut the stream in another way than before: its tasks train again"]
     looks_back = any(STRATEGIES[name].looks_back for name in strategy.split("+"))
     return list(describe_changes(source, known, tasks, looks_back=looks_back))
+
+
+def _require_no_online(params: Params) -> None:
+    """Check that no probe learns from labels while the network trains.
+
+    Raises:
+        ParamsError: one does.
+    """
+    if names := [name for name in params.evaluation.probes if PROBES[name].while_training]:
+        raise ParamsError(
+            f"evaluation.probes: {names[0]} learns from labelled training images, and no task "
+            "has any; leave it out"
+        )
 
 
 def _check_labels(

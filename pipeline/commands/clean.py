@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
-from filelock import Timeout
 
 from pipeline import layout
 from pipeline.artifacts.plans.files import plan_digest, read_plan
@@ -18,8 +16,7 @@ from pipeline.commands.damaged import find_damaged
 from pipeline.data.image_files.store_writer import find_abandoned
 from pipeline.errors import PipelineError, RunError
 from pipeline.files.atomic import find_unfinished, find_way_out
-from pipeline.runtime.locks import open_lock
-from pipeline.training.saved import FILE, LOCK, read_saved
+from pipeline.training.saved import FILE, read_saved, remove_unheld
 
 BEING_WRITTEN_SECONDS = 60
 FOLDERS = (layout.PLAN, *layout.OUTPUT_FOLDERS)
@@ -141,12 +138,9 @@ def _remove(path: Path) -> bool:
     try:
         if not path.is_dir():
             path.unlink(missing_ok=True)
-            return True
-        with open_lock(path / LOCK, 0):
-            shutil.rmtree(path)
-    except Timeout:
-        print(f"{path} stays: it is in use")
-        return False
+        elif not remove_unheld(path):
+            print(f"{path} stays: it is in use")
+            return False
     except OSError as error:
         raise RunError(f"cannot remove {path}: {error.strerror or error}") from error
     return True

@@ -90,12 +90,11 @@ def count(name: str, plans: Plans, known: dict[str, float]) -> Cost:
     Raises:
         ParamsError: the data set's number of images is not known.
     """
-    steps, operations = [], []
-    for task, size in enumerate(_task_sizes(name, plans.prepare), start=1):
+    steps, operations = count_steps(name, plans), []
+    for task in range(1, len(steps) + 1):
         # From task 2 on all tasks are alike.
         plan = plans.train[min(task, len(plans.train), 2)]
         batch_size = plan.train.batch_size
-        steps.append(size // batch_size * plan.train.epochs)
         parts = (plan.dataset, plan.backbone, plan.method, *plan.strategies)
         key = dump_json([min(task, 2), *(as_json(part) for part in parts)])
         if key not in known:
@@ -104,8 +103,15 @@ def count(name: str, plans: Plans, known: dict[str, float]) -> Cost:
     return Cost(steps, operations)
 
 
-def _task_sizes(name: str, plan: PreparePlan) -> list[int]:
-    """The number of training images of each task."""
+def count_steps(name: str, plans: Plans) -> list[int]:
+    """The steps of the training of each task; arguments and errors as ``count``."""
+    train = plans.train[1].train
+    sizes = count_images(name, plans.prepare)
+    return [size // train.batch_size * train.epochs for size in sizes]
+
+
+def count_images(name: str, plan: PreparePlan) -> list[int]:
+    """The number of training images of each task; arguments and errors as ``count``."""
     dataset, tasks = plan.dataset, plan.stream.num_tasks
     entry = DATASETS[dataset.name]
     if entry.domain_images and plan.scenario == "domain":

@@ -12,6 +12,7 @@ from PIL import Image
 
 from pipeline.data.source import Bytes
 from pipeline.errors import DataError
+from pipeline.files.checksum_files import SUMS, read_sums
 from pipeline.files.sealed_json import Json
 
 SHEETS = Path("data/emoji")
@@ -59,12 +60,11 @@ def _read_checked() -> dict[str, bytes]:
     """Return the bytes of all files, checked against SHA256SUMS."""
     remedy = f"restore it: git checkout {SHEETS}"
     try:
-        lines = (SHEETS / "SHA256SUMS").read_bytes().decode(errors="replace").splitlines()
-        sums = {name: wanted for wanted, _, name in (line.partition("  ") for line in lines)}
+        sums = read_sums(SHEETS)
         found = {name: (SHEETS / name).read_bytes() for name in FILES}
     except OSError as error:
         raise DataError(f"{error.filename}: {error.strerror}; {remedy}") from error
     for name, content in found.items():
         if hashlib.sha256(content).hexdigest() != sums.get(name):
-            raise DataError(f"{SHEETS / name} is not as SHA256SUMS says; {remedy}")
+            raise DataError(f"{SHEETS / name} is not as {SUMS} says; {remedy}")
     return found

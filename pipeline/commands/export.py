@@ -119,7 +119,9 @@ def list_decoding(dataset: DatasetPlan) -> list[str]:
     files = dataset.files
     if files is None:
         return []
-    return describe_decoding(files.resize, dataset.image_size, files.background)
+    return describe_decoding(
+        files.resize, dataset.image_size, files.background, files.interpolation
+    )
 
 
 def describe_preprocessing(dataset: DatasetPlan, inside: list[str]) -> Json:

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from pipeline.config.sections import Data
 
 IN_ROOT = 20  # slots in the dvc.yaml of the root, and in each file beside it
-KEPT = (layout.SPLIT_INDEX, layout.SPLIT_ORIGIN)  # outputs of prepare after the splits
-OWN_DEPS = frozenset({"pipeline", "data/plan/prepare.json", "${data.root}"})
+# Outputs of prepare after the splits.
+KEPT = (layout.SPLIT_INDEX, layout.SPLIT_ORIGIN, layout.SPLIT_ONLINE)
+OWN_DEPS = frozenset(
+    {"pipeline", "data/plan/prepare.json", "data/plan/online.json", "${data.root}"}
+)
 COMMENT = "Written by `cassle slots`: see the stage `train` in dvc.yaml.\n"
 
 
@@ -142,7 +145,7 @@ def write_slots(count: int, outside: Sequence[str] = ()) -> None:
         del listed[task]
     listed.update({task: before for task, before in wanted_slots.items() if task not in listed})
     splits = [layout.split(task) for task in range(1, count + 1)]
-    # The last two stay as they are: a blank line belongs to them.
+    # The last ones stay as they are: a blank line belongs to them.
     outs = stages["prepare"]["outs"]
     outs[: -len(KEPT)] = [{path.as_posix(): {"persist": True}} for path in splits]
     stages["plan"]["cmd"] = f"python -m pipeline plan --slots {count}"

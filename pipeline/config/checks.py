@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
+from pipeline.config.option_types import require_milestones
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, Dataset
 from pipeline.config.registry.loggers import LOGGERS
@@ -13,6 +14,7 @@ from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.sections import Choices, Data, EvaluationChoice
 from pipeline.data.stream.tasks import ClassOrder, group_classes
 from pipeline.errors import closest, shorten
+from pipeline.files.typed_json import get_typed
 
 Entry = TypeVar("Entry", bound=Component)
 
@@ -133,11 +135,33 @@ def check_loggers(names: list[str]) -> None:
             raise ValueError(f"train.loggers: {shorten(name)} is there twice in {shorten(names)}")
 
 
+def check_online(given: EvaluationChoice, scenario: str, data: Data) -> None:
+    """Check that the stream fits a probe that learns while the network is trained.
+
+    Raises:
+        ValueError: it grows, or its images have no labels.
+    """
+    names = [name for name in given.probes if PROBES[name].while_training]
+    if not names:
+        return
+    needs = f"evaluation.probes: {names[0]} learns from the labelled images of all tasks"
+    if scenario == "folders":
+        raise ValueError(
+            f"{needs} while each task trains, and those of a stream that grows (scenario: "
+            "folders) are not there yet; leave it out"
+        )
+    if data.labelled_root is not None:
+        raise ValueError(
+            f"{needs} of the stream, and with data.labelled_root these have none; leave it out"
+        )
+
+
 def check_probes(given: EvaluationChoice) -> None:
     """Check that the probes exist, are not repeated, and include the headline.
 
     Raises:
-        ValueError: a probe is unknown or repeated, or the headline is not among them.
+        ValueError: a probe is unknown or repeated, its milestones come after its epochs, or the
+            headline is not among them.
     """
     names = given.probes
     for name in names:
@@ -146,6 +170,15 @@ def check_probes(given: EvaluationChoice) -> None:
                 f"evaluation.probes: {shorten(name)} is there twice in {shorten(names)}"
             )
         require_chosen("evaluation.probes", name, PROBES, "evaluation", given)
+        options = given.options_of(name) or {}
+        if "milestones" in options:
+            try:
+                require_milestones(
+                    get_typed(options, int, "epochs"),
+                    get_typed(options, tuple[int, ...], "milestones"),
+                )
+            except ValueError as error:
+                raise ValueError(f"evaluation.{name}.{error}") from error
     if given.headline not in names:
         raise ValueError(
             f"evaluation.headline: {shorten(given.headline)} is not among evaluation.probes; "

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 PositiveFloat = Annotated[float, Field(gt=0, le=1000)]
 NonNegativeFloat = Annotated[float, Field(ge=0, le=1000)]
@@ -16,3 +17,33 @@ NonNegativeInt = Annotated[int, Field(ge=0, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Width = Annotated[int, Field(ge=1, le=16384)]  # of a layer
 Widths = Annotated[list[Width], Field(min_length=1, max_length=16)]
+
+
+def _require_rising(milestones: list[int]) -> list[int]:
+    if sorted(set(milestones)) != milestones:
+        raise ValueError(f"milestones must rise, got {milestones}")
+    return milestones
+
+
+def _require_scale(scale: list[float]) -> list[float]:
+    low, high = scale
+    if not low <= high <= 1:
+        raise ValueError(f"crop_scale must rise from above 0 to at most 1, got {scale}")
+    return scale
+
+
+Milestones = Annotated[list[PositiveInt], AfterValidator(_require_rising)]  # epochs
+# The smallest and the largest share of the area that a crop keeps.
+CropScale = Annotated[
+    list[PositiveFloat], Field(min_length=2, max_length=2), AfterValidator(_require_scale)
+]
+
+
+def require_milestones(epochs: int, milestones: Sequence[int]) -> None:
+    """Check that a schedule's milestones, which rise, come before its end.
+
+    Raises:
+        ValueError: they do not.
+    """
+    if milestones and milestones[-1] >= epochs:
+        raise ValueError(f"milestones must be below epochs ({epochs}), got {list(milestones)}")

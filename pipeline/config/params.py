@@ -14,6 +14,7 @@ from pydantic import Field, create_model, model_validator
 from pipeline.config.checks import (
     check_composition,
     check_loggers,
+    check_online,
     check_probes,
     check_stream,
     find_named,
@@ -72,6 +73,7 @@ class Params(Section):
         require_chosen("train.optimizer", self.train.optimizer, OPTIMIZERS, "train", self.train)
         check_loggers(self.train.loggers)
         check_probes(self.evaluation)
+        check_online(self.evaluation, self.scenario, self.data)
         check_stream(
             self.dataset, dataset, self.scenario, self.num_tasks, self.class_order, self.data
         )

@@ -95,7 +95,7 @@ def plan_dataset(params: Params) -> DatasetPlan:
     size = (data.image_size if entry.files else None) or entry.image_size
     files = transformed = None
     if entry.files:
-        files = FileOptions(data.resize or size, _choose_background(params))
+        files = FileOptions(data.resize or size, _choose_background(params), data.interpolation)
     elif params.scenario == "domain":
         transformed = DomainsPlan(TRANSFORMED, TRANSFORMATIONS)
     return DatasetPlan(
@@ -149,6 +149,8 @@ def plan_view_augments(params: Params) -> Sequence[ViewAugment]:
             grey=choose(given.grey, view),
             blur=choose(given.blur, view),
             solarize=choose(given.solarize, view),
+            interpolation=given.interpolation,
+            jitter_style=given.jitter_style,
         )
         for view in range(2)
     )

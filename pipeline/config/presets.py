@@ -47,7 +47,7 @@ def list_published() -> list[str]:
 
 
 def _is_of_published_data(name: str) -> bool:
-    given = read_mapping(read_preset(name), name).get("dataset")
+    given = read_values(name).get("dataset")
     entry = DATASETS[str(given)]
     return entry.train_images is not None or bool(entry.domain_images)
 
@@ -65,6 +65,11 @@ def read_preset(name: str) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path} cannot be read: {error}") from error
+
+
+def read_values(name: str) -> dict[object, object]:
+    """Return what a preset sets, by section and key; errors as ``read_preset``."""
+    return read_mapping(read_preset(name), name)
 
 
 def summarize(name: str) -> str:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import plan_digest
 from pipeline.artifacts.plans.init import InitPlan
+from pipeline.artifacts.plans.online import OnlinePlan
 from pipeline.artifacts.plans.parts import BackbonePlan, ComponentPlan
 from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.plans.reading import ReadingPlan
-from pipeline.artifacts.plans.report import ReportPlan
+from pipeline.artifacts.plans.report import Protocol, ReportPlan
 from pipeline.artifacts.plans.train import (
     MachinePlan,
     OptimizationPlan,
@@ -39,10 +40,11 @@ from pipeline.config.plan_data import (
 )
 from pipeline.config.registry.backbones import BACKBONES
 from pipeline.config.registry.loggers import LOGGERS
-from pipeline.config.registry.probes import PROBES
+from pipeline.config.registry.probes import ONLINE, PROBES
 from pipeline.config.registry.strategies import COMPOSITE, STRATEGIES, learns_at_once
 from pipeline.config.stage_code import add_code, digest_templates
 from pipeline.config.stream import count_tasks, fix_stream
+from pipeline.files.typed_json import get_typed
 
 RATES_ARE_FOR = 256  # images a step, as the field's recipes give them
 
@@ -53,6 +55,7 @@ class Plans:
 
     Attributes:
         train: by task, from 1; task 1 alone where all are learnt at once.
+        online: of the online classifiers; None: there are none.
     """
 
     prepare: PreparePlan
@@ -63,6 +66,7 @@ class Plans:
     report: ReportPlan
     machine: MachinePlan
     reading: ReadingPlan
+    online: OnlinePlan | None
 
     def by_file(self) -> dict[str, object | None]:
         """The plan in each file of data/plan, by its name; None of slots above num_tasks."""
@@ -76,6 +80,7 @@ class Plans:
             "report": self.report,
             "machine": self.machine,
             "reading": self.reading,
+            "online": self.online,
         }
 
 
@@ -89,7 +94,8 @@ def resolve(params: Params) -> Plans:
     for task in tasks:
         train[task] = _plan_training(params, task, makers[-1])
         makers.append(plan_digest(train[task]))
-    evaluate = _plan_evaluation(params, makers)
+    online = _plan_online(params)
+    evaluate = _plan_evaluation(params, makers, online)
     views = plan_views(params)
     report = _plan_report(params, evaluate, views)
     machine = MachinePlan(
@@ -106,6 +112,7 @@ def resolve(params: Params) -> Plans:
         report=report,
         machine=machine,
         reading=plan_reading(params),
+        online=online,
     )
 
 
@@ -177,7 +184,9 @@ def _plan_optimization(params: Params) -> OptimizationPlan:
     )
 
 
-def _plan_evaluation(params: Params, states: Sequence[str]) -> EvaluatePlan:
+def _plan_evaluation(
+    params: Params, states: Sequence[str], online: OnlinePlan | None
+) -> EvaluatePlan:
     backbone, labelled = _plan_backbone(params), plan_labelled(params)
     names: list[str] = params.evaluation.probes
     plan = EvaluatePlan(
@@ -196,6 +205,7 @@ def _plan_evaluation(params: Params, states: Sequence[str]) -> EvaluatePlan:
         code="",
         one_ahead=params.scenario == "folders",
         labelled=labelled,
+        online=None if online is None else plan_digest(online),
     )
     return add_code(plan)
 
@@ -208,13 +218,32 @@ def _plan_report(params: Params, evaluate: EvaluatePlan, views: ViewsPlan) -> Re
         templates=digest_templates(),
         params=params.model_dump(exclude_none=True),
         code="",
-        protocol=_describe_protocol(params),
+        headline=params.evaluation.headline,
+        protocols=_describe_protocols(params),
     )
     return add_code(plan)
 
 
-def _describe_protocol(params: Params) -> str:
-    """A sentence on how the headline probe's accuracies come about."""
-    name = params.evaluation.headline
-    how = PROBES[name].protocol(options_of(params, "probe", name))
-    return f"probe {name}, after each task: {how}; no class masked"
+def _describe_protocols(params: Params) -> dict[str, Protocol]:
+    """How the accuracies of each probe come about."""
+    return {
+        name: Protocol(
+            PROBES[name].named,
+            PROBES[name].protocol(options_of(params, "probe", name)),
+            while_training=PROBES[name].while_training,
+        )
+        for name in params.evaluation.probes
+    }
+
+
+def _plan_online(params: Params) -> OnlinePlan | None:
+    """The plan of the classifiers that learn while the network trains, if a probe asks them."""
+    if not any(PROBES[name].while_training for name in params.evaluation.probes):
+        return None
+    options = params.evaluation.options_of(ONLINE) or {}
+    return OnlinePlan(
+        num_tasks=count_tasks(params),
+        splits=plan_digest(plan_preparation(params)),
+        view=plan_view_augments(params)[-1],
+        learning_rate=get_typed(options, float, "learning_rate"),
+    )

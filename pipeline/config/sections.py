@@ -7,8 +7,18 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from pipeline.config.option_types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from pipeline.config.option_types import (
+    CropScale,
+    Fraction,
+    Milestones,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    require_milestones,
+)
 from pipeline.config.user_paths import FolderPath, RootPath, UserPath
+from pipeline.data.augmentation.view_augment import JitterStyle
+from pipeline.data.interpolation import Interpolation
 from pipeline.files.sealed_json import Json
 from pipeline.models.stems import Stem
 
@@ -83,6 +93,7 @@ class Data(Section):
             folder in ``root``, in natural order.
         image_size: height and width of the images in pixels; None: the data set's own.
         resize: the shorter side in pixels before the crop to image_size; None: image_size.
+        interpolation: how files are resized, with antialiasing.
         store: decode images once, or each time they are read.
         workers: threads that decode, and processes that read.
         on_bad_image: raise an error for an unreadable image, or leave it out.
@@ -104,6 +115,7 @@ class Data(Section):
     folders: Annotated[list[FolderPath], Field(min_length=1)] | None
     image_size: Annotated[int, Field(ge=8, le=2048)] | None
     resize: Annotated[int, Field(ge=8, le=4096)] | None
+    interpolation: Interpolation
     store: Literal["cache", "stream"]
     workers: Annotated[int, Field(ge=0, le=256)]
     on_bad_image: Literal["error", "skip"]
@@ -136,9 +148,11 @@ class Data(Section):
 class AugmentParams(Section):
     """The augmentation; see ``pipeline.data.augmentation.view_augment.ViewAugment``."""
 
-    crop_scale: Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)]
+    crop_scale: CropScale
+    interpolation: Interpolation
     flip: PerView
     jitter: PerView
+    jitter_style: JitterStyle
     brightness: NonNegativeFloat
     contrast: NonNegativeFloat
     saturation: NonNegativeFloat
@@ -146,13 +160,6 @@ class AugmentParams(Section):
     grey: PerView
     blur: PerView
     solarize: PerView
-
-    @model_validator(mode="after")
-    def _crop_scale_in_order(self) -> Self:
-        low, high = self.crop_scale
-        if not low <= high <= 1:
-            raise ValueError(f"crop_scale must rise from above 0 to at most 1, got {[low, high]}")
-        return self
 
 
 class Train(Choices):
@@ -231,16 +238,11 @@ class LinearEval(Section):
     epochs: PositiveInt
     batch_size: PositiveInt
     learning_rate: PositiveFloat
-    milestones: list[PositiveInt]
+    milestones: Milestones
     weight_decay: NonNegativeFloat
     standardize: bool
 
     @model_validator(mode="after")
-    def _milestones_rise(self) -> Self:
-        if sorted(set(self.milestones)) != self.milestones:
-            raise ValueError(f"milestones must rise, got {self.milestones}")
-        if self.milestones and self.milestones[-1] >= self.epochs:
-            raise ValueError(
-                f"milestones must be below epochs ({self.epochs}), got {self.milestones}"
-            )
+    def _milestones_below_epochs(self) -> Self:
+        require_milestones(self.epochs, self.milestones)
         return self

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,9 +11,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, SequentialSampler
 
-from pipeline.data.source import Bytes, ImageReader, Selection
+from pipeline.data.source import Bytes, ImageReader
 from pipeline.errors import PipelineError
 from pipeline.seeding import generator
+
+
+class ReadableImages(Protocol):
+    """What is needed of images to read them in batches; a ``Selection`` has it."""
+
+    def __len__(self) -> int: ...
+
+    def reader(self) -> ImageReader:
+        """Return the reader of these images."""
+
+    def workers(self) -> int:
+        """Return the number of processes to read training batches; 0: read in this process."""
 
 
 class Images(Dataset[Tensor]):
@@ -26,7 +38,7 @@ class Images(Dataset[Tensor]):
         workers: processes that read ahead; 0: this process reads.
     """
 
-    def __init__(self, *selections: Selection) -> None:
+    def __init__(self, *selections: ReadableImages) -> None:
         self.readers: list[ImageReader] = [selection.reader() for selection in selections]
         self.ends = np.cumsum([len(selection) for selection in selections])
         self.workers = max(selection.workers() for selection in selections)
@@ -162,9 +174,14 @@ def _identity(batch: Any) -> Any:
     return batch
 
 
-def training_batches(images: Images, order: TaskOrder) -> DataLoader[Tensor]:
+def training_batches(images: Images, order: Sampler[list[int]]) -> DataLoader[Tensor]:
     """Return the loader of all epochs' batches, uint8 ``(N, C, H, W)``."""
     return _loader(images, order)
+
+
+def listed_batches(images: Images, batches: Sequence[list[int]]) -> DataLoader[Tensor]:
+    """Return the loader of some batches, each the places of its images."""
+    return _loader(images, batches)
 
 
 def ordered_batches(images: Images, batch_size: int) -> DataLoader[Tensor]:
@@ -173,7 +190,9 @@ def ordered_batches(images: Images, batch_size: int) -> DataLoader[Tensor]:
     return _loader(images, BatchSampler(order, batch_size, drop_last=False))
 
 
-def _loader(images: Images, batches: Sampler[list[int]]) -> DataLoader[Tensor]:
+def _loader(
+    images: Images, batches: Sampler[list[int]] | Sequence[list[int]]
+) -> DataLoader[Tensor]:
     return Loader(
         FallibleImages(images) if images.workers else images,  # type: ignore[arg-type]
         batch_sampler=batches,

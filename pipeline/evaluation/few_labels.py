@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.evaluation.base import Probe
+from pipeline.evaluation.base import FeatureProbe
 from pipeline.evaluation.solver import fit
 from pipeline.evaluation.standardization import standardized
 from pipeline.runtime.device import to_float64
 
 
-class FewLabels(Probe):
+class FewLabels(FeatureProbe):
     """The converged classifier on a few images of each class, the same for every state.
 
     All training images, which need no label for it, give the scale of the features.

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.evaluation.base import Probe
+from pipeline.evaluation.base import FeatureProbe
 
 BATCH = 1024  # test images that are compared with all training images at once
 
 
-class KNearestNeighbours(Probe):
+class KNearestNeighbours(FeatureProbe):
     """The k nearest training images vote, each with exp(cosine / temperature).
 
     Source: Wu et al., 2018, section 3.4.

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.evaluation.base import Probe
+from pipeline.evaluation.base import FeatureProbe
 
 BELOW_EVERY_COSINE = -2.0
 
 
-class NearestMean(Probe):
+class NearestMean(FeatureProbe):
     """The cosine between an image's features and the mean direction of each class.
 
     Means of unit vectors, brought to length 1 themselves, so the largest cosine is the

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.errors import RunError
-from pipeline.evaluation.base import Probe
+from pipeline.evaluation.base import FeatureProbe
 from pipeline.evaluation.standardization import standardized
 from pipeline.runtime.device import to_float64
 
@@ -18,7 +18,7 @@ TOLERANCE = 1e-6  # of the largest entry of the gradient
 MAX_ITERATIONS = 5000
 
 
-class Solver(Probe):
+class Solver(FeatureProbe):
     """Logistic regression on standardised features.
 
     Args:

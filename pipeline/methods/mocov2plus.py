@@ -48,9 +48,8 @@ class MoCoV2Plus(ContrastiveDistillation, MomentumMethod):
     The queue and its pointer cross task boundaries. One queue a view, as in the reference:
     the query of a view meets past keys of the other view.
 
-    As in the reference, the keys' images are not shuffled between processes. MoCo's own code
-    shuffles them, so that BatchNorm tells nothing; here BatchNorm is over all processes, and
-    the momentum network sees both views as one batch.
+    As in the reference, and unlike in MoCo's own code, the keys' images are not shuffled between
+    processes.
 
     Args:
         backbone: the network to train.

@@ -95,9 +95,8 @@ class SwAV(Method):
 
     The prototypes cross task boundaries; the queue starts anew with each task.
 
-    Differs from the reference: the queue begins to fill in ``queue_start_epoch`` and is used once
-    it is full; there it fills from a task's first step and is used from that epoch on, full or
-    not.
+    Differs from the reference: the queue fills from ``queue_start_epoch`` on and is used once it
+    is full; there it fills from a task's first step on, and is used from that epoch on.
 
     Args:
         backbone: the network to train.

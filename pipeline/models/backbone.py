@@ -31,9 +31,8 @@ def average_pool(maps: Tensor) -> Tensor:
 def build_stem(stem: Stem, in_channels: int, width: int) -> nn.Sequential:
     """Return the first layers of a network, as ``STEMS`` describes them."""
     wanted = STEMS[stem]
-    kernel, stride = wanted.kernel, wanted.stride
     layers: list[nn.Module] = [
-        nn.Conv2d(in_channels, width, kernel, stride, padding=kernel // 2, bias=False),
+        nn.Conv2d(in_channels, width, wanted.kernel, wanted.stride, wanted.padding, bias=False),
         nn.BatchNorm2d(width),
         nn.ReLU(inplace=True),
     ]

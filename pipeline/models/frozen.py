@@ -46,3 +46,15 @@ def running_statistics(module: nn.Module) -> Iterator[None]:
     finally:
         for layer, mode in zip(layers, modes, strict=True):
             layer.train(mode)
+
+
+@contextmanager
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Put a module in eval mode inside; afterwards each of its layers is in the mode it was in."""
+    modes = [(layer, layer.training) for layer in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for layer, mode in modes:
+            layer.training = mode

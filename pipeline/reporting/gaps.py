@@ -15,6 +15,10 @@ GONE = (
 )
 NOT_DUE = "a state is tested on the tasks it has learnt and on the next one"
 UNLABELLED = "–: the images of {} have no labels, so nothing is measured on them."
+NOT_BEGUN = (
+    f"{NOT_MEASURED} in the first row: the classifier learns while the network is trained, and the "
+    "random network is not; so FT and plasticity are undefined."
+)
 NOT_HERE = "the images of the task were no longer here when the state was tested"
 
 
@@ -26,11 +30,15 @@ def format_cell(value: float | None, digits: int = 1) -> str:
 def remark_on_gaps(results: Results) -> list[str]:
     """Return remarks on the matrix's gaps, a sentence or two each; none without gaps."""
     rows = dict(zip(results.after_tasks, results.shown, strict=True))
+    not_begun = results.headline_learns_while_training
+    if not_begun:
+        del rows[0]
     # With one shared test set no column is a task's own.
     by_task = results.tested_by_task
     unlabelled = [split.task for split in results.splits if by_task and not split.classes]
     named = ", ".join(results.say_task(task) for task in unlabelled)
     return [
+        *([NOT_BEGUN] if not_begun else []),
         *_explain_dashes(rows, unlabelled),
         *([UNLABELLED.format(named)] if unlabelled else []),
         *([GONE] if results.gone and by_task else []),

@@ -14,6 +14,7 @@ from pipeline.metrics.accuracy_matrix import average_measured
 from pipeline.reporting.chart_labels import alone_in_line, spread_labels, wrap_label
 from pipeline.reporting.gaps import format_cell
 from pipeline.reporting.results import Results
+from pipeline.reporting.task_begins import find_begins
 from pipeline.reporting.text_formats import escape_plot
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ WRAP_ROOM = 12  # characters of such a line
 END_ROOM = 16  # characters of a name at the end of a task's line
 END_WIDTH = 0.0115  # of the plot, by each of these
 MARKS_ROOM = 70  # characters of all names where tasks begin
-SHORTEST_MARK = 8
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -173,7 +173,6 @@ def draw_losses(results: Results, path: Path) -> None:
         values = [float(row[name]) if row.get(name) else float("nan") for row in rows]
         axes.plot(range(1, len(rows) + 1), values, label=name, color=color)
     _mark_tasks(axes, results)
-    axes.set_xlabel("epochs, all tasks in a row")
     axes.set_ylabel("loss (mean over the epoch)")
     axes.set_title(_title(results), fontsize=10)
     figure.legend(loc="outside right upper", fontsize=8)
@@ -196,7 +195,7 @@ def draw_projections(results: Results, path: Path) -> None:
         axes.set_ylabel(label)
         axes.grid(axis="y", alpha=0.3)
         _mark_tasks(axes, results)
-    below.set_xlabel("epochs, all tasks in a row")
+    above.set_xlabel("")  # the axis is shared
     above.set_title(f"{_title(results)}\nprojections of the last batch of each epoch", fontsize=10)
     _save(figure, path)
 
@@ -215,19 +214,16 @@ def _name_some(count: int, most: int = MOST_NAMED, whole: int = MOST_NAMED + 1) 
 
 
 def _mark_tasks(axes: Axes, results: Results) -> None:
-    """Draw a line and a name where each task begins."""
-    starts = [index + 1 for index, row in enumerate(results.epochs) if row["epoch"] == "1"]
-    named = set(_name_some(len(starts), MOST_BESIDE))
-    room = MARKS_ROOM // max(1, len(named)) - len("1 · ")
-    names = [f"task {number}" for number in range(1, len(starts) + 1)]
-    if room >= SHORTEST_MARK:
-        names = results.name_tasks(room)[: len(starts)]
-    for number, start in enumerate(starts, start=1):
+    """Draw a line and a name where each task begins, and name the axis."""
+    begins = find_begins(results, MARKS_ROOM)
+    named = set(_name_some(len(begins.epochs), MOST_NUMBERED))
+    axes.set_xlabel(begins.axis)
+    for index, (start, name) in enumerate(zip(begins.epochs, begins.names, strict=True)):
         axes.axvline(start, color="0.8", linewidth=1, zorder=0)
-        if number - 1 not in named:
+        if index not in named:
             continue
         axes.annotate(
-            "all tasks" if results.at_once else escape_plot(names[number - 1]),
+            escape_plot(name),
             (start, 1),
             xycoords=("data", "axes fraction"),
             xytext=(3, -10),

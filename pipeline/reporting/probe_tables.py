@@ -50,20 +50,21 @@ def explain_columns(results: Results) -> str:
 
 
 def probe_columns(results: Results) -> list[str]:
-    """Return the column headings of the probe table."""
+    """Return the headings of the probe table's columns of numbers."""
     aware = "A, domain-aware" if tasks_are_domains(results) else "A, task-aware"
     return ["A", "F", "FT", *([aware] if has_task_aware(results) else [])]
 
 
-def probe_rows(results: Results) -> list[tuple[str, list[str]]]:
-    """Return each probe's name and its metrics in the order of ``probe_columns``."""
+def probe_rows(results: Results) -> list[tuple[str, str, list[str]]]:
+    """Return each probe's name, its protocol and its metrics as ``probe_columns`` has them."""
     rows = []
     for name, probed in results.probes.items():
         matrix = probed.task_agnostic
         values: list[float | None] = [average_accuracy(matrix)]
         values += [results.by_task(metric, matrix) for metric in (forgetting, forward_transfer)]
         values += [average_accuracy(probed.task_aware)] if has_task_aware(results) else []
-        rows.append((name, [format_cell(value) for value in values]))
+        cells = [format_cell(value) for value in values]
+        rows.append((name, results.name_protocol(name), cells))
     return rows
 
 
@@ -93,12 +94,12 @@ def probe_table(results: Results) -> list[str]:
         "",
         explain_columns(results),
         "",
-        f"| probe | {' | '.join(probe_columns(results))} |",
-        "| --- |" + " ---: |" * len(probe_columns(results)),
+        f"| probe | protocol | {' | '.join(probe_columns(results))} |",
+        "| --- | --- |" + " ---: |" * len(probe_columns(results)),
     ]
-    for name, cells in probe_rows(results):
+    for name, protocol, cells in probe_rows(results):
         title = f"**{name}** (headline)" if name == results.headline else name
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+        lines.append(f"| {title} | {protocol} | " + " | ".join(cells) + " |")
     return lines
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pipeline.artifacts.labelled_set import LabelledSet
+from pipeline.artifacts.plans.report import Protocol
 from pipeline.artifacts.split import Split, shared_test
 from pipeline.artifacts.training_log import Timing
 from pipeline.files.sealed_json import Json
@@ -65,6 +66,7 @@ class Results:
             of the projections, learning rate.
         class_names: the class names of the test images, by label.
         protocol: how the headline probe's accuracies come about.
+        protocols: how each probe's come about, by its name.
         timings: seconds, steps, device, precision, passes and bytes of each task's training.
         gone: the tasks whose images were no longer here at the last evaluation.
         row_classes: the number of classes that the probes of each row choose from.
@@ -82,6 +84,7 @@ class Results:
     timings: list[Timing]
     class_names: Sequence[str] = ()
     protocol: str = ""
+    protocols: Mapping[str, Protocol] = field(default_factory=dict)
     gone: Sequence[int] = ()
     row_classes: Sequence[int] = ()
     labelled: LabelledSet | None = None
@@ -107,6 +110,20 @@ class Results:
         return (
             f"{name_dataset(self.params)}: {self.params['method']} with {self.params['strategy']}"
         )
+
+    @property
+    def headline_learns_while_training(self) -> bool:
+        """Whether the headline probe's classifier is trained while the network is."""
+        return self.protocols[self.headline].while_training
+
+    @property
+    def measured_by(self) -> str:
+        """The headline probe and its protocol, as the heads of tables have them."""
+        return f"probe {self.headline}: {self.name_protocol(self.headline)}"
+
+    def name_protocol(self, probe: str) -> str:
+        """Return a probe's protocol in a few words."""
+        return self.protocols[probe].name
 
     def name_tasks(self, room: int) -> list[str]:
         """Return the tasks' names as columns have them, with so many characters each."""

@@ -46,6 +46,7 @@ def read_results(plan: ReportPlan) -> Results:
         timings=timings,
         class_names=found[-1].class_names,
         protocol=plan.protocol,
+        protocols=plan.protocols,
         gone=read_gone(),
         row_classes=[len(evaluation.class_names) for evaluation in found],
         labelled=evaluations.labelled,

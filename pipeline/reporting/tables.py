@@ -8,7 +8,7 @@ from pipeline.metrics.accuracy_matrix import average_measured
 from pipeline.reporting import probe_tables as evaluation_tables
 from pipeline.reporting.below_random import warn_of_shortfalls
 from pipeline.reporting.gaps import format_cell, remark_on_gaps
-from pipeline.reporting.results import Results
+from pipeline.reporting.results import Cells, Results
 from pipeline.reporting.task_contents import describe_tasks, remark_on_tasks, tasks_heading
 from pipeline.reporting.task_names import name_dataset, name_stream
 from pipeline.reporting.text_formats import escape_markdown, escape_warning, format_json
@@ -35,7 +35,11 @@ def matrix_cells(results: Results) -> tuple[list[str], list[list[str]]]:
 
     A mean of one column says nothing new. Means are over measured cells; the others are dashes.
     """
-    columns, rows = results.tested_on, results.shown
+    return format_rows(results.tested_on, results.shown)
+
+
+def format_rows(columns: list[str], rows: Cells) -> tuple[list[str], list[list[str]]]:
+    """Return the names of columns and the cells below as text, as ``matrix_cells`` does."""
     if len(columns) > 1:
         columns, rows = [*columns, "mean"], [[*row, average_measured(row)] for row in rows]
     return columns, [[format_cell(value) for value in row] for row in rows]
@@ -54,7 +58,7 @@ def markdown(results: Results, revision: str) -> str:
         *([f"> **Below the random network.** {escape_warning(warning)}", ""] if warning else []),
         f"Accuracies in percent: {results.protocol}.",
         "",
-        f"| metric (probe {results.headline}) | value |",
+        f"| metric ({results.measured_by}) | value |",
         "| --- | ---: |",
         *(f"| {title} | {headline(metrics, name)} |" for name, title in HEADLINES.items()),
         "",
@@ -62,7 +66,7 @@ def markdown(results: Results, revision: str) -> str:
         "",
         "![Average accuracy over the tasks](accuracy_over_tasks.png)",
         "",
-        f"## Accuracy on {whose} test images (probe {results.headline})",
+        f"## Accuracy on {whose} test images ({results.measured_by})",
         "",
         "| | " + " | ".join(map(escape_markdown, columns)) + " |",
         "| --- |" + " ---: |" * len(columns),

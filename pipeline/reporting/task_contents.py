@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.artifacts.labelled_set import LabelledSet
@@ -79,34 +79,30 @@ def fingerprint_tested(splits: Sequence[Split], labelled: LabelledSet | None) ->
 
 
 def _remark_on_classes(splits: Sequence[Split], names: Sequence[str]) -> str:
-    """Return which tasks lack which of the classes, in all or in a part; empty if none does."""
-    said = "; ".join(
-        f"{say_split(split)} {', and '.join(lacking)}"
-        if split.classes
-        else f"the images of {say_split(split)} have no labels"
-        for split in splits
-        if (lacking := list(_say_lacking(split, names))) or not split.classes
-    )
-    return f"{said[0].upper()}{said[1:]}." if said else ""
+    """Return which classes tasks hold or lack, and in which part; empty: each holds all in both."""
+    said = "; ".join(filter(None, (_describe_gaps(split, names) for split in splits)))
+    return said and f"{said[0].upper()}{said[1:]}."
 
 
-def _say_lacking(split: Split, names: Sequence[str]) -> Iterator[str]:
-    """Yield what a task lacks, as what follows its name: whole classes, then those of a part."""
-    held = split.class_names
-    absent = [name for name in names if name not in held]
-    if len(absent) >= len(held):
-        yield f"holds {_join(held)}"
+def _describe_gaps(split: Split, names: Sequence[str]) -> str:
+    """Return which classes a task holds or lacks, whichever is shorter; empty: it holds all."""
+    task = say_split(split)
+    if not split.classes:
+        return f"the images of {task} have no labels"
+    absent = [name for name in names if name not in split.class_names]
+    gaps = []
+    for part, images in zip(PARTS, ("training images", "test images"), strict=True):
+        labels = split.labels[part]
+        empty = sorted(set(split.class_names) - set(split.names(part)))
+        # Without any image to test on, the part is missing, and not a class of it.
+        if empty and labels:
+            gaps.append(f"no {images} of {_join(empty)}")
+    said = [f"has {' and '.join(gaps)}"] if gaps else []
+    if absent and len(absent) < len(split.classes):
+        said.insert(0, f"lacks {_join(absent)}")
     elif absent:
-        yield f"lacks {_join(absent)}"
-    parts = []
-    for part, word in (("train", "training"), ("test", "test")):
-        counts = split.counts[part]
-        # Without any image of a part, as where none is held out, no class is missing there.
-        gone = [name for name in held if not counts.classes.get(name)] if counts.all else []
-        if gone:
-            parts.append(f"no {word} images of {_join(gone)}")
-    if parts:
-        yield f"has {' and '.join(parts)}"
+        said.insert(0, f"holds {_join(split.class_names)}")
+    return f"{task} {', and '.join(said)}" if said else ""
 
 
 def _join(names: Sequence[str]) -> str:
@@ -143,8 +139,8 @@ def remark_on_tasks(splits: Sequence[Split], labelled: LabelledSet | None = None
     elif not names:
         said.append("The images have no labels.")
         said += [_remark_on_labelled(labelled)] if labelled is not None else []
-    elif lacking := _remark_on_classes(splits, names):
-        said += [f"There are {len(names)} classes: {_join(names)}.", lacking]
+    elif gaps := _remark_on_classes(splits, names):
+        said.append(f"There are {len(names)} classes: {_join(names)}. {gaps}")
     else:
         said.append(f"Every task holds all {len(names)} classes: {_join(names)}.")
     if shared_test(splits):

@@ -20,7 +20,7 @@ BORDER = 3  # characters between columns
 
 def print_results(results: Results, console: Console) -> None:
     """Print the accuracy matrix, remarks on its gaps, the headline metrics, and a warning."""
-    about = f"accuracy on each task in percent (probe {results.headline})"
+    about = f"accuracy on each task in percent ({results.measured_by})"
     table = Table(title=format_terminal(f"{results.title}, {about}"))
     columns, rows = matrix_cells(results)
     names = [results.row_name(after) for after in range(len(rows))]

@@ -22,6 +22,7 @@ from pipeline.artifacts.evaluation import (
     write_row,
 )
 from pipeline.artifacts.features import read_features
+from pipeline.artifacts.online import OnlineOrigin, require_online
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import plan_digest, require_plan
 from pipeline.artifacts.plans.views import ViewsPlan
@@ -78,7 +79,7 @@ def run(device: Device, inputs: Inputs, only: int | None = None) -> None:
         task: row
         for task, key in keys.items()
         if (row := _find_row(key, earlier.get(task))) is not None
-        and all(labelled.are_gone(number) for number in row.gone)
+        and all(labelled.are_gone(number) for number in (*row.gone, *row.without_images))
     }
     missing = [task for task in keys if task not in rows and only in (None, task)]
     with explain_out_of_memory("evaluation", "end other programs, or choose another --device"):
@@ -157,8 +158,21 @@ def _describe_inputs(
             "before": contents.get(task - 1),
             "splits": asked,
             "labelled": beyond_splits,
+            **_describe_online(plan, digests, task),
         }
     )
+
+
+def _describe_online(plan: EvaluatePlan, digests: Sequence[str], task: int) -> Json:
+    """The content of the online classifier of a state, where a probe asks one.
+
+    Raises:
+        RunError: it is missing or not the plan's.
+    """
+    if plan.online is None or task == 0:
+        return {}
+    origin = OnlineOrigin(plan.online, plan.states[task], digests)
+    return {"online": require_online(task, origin)}
 
 
 def _row_path(key: str) -> Path:

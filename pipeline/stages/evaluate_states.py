@@ -7,34 +7,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from pipeline import layout
 from pipeline.artifacts.evaluation import (
     Evaluation,
     ProbeAccuracies,
     find_aware,
+    find_probed,
     keep_gone,
 )
 from pipeline.artifacts.features import write_features
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
-from pipeline.artifacts.plans.parts import ComponentPlan
 from pipeline.artifacts.split import Split, split_digest
-from pipeline.building.components import load_class
 from pipeline.building.labelled_images import LabelledImages
 from pipeline.building.state_features import StateFeatures
 from pipeline.data.parts import PARTS
 from pipeline.errors import RunError
-from pipeline.evaluation.base import Probe
 from pipeline.evaluation.examples import Examples, renumber
 from pipeline.evaluation.reach import count_reached
 from pipeline.files.sealed_json import digest
 from pipeline.files.typed_json import as_json
-from pipeline.metrics.accuracy import task_agnostic, task_aware
 from pipeline.metrics.cka import linear_cka
 from pipeline.metrics.collapse import rankme
 from pipeline.runtime.device import Device, choose_device
-from pipeline.seeding import generator
+from pipeline.stages.probe_states import ProbedState, StateProber
 
 
 class StateEvaluator:
@@ -67,6 +63,7 @@ class StateEvaluator:
         self.labelled = labelled
         where = torch.device(choose_device(device))
         self.features = StateFeatures(plan, contents, self.labelled, where)
+        self.prober = StateProber(plan, splits, self.digests, labelled, self.features)
 
     def evaluate(
         self, task: int, reached: int, key: str, earlier: Evaluation | None
@@ -99,14 +96,18 @@ class StateEvaluator:
             )
         seconds = {"features": time.monotonic() - started}
         splits = {str(number): self.digests[number - 1] for number in asked}
+        gone = [n for n in self.labelled.tasks(reached) if n not in asked]
+        no_images = [n for n in self.labelled.tasks(reached) if self.labelled.are_gone(n)]
+        question = ProbedState(task, asked, train, test, classes, no_images)
         probes = {}
         for each in self.plan.probes:
             started = time.monotonic()
             try:
                 known = find_aware(earlier, self.contents[task], self.made_by, splits, each.name)
-                probes[each.name] = self._probe(each, train, test, asked, classes, known)
+                measured = self.prober.measure(each, question, known)
             except RunError as error:
                 raise RunError(f"{layout.state(task)}, probe {each.name}: {error}") from error
+            probes[each.name] = measured or find_probed(earlier, self.contents[task], each.name)
             seconds[each.name] = time.monotonic() - started
         cka, cka_learnt = self._compare(task, test, asked)
         row = Evaluation(
@@ -121,9 +122,10 @@ class StateEvaluator:
             images={"train": len(train.labels), "test": len(test.labels)},
             cka=cka,
             cka_learnt=cka_learnt,
-            gone=[n for n in self.labelled.tasks(reached) if n not in asked],
+            gone=gone,
             made_by=self.made_by,
             splits=splits,
+            without_images=no_images if self.prober.needs_images() else (),
         )
         if earlier is not None and earlier.state == row.state:
             row = keep_gone(row, earlier)
@@ -165,61 +167,6 @@ class StateEvaluator:
         test = self.features.join(last, "test", asked)
         labels = renumber(test, self.labelled.present(asked)).labels
         return write_features(test.features, labels, test.tasks)
-
-    def _probe(
-        self,
-        plan: ComponentPlan,
-        train: Examples,
-        test: Examples,
-        asked: Sequence[int],
-        classes: Sequence[int],
-        known: Mapping[str, float],
-    ) -> ProbeAccuracies:
-        """A probe's accuracy on each task's test images, in percent, both ways.
-
-        Task-aware is within the classes of the image's task; where tasks are domains, it is by a
-        classifier that learnt from the domain's training images alone, on test images of the
-        classes that these have. Where all tasks share
-        labelled images of elsewhere, or a domain has one class alone, there is none.
-        """
-        probe = load_class(plan.path, Probe)(**plan.options)
-
-        def score(learnt: Examples, images: Examples, classes: int) -> Tensor:
-            random = generator(self.plan.seed, probe.stream)
-            scores = probe.scores(learnt.features, learnt.labels, images.features, classes, random)
-            if not scores.isfinite().all():
-                raise RunError("it gave scores that are not finite; change its options")
-            return scores
-
-        scores = score(train, test, len(classes))
-        agnostic: dict[str, float] = {}
-        aware: dict[str, float] = {}
-        for number in asked:
-            split = self.splits[number - 1]
-            images = test.of(number)
-            ours = scores if test.shared else scores[(test.tasks == number).to(scores.device)]
-            labels = images.labels.to(scores.device)
-            agnostic[str(number)] = task_agnostic(ours, labels)
-            if self.labelled.from_elsewhere:
-                continue
-            own_classes = [classes.index(label) for label in split.classes]
-            if split.domain is None:
-                aware[str(number)] = task_aware(ours, labels, own_classes)
-            elif str(number) in known:
-                aware[str(number)] = known[str(number)]
-            elif len(own_classes) > 1:
-                # To know the domain is to have learnt from its images alone.
-                learnt = train.of(number)
-                known_classes = [c for c in own_classes if bool((learnt.labels == c).any())]
-                asked_now = images.within(known_classes)
-                if len(known_classes) < 2 or len(asked_now.labels) == 0:
-                    continue
-                learnt, asked_now = (renumber(held, known_classes) for held in (learnt, asked_now))
-                own_scores = score(learnt, asked_now, len(known_classes))
-                aware[str(number)] = task_agnostic(
-                    own_scores, asked_now.labels.to(own_scores.device)
-                )
-        return ProbeAccuracies(agnostic, aware)
 
     def _compare(
         self, task: int, test: Examples, asked: Sequence[int]

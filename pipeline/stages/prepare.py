@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from pipeline.artifacts.plans.files import require_plan
+from pipeline.artifacts.online import write_online_splits
+from pipeline.artifacts.plans.files import read_plan, require_plan
+from pipeline.artifacts.plans.online import OnlinePlan
 from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.split import Split, split_digest, write_splits
 from pipeline.artifacts.split_origin import write_split_origin
@@ -54,6 +56,7 @@ def run(inputs: Inputs) -> None:
     inputs.require_unchanged()
     gone = [split.task for split in splits if images_are_gone(source, split)]
     write_splits(splits, plan.slots, gone)
+    write_online_splits(read_plan(OnlinePlan, "online"), splits)
     write_split_origin(plan)
 
 

@@ -124,15 +124,16 @@ def _write_accuracies(results: Results) -> None:
 
 
 def _write_probes(results: Results) -> None:
-    """Write every probe's measured accuracies in one table."""
-    columns = ["after_task", "probe", "task", "task_agnostic", "task_aware"]
+    """Write every probe's measured accuracies in one table, with its protocol."""
+    columns = ["after_task", "probe", "task", "task_agnostic", "task_aware", "protocol"]
     rows: list[dict[str, str | int | float]] = []
     for name, probed in results.probes.items():
         both = zip(results.after_tasks, probed.task_agnostic, probed.task_aware, strict=True)
         for after, agnostic, aware in both:
             pairs = zip(agnostic, aware, strict=True)
             for task, measured in _measured(pairs, ("task_agnostic", "task_aware")):
-                rows.append({"after_task": after, "probe": name, "task": task, **measured})
+                named = {"probe": name, "protocol": results.name_protocol(name)}
+                rows.append({"after_task": after, "task": task, **named, **measured})
     rows.sort(key=lambda row: row["after_task"])
     write_csv(REPORTS / "probes.csv", columns, rows)
 

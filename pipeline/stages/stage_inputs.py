@@ -12,6 +12,7 @@ from pipeline import layout
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import AGAIN, read_plan, require_plan
 from pipeline.artifacts.plans.init import InitPlan
+from pipeline.artifacts.plans.online import OnlinePlan
 from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.artifacts.plans.sources import SourcesPlan
@@ -43,7 +44,7 @@ def note_preparation() -> Inputs:
     """
     plan = require_plan(PreparePlan, "prepare")
     known = [layout.split(task) for task in range(1, plan.slots + 1)]
-    return _note("prepare", {"prepare": plan}, known)
+    return _note("prepare", {"prepare": plan}, [layout.plan("online"), *known])
 
 
 def note_initialization() -> Inputs:
@@ -57,9 +58,15 @@ def note_training(task: int) -> Inputs:
     Errors are those of ``note_preparation``.
     """
     plan = require_plan(TrainPlan, f"train_{task}")
-    before = {task - 1} if plan.looks_back else set()
-    splits = [layout.split(number) for number in sorted({*plan.tasks, *before})]
-    return _note(f"train {task}", {f"train_{task}": plan}, [*splits, layout.state(task - 1)])
+    online = read_plan(OnlinePlan, "online")
+    read = {*plan.tasks, *({task - 1} if plan.looks_back else ())}
+    before = [layout.state(task - 1)]
+    if online is not None:
+        read |= set(range(1, online.num_tasks + 1))
+        before += [layout.SPLIT_INDEX, *([layout.online(task - 1)] if task > 1 else [])]
+    splits = [layout.split(number) for number in sorted(read)]
+    paths = [layout.plan("online"), *splits, *before]
+    return _note(f"train {task}", {f"train_{task}": plan}, paths)
 
 
 def note_evaluation(only: int | None = None) -> Inputs:
@@ -73,6 +80,8 @@ def note_evaluation(only: int | None = None) -> Inputs:
     # The change of the features is from the state before.
     numbers = range(plan.last_state + 1) if only is None else range(max(0, only - 1), only + 1)
     states = [layout.state(task) for task in numbers]
+    if plan.online is not None:
+        states += [layout.online(task) for task in numbers if task > 0]
     return _note(
         "evaluate", {"evaluate": plan, "views": views}, [*splits, layout.SPLIT_INDEX, *states]
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from pipeline.artifacts.plans.files import plan_digest
+from pipeline.artifacts.plans.online import OnlinePlan
 from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.artifacts.state import METHOD, STRATEGY, Origin, State, write_state
 from pipeline.artifacts.training_log import Timing, write_losses, write_timing
@@ -14,11 +15,13 @@ from pipeline.distributed.group import Group
 from pipeline.runtime.device import Precision
 from pipeline.runtime.elapsed import Elapsed
 from pipeline.stages.train_inputs import TaskInputs
+from pipeline.stages.train_online import write_classifier
 from pipeline.training.learner import Learner
 
 
 def write_outputs(
     plan: TrainPlan,
+    online: OnlinePlan | None,
     learner: Learner,
     inputs: TaskInputs,
     elapsed: Elapsed,
@@ -30,6 +33,7 @@ def write_outputs(
 
     Args:
         plan: of the training.
+        online: of the classifier that was trained beside it; None: there is none.
         learner: which has ended.
         inputs: what it was trained from.
         elapsed: what training took.
@@ -56,6 +60,7 @@ def write_outputs(
         cpu_seconds=round(elapsed.cpu_seconds + looked_back.cpu_seconds, 1),
     )
     write_timing(plan.task, timing)
+    write_classifier(plan, online, learner)
     origin = describe_origin(plan, inputs.previous, inputs.split)
     write_state({METHOD: method.state_dict(), STRATEGY: carried}, origin)
 

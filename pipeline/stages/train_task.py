@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import torch
 
-from pipeline.artifacts.plans.files import plan_digest, require_plan
+from pipeline import layout
+from pipeline.artifacts.plans.files import plan_digest, read_plan, require_plan
+from pipeline.artifacts.plans.online import OnlinePlan
 from pipeline.artifacts.plans.train import MachinePlan, TrainPlan
 from pipeline.artifacts.split import find_split_digest
 from pipeline.building.training import build_optimization
@@ -16,12 +18,13 @@ from pipeline.distributed.group import Group, join_group
 from pipeline.distributed.processes import Processes
 from pipeline.distributed.sync_batchnorm import synchronize_batchnorm
 from pipeline.errors import StateError
-from pipeline.files.sealed_json import digest
+from pipeline.files.sealed_json import Json, digest, file_digest
 from pipeline.runtime.device import Device, Precision, choose_precision, describe_rounding
 from pipeline.runtime.elapsed import Stopwatch
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.shortages import explain_out_of_memory
 from pipeline.stages.train_inputs import TaskInputs, begin_strategy, read_inputs
+from pipeline.stages.train_online import begin_online
 from pipeline.stages.train_outputs import write_outputs
 from pipeline.training.fit import fit, make_deterministic
 from pipeline.training.learner import Learner
@@ -49,6 +52,7 @@ def run(task: int, device: Device, processes: Processes, inputs: Inputs) -> None
             is too little memory.
     """
     plan = require_plan(TrainPlan, f"train_{task}")
+    online = read_plan(OnlinePlan, "online")
     machine = require_plan(MachinePlan, "machine")
     batch_size = plan.train.batch_size
     with (
@@ -59,10 +63,12 @@ def run(task: int, device: Device, processes: Processes, inputs: Inputs) -> None
         ),
         join_group(processes, device, machine.devices) as group,
     ):
-        _train(plan, group, machine, inputs)
+        _train(plan, online, group, machine, inputs)
 
 
-def _train(plan: TrainPlan, group: Group, machine: MachinePlan, noted: Inputs) -> None:
+def _train(
+    plan: TrainPlan, online: OnlinePlan | None, group: Group, machine: MachinePlan, noted: Inputs
+) -> None:
     where, processes, training, task = group.device, group.processes, plan.train, plan.task
     precision = choose_precision(training.precision, where)
     # The first alone fetches or decodes what is not there yet.
@@ -109,7 +115,11 @@ def _train(plan: TrainPlan, group: Group, machine: MachinePlan, noted: Inputs) -
         task,
         parts,
     )
-    fingerprint = _fingerprint(plan, inputs, group, precision)
+    with group.fail_together():
+        # In one process alone: no other one needs what it learns.
+        if online is not None and processes.first:
+            learner.online = begin_online(plan, online, learner, noted)
+    fingerprint = _fingerprint(plan, online, inputs, group, precision)
     # All code is imported by now, and all inputs are read.
     with group.fail_together():
         noted.require_unchanged()
@@ -132,14 +142,21 @@ def _train(plan: TrainPlan, group: Group, machine: MachinePlan, noted: Inputs) -
         if processes.first:
             # Where one has changed, the checkpoint stays: put back, training ends at once.
             noted.require_unchanged()
-            write_outputs(plan, learner, inputs, elapsed, looked_back, group, precision)
+            write_outputs(plan, online, learner, inputs, elapsed, looked_back, group, precision)
 
 
-def _fingerprint(plan: TrainPlan, inputs: TaskInputs, group: Group, precision: Precision) -> str:
+def _fingerprint(
+    plan: TrainPlan,
+    online: OnlinePlan | None,
+    inputs: TaskInputs,
+    group: Group,
+    precision: Precision,
+) -> str:
     """The SHA-256 of all that shapes what training makes, to the last bit.
 
     Args:
         plan: of the training.
+        online: of the classifier that is trained beside it; None: there is none.
         inputs: what it reads.
         group: the processes that train.
         precision: Lightning's name of it.
@@ -155,5 +172,16 @@ def _fingerprint(plan: TrainPlan, inputs: TaskInputs, group: Group, precision: P
             "precision": precision,
             "processes": group.processes.count,
             "torch": torch.__version__,
+            **({} if online is None else _describe_online(plan, online)),
         }
     )
+
+
+def _describe_online(plan: TrainPlan, online: OnlinePlan) -> Json:
+    """What shapes the online classifier beyond what shapes the network."""
+    held = layout.online(plan.task - 1)
+    return {
+        "online": plan_digest(online),
+        "online_before": file_digest(held) if plan.task > 1 else None,
+        "online_splits": [find_split_digest(task) for task in range(1, online.num_tasks + 1)],
+    }

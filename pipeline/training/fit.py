@@ -59,6 +59,7 @@ def fit(
     num_nodes: int,
     observers: Sequence[pl.Callback] = (),
     loggers: EpochLogging | None = None,
+    show_progress: bool = True,
 ) -> Elapsed:
     """Run the Lightning Trainer to the end of the task; return the time that took.
 
@@ -77,6 +78,7 @@ def fit(
         num_nodes: the machines they are on.
         observers: are told what happens, before the others.
         loggers: of the first process; None: there are none.
+        show_progress: whether the first process shows how far training is.
 
     Raises:
         InterruptedRunError: a signal stopped it; training is saved.
@@ -89,7 +91,7 @@ def fit(
     callbacks: list[pl.Callback] = [checkpointing]
     if loggers is not None:
         callbacks.append(loggers)
-    if processes.first:
+    if processes.first and show_progress:
         callbacks.append(TaskProgress(learner.optimization.epochs))
     with warnings.catch_warnings():
         # Images live in memory: worker processes would only copy them.

@@ -19,8 +19,13 @@ from pipeline.models.backbone import Backbone
 from pipeline.seeding import generator
 from pipeline.strategies.base import Step, Strategy
 from pipeline.training.epoch_log import EpochLog
-from pipeline.training.optim import Optimization, build_optimizer, restore_optimizer
-from pipeline.training.schedule import warmup_cosine
+from pipeline.training.online import OnlineTrainer
+from pipeline.training.optim import (
+    Optimization,
+    build_optimizer,
+    restore_optimizer,
+    schedule_rate,
+)
 
 
 class Learner(pl.LightningModule):
@@ -46,6 +51,7 @@ class Learner(pl.LightningModule):
             a momentum network's.
         steps_before: steps that earlier processes took.
         optimizer_before: what their optimizer held, see ``restore_optimizer``; empty: nothing.
+        online: trains the online classifier, in one of the processes; None: there is none.
     """
 
     def __init__(
@@ -73,6 +79,7 @@ class Learner(pl.LightningModule):
         self.images_passed = 0
         self.steps_before = 0
         self.optimizer_before: Mapping[str, Tensor] = {}
+        self.online: OnlineTrainer | None = None
         self._step: Step | None = None
 
     def training_step(self, images: Tensor, index: int) -> Tensor:
@@ -135,6 +142,8 @@ class Learner(pl.LightningModule):
         self.method.after_step(at)
         if world_size() > 1:
             average_statistics(self)
+        if self.online is not None:
+            self.online.step(self.method.backbone, at)
         # Lightning knows of one epoch alone, the whole task: see pipeline.training.fit.
         if at.step % self.steps_per_epoch == 0:
             projections = gather_rows(torch.cat(step.encoded.projections).detach())
@@ -160,15 +169,7 @@ class Learner(pl.LightningModule):
             self.optimization,
             self.method.parameters_at_constant_rate(),
         )
-        warmup = round(self.optimization.warmup_epochs * self.steps_per_epoch)
-
-        peak = self.optimization.learning_rate
-        start = self.optimization.warmup_start / peak
-        final = self.optimization.final_learning_rate / peak
-
-        def share_of_peak(step: int) -> float:
-            return warmup_cosine(step, warmup, self.total_steps, start, final)
-
+        share_of_peak = schedule_rate(self.optimization, self.steps_per_epoch, self.total_steps)
         before = self.steps_before
         if self.optimizer_before:
             restore_optimizer(optimizer, self.optimizer_before)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from pipeline.training.schedule import warmup_cosine
 
 MOMENTUM = 0.9  # of sgd and lars
 
@@ -65,6 +67,17 @@ def build_optimizer(
     return optimization.optimizer(
         groups, lr=optimization.learning_rate, weight_decay=optimization.weight_decay
     )
+
+
+def schedule_rate(
+    optimization: Optimization, steps_per_epoch: int, total_steps: int
+) -> Callable[[int], float]:
+    """Return the function from a step of the task, from 0, to its share of the peak rate."""
+    warmup = round(optimization.warmup_epochs * steps_per_epoch)
+    peak = optimization.learning_rate
+    start = optimization.warmup_start / peak
+    final = optimization.final_learning_rate / peak
+    return lambda step: warmup_cosine(step, warmup, total_steps, start, final)
 
 
 def group_parameters(

@@ -6,6 +6,7 @@ Importing this module imports no torch.
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,9 +65,26 @@ def remove_finished(task: int, plan: str) -> None:
     """
     root = layout.main_checkout() / layout.CHECKPOINTS
     for folder in sorted(root.glob(f"train_{task}-*")):
-        try:
-            with open_lock(folder / LOCK, 0):
-                if read_saved(folder).plan == plan:
-                    shutil.rmtree(folder, ignore_errors=True)
-        except (OSError, ValueError, Timeout):
-            continue
+        with suppress(OSError, ValueError):
+            remove_unheld(folder, plan)
+
+
+def remove_unheld(folder: Path, plan: str | None = None) -> bool:
+    """Remove a folder unless a process holds its lock; return whether it was removed.
+
+    Args:
+        folder: of a checkpoint.
+        plan: the digest of the plan that the checkpoint has to be of; None: any, or none.
+
+    Raises:
+        OSError: something in it cannot be removed.
+        ValueError: the checkpoint is missing or damaged, where a plan is asked for.
+    """
+    try:
+        with open_lock(folder / LOCK, 0):
+            if plan is not None and read_saved(folder).plan != plan:
+                return False
+            shutil.rmtree(folder)
+    except Timeout:
+        return False
+    return True

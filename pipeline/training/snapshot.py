@@ -52,6 +52,8 @@ def take_snapshot(learner: Learner) -> Snapshot:
             if value is not None:
                 assert isinstance(value, Tensor), f"the optimizer holds a {type(value)}"
                 tensors[f"{OPTIMIZER}.{number}.{name}"] = value
+    if learner.online is not None:
+        tensors |= learner.online.snapshot()
     record: Json = {
         "step": step,
         # JSON objects keep no order, and columns have one.
@@ -79,6 +81,8 @@ def restore_snapshot(learner: Learner, snapshot: Snapshot) -> None:
             if tensor.shape != held[name].shape:
                 raise ValueError(f"{name} is {tuple(held[name].shape)}")
             tensor.copy_(held[name])
+    if learner.online is not None:
+        learner.online.restore(snapshot.tensors)
     learner.optimizer_before = select_below(snapshot.tensors, OPTIMIZER)
     learner.view_stream.resume(snapshot.tensors[AUGMENT])
     record = snapshot.record

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
+from pipeline.runtime.locks import open_lock
+from pipeline.training.saved import LOCK, remove_unheld
 from tests.support.interruption import at_step, checkpoints, send
 from tests.support.project import Project
 
@@ -64,6 +66,17 @@ def test_clean_all_removes_what_could_still_be_used_but_not_what_is(
     assert not list(layout.STORES.iterdir())
     project.must("clean", "--all", "--yes")
     assert not path.parent.exists()
+
+
+def test_a_held_checkpoint_stays_and_only_one_of_the_plan_goes(tmp_path: Path) -> None:
+    (tmp_path / "unreadable").write_bytes(b"")
+    with open_lock(tmp_path / LOCK, 0):
+        assert not remove_unheld(tmp_path)
+    with pytest.raises(ValueError, match="checkpoint"):
+        remove_unheld(tmp_path, "plan")
+    assert tmp_path.exists()
+    assert remove_unheld(tmp_path)
+    assert not tmp_path.exists()
 
 
 def test_clean_asks_where_it_can_and_else_wants_consent(

@@ -68,7 +68,7 @@ def test_a_step_is_counted_once_for_all_recipes_that_share_it() -> None:
 def test_the_domains_sizes_are_their_own() -> None:
     published = DATASETS["domainnet"].domain_images
     prepare = plan("domainnet_simclr").prepare
-    assert cost._task_sizes("domainnet", prepare) == list(published.values())
+    assert cost.count_images("domainnet", prepare) == list(published.values())
     assert tuple(published) == DOMAINS
     assert sum(published.values()) == 409_832
 

@@ -52,6 +52,7 @@ def test_all_lists_are_written_for_a_number_of_tasks(count: int) -> None:
         *(f"data/splits/task_{task}.json" for task in range(1, count + 1)),
         "data/splits/index.json",
         "data/splits/origin.json",
+        "data/splits/online.json",
     ]
     assert stages()["plan"]["cmd"] == f"python -m pipeline plan --slots {count}"
 

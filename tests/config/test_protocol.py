@@ -11,7 +11,7 @@ from tests.support.params import SHIPPED, with_changes
 
 
 def protocol(headline: str) -> str:
-    changes = {"evaluation.headline": headline}
+    changes = {"evaluation.headline": headline, "evaluation.probes": [headline]}
     return resolve(parse_params(with_changes(SHIPPED, changes), "params")).report.protocol
 
 

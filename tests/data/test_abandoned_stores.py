@@ -25,15 +25,15 @@ from tests.support.project import Project
 WRITER = """
 import sys, time
 from pathlib import Path
-from pipeline.data.image_files import store_writer
+from pipeline.data.image_files import store, store_writer
 from pipeline.data.image_files.store import ImageFiles
 root, place = map(Path, sys.argv[1:])
-def decode(path, size, background):
+def decode(*arguments):
     print("decoding", flush=True)
     time.sleep(60)
-store_writer.read_square = decode
+store.read_square = decode
 paths = sorted(path.name for path in root.iterdir())
-store_writer.inspect_images(ImageFiles(root, paths, 16, (255, 255, 255)), place, 1, keep=True)
+store_writer.inspect_images(ImageFiles(root, paths, 16, (255, 255, 255), "bilinear"), place, 1, keep=True)
 """
 
 
@@ -41,8 +41,10 @@ def test_a_killed_writers_store_is_listed_and_removed_and_a_living_ones_stays(
     project: Project, tmp_path: Path
 ) -> None:
     root = tree(tmp_path / "images", {".": 3}, ".png")
-    files = ImageFiles(root, sorted(path.name for path in root.iterdir()), 16, (255, 255, 255))
-    place = store_path(layout.STORES, "f" * 64, 16, (255, 255, 255))
+    files = ImageFiles(
+        root, sorted(path.name for path in root.iterdir()), 16, (255, 255, 255), "bilinear"
+    )
+    place = store_path(layout.STORES, "f" * 64, files)
     command = [sys.executable, "-c", WRITER, str(root), str(project.root / place)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         try:
@@ -92,8 +94,10 @@ def test_a_damaged_digest_of_the_images_is_computed_again(
 def test_a_damaged_note_of_bad_images_is_made_again(tmp_path: Path) -> None:
     root = tree(tmp_path / "images", {".": 3}, ".png")
     (root / "a.png").write_bytes(b"no image")
-    files = ImageFiles(root, sorted(path.name for path in root.iterdir()), 16, (255, 255, 255))
-    place = store_path(tmp_path / "scratch", "f" * 64, 16, (255, 255, 255))
+    files = ImageFiles(
+        root, sorted(path.name for path in root.iterdir()), 16, (255, 255, 255), "bilinear"
+    )
+    place = store_path(tmp_path / "scratch", "f" * 64, files)
     found = inspect_images(files, place, 1, keep=True)
     assert list(found.bad) == ["0"]
     note = place.with_suffix(".json")

@@ -157,6 +157,32 @@ def test_the_same_generator_gives_the_same_views_and_another_gives_others(channe
 
 
 @pytest.mark.parametrize("channels", [1, 3])
+def test_of_dalis_jitter_only_the_chosen_images_change(channels: int) -> None:
+    images = draw(60, channels)
+    recipe = replace(NOTHING, jitter=0.5, jitter_style="dali")
+    (drawn,), _ = Augment([recipe], 28, MEAN[channels], STD[channels]).draw_batches(
+        images.shape, stream()
+    )[0]
+    assert 0 < drawn.jitter.sum() < 60
+    found = restored(*views(images, recipe))
+    scaled = images / 255
+    assert torch.allclose(found[~drawn.jitter], scaled[~drawn.jitter], atol=1e-6)
+    factors = {name: factor[drawn.jitter] for name, factor in drawn.factors}
+    expected = image_ops.twist_colors(scaled[drawn.jitter], **factors)
+    assert torch.allclose(found[drawn.jitter], expected, atol=1e-6)
+    (other,) = views(images, replace(recipe, jitter_style="torchvision"))
+    assert not torch.allclose(restored(other), found, atol=0.02)
+
+
+def test_crops_are_bicubic_where_they_are_to_be() -> None:
+    images = draw(8, 3)
+    recipe = replace(NOTHING, crop_scale=(0.2, 0.5), interpolation="bicubic")
+    (drawn,), _ = Augment([recipe], 28, MEAN[3], STD[3]).draw_batches(images.shape, stream())[0]
+    expected = image_ops.resized_crop(images / 255, *drawn.crops, 28, interpolation="bicubic")
+    assert torch.allclose(restored(*views(images, recipe)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
 def test_the_views_of_an_image_differ(channels: int) -> None:
     first, second = views(draw(20, channels), EVERYTHING, EVERYTHING)
     assert ((first - second).abs().amax(dim=(1, 2, 3)) > 0.01).all()

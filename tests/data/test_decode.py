@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from pipeline.data.image_files.decode import BadImageError, read_square
+from pipeline.data.image_files.decode import RESAMPLING, BadImageError, read_square
 
 SIZE = 24
 WHITE, RED = (255, 255, 255), (200, 10, 30)
@@ -68,6 +68,16 @@ def test_transparent_pixels_show_the_background(
     assert np.array_equal(found, expected)
     if transparent:
         assert not np.array_equal(found, read_square(path, SIZE, (1, 2, 3)))
+
+
+def test_files_are_resized_as_pillow_does(tmp_path: Path) -> None:
+    image = Image.fromarray(noise(3)).resize((61, 40), Image.Resampling.NEAREST)
+    image.save(tmp_path / "image.png")
+    for interpolation, method in RESAMPLING.items():
+        found = read_square(tmp_path / "image.png", SIZE, WHITE, interpolation)
+        expected = image.resize((SIZE, SIZE), method, box=(10, 0, 50, 40))
+        assert np.array_equal(found, np.asarray(expected))
+    assert len(RESAMPLING) == 2 and len(set(RESAMPLING.values())) == 2
 
 
 def test_what_lies_under_transparent_pixels_is_not_seen(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as reference
 
@@ -68,6 +70,53 @@ def test_resized_crop_is_torchvisions_for_each_image(
     assert_equal(found, expected)
 
 
+def pillow_bicubic(
+    image: Tensor, box: tuple[int, int, int, int], size: int, kind: type = np.float32
+) -> Tensor:
+    """A crop as Pillow resizes it, plane by plane; top, left, height and width in the box."""
+    top, left, height, width = box
+    crop = image[:, top : top + height, left : left + width].numpy().astype(kind)
+    resized = [Image.fromarray(p).resize((size, size), Image.Resampling.BICUBIC) for p in crop]
+    return torch.from_numpy(np.stack([np.asarray(each, np.float32) for each in resized]))
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize(
+    ("height", "width", "size"), [(28, 28, 28), (30, 44, 32), (64, 48, 24), (7, 5, 28)]
+)
+def test_a_bicubic_crop_is_pillows(height: int, width: int, size: int, channels: int) -> None:
+    images = draw(len(CROPS), channels, height, width)
+    boxes = [
+        (int(t * height), int(x * width), max(1, int(h * height)), max(1, int(w * width)))
+        for t, x, h, w in CROPS
+    ]
+    top, left, rows, columns = torch.tensor(boxes).unbind(1)
+    found = image_ops.resized_crop(images, top, left, rows, columns, size, interpolation="bicubic")
+    assert_equal(
+        found, [pillow_bicubic(*one, size).clamp(0, 1) for one in zip(images, boxes, strict=True)]
+    )
+    # Pillow cuts bytes between its two passes, so these shall not swing beyond black and white.
+    images = (images * 0.3 + 0.35).mul_(255).round_()
+    found = image_ops.resized_crop(
+        images / 255, top, left, rows, columns, size, interpolation="bicubic"
+    )
+    expected = [
+        pillow_bicubic(each, box, size, np.uint8) for each, box in zip(images, boxes, strict=True)
+    ]
+    # It rounds the rows between the passes, and the result.
+    assert (found * 255 - torch.stack(expected)).abs().max() <= 1.3
+
+
+def test_bicubic_is_not_bilinear() -> None:
+    images = draw(2, 3, 40, 40)
+    zero, length = torch.zeros(2, dtype=torch.long), torch.full((2,), 20)
+    crops = [
+        image_ops.resized_crop(images, zero, zero, length, length, 32, interpolation=kind)
+        for kind in ("bilinear", "bicubic")
+    ]
+    assert (crops[0] - crops[1]).abs().max() > 0.05
+
+
 def test_a_crop_of_everything_at_the_same_size_changes_nothing() -> None:
     images = draw(2, 3)
     zero, all_of_it = torch.zeros(2, dtype=torch.long), torch.full((2,), 28)
@@ -124,6 +173,52 @@ def test_colour_changes_are_torchvisions_with_each_images_own_factor(
 def test_hue_is_torchvisions_on_greys_and_pure_colours(hue: float) -> None:
     found = image_ops.adjust_hue(colours(), torch.tensor([hue]))
     assert_equal(found, [reference.adjust_hue(colours()[0], hue)])
+
+
+def twist_by_hand(
+    image: Tensor, brightness: float, contrast: float, saturation: float, hue: float
+) -> Tensor:
+    """One pixel after another: its color as a point of the plane of I and Q, turned and scaled."""
+    twisted = torch.empty_like(image)
+    for y in range(image.shape[1]):
+        for x in range(image.shape[2]):
+            red, green, blue = image[:, y, x].tolist()
+            luma = 0.299 * red + 0.587 * green + 0.114 * blue
+            color = complex(
+                0.596 * red - 0.274 * green - 0.321 * blue,
+                0.211 * red - 0.523 * green + 0.311 * blue,
+            )
+            color *= saturation * np.exp(-2j * np.pi * hue)
+            for channel, (i, q) in enumerate(((0.956, 0.621), (-0.272, -0.647), (-1.107, 1.705))):
+                value = luma + i * color.real + q * color.imag
+                value = brightness * (contrast * value + (1 - contrast) * 128 / 255)
+                twisted[channel, y, x] = min(1.0, max(0.0, value))
+    return twisted
+
+
+TWISTS = [
+    (1.0, 1.0, 1.0, 0.0),
+    (0.3, 1.0, 1.0, 0.0),
+    (1.0, 1.7, 1.0, 0.0),
+    (1.0, 1.0, 0.0, 0.0),
+    (1.0, 1.0, 1.0, 0.2),
+    (1.4, 0.4, 1.6, -0.15),
+]
+
+
+def test_twisted_colors_are_those_of_dali_s_formula() -> None:
+    images = draw(len(TWISTS), 3, 9, 7)
+    kept = images.clone()
+    found = image_ops.twist_colors(images, *torch.tensor(TWISTS).unbind(1))
+    expected = [twist_by_hand(image, *one) for image, one in zip(images, TWISTS, strict=True)]
+    assert_equal(found, expected)
+    assert torch.equal(images, kept)
+    grey = draw(len(TWISTS), 1, 9, 7)
+    found = image_ops.twist_colors(grey, *torch.tensor(TWISTS).unbind(1))
+    moved = [
+        b * (c * each + (1 - c) * 128 / 255) for each, (b, c, *_) in zip(grey, TWISTS, strict=True)
+    ]
+    assert_equal(found, [each.clamp(0, 1) for each in moved])
 
 
 @pytest.mark.parametrize("channels", CHANNELS)

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import tracemalloc
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from pipeline.data.batches import Images, TaskOrder, ordered_batches, training_b
 from pipeline.data.datasets import file_source
 from pipeline.data.datasets.array_source import ArraySelection
 from pipeline.data.datasets.image_folder import ImageFolder
-from pipeline.data.image_files import store_writer
+from pipeline.data.image_files import store, store_writer
 from pipeline.data.image_files.store import ImageFiles, Store
 from pipeline.data.image_files.store_writer import inspect_images, store_path
 from pipeline.errors import DataError
@@ -34,28 +36,39 @@ from pipeline.data.image_files.store import ImageFiles
 from pipeline.data.image_files.store_writer import inspect_images
 root, place = map(Path, sys.argv[1:])
 paths = sorted(path.name for path in root.iterdir())
-print(inspect_images(ImageFiles(root, paths, 16, (255, 255, 255)), place, 2, keep=True).bad)
+print(inspect_images(ImageFiles(root, paths, 16, (255, 255, 255), "bilinear"), place, 2, keep=True).bad)
 """
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> ImageFiles:
     root = tree(tmp_path / "images", {".": 9}, ".png")
-    return ImageFiles(root, sorted(path.name for path in root.iterdir()), SIZE, (255, 255, 255))
+    return ImageFiles(
+        root, sorted(path.name for path in root.iterdir()), SIZE, (255, 255, 255), "bilinear"
+    )
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    return store_path(tmp_path / "scratch", "f" * 64, SIZE, (255, 255, 255))
+def place(tmp_path: Path, files: ImageFiles) -> Path:
+    return store_path(tmp_path / "scratch", "f" * 64, files)
+
+
+def test_a_store_is_named_by_how_its_images_are_read(files: ImageFiles, place: Path) -> None:
+    others = [
+        replace(files, size=SIZE + 1),
+        replace(files, background=(0, 0, 0)),
+        replace(files, interpolation="bicubic"),
+    ]
+    assert len({place, *(store_path(place.parent, "f" * 64, other) for other in others)}) == 4
 
 
 def test_a_store_holds_what_decoding_gives(files: ImageFiles, place: Path) -> None:
     assert inspect_images(files, place, 2, keep=True).bad == {}
     chosen = np.array([8, 0, 0, 3])
-    store = Store(place, len(files), SIZE)
-    assert np.array_equal(store[chosen], files[chosen])
-    assert len(np.unique(store[np.arange(9)].reshape(9, -1), axis=0)) == 9
-    assert place.stat().st_size == 9 * (store.row + 8) == store.total
+    held = Store(place, len(files), SIZE)
+    assert np.array_equal(held[chosen], files[chosen])
+    assert len(np.unique(held[np.arange(9)].reshape(9, -1), axis=0)) == 9
+    assert place.stat().st_size == 9 * (held.row + 8) == held.total
 
 
 def test_a_store_is_named_by_the_images_and_their_size(tmp_path: Path) -> None:
@@ -75,9 +88,7 @@ def test_a_store_is_made_once(
     files: ImageFiles, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inspect_images(files, place, 2, keep=True)
-    monkeypatch.setattr(
-        store_writer, "read_square", lambda *arguments: pytest.fail("decoded again")
-    )
+    monkeypatch.setattr(store, "read_square", lambda *arguments: pytest.fail("decoded again"))
     assert inspect_images(files, place, 2, keep=True).bad == {}
 
 
@@ -100,15 +111,15 @@ def test_a_store_that_is_gone_or_too_short_is_made_again(
 def test_what_interrupts_the_writer_leaves_no_store(
     files: ImageFiles, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decode, seen = store_writer.read_square, []
+    decode, seen = store.read_square, []
 
-    def stopped(path: Path, size: int, background: object) -> np.ndarray:
-        seen.append(path)
+    def stopped(*arguments: Any) -> np.ndarray:
+        seen.append(arguments)
         if len(seen) == 5:
             raise KeyboardInterrupt
-        return decode(path, size, background)
+        return decode(*arguments)
 
-    monkeypatch.setattr(store_writer, "read_square", stopped)
+    monkeypatch.setattr(store, "read_square", stopped)
     with pytest.raises(KeyboardInterrupt):
         inspect_images(files, place, 1, keep=True)
     assert list(place.parent.iterdir()) == []
@@ -161,11 +172,11 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     """A store of 4 GB, all holes: a batch takes what a batch takes."""
     count, size, batch = 20_000, 256, 8
     path = tmp_path / "large.uint8"
-    store = Store(path, count, size)
+    held = Store(path, count, size)
     with path.open("wb") as file:
-        file.truncate(store.total)
+        file.truncate(held.total)
     batches = training_batches(
-        Images(ReaderSelection(store)), TaskOrder(count, batch, 1, seed=0, task=1)
+        Images(ReaderSelection(held)), TaskOrder(count, batch, 1, seed=0, task=1)
     )
     tracemalloc.start()
     for number, images in enumerate(batches):
@@ -174,7 +185,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
             break
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 3 * batch * store.row
+    assert peak < 3 * batch * held.row
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -57,6 +57,17 @@ def test_stems_divide_the_resolution_by_one_two_and_four(stem: Stem, size: int) 
     assert build_stem(stem, 3, 5)(images(3)).shape == (2, 5, size, size)
 
 
+def test_a_padding_of_two_gives_the_maps_of_the_reference() -> None:
+    backbone = any_backbone("resnet18", 3, "conv3_padding2")
+    sizes: list[int] = []
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
+            module.register_forward_hook(lambda _, inputs, output: sizes.append(output.shape[-1]))
+    with torch.no_grad():
+        backbone(torch.zeros(2, 3, 32, 32))
+    assert list(dict.fromkeys(sizes)) == [34, 17, 9, 5]
+
+
 def test_each_further_stage_halves_the_resolution() -> None:
     backbone = tiny(1, "conv3")
     sizes = []

@@ -23,7 +23,15 @@ from pipeline.config.registry.probes import PROBES, ProbeComponent
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.sections import Section
 from pipeline.evaluation.base import Probe
-from pipeline.layout import EVALUATIONS, FEATURES, SPLIT_INDEX, SPLIT_ORIGIN, VIEWS, train_outputs
+from pipeline.layout import (
+    EVALUATIONS,
+    FEATURES,
+    SPLIT_INDEX,
+    SPLIT_ONLINE,
+    SPLIT_ORIGIN,
+    VIEWS,
+    train_outputs,
+)
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGE = ROOT / "pipeline"
@@ -274,7 +282,11 @@ def test_stages_that_read_all_splits_depend_on_the_index() -> None:
     assert slots == 5
     splits = {f"data/splits/task_{task}.json" for task in range(1, slots + 1)}
     index = str(SPLIT_INDEX)
-    assert set(outputs(stages["prepare"])) == splits | {index, str(SPLIT_ORIGIN)}
+    assert set(outputs(stages["prepare"])) == splits | {
+        index,
+        str(SPLIT_ORIGIN),
+        str(SPLIT_ONLINE),
+    }
     for stage in (stages["evaluate"], stages["report"]):
         assert index in stage["deps"]
 

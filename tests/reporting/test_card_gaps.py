@@ -57,7 +57,7 @@ def test_a_state_s_metrics_have_a_place_for_each_task_of_the_stream(
     found = Evaluation(3, "k", "s", "linear", ("a",), measured, {}, {}, {}, gone=(1,))
     held = Evaluations("p", [found], "f")
     monkeypatch.setattr(state_metrics, "read_evaluations", lambda plan: held)
-    plan = ReportPlan("p", 4, "v", {}, {"num_tasks": 4}, "c", "p")
+    plan = ReportPlan("p", 4, "v", {}, {"num_tasks": 4}, "c", "linear", {})
     quality = state_metrics.read_state_metrics(plan, 3)
     assert quality == StateMetrics([None, 85.0, None, 45.0], None, [], (1,))
     absent = state_metrics.read_state_metrics(plan, 2)

@@ -441,6 +441,10 @@ def test_the_tables_are_written_side_by_side(repository: Repository) -> None:
     markdown = Path("tables/comparison.md").read_text()
     assert "| simclr   | cassle         |   3 | 82.54 ± 0.33 |" in markdown
     assert "+1.97 [+0.44, +3.51] 3/3" in markdown
+    protocol = "probe linear: offline linear, on features extracted once"
+    for suffix in ("md", "csv", "tex"):
+        assert protocol in Path(f"tables/comparison.{suffix}").read_text()
+    assert f"Accuracies are by {protocol}." in out
     latex = Path("tables/comparison.tex").read_text()
     assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 2
     assert r"82.54 $\pm$ 0.33" in latex

@@ -14,8 +14,10 @@ import pytest
 from PIL import Image
 
 from pipeline.artifacts.features import Features
+from pipeline.artifacts.plans.report import Protocol
 from pipeline.artifacts.split import Split, fingerprint_stream
 from pipeline.artifacts.training_log import Timing
+from pipeline.config.registry.probes import PROBES
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.page.page import TEMPLATES, Extras, render_page
 from pipeline.reporting.representations import FeatureChange
@@ -68,6 +70,7 @@ def make_results(tasks: int = 3, classes: int = 2, at_once: bool = False) -> Res
         ],
         epochs=epochs,
         timings=[timing] * (rows - 1),
+        protocols={name: Protocol(PROBES[name].named, "") for name in ("linear", "knn")},
     )  # fmt: skip
 
 
@@ -372,7 +375,10 @@ def test_every_probe_and_every_states_rank_are_there() -> None:
     results = make_results()
     text = render_page(results, make_extras(results))
     assert '<th scope="row">linear (headline)</th>' in text
-    assert '<th scope="row">knn</th><td>100.0</td><td>0.0</td>' in text
+    assert (
+        '<th scope="row">knn</th><td class="text">nearest neighbours</td><td>100.0</td><td>0.0</td>'
+        in text
+    )
     # The random network has no state before it, and what does not vary has no CKA.
     assert '<th scope="row">random network</th><td>12.2</td>' in text
     assert "<td>12.2 / 0.50</td><td>12.2 / –</td>" in text

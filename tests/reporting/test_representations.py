@@ -118,10 +118,12 @@ def test_the_headline_probe_is_the_one_of_the_matrix_and_every_title(project: Pr
     last = list(evaluation(TASKS)["accuracy"].values())
     assert metrics["average_accuracy"] == pytest.approx(sum(last) / TASKS, abs=1e-4)
     report = Path("reports/report.md").read_text()
-    assert "| metric (probe nearest_mean) |" in report
-    assert "## Accuracy on each task's test images (probe nearest_mean)" in report
+    assert "| metric (probe nearest_mean: nearest class mean) |" in report
+    assert (
+        "## Accuracy on each task's test images (probe nearest_mean: nearest class mean)" in report
+    )
     assert "probe nearest_mean, after each task: the nearest class mean" in report
-    assert "| **nearest_mean** (headline) |" in report
+    assert "| **nearest_mean** (headline) | nearest class mean |" in report
     assert "probe nearest_mean" in " ".join(project.must("report").split())
 
 

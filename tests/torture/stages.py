@@ -36,6 +36,7 @@ CONFIGS: dict[str, Changes] = {
 # Long enough for most kills to meet training, not the imports before it.
 LONGER = {"train.epochs": 60}
 RESUMED = "goes on after step"
+TRIES = 20  # a stage ends before its kill about every second time at most
 STAGES = ["plan", "prepare", "init", "train 1", "train 2", "train 3"]
 STAGES += ["evaluate", "report"]
 # Of the kills of a configuration; training is where most can go wrong.
@@ -99,7 +100,7 @@ def kill_at_random(stage: str, trial: Trial, seconds: float, chance: random.Rand
     torch takes longer than that.
     """
     trains = stage.startswith("train") and chance.random() < 0.5
-    while True:
+    for _ in range(TRIES):
         before = last_save(trial.killed)
         process = start(stage, trial.killed)
         moment = chance.uniform(0, seconds)
@@ -126,6 +127,9 @@ def kill_at_random(stage: str, trial: Trial, seconds: float, chance: random.Rand
             )
             return
         assert process.returncode == 0, f"{stage} ended with {process.returncode}:\n{output}"
+        # The checkpoint at a task's end stays: with it, the stage would have nothing left to train.
+        shutil.rmtree(trial.killed / layout.CHECKPOINTS, ignore_errors=True)
+    raise AssertionError(f"{stage} ended before it was killed, {TRIES} times")
 
 
 def last_save(root: Path) -> int | None:

@@ -24,6 +24,7 @@ class EvaluatePlan:
         code: the fingerprint of the stage's code.
         one_ahead: whether a state is asked about no task beyond the next one, unless that
             brings classes; else about all tasks of the stream.
+        online: the digest of the plan of the online classifiers; None: no probe asks them.
         labelled: the folder of labelled images where those of the tasks have no labels.
     """
 
@@ -38,6 +39,7 @@ class EvaluatePlan:
     code: str
     one_ahead: bool = False
     labelled: DatasetPlan | None = None
+    online: str | None = None
 
     @property
     def last_state(self) -> int:

@@ -9,6 +9,22 @@ from pipeline.files.sealed_json import JsonValue
 
 
 @dataclass(frozen=True)
+class Protocol:
+    """How the accuracies of a probe come about.
+
+    Attributes:
+        name: in a few words, for the heads of tables.
+        about: in a sentence.
+        while_training: whether it learnt while the network was trained, so that nothing is
+            measured on the random network.
+    """
+
+    name: str
+    about: str
+    while_training: bool = False
+
+
+@dataclass(frozen=True)
 class ReportPlan:
     """The report of a run.
 
@@ -19,7 +35,8 @@ class ReportPlan:
         templates: SHA-256 of the page's templates by name.
         params: all of params.yaml.
         code: the fingerprint of the stage's code.
-        protocol: a sentence on how the headline probe's accuracies come about.
+        headline: the name of the leading probe.
+        protocols: how the accuracies of each probe come about, by its name.
     """
 
     evaluation: str
@@ -28,4 +45,11 @@ class ReportPlan:
     templates: Mapping[str, str]
     params: Mapping[str, JsonValue]
     code: str
-    protocol: str
+    headline: str
+    protocols: Mapping[str, Protocol]
+
+    @property
+    def protocol(self) -> str:
+        """How the headline probe's accuracies come about, in a sentence."""
+        about = self.protocols[self.headline].about
+        return f"probe {self.headline}, after each task: {about}; no class masked"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.data.augmentation import image_ops
-from pipeline.data.augmentation.recipe import DrawnView, draw_batches
+from pipeline.data.augmentation.recipe import JITTERS, NEUTRAL, DrawnView, draw_batches
 from pipeline.data.augmentation.view_augment import ViewAugment
 
 SOLARIZE_THRESHOLD = 0.5
@@ -104,7 +104,9 @@ class Augment:
         top, left, height, width = (value.to(where) for value in drawn.crops)
         # Mirrored by the weights of the crop: nothing that follows tells left from right.
         flip = None if drawn.flip is None else drawn.flip.to(where)
-        view = image_ops.resized_crop(images, top, left, height, width, self.size, flip)
+        view = image_ops.resized_crop(
+            images, top, left, height, width, self.size, flip, drawn.interpolation
+        )
         factors = [(COLOR_CHANGES[name], factor.to(where)) for name, factor in drawn.factors]
 
         def jitter(some: Tensor, at: Tensor) -> Tensor:
@@ -112,7 +114,14 @@ class Augment:
                 some = operation(some, factor[at], some)
             return some
 
-        if any(name == "hue" for name, _ in drawn.factors):
+        def twist(some: Tensor, at: Tensor) -> Tensor:
+            held = {name: factor.to(where)[at] for name, factor in drawn.factors}
+            neutral = {n: torch.full(at.shape, NEUTRAL[n], device=where) for n in JITTERS}
+            return image_ops.twist_colors(some, *(neutral | held).values())
+
+        if drawn.jitter_style == "dali":
+            _change(view, drawn.jitter, twist)
+        elif any(name == "hue" for name, _ in drawn.factors):
             # Expensive, and not exact for a turn of 0: so only the chosen images are changed.
             _change(view, drawn.jitter, jitter)
         else:

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.data.augmentation.view_augment import ViewAugment
+from pipeline.data.augmentation.view_augment import JitterStyle, ViewAugment
+from pipeline.data.interpolation import Interpolation
 
 CROP_TRIES = 10  # torchvision's
 ASPECT_RATIOS = (3 / 4, 4 / 3)  # torchvision's
@@ -88,6 +89,8 @@ class DrawnView(NamedTuple):
         blur: whether the image is blurred, bool ``(N,)``; None likewise.
         solarize: whether bright values are inverted, bool ``(N,)``; None if never.
         flip: whether the image is flipped, bool ``(N,)``; None if never.
+        interpolation: of the crops.
+        jitter_style: how the factors change colors.
     """
 
     crops: tuple[Tensor, ...]
@@ -98,6 +101,8 @@ class DrawnView(NamedTuple):
     blur: Tensor | None
     solarize: Tensor | None
     flip: Tensor | None
+    interpolation: Interpolation
+    jitter_style: JitterStyle
 
 
 def draw_batches(
@@ -172,4 +177,7 @@ def _draw_changes(
     blur = chance(recipe.blur) if recipe.blur > 0 else None
     solarize = chance(recipe.solarize) if recipe.solarize > 0 else None
     flip = chance(recipe.flip) if recipe.flip > 0 else None
-    return DrawnView((), jitter, tuple(factors), grey, sigma, blur, solarize, flip)
+    return DrawnView(
+        (), jitter, tuple(factors), grey, sigma, blur, solarize, flip,
+        recipe.interpolation, recipe.jitter_style,
+    )  # fmt: skip

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.data.interpolation import Interpolation
+
+JitterStyle = Literal["torchvision", "dali"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,9 @@ class ViewAugment:
         grey: probability of dropping the colours (RGB images only).
         blur: probability of a Gaussian blur, its kernel a tenth of the image.
         solarize: probability of inverting the bright half of the values.
+        interpolation: how crops are resized, with antialiasing.
+        jitter_style: ``torchvision``: one color change after another, the hue in HSV; ``dali``:
+            all in one linear map in YIQ, as DALI's ``ColorTwist``.
     """
 
     crop_scale: tuple[float, float]
@@ -32,3 +40,5 @@ class ViewAugment:
     grey: float
     blur: float
     solarize: float
+    interpolation: Interpolation = "bilinear"
+    jitter_style: JitterStyle = "torchvision"

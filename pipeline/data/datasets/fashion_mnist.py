@@ -9,6 +9,7 @@ from pipeline.data.datasets.idx_source import FILES, IdxSource, check_shapes
 from pipeline.data.parts import Part
 from pipeline.data.source import Bytes
 from pipeline.errors import DataError
+from pipeline.files.checksum_files import SUMS, read_sums
 from pipeline.files.sealed_json import file_digest
 
 
@@ -25,7 +26,7 @@ class FashionMNIST(IdxSource):
 
     def _read(self, part: Part) -> tuple[Bytes, Bytes]:
         if self.full:
-            if (self.root / "SHA256SUMS").is_file():
+            if (self.root / SUMS).is_file():
                 raise DataError(
                     f"data.root: '{self.root}' holds the subset, and data.full is true; "
                     "set data.root to another folder, e.g. data/raw"
@@ -44,15 +45,14 @@ class FashionMNIST(IdxSource):
                 "`git checkout data/fashion_mnist` "
                 "brings the subset back, or set data.full: true and data.root: data/raw"
             )
-        sums = self.root / "SHA256SUMS"
-        for line in sums.read_bytes().splitlines() if sums.is_file() else []:
-            expected, _, name = line.decode(errors="replace").partition("  ")
+        sums = read_sums(self.root) if (self.root / SUMS).is_file() else {}
+        for name, expected in sums.items():
             path = self.root / name
             if not path.is_file():
                 raise DataError(f"{path} is missing; `git checkout {path}` brings it back")
             if file_digest(path) != expected:
                 raise DataError(
-                    f"{path} is damaged: its SHA-256 is not the one in {sums.name}; "
+                    f"{path} is damaged: its SHA-256 is not the one in {SUMS}; "
                     f"`git checkout {path}` brings it back"
                 )
         return self.root

@@ -18,6 +18,7 @@ from pipeline.data.image_files.holdout import split_off_test
 from pipeline.data.image_files.store import ImageFiles, Store
 from pipeline.data.image_files.store_writer import Findings, inspect_images, store_path
 from pipeline.data.image_files.tree import Item
+from pipeline.data.interpolation import Interpolation
 from pipeline.data.parts import Part
 from pipeline.data.source import ImageReader, Keys, Selection, Source
 from pipeline.errors import DataError
@@ -34,6 +35,7 @@ class FileSelection(Selection):
         paths: the files, relative to the root, or absolute.
         size: height and width of the images once read, in pixels.
         background: the color behind transparent pixels.
+        interpolation: how they are resized.
         reading: options of how they are read.
     """
 
@@ -41,6 +43,7 @@ class FileSelection(Selection):
     paths: Sequence[str]
     size: int
     background: Color
+    interpolation: Interpolation
     reading: Reading
 
     def __len__(self) -> int:
@@ -71,11 +74,11 @@ class FileSelection(Selection):
 
     @property
     def _files(self) -> ImageFiles:
-        return ImageFiles(self.root, self.paths, self.size, self.background)
+        return ImageFiles(self.root, self.paths, self.size, self.background, self.interpolation)
 
     @property
     def _store_path(self) -> Path:
-        return store_path(self.reading.scratch, self.fingerprint(), self.size, self.background)
+        return store_path(self.reading.scratch, self.fingerprint(), self._files)
 
     @functools.cached_property
     def _findings(self) -> Findings:
@@ -196,6 +199,7 @@ class FileSource(Source):
     def select(self, part: Part, keys: Keys) -> Selection:
         """Return the images of these paths, whether they are in the catalogue or not."""
         paths = [str(key) for key in keys]
+        wanted = self.options
         return FileSelection(
-            self.root, paths, self.options.resize, self.options.background, self.reading
+            self.root, paths, wanted.resize, wanted.background, wanted.interpolation, self.reading
         )

@@ -2,9 +2,9 @@
 
     train/n01440764/*.JPEG   val/n01440764/*.JPEG
 
-The list is a file with names of class folders, separated by lines or blanks. The CaSSLe paper's
-code has none; solo-learn, on which that is built, comes with one. Without a list, the folder must
-hold exactly a hundred classes.
+The list is a file with names of class folders, separated by lines or blanks. The code of CaSSLe
+has none; that of solo-learn has one. Without a list, the folder must hold exactly a hundred
+classes.
 """
 
 from __future__ import annotations

@@ -16,11 +16,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.data.image_files.file_options import Color
 from pipeline.data.image_files.kinds import FORMATS, KINDS
+from pipeline.data.interpolation import Interpolation
 from pipeline.data.source import Bytes
 from pipeline.errors import DataError
 from pipeline.files.atomic import is_special
 
 MIN_SIDE = 4  # pixels
+RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 DECODER_VERSION = 2  # raise it with every change of the decoded bytes: stores are made anew
 
 
@@ -28,10 +30,12 @@ class BadImageError(Exception):
     """A file without a usable image; the message says why."""
 
 
-def read_square(path: Path, size: int, background: Color) -> Bytes:
-    """Return the resized central square of an image, uint8 ``(size, size, 3)``.
+def read_square(
+    path: Path, size: int, background: Color, interpolation: Interpolation = "bilinear"
+) -> Bytes:
+    """Return the central square of an image, resized with antialiasing, uint8 ``(size, size, 3)``.
 
-    Resized bilinearly with antialiasing. Grey images get three equal channels, transparency is
+    Grey images get three equal channels, transparency is
     composited on the background, 16 bits become 8 by their higher byte, and an image is turned
     upright by its orientation tag.
 
@@ -39,6 +43,7 @@ def read_square(path: Path, size: int, background: Color) -> Bytes:
         path: a JPEG, PNG, WebP, BMP or TIFF file; of several frames the first is read.
         size: height and width of the result in pixels.
         background: the color behind transparent pixels.
+        interpolation: bilinear or bicubic.
 
     Raises:
         BadImageError: the file cannot be read, is of another kind, is damaged, or a side of the
@@ -66,7 +71,7 @@ def read_square(path: Path, size: int, background: Color) -> Bytes:
             square = whole
             if whole.size != (size, size):
                 box = (left, top, left + side, top + side)
-                square = whole.resize((size, size), Image.Resampling.BILINEAR, box)
+                square = whole.resize((size, size), RESAMPLING[interpolation], box)
             return np.asarray(square)
     except UnidentifiedImageError:
         raise BadImageError(f"no {KINDS} image") from None

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pipeline.data.interpolation import Interpolation
+
 Color = tuple[int, int, int]  # red, green and blue, 0 to 255
 WHITE: Color = (255, 255, 255)
 
@@ -15,12 +17,13 @@ WHITE: Color = (255, 255, 255)
 class FileOptions:
     """Options that change the images, or say which there are.
 
-    All but ``resize`` and ``background`` matter where images are found, in ``prepare``: a split
-    then names them.
+    All but ``resize``, ``background`` and ``interpolation`` matter where images are found, in
+    ``prepare``: a split then names them.
 
     Attributes:
         resize: the shorter side in pixels after resizing; the central square is kept.
         background: the color behind transparent pixels.
+        interpolation: how files are resized, with antialiasing.
         on_bad_image: for an unreadable image: raise an error, or leave it out.
         holdout: the share of each class to test on if there is no test part; 0: none.
         holdout_by: what the images have in common that are held out together or not at all:
@@ -38,6 +41,7 @@ class FileOptions:
 
     resize: int
     background: Color = WHITE
+    interpolation: Interpolation = "bilinear"
     on_bad_image: Literal["error", "skip"] = "error"
     holdout: float = 0.2
     holdout_by: Literal["file", "content", "name", "group"] = "file"

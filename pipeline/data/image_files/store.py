@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pipeline.data.image_files.checksums import CHECKSUM_BYTES, sum_rows
 from pipeline.data.image_files.decode import BadImageError, read_square
 from pipeline.data.image_files.file_options import Color
+from pipeline.data.interpolation import Interpolation
 from pipeline.data.source import Bytes
 from pipeline.errors import DataError
 
@@ -33,12 +34,23 @@ class ImageFiles:
         paths: the files, relative to the root.
         size: height and width of the squares in pixels.
         background: the color behind transparent pixels.
+        interpolation: how they are resized.
     """
 
     root: Path
     paths: Sequence[str]
     size: int
     background: Color
+    interpolation: Interpolation
+
+    def read_file(self, place: int) -> Bytes:
+        """Return one image, uint8 ``(size, size, 3)``.
+
+        Raises:
+            BadImageError: it cannot be read.
+        """
+        path = self.root / self.paths[place]
+        return read_square(path, self.size, self.background, self.interpolation)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -51,10 +63,10 @@ class ImageFiles:
         """
         found = np.empty((len(places), self.size, self.size, 3), np.uint8)
         for row, place in enumerate(places):
-            path = self.root / self.paths[place]
             try:
-                found[row] = read_square(path, self.size, self.background)
+                found[row] = self.read_file(place)
             except BadImageError as error:
+                path = self.root / self.paths[place]
                 raise DataError(f"{path} is {error}; run `cassle prepare` again") from error
         return found.transpose(0, 3, 1, 2)
 

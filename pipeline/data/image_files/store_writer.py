@@ -20,9 +20,7 @@ from pipeline.data.image_files.checksums import sum_rows
 from pipeline.data.image_files.decode import (
     DECODER_VERSION,
     BadImageError,
-    read_square,
 )
-from pipeline.data.image_files.file_options import Color
 from pipeline.data.image_files.store import ImageFiles, Store
 from pipeline.data.source import Bytes
 from pipeline.errors import DataError
@@ -52,10 +50,10 @@ class Findings:
     plain: Sequence[int] = ()
 
 
-def store_path(scratch: Path, fingerprint: str, size: int, background: Color) -> Path:
+def store_path(scratch: Path, fingerprint: str, files: ImageFiles) -> Path:
     """Return the path of a store, named by the digest of its files and by how they are read."""
-    behind = bytes(background).hex()
-    return scratch / f"{fingerprint[:32]}-{size}-{behind}-{DECODER_VERSION}.uint8"
+    how = f"{files.size}-{files.interpolation}-{bytes(files.background).hex()}-{DECODER_VERSION}"
+    return scratch / f"{fingerprint[:32]}-{how}.uint8"
 
 
 def inspect_images(
@@ -189,7 +187,7 @@ def _decode(
         plain: list[int] = []
         for number in range(first, min(first + CHUNK, len(files))):
             try:
-                image = read_square(files.root / files.paths[number], files.size, files.background)
+                image = files.read_file(number)
             except BadImageError as error:
                 bad[str(number)] = str(error)
             else:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pipeline.artifacts.split import shared_test
-from pipeline.metrics.accuracy_matrix import average_measured
 from pipeline.reporting.below_random import warn_of_shortfalls
 from pipeline.reporting.card.contents import Card
-from pipeline.reporting.gaps import format_cell, remark_on_row
-from pipeline.reporting.tables import HEADLINES, headline
+from pipeline.reporting.gaps import remark_on_row
+from pipeline.reporting.tables import HEADLINES, format_rows, headline
 from pipeline.reporting.task_contents import describe_tasks, remark_on_tasks, tasks_heading
 from pipeline.reporting.task_names import (
     give_room,
@@ -48,11 +47,11 @@ def describe_quality(card: Card) -> list[str]:
         return [*lines, "Absent: this state was not evaluated when it was exported."]
     row = quality.accuracy
     if shared_test(card.splits):
-        names, cells = ["whole test set"], [format_cell(row[0])]
+        names = ["whole test set"]
     else:
         room = give_room(len(row))
         names = [escape_markdown(name_task(each, room, quality.gone)) for each in card.splits]
-        names, cells = [*names, "mean"], [format_cell(v) for v in [*row, average_measured(row)]]
+    names, (cells,) = format_rows(names, [row[: len(names)]])
     lines += [
         f"Accuracy on each task's test images in percent: {card.protocol}.",
         "",

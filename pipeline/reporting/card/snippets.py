@@ -69,10 +69,9 @@ def torch_snippet(plan: BackbonePlan, shape: str, features: int) -> str:
 def _stem(plan: BackbonePlan, width: int) -> str:
     """Return the code of ``pipeline.models.backbone.build_stem`` in plain torch."""
     stem = STEMS[plan.stem]
-    kernel, stride = stem.kernel, stem.stride
     convolution = (
-        f"nn.Conv2d({plan.channels}, {width}, {kernel}, {stride}, padding={kernel // 2}, "
-        "bias=False)"
+        f"nn.Conv2d({plan.channels}, {width}, {stem.kernel}, {stem.stride}, "
+        f"padding={stem.padding}, bias=False)"
     )
     layers = [convolution, f"nn.BatchNorm2d({width})", "nn.ReLU()"]
     if stem.max_pool:

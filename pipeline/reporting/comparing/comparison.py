@@ -12,7 +12,7 @@ from pipeline.reporting.comparing.measured_cells import remark_on_measured
 from pipeline.reporting.comparing.random_network import list_random_cells, note_shortfalls
 from pipeline.reporting.comparing.run_groups import GroupedRuns, RunCell, RunGroup
 from pipeline.reporting.comparing.runs import Run
-from pipeline.reporting.comparing.settings import differing_params, format_settings
+from pipeline.reporting.comparing.settings import differing_params, format_settings, name_protocol
 
 DEFAULT_BASELINE = "finetune"
 COSTS = ("training_seconds", "training_cpu_seconds", "forward_passes", "strategy_bytes")
@@ -69,12 +69,14 @@ class Comparison:
         baseline: the strategy that others are compared with; None if no run has it.
         tables: one for each combination of shared params, images and splits.
         notes: remarks for the reader, a sentence each.
+        protocols: how the accuracies of the runs were measured, a few words each.
     """
 
     metrics: list[str]
     baseline: str | None
     tables: list[ComparisonTable]
     notes: list[str]
+    protocols: Sequence[str] = ()
 
 
 def compare_runs(grouped: GroupedRuns, metrics: Sequence[str], baseline: str | None) -> Comparison:
@@ -114,7 +116,8 @@ def compare_runs(grouped: GroupedRuns, metrics: Sequence[str], baseline: str | N
         lacking = [run.name for run in runs if name not in run.metrics]
         if lacking:
             notes.append(f"Made before there was a {name}: {', '.join(lacking)}.")
-    return Comparison(list(metrics), chosen, tables, notes)
+    protocols = list(dict.fromkeys(name_protocol(run.params) for run in runs))
+    return Comparison(list(metrics), chosen, tables, notes, protocols)
 
 
 def _choose_baseline(strategies: Sequence[str], asked: str | None) -> str | None:
@@ -178,8 +181,7 @@ def _row(
 
 def _describe_random(cell: RunCell, metrics: Sequence[str]) -> Row:
     values = {name: estimate(list(_values(cell, name).values())) for name in metrics}
-    nothing = dict.fromkeys(metrics)
-    return Row(cell, "", "", values, dict.fromkeys(COSTS), None, {**nothing})
+    return Row(cell, "", "", values, dict.fromkeys(COSTS), None, dict.fromkeys(metrics))
 
 
 def _pairs(ours: dict[int, float], theirs: dict[int, float]) -> list[tuple[float, float]]:

@@ -17,12 +17,13 @@ from pipeline.reporting.comparing.comparison_tables import (
     format_tables,
     write_legends,
 )
+from pipeline.reporting.comparing.settings import name_protocol
 from pipeline.reporting.text_formats import escape_markdown, escape_warning, show_controls
 
 COLUMNS = (
     "table", "method", "method_options", "strategy", "strategy_options", "figure", "n", "seeds",
     "mean", "standard_deviation", "baseline", "shared_seeds", "difference", "ci_low", "ci_high",
-    "wins", "runs",
+    "wins", "runs", "protocol",
 )  # fmt: skip
 
 
@@ -106,6 +107,7 @@ def _csv_rows(comparison: Comparison, title: str, row: Row) -> list[dict[str, st
             "mean": None if found is None else found.mean,
             "standard_deviation": None if found is None else found.deviation,
             "runs": " ".join(run.name for run in runs),
+            "protocol": "; ".join(dict.fromkeys(name_protocol(run.params) for run in runs)),
         }
         difference = row.differences.get(name)
         if difference is not None:

@@ -68,8 +68,9 @@ def write_legends(comparison: Comparison) -> list[str]:
         if name in TITLES
     )
     first = f"{symbols}; {LEGEND}." if symbols else f"{LEGEND[0].upper()}{LEGEND[1:]}."
+    legends = [first, f"Accuracies are by {'; '.join(comparison.protocols)}."]
     compared = any(row.baseline for table in comparison.tables for row in table.rows)
-    return [first, DIFFERENCE_LEGEND] if compared else [first]
+    return [*legends, DIFFERENCE_LEGEND] if compared else legends
 
 
 def count_wins(metric: str, difference: Difference) -> int | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.artifacts.split import split_digest
@@ -16,6 +16,7 @@ from pipeline.files.typed_json import get_typed
 from pipeline.layout import REPORTS
 from pipeline.reporting.comparing.revisions import WORKSPACE, Revision, find_revision
 from pipeline.reporting.comparing.tables_reading import (
+    read_final_accuracies,
     read_matrix,
     read_numbers,
     read_object,
@@ -56,6 +57,7 @@ class Run:
         cost: cost.json; None for runs without one.
         identity: digests of the images and of the splits.
         tasks: the domain, folder or classes of each task; empty if they are not known.
+        final: A in percent by probe, of those that measured it.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Run:
     cost: Json | None
     identity: Json
     tasks: Sequence[str] = ()
+    final: Mapping[str, float] = field(default_factory=dict)
 
     def say_task(self, task: int) -> str:
         """Return a task's name as a sentence has it."""
@@ -174,6 +177,7 @@ def _parse_run(revision: Revision, contents: dict[str, bytes | None]) -> Run:
             cost=None if contents["cost.json"] is None else read_numbers(contents, "cost.json"),
             identity={"data": data, "splits": splits},
             tasks=tasks,
+            final=read_final_accuracies(contents["probes.csv"]),
         )
     except (ValueError, KeyError, OverflowError, RecursionError, csv.Error) as error:
         raise RunError(

@@ -10,6 +10,7 @@ from itertools import chain
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.registry.methods import METHODS
+from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.sections import MACHINE_PARAMS, Data
 from pipeline.files.sealed_json import Json, JsonValue
@@ -66,6 +67,15 @@ def read_settings(params: Json) -> Settings:
         dict(_options(params, "methods", [method], of_method)),
         dict(_options(params, "strategies", strategies, of_strategy)),
     )
+
+
+def name_protocol(params: Json) -> str:
+    """Return the headline probe of a run's params, with its protocol in a few words."""
+    try:
+        name = get_typed(params, str, "evaluation", "headline")
+    except ValueError:
+        return "a probe that the run does not name"
+    return f"probe {name}: {PROBES[name].named}" if name in PROBES else f"probe {name}"
 
 
 def differing_params(settings: Iterable[Values]) -> list[str]:

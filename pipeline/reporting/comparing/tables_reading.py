@@ -47,6 +47,36 @@ def read_numbers(contents: Mapping[str, bytes | None], file: str) -> Json:
     return values
 
 
+def read_final_accuracies(content: bytes | None) -> dict[str, float]:
+    """Return A in percent by probe: the mean over the tasks after the last one.
+
+    A probe that lacks an accuracy there is left out, and all are where there is no table.
+
+    Args:
+        content: probes.csv.
+
+    Raises:
+        ValueError: a row is not right.
+    """
+    cells: dict[tuple[str, int], list[float | None]] = {}
+    for row in csv.DictReader(io.StringIO((content or b"").decode())):
+        try:
+            value = float(row["task_agnostic"]) if row["task_agnostic"] else None
+            place = row["probe"], int(row["after_task"])
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(f"probes.csv has the row {row}") from None
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"probes.csv holds {value}")
+        cells.setdefault(place, []).append(value)
+    last = max((after for _, after in cells), default=0)
+    found: dict[str, float] = {}
+    for (probe, after), values in cells.items():
+        known = [value for value in values if value is not None]
+        if after == last > 0 and len(known) == len(values):
+            found[probe] = sum(known) / len(known)
+    return found
+
+
 def read_matrix(content: bytes | None, at_once: bool, tasks: int) -> list[list[float | None]]:
     """Return the accuracies; None for a cell that is not in the table.
 

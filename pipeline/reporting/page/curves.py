@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 from markupsafe import Markup
 
@@ -17,10 +16,10 @@ from pipeline.reporting.page.line_chart import Chart, Line, draw_line_chart
 from pipeline.reporting.page.svg import SERIES, round_ticks, series_color
 from pipeline.reporting.plots import NOT_LOSSES
 from pipeline.reporting.results import Results
+from pipeline.reporting.task_begins import find_begins
 
 NAME_ROOM = 12  # characters of a task's name, and of the other run's
 MARKS_ROOM = 40  # of all tasks' names where they begin
-SHORTEST_MARK = 8
 THIS_RUN, OTHER_RUN, MEAN = "var(--this)", "var(--other)", "var(--text)"
 
 
@@ -137,25 +136,16 @@ def _epochs(
     name: str, title: str, description: str, unit: str, results: Results, from_zero: bool = False
 ) -> Chart:
     rows = results.epochs
-    begins = [float(count) for count, row in enumerate(rows, start=1) if row["epoch"] == "1"]
-    shortest = min((after - before for before, after in pairwise(begins)), default=len(rows))
-    room = int(MARKS_ROOM * shortest / len(rows)) - len("1 · ")
-    close = room < SHORTEST_MARK
-    if results.at_once:
-        names = ["all tasks"]
-    elif close:
-        names = [str(task) for task in range(1, len(begins) + 1)]
-    else:
-        names = results.name_tasks(room)[: len(begins)]
+    begins = find_begins(results, MARKS_ROOM)
     marked = [value for value in round_ticks(0, len(rows)) if value <= len(rows) and value % 1 == 0]
     return Chart(
         name=name,
         title=title,
         description=description,
-        x_label="epochs, all tasks in a row" + (" (numbers: tasks)" if close else ""),
+        x_label=begins.axis,
         y_label=unit,
         x_ticks=[(value, f"{value:.0f}") for value in marked],
-        marks=list(zip(begins, names, strict=True)),
+        marks=list(zip(map(float, begins.epochs), begins.names, strict=True)),
         from_zero=from_zero,
     )
 

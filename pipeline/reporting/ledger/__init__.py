@@ -1,0 +1,1 @@
+"""The ledger: published results beside those that were measured here."""
