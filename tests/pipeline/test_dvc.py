@@ -136,6 +136,29 @@ def test_a_change_reruns_what_uses_it_and_nothing_else(repository: Repository) -
     assert len(header) <= 20, header
 
 
+def test_an_online_classifier_trains_the_tasks_again_to_the_same_states(
+    repository: Repository,
+) -> None:
+    repository.stages("repro")
+    repository.commit()
+
+    def states() -> dict[str, bytes]:
+        return {p.name: p.read_bytes() for p in (repository.root / layout.STATES).iterdir()}
+
+    before = states()
+    probes = ("-S", "evaluation.probes=[linear,online]", "-S", "evaluation.headline=online")
+    ran = repository.stages("exp", "run", *probes)
+    assert {"prepare", "train_first", "train@2", "evaluate"} <= ran
+    assert states() == before
+    assert repository.stages("repro") == set()
+    # Only the classifier's own options: nothing else than it is made again.
+    repository.commit()
+    assert "init" not in repository.stages(
+        "exp", "run", "-S", "evaluation.online.learning_rate=0.2"
+    )
+    assert states() == before
+
+
 def test_bad_params_stop_the_chain_and_leave_the_results(repository: Repository) -> None:
     params = repository.root / "params.yaml"
     good = params.read_text()

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.commands import record
 from pipeline.config import presets
+from pipeline.config.registry.probes import PROBES
 from pipeline.errors import RunError
 from pipeline.files.csv_tables import csv_text
 from pipeline.layout import LEDGER, PUBLISHED, REPRODUCED
@@ -55,6 +56,13 @@ def test_the_page_is_what_the_files_beside_it_make(monkeypatch: pytest.MonkeyPat
     )
 
 
+RUN = "dvc exp run -S 'evaluation.probes=[online]' -S evaluation.headline=online"
+
+
+def test_published_protocols_are_probes() -> None:
+    assert {entry.protocol for entry in read_published(ROOT / PUBLISHED)} <= set(PROBES)
+
+
 def test_published_results_are_those_of_the_paper() -> None:
     found = {
         (entry.preset, entry.strategy, entry.protocol): entry.accuracy
@@ -74,7 +82,7 @@ def test_a_line_has_the_mean_over_seeds_and_its_distance_to_the_published() -> N
     # The deviation of 60 and 62 is the root of 2.
     assert rows(text) == [
         [NAME, "cassle", "online", "62.2", "61.0 ± 1.4", "-1.2", "c", "0, 1", "H", "3.0",
-         f"`cassle preset use {NAME}`, `dvc repro`"]
+         f"`cassle preset use {NAME}`, `{RUN}`"]
     ]  # fmt: skip
     assert text.startswith("### a setting\n\nPublished in A paper, Table 2.\n\n| preset |")
 
@@ -83,7 +91,7 @@ def test_what_was_not_run_says_so_and_how_to_run_it() -> None:
     text = list_results([published(52.7, "3", "finetune")], [], {NAME: "a setting"})
     assert rows(text) == [
         [NAME, "finetune", "online", "52.7 (n = 3)", "not run", *["–"] * 5,
-         f"`cassle preset use {NAME}`, `dvc exp run -S strategy=finetune`"]
+         f"`cassle preset use {NAME}`, `{RUN} -S strategy=finetune`"]
     ]  # fmt: skip
 
 

@@ -99,7 +99,8 @@ def _row(
         hours = f"{sum(entry.hours for entry in ours) / len(ours):.1f}"
         if published is not None:
             difference = f"{mean.mean - published.accuracy:+.1f}"
-    other = strategy != PRESET_STRATEGY
-    run = f"dvc exp run -S strategy={strategy}" if other else "dvc repro"
+    run = f"dvc exp run -S 'evaluation.probes=[{protocol}]' -S evaluation.headline={protocol}"
+    if strategy != PRESET_STRATEGY:
+        run += f" -S strategy={strategy}"
     cells = [preset, strategy, protocol, target, found, difference, cut, seeds, hardware, hours]
     return f"| {' | '.join(cells)} | `cassle preset use {preset}`, `{run}` |"
