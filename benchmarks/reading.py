@@ -1,7 +1,7 @@
 """How fast image files are read, beside decoding them and nothing else.
 
     python -m benchmarks.reading                 # 20,000 JPEGs of 256 pixels
-    python -m benchmarks.reading --count 2000
+    python -m benchmarks.reading --count 2000 --keep whole
 
 Each row is a process of its own on the same files, which the system has in memory: images a
 second, their share of the bare decoder's, how busy the cores were, and the most memory that
@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.data.datasets.image_folder import ImageFolder
-from pipeline.data.image_files.file_options import FileOptions, Reading
+from pipeline.data.image_files.file_options import FileOptions, Keep, Reading
 
 CLASSES, SIDE, BATCH = 10, 256, 256
 
@@ -54,13 +54,13 @@ def write_images(root: Path, count: int) -> None:
         path.write_bytes(contents[number])
 
 
-def source(place: Path, store: str, workers: int) -> ImageFolder:
+def source(place: Path, store: str, workers: int, keep: Keep) -> ImageFolder:
     """Return the folder of images as a data set."""
-    options = FileOptions(SIDE)
+    options = FileOptions(SIDE, keep=keep)
     return ImageFolder(place / "images", options, Reading(store, workers, place / "scratch"))  # type: ignore[arg-type]
 
 
-def decode(place: Path, workers: int) -> int:
+def decode(place: Path, workers: int, keep: Keep) -> int:
     """Decode every file with Pillow, and nothing else."""
 
     def one(path: Path) -> int:
@@ -72,35 +72,35 @@ def decode(place: Path, workers: int) -> int:
         return sum(height > 0 for height in pool.map(one, paths))
 
 
-def prepare(place: Path, workers: int) -> int:
+def prepare(place: Path, workers: int, keep: Keep) -> int:
     """Do what the stage does: digest the files, decode them, write the store."""
-    found = source(place, "cache", workers)
+    found = source(place, "cache", workers, keep)
     images = found.select("train", found.keys("train"))
     images.fingerprint()
     return len(images) - len(images.unreadable())
 
 
-def epoch(place: Path, workers: int, store: str) -> int:
+def epoch(place: Path, workers: int, keep: Keep, store: str) -> int:
     """Read an epoch's batches as training does."""
     from pipeline.data.batches import Images, TaskOrder, training_batches
 
-    found = source(place, store, workers)
+    found = source(place, store, workers, keep)
     images = Images(found.select("train", found.keys("train")))
     order = TaskOrder(len(images), BATCH, epochs=1, seed=0, task=1)
     return sum(len(batch) for batch in training_batches(images, order))
 
 
-def cached(place: Path, workers: int) -> int:
+def cached(place: Path, workers: int, keep: Keep) -> int:
     """Read an epoch from the store; return the number of images."""
-    return epoch(place, workers, "cache")
+    return epoch(place, workers, keep, "cache")
 
 
-def streamed(place: Path, workers: int) -> int:
+def streamed(place: Path, workers: int, keep: Keep) -> int:
     """Decode an epoch's images; return their number."""
-    return epoch(place, workers, "stream")
+    return epoch(place, workers, keep, "stream")
 
 
-STEPS: dict[str, Callable[[Path, int], int]] = {
+STEPS: dict[str, Callable[[Path, int, Keep], int]] = {
     "decode": decode,
     "prepare": prepare,
     "cached": cached,
@@ -108,7 +108,7 @@ STEPS: dict[str, Callable[[Path, int], int]] = {
 }
 
 
-def measure(step: str, place: Path, workers: int) -> dict[str, float]:
+def measure(step: str, place: Path, workers: int, keep: Keep) -> dict[str, float]:
     """Run a step in this process; imports do not count."""
     if step in ("cached", "streamed"):
         import torch
@@ -117,7 +117,7 @@ def measure(step: str, place: Path, workers: int) -> dict[str, float]:
 
         torch.set_num_threads(1)
     started, busy = time.perf_counter(), os.times()
-    count = STEPS[step](place, workers)
+    count = STEPS[step](place, workers, keep)
     seconds, ended = time.perf_counter() - started, os.times()
     used = sum(ended[:4]) - sum(busy[:4])
     peaks = [
@@ -136,11 +136,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--keep", choices=("square", "whole"), default="square")
     parser.add_argument("--step", choices=STEPS)
     parser.add_argument("--place", type=Path)
     given = parser.parse_args()
     if given.step is not None:
-        print(json.dumps(measure(given.step, given.place, given.workers)))
+        print(json.dumps(measure(given.step, given.place, given.workers, given.keep)))
         return
     with tempfile.TemporaryDirectory() as folder:
         write_images(Path(folder) / "images", given.count)
@@ -156,7 +157,7 @@ def main() -> None:
                 "--place",
                 folder,
             ]
-            command += ["--workers", str(given.workers)]
+            command += ["--workers", str(given.workers), "--keep", given.keep]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             found = json.loads(done.stdout.splitlines()[-1])
             bare = bare or found["rate"]

@@ -25,6 +25,7 @@ from pipeline.data.augmentation.sample_views import (
     images_per_task,
 )
 from pipeline.data.augmentation.view_augment import ViewAugment
+from pipeline.data.canvas import lay_on_canvases
 from pipeline.errors import RunError
 from pipeline.stages import views
 from tests.support.params import SMALL_FILES, Changes
@@ -199,3 +200,11 @@ def test_the_stage_says_what_is_missing(project: Project) -> None:
     code, _, err = project.cassle("evaluate", "--planned")
     assert code == 2
     assert "run `cassle prepare` first" in err
+
+
+def test_of_whole_images_the_central_squares_stand_above_their_views() -> None:
+    squares = draw_images(3, channels=3)
+    canvases = torch.from_numpy(lay_on_canvases(squares.numpy()).copy())
+    augment = Augment([PLAIN, FLIPPED], 12, [0.3] * 3, [0.4] * 3, whole=True)
+    strip = draw_strip(augment, canvases, torch.Generator().manual_seed(0))
+    assert (strip == make_strip(squares, PLAIN, FLIPPED)).all()

@@ -100,8 +100,11 @@ class Augment:
 
     def _scale(self, images: Tensor) -> tuple[Tensor, Shapes | None]:
         """Return images in [0, 1], and the shapes of whole ones."""
-        shapes = read_shapes(images) if self.whole else None
-        pixels = images[:, :, 1:] if self.whole else images
+        shapes, pixels = None, images
+        if self.whole:
+            shapes, pixels = read_shapes(images), images[:, :, 1:]
+            if images.device.type == "cpu":  # a GPU would be waited for
+                pixels = pixels[:, :, : int(shapes.length.max())]
         # Bytes are moved, not floats: cropping needs the channels of a row beside each other.
         return (pixels.transpose(1, 2).contiguous() / 255).transpose(1, 2), shapes
 
