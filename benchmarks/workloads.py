@@ -13,7 +13,7 @@ from torch.nn import functional
 from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.building.data import open_source
-from pipeline.building.stand_in import begin_stand_in
+from pipeline.building.stand_in import begin_stand_in, lay_out
 from pipeline.building.training import build_optimization
 from pipeline.building.views import build_augment
 from pipeline.data.augmentation.augment import Augment
@@ -117,4 +117,4 @@ def _images(wanted: DatasetPlan, at_hand: DatasetPlan) -> Tensor:
     if images.shape[-1] != size:
         scaled = functional.interpolate(images.float(), (size, size), mode="bilinear")
         images = scaled.round().to(torch.uint8)
-    return images.expand(-1, channels, -1, -1).contiguous()
+    return lay_out(wanted, images.expand(-1, channels, -1, -1).contiguous())

@@ -20,4 +20,5 @@ def build_augment(
         rank: of this process.
         processes: that share each batch.
     """
-    return Augment(views, dataset.image_size, dataset.mean, dataset.std, rank, processes)
+    whole = dataset.files is not None and dataset.files.keep == "whole"
+    return Augment(views, dataset.image_size, dataset.mean, dataset.std, rank, processes, whole)

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.plans.train import TrainPlan
-from pipeline.building.stand_in import begin_stand_in
+from pipeline.building.stand_in import begin_stand_in, lay_out
 from pipeline.building.views import build_augment
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.resolve import Plans
@@ -139,7 +139,8 @@ def _image_operations(plan: TrainPlan) -> float:
     augment = build_augment(plan.dataset, plan.views)
     size = plan.dataset.image_size
     shape = (SAMPLE, plan.backbone.channels, size, size)
-    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator(0, "cost"))
+    squares = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator(0, "cost"))
+    images = lay_out(plan.dataset, squares)
     method, strategy = begin_stand_in(plan, images, augment, SAMPLE, "cpu", "cost")
     method.train()
     strategy.train()

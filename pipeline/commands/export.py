@@ -117,11 +117,7 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
 def list_decoding(dataset: DatasetPlan) -> list[str]:
     """Return the steps from an image file to the pixels of preprocessing; none without files."""
     files = dataset.files
-    if files is None:
-        return []
-    return describe_decoding(
-        files.resize, dataset.image_size, files.background, files.interpolation
-    )
+    return [] if files is None else describe_decoding(files, dataset.image_size)
 
 
 def describe_preprocessing(dataset: DatasetPlan, inside: list[str]) -> Json:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.artifacts.plans.train import TrainPlan
-from pipeline.building.stand_in import begin_stand_in
+from pipeline.building.stand_in import begin_stand_in, lay_out
 from pipeline.building.training import build_optimization
 from pipeline.building.views import build_augment
 from pipeline.data.batches import Images, TaskOrder, training_batches
@@ -198,7 +198,8 @@ def make_images(dataset: DatasetPlan, count: int) -> Bytes:
     """
     side = dataset.image_size if dataset.files is None else dataset.files.resize
     shape = (count, dataset.channels, side, side)
-    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    squares = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    return lay_out(dataset, torch.from_numpy(squares)).numpy()
 
 
 def suggest_smaller(batch_size: int, parts: int) -> str:

@@ -95,7 +95,9 @@ def plan_dataset(params: Params) -> DatasetPlan:
     size = (data.image_size if entry.files else None) or entry.image_size
     files = transformed = None
     if entry.files:
-        files = FileOptions(data.resize or size, _choose_background(params), data.interpolation)
+        files = FileOptions(
+            data.resize or size, _choose_background(params), data.interpolation, data.keep
+        )
     elif params.scenario == "domain":
         transformed = DomainsPlan(TRANSFORMED, TRANSFORMATIONS)
     return DatasetPlan(

@@ -18,6 +18,7 @@ from pipeline.config.option_types import (
 )
 from pipeline.config.user_paths import FolderPath, RootPath, UserPath
 from pipeline.data.augmentation.view_augment import JitterStyle
+from pipeline.data.image_files.file_options import Keep
 from pipeline.data.interpolation import Interpolation
 from pipeline.files.sealed_json import Json
 from pipeline.models.stems import Stem
@@ -94,6 +95,7 @@ class Data(Section):
         image_size: height and width of the images in pixels; None: the data set's own.
         resize: the shorter side in pixels before the crop to image_size; None: image_size.
         interpolation: how files are resized, with antialiasing.
+        keep: the central square of an image, or the whole of it; crops are drawn from that.
         store: decode images once, or each time they are read.
         workers: threads that decode, and processes that read.
         on_bad_image: raise an error for an unreadable image, or leave it out.
@@ -116,6 +118,7 @@ class Data(Section):
     image_size: Annotated[int, Field(ge=8, le=2048)] | None
     resize: Annotated[int, Field(ge=8, le=4096)] | None
     interpolation: Interpolation
+    keep: Keep
     store: Literal["cache", "stream"]
     workers: Annotated[int, Field(ge=0, le=256)]
     on_bad_image: Literal["error", "skip"]

@@ -20,6 +20,8 @@ from pipeline.commands.step_times import RepeatedImages, make_images, time_steps
 from pipeline.config import presets
 from pipeline.config.read import parse_params
 from pipeline.config.resolve import Plans, resolve
+from pipeline.data.augmentation.whole_crops import read_shapes
+from pipeline.data.canvas import canvas_shape
 from pipeline.errors import RunError
 from pipeline.layout import PARAMS
 from pipeline.runtime.device import Device
@@ -92,8 +94,10 @@ def test_steps_that_count_are_timed_without_those_before(monkeypatch: pytest.Mon
 
 def test_stand_ins_have_the_format_of_the_images_as_they_are_read() -> None:
     assert make_images(tiny().train[1].dataset, 3).shape == (3, 3, 32, 32)
-    # Files are kept larger than views, which are cropped from them.
-    assert make_images(tiny("imagenet100_simclr").train[1].dataset, 2).shape == (2, 3, 256, 256)
+    # Files are kept larger than views, which are cropped from them, and whole: on canvases.
+    whole = make_images(tiny("imagenet100_simclr").train[1].dataset, 2)
+    assert whole.shape == (2, 3, *canvas_shape(256))
+    assert read_shapes(torch.from_numpy(whole)).length.tolist() == [256, 256]
     images = RepeatedImages(np.arange(6, dtype=np.uint8).reshape(3, 2), count=10)
     assert len(images) == 10
     assert images.reader()[np.array([0, 4, 9])].tolist() == [[0, 1], [2, 3], [0, 1]]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import RandomResizedCrop
 
-from pipeline.data.augmentation import image_ops
+from pipeline.data.augmentation import image_ops, resampling
 from pipeline.data.augmentation.augment import Augment
 from pipeline.data.augmentation.recipe import CropNumbers
 from pipeline.data.augmentation.view_augment import ViewAugment
@@ -178,7 +178,7 @@ def test_crops_are_bicubic_where_they_are_to_be() -> None:
     images = draw(8, 3)
     recipe = replace(NOTHING, crop_scale=(0.2, 0.5), interpolation="bicubic")
     (drawn,), _ = Augment([recipe], 28, MEAN[3], STD[3]).draw_batches(images.shape, stream())[0]
-    expected = image_ops.resized_crop(images / 255, *drawn.crops, 28, interpolation="bicubic")
+    expected = resampling.resized_crop(images / 255, *drawn.crops, 28, interpolation="bicubic")
     assert torch.allclose(restored(*views(images, recipe)), expected, atol=1e-5)
 
 

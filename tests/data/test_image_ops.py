@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as reference
 
-from pipeline.data.augmentation import image_ops
+from pipeline.data.augmentation import image_ops, resampling
 
 CHANNELS = [1, 3]
 FACTORS = [0.0, 0.3, 1.0, 1.2, 1.8]
@@ -58,14 +58,14 @@ def test_resized_crop_is_torchvisions_for_each_image(
         for t, x, h, w in CROPS
     ]
     top, left, crop_height, crop_width = torch.tensor(boxes).unbind(1)
-    found = image_ops.resized_crop(images, top, left, crop_height, crop_width, size)
+    found = resampling.resized_crop(images, top, left, crop_height, crop_width, size)
     expected = [
         reference.resized_crop(image, *box, [size, size], antialias=True)
         for image, box in zip(images, boxes, strict=True)
     ]
     assert_equal(found, expected)
     mirrored = torch.arange(len(CROPS)) % 2 == 1
-    found = image_ops.resized_crop(images, top, left, crop_height, crop_width, size, mirrored)
+    found = resampling.resized_crop(images, top, left, crop_height, crop_width, size, mirrored)
     expected[1::2] = [reference.horizontal_flip(image) for image in expected[1::2]]
     assert_equal(found, expected)
 
@@ -91,13 +91,13 @@ def test_a_bicubic_crop_is_pillows(height: int, width: int, size: int, channels:
         for t, x, h, w in CROPS
     ]
     top, left, rows, columns = torch.tensor(boxes).unbind(1)
-    found = image_ops.resized_crop(images, top, left, rows, columns, size, interpolation="bicubic")
+    found = resampling.resized_crop(images, top, left, rows, columns, size, interpolation="bicubic")
     assert_equal(
         found, [pillow_bicubic(*one, size).clamp(0, 1) for one in zip(images, boxes, strict=True)]
     )
     # Pillow cuts bytes between its two passes, so these shall not swing beyond black and white.
     images = (images * 0.3 + 0.35).mul_(255).round_()
-    found = image_ops.resized_crop(
+    found = resampling.resized_crop(
         images / 255, top, left, rows, columns, size, interpolation="bicubic"
     )
     expected = [
@@ -111,7 +111,7 @@ def test_bicubic_is_not_bilinear() -> None:
     images = draw(2, 3, 40, 40)
     zero, length = torch.zeros(2, dtype=torch.long), torch.full((2,), 20)
     crops = [
-        image_ops.resized_crop(images, zero, zero, length, length, 32, interpolation=kind)
+        resampling.resized_crop(images, zero, zero, length, length, 32, interpolation=kind)
         for kind in ("bilinear", "bicubic")
     ]
     assert (crops[0] - crops[1]).abs().max() > 0.05
@@ -120,7 +120,7 @@ def test_bicubic_is_not_bilinear() -> None:
 def test_a_crop_of_everything_at_the_same_size_changes_nothing() -> None:
     images = draw(2, 3)
     zero, all_of_it = torch.zeros(2, dtype=torch.long), torch.full((2,), 28)
-    found = image_ops.resized_crop(images, zero, zero, all_of_it, all_of_it, 28)
+    found = resampling.resized_crop(images, zero, zero, all_of_it, all_of_it, 28)
     torch.testing.assert_close(found, images, rtol=0, atol=1e-6)
 
 
@@ -128,7 +128,7 @@ def test_a_crop_of_everything_at_the_same_size_changes_nothing() -> None:
 def test_rows_of_a_resample_matrix_sum_to_one_and_stay_inside(in_size: int, out_size: int) -> None:
     start = torch.tensor([0, 3, in_size - 1, 0])
     length = torch.tensor([in_size, in_size // 2, 1, 1])
-    weights = image_ops.resample_matrix(start, length, in_size, out_size)
+    weights = resampling.resample_matrix(start, length, in_size, out_size)
     assert weights.shape == (4, out_size, in_size)
     torch.testing.assert_close(weights.sum(dim=2), torch.ones(4, out_size))
     assert (weights >= 0).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline import layout
@@ -13,7 +14,7 @@ from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.reporting.comparing.runs import read_run
 from pipeline.reporting.page.against import require_same_tasks
 from pipeline.reporting.results_reading import read_results
-from tests.support.image_files import tree
+from tests.support.image_files import save, tree
 from tests.support.params import SMALL_FILES, Changes
 from tests.support.project import Project
 
@@ -183,6 +184,46 @@ def test_images_may_be_kept_larger_than_the_network_sees_them(project: Project) 
     stores = [path for path in layout.STORES.iterdir() if path.suffix == ".uint8"]
     each = [(3 * 20 * 20 + 8) * 10, (3 * 20 * 20 + 8) * 2]
     assert sorted(path.stat().st_size for path in stores) == sorted(each * 2)
+
+
+def test_crops_of_whole_images_are_the_same_however_they_are_read(project: Project) -> None:
+    """Photographs of all shapes, with a memory of raw images, evaluated on crops of them too."""
+    random = np.random.default_rng(0)
+    for folder in ("cat", "dog", "eel", "fox"):
+        for number in range(12):
+            height, width = random.integers(12, 40, 2)
+            image = random.integers(0, 256, (height, 3 * width if number == 5 else width, 3))
+            save(project.root / f"photos/{folder}/{number}.png", image.astype(np.uint8))
+    project.set(
+        {
+            "data.keep": "whole",
+            "data.resize": 20,
+            "data.interpolation": "bicubic",
+            "augment.interpolation": "bicubic",
+            "strategy": "cassle+er",
+            "strategies.er.memory_size": 6,
+            "evaluation.probes": ["linear", "linear_augmented"],
+            "evaluation.linear_augmented.epochs": 1,
+            "evaluation.linear_augmented.milestones": [],
+        }
+    )
+    project.make_repository()
+    project.must("check")
+    project.run_all(2)
+    before, metrics = layout.state(2).read_bytes(), Path("reports/metrics.json").read_text()
+    assert json.loads(metrics)["average_accuracy"] >= 0
+    project.must("export", "--output", "out", "--no-onnx")
+    card = Path("out/README.md").read_text()
+    assert "the shorter side is resized to 20 pixels, the longer one in proportion, bicubic" in card
+    decoding = json.loads(Path("out/preprocessing.json").read_text())["decoding"]
+    assert decoding[-1] == "the central 16×16 pixels are cropped"
+    for changes in ({"data.store": "stream", "data.workers": 0}, {"data.workers": 1}):
+        project.set(changes)
+        project.train_through(2)
+        assert layout.state(2).read_bytes() == before
+    project.set({"data.keep": "square"})
+    project.train_through(2)
+    assert layout.state(2).read_bytes() != before
 
 
 def test_images_kept_smaller_than_the_network_sees_them_are_refused(project: Project) -> None:

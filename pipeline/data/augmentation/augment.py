@@ -9,7 +9,15 @@ from torch import Tensor
 
 from pipeline.data.augmentation import image_ops
 from pipeline.data.augmentation.recipe import JITTERS, NEUTRAL, DrawnView, draw_batches
+from pipeline.data.augmentation.resampling import resized_crop
 from pipeline.data.augmentation.view_augment import ViewAugment
+from pipeline.data.augmentation.whole_crops import (
+    Shapes,
+    central_crops,
+    choose_crops,
+    crop_whole,
+    read_shapes,
+)
 
 SOLARIZE_THRESHOLD = 0.5
 COLOR_CHANGES = {
@@ -37,6 +45,7 @@ class Augment:
         rank: this process's rank; it gets the rows of this rank of the global batch.
         processes: the world size. Each rank draws for the global batch, so all ranks together
             make the views that a single process would.
+        whole: whether images are whole ones on canvases, see ``pipeline.data.canvas``.
     """
 
     def __init__(
@@ -47,6 +56,7 @@ class Augment:
         std: Sequence[float],
         rank: int = 0,
         processes: int = 1,
+        whole: bool = False,
     ) -> None:
         self.recipes = tuple(recipes)
         self.size = size
@@ -54,6 +64,7 @@ class Augment:
         self.std = torch.tensor(std)[:, None, None]
         self.rank = rank
         self.processes = processes
+        self.whole = whole
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Return the views, each float ``(N, C, size, size)``, of uint8 ``(N, C, H, W)``."""
@@ -64,15 +75,35 @@ class Augment:
         """Return the views of images from parameters that were drawn before."""
         # Pixels stay float32: bfloat16 keeps 8 bits of them, and matrix products would round.
         with torch.autocast(images.device.type, enabled=False), torch.no_grad():
-            # Bytes are moved, not floats: cropping needs the channels of a row beside each other.
-            scaled = (images.transpose(1, 2).contiguous() / 255).transpose(1, 2)
-            return tuple(self._view(scaled, one) for one in drawn)
+            scaled, shapes = self._scale(images)
+            return tuple(self._view(scaled, shapes, one) for one in drawn)
 
     def normalize(self, images: Tensor) -> Tensor:
         """Return the normalised centre crop of uint8 images, float ``(N, C, size, size)``."""
+        if self.whole:
+            return self._normalize_in_place(self.crop_centers(images, self.size))
         top, left = ((side - self.size) // 2 for side in images.shape[-2:])
         centre = images[..., top : top + self.size, left : left + self.size]
         return self._normalize_in_place(centre / 255)
+
+    def crop_centers(self, canvases: Tensor, size: int) -> Tensor:
+        """Return the centres of whole images on canvases, float ``(N, 3, size, size)``.
+
+        Args:
+            canvases: uint8 ``(N, 3, H, side)``.
+            size: height and width in pixels, at most ``side``.
+        """
+        with torch.autocast(canvases.device.type, enabled=False):
+            scaled, shapes = self._scale(canvases)
+            assert shapes is not None, "the images are no canvases"
+            return crop_whole(scaled, shapes, central_crops(shapes, size), size)
+
+    def _scale(self, images: Tensor) -> tuple[Tensor, Shapes | None]:
+        """Return images in [0, 1], and the shapes of whole ones."""
+        shapes = read_shapes(images) if self.whole else None
+        pixels = images[:, :, 1:] if self.whole else images
+        # Bytes are moved, not floats: cropping needs the channels of a row beside each other.
+        return (pixels.transpose(1, 2).contiguous() / 255).transpose(1, 2), shapes
 
     def _normalize_in_place(self, images: Tensor) -> Tensor:
         """Subtract the data set's mean and divide by its deviation, in place."""
@@ -97,16 +128,22 @@ class Augment:
             return drawn if self.processes == 1 else drawn.chunk(self.processes, dim=-1)[self.rank]
 
         count = rows * self.processes
-        return draw_batches(self.recipes, count, (channels, height, width), own, generator, batches)
+        shape_of_all = None if self.whole else (height, width)
+        return draw_batches(self.recipes, count, channels, shape_of_all, own, generator, batches)
 
-    def _view(self, images: Tensor, drawn: DrawnView) -> Tensor:
+    def _view(self, images: Tensor, shapes: Shapes | None, drawn: DrawnView) -> Tensor:
         where = images.device
-        top, left, height, width = (value.to(where) for value in drawn.crops)
+        crops = drawn.crops.to(where)
         # Mirrored by the weights of the crop: nothing that follows tells left from right.
         flip = None if drawn.flip is None else drawn.flip.to(where)
-        view = image_ops.resized_crop(
-            images, top, left, height, width, self.size, flip, drawn.interpolation
-        )
+        if shapes is None:
+            top, left, height, width = crops
+            view = resized_crop(
+                images, top, left, height, width, self.size, flip, drawn.interpolation
+            )
+        else:
+            crops = choose_crops(crops, shapes.height(), shapes.width())
+            view = crop_whole(images, shapes, crops, self.size, flip, drawn.interpolation)
         factors = [(COLOR_CHANGES[name], factor.to(where)) for name, factor in drawn.factors]
 
         def jitter(some: Tensor, at: Tensor) -> Tensor:
@@ -160,7 +197,7 @@ def _change(images: Tensor, chosen: Tensor | None, change: Change) -> None:
         return
     at = chosen.nonzero().flatten().to(images.device)
     if len(at):
-        # Channels first, as they lie in memory: see pipeline.data.augmentation.image_ops.
+        # Channels first, as they lie in memory: see pipeline.data.augmentation.resampling.
         planes = images.transpose(0, 1)
         changed = change(planes.index_select(1, at).transpose(0, 1), at)
         planes.index_copy_(1, at, changed.transpose(0, 1))

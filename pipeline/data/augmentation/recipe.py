@@ -69,6 +69,14 @@ class CropNumbers:
         crops = np.concatenate([starts, lengths]).astype(np.int64)
         return torch.from_numpy(crops.reshape(4, *self.area.shape[:2]))
 
+    def numbers(self) -> Tensor:
+        """Return shares of the area, ratios and positions, ``(2 · CROP_TRIES + 2, views, count)``.
+
+        Can be called once, instead of ``crops``: for images of different shapes.
+        """
+        tries = torch.cat([self.area, self.log_ratio.exp_()], dim=2).permute(2, 0, 1)
+        return torch.cat([tries, self.position.transpose(0, 1)])
+
 
 def _uniform(
     shape: tuple[int, ...], bounds: tuple[float, float], generator: torch.Generator
@@ -80,7 +88,8 @@ class DrawnView(NamedTuple):
     """The random parameters of one view of a batch, on the CPU.
 
     Attributes:
-        crops: top, left, height and width of the crop in pixels, int64 ``(N,)`` each.
+        crops: top, left, height and width of the crop in pixels, int64 ``(4, N)``; of images of
+            different shapes the numbers that it follows from, see ``CropNumbers.numbers``.
         jitter: whether colours are changed, bool ``(N,)``.
         factors: the names of the colour changes in their order, each with a factor an image,
             ``(N,)``: the neutral factor if the image's colours are not changed.
@@ -93,7 +102,7 @@ class DrawnView(NamedTuple):
         jitter_style: how the factors change colors.
     """
 
-    crops: tuple[Tensor, ...]
+    crops: Tensor
     jitter: Tensor
     factors: tuple[tuple[str, Tensor], ...]
     grey: Tensor | None
@@ -108,7 +117,8 @@ class DrawnView(NamedTuple):
 def draw_batches(
     recipes: Sequence[ViewAugment],
     count: int,
-    image_shape: tuple[int, int, int],
+    channels: int,
+    image_shape: tuple[int, int] | None,
     own: Callable[[Tensor], Tensor],
     generator: torch.Generator,
     batches: int = 1,
@@ -121,7 +131,8 @@ def draw_batches(
     Args:
         recipes: one a view.
         count: images of a global batch.
-        image_shape: channels, height and width.
+        channels: of the images.
+        image_shape: their height and width in pixels; None: each has its own.
         own: returns this rank's part of what was drawn for all images, ``(..., count)``.
         generator: a CPU generator.
         batches: the number of batches.
@@ -129,7 +140,6 @@ def draw_batches(
     Returns:
         For each batch the drawn parameters of each view, and the generator's state after it.
     """
-    channels, height, width = image_shape
     numbers = CropNumbers(batches * len(recipes), count)
     changes, states = [], []
     for batch in range(batches):
@@ -137,9 +147,9 @@ def draw_batches(
             numbers.draw_view(view, recipe.crop_scale, generator)
             changes.append(_draw_changes(recipe, count, channels, own, generator))
         states.append(generator.get_state())
-    crops = own(numbers.crops(height, width)).unbind(1)
+    crops = own(numbers.numbers() if image_shape is None else numbers.crops(*image_shape))
     drawn = [
-        change._replace(crops=crop.unbind()) for change, crop in zip(changes, crops, strict=True)
+        change._replace(crops=crop) for change, crop in zip(changes, crops.unbind(1), strict=True)
     ]
     return [
         (drawn[batch * len(recipes) : (batch + 1) * len(recipes)], state)
@@ -178,6 +188,6 @@ def _draw_changes(
     solarize = chance(recipe.solarize) if recipe.solarize > 0 else None
     flip = chance(recipe.flip) if recipe.flip > 0 else None
     return DrawnView(
-        (), jitter, tuple(factors), grey, sigma, blur, solarize, flip,
+        torch.empty(0), jitter, tuple(factors), grey, sigma, blur, solarize, flip,
         recipe.interpolation, recipe.jitter_style,
     )  # fmt: skip

@@ -56,15 +56,15 @@ def draw_strip(augment: Augment, images: Tensor, generator: torch.Generator) -> 
 
     Args:
         augment: makes the views.
-        images: uint8 ``(N, C, H, W)`` with one channel or three.
+        images: uint8 ``(N, C, H, W)`` with one channel or three; of whole ones on canvases the
+            central squares are shown.
         generator: the CPU generator of the views' random parameters.
 
     Returns:
         uint8 RGBA ``(3 · (size + GAP), N · (size + GAP), 4)``; the gaps are transparent.
     """
-    rows = [images.float() / 255] + [
-        view * augment.std + augment.mean for view in augment(images, generator)
-    ]
+    shown = augment.crop_centers(images, images.shape[3]) if augment.whole else images / 255
+    rows = [shown] + [view * augment.std + augment.mean for view in augment(images, generator)]
     size = min(augment.size, MAX_SIDE)
     rows = [_resize(row, size) for row in rows]
     cell = size + GAP

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.data.image_files.catalogue import Catalogue, Listing
 from pipeline.data.image_files.content import Content, digest_content
-from pipeline.data.image_files.file_options import Color, FileOptions, Reading
+from pipeline.data.image_files.file_options import Color, FileOptions, Keep, Reading
 from pipeline.data.image_files.holdout import split_off_test
 from pipeline.data.image_files.store import ImageFiles, Store
 from pipeline.data.image_files.store_writer import Findings, inspect_images, store_path
@@ -33,9 +33,10 @@ class FileSelection(Selection):
     Attributes:
         root: the data set's folder.
         paths: the files, relative to the root, or absolute.
-        size: height and width of the images once read, in pixels.
+        size: height and width of squares in pixels, the shorter side of whole images.
         background: the color behind transparent pixels.
         interpolation: how they are resized.
+        keep: their central squares, or the whole of them.
         reading: options of how they are read.
     """
 
@@ -44,6 +45,7 @@ class FileSelection(Selection):
     size: int
     background: Color
     interpolation: Interpolation
+    keep: Keep
     reading: Reading
 
     def __len__(self) -> int:
@@ -74,7 +76,13 @@ class FileSelection(Selection):
 
     @property
     def _files(self) -> ImageFiles:
-        return ImageFiles(self.root, self.paths, self.size, self.background, self.interpolation)
+        return ImageFiles(
+            self.root, self.paths, self.size, self.background, self.interpolation, self.keep
+        )
+
+    @property
+    def _store(self) -> Store:
+        return Store(self._store_path, len(self.paths), self.size, self.keep)
 
     @property
     def _store_path(self) -> Path:
@@ -112,12 +120,11 @@ class FileSelection(Selection):
         if self.reading.store == "stream":
             return self._files
         self.unreadable()
-        return Store(self._store_path, len(self.paths), self.size)
+        return self._store
 
     def workers(self) -> int:
         """Return the number of reading processes; 0 if the store fits the page cache."""
-        size = len(self.paths) * 3 * self.size**2
-        at_hand = self.reading.store == "cache" and size < PAGE_CACHE_BYTES
+        at_hand = self.reading.store == "cache" and self._store.total < PAGE_CACHE_BYTES
         return 0 if at_hand else self.reading.workers
 
     def is_gone(self) -> bool:
@@ -201,5 +208,11 @@ class FileSource(Source):
         paths = [str(key) for key in keys]
         wanted = self.options
         return FileSelection(
-            self.root, paths, wanted.resize, wanted.background, wanted.interpolation, self.reading
+            self.root,
+            paths,
+            wanted.resize,
+            wanted.background,
+            wanted.interpolation,
+            wanted.keep,
+            self.reading,
         )

@@ -1,4 +1,4 @@
-"""Decode image files to square uint8 arrays.
+"""Decode image files to uint8 arrays: to their central squares, or whole.
 
 Pillow is as fast as torchvision's decoders, which are deprecated (torchvision 0.29), and needs
 no torch, so that prepare starts at once. Its decoders and its resampling release Python's
@@ -8,12 +8,15 @@ global lock, so threads keep all cores busy.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from pipeline.data.canvas import WholeImage, fit_length
 from pipeline.data.image_files.file_options import Color
 from pipeline.data.image_files.kinds import FORMATS, KINDS
 from pipeline.data.interpolation import Interpolation
@@ -24,6 +27,7 @@ from pipeline.files.atomic import is_special
 MIN_SIDE = 4  # pixels
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 DECODER_VERSION = 2  # raise it with every change of the decoded bytes: stores are made anew
+Value = TypeVar("Value")
 
 
 class BadImageError(Exception):
@@ -50,6 +54,40 @@ def read_square(
             image is below 4 pixels.
         DataError: the memory is too small to decode it.
     """
+
+    def crop(whole: Image.Image) -> Bytes:
+        side = min(whole.size)
+        left, top = (whole.width - side) // 2, (whole.height - side) // 2
+        square = whole
+        if whole.size != (size, size):
+            box = (left, top, left + side, top + side)
+            square = whole.resize((size, size), RESAMPLING[interpolation], box)
+        return np.asarray(square)
+
+    return _read(path, size, background, crop)
+
+
+def read_whole(
+    path: Path, size: int, background: Color, interpolation: Interpolation = "bilinear"
+) -> WholeImage:
+    """Return a whole image, its shorter side resized to ``size`` pixels, with antialiasing.
+
+    Arguments and errors are those of ``read_square``.
+    """
+
+    def resize(whole: Image.Image) -> WholeImage:
+        length, in_proportion = fit_length(size, min(whole.size), max(whole.size))
+        wide = whole.width > whole.height
+        shape = (length, size) if wide else (size, length)
+        resized = whole if whole.size == shape else whole.resize(shape, RESAMPLING[interpolation])
+        pixels = np.asarray(resized)
+        return WholeImage(pixels.swapaxes(0, 1) if wide else pixels, in_proportion, wide)
+
+    return _read(path, size, background, resize)
+
+
+def _read(path: Path, size: int, background: Color, shape: Callable[[Image.Image], Value]) -> Value:
+    """Return what ``shape`` makes of an upright RGB image; raises errors as ``read_square``."""
     try:
         if is_special(path):
             raise BadImageError("no regular file")
@@ -65,14 +103,7 @@ def read_square(
             # cannot be read counts as none.
             with suppress(ValueError, SyntaxError, struct.error):
                 ImageOps.exif_transpose(image, in_place=True)
-            whole = _to_rgb(image, background)
-            side = min(whole.size)
-            left, top = (whole.width - side) // 2, (whole.height - side) // 2
-            square = whole
-            if whole.size != (size, size):
-                box = (left, top, left + side, top + side)
-                square = whole.resize((size, size), RESAMPLING[interpolation], box)
-            return np.asarray(square)
+            return shape(_to_rgb(image, background))
     except UnidentifiedImageError:
         raise BadImageError(f"no {KINDS} image") from None
     except Image.DecompressionBombError as error:

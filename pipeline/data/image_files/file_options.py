@@ -11,19 +11,20 @@ from pipeline.data.interpolation import Interpolation
 
 Color = tuple[int, int, int]  # red, green and blue, 0 to 255
 WHITE: Color = (255, 255, 255)
+Keep = Literal["square", "whole"]
 
 
 @dataclass(frozen=True)
 class FileOptions:
     """Options that change the images, or say which there are.
 
-    All but ``resize``, ``background`` and ``interpolation`` matter where images are found, in
-    ``prepare``: a split then names them.
+    All but the first four matter where images are found, in ``prepare``: a split then names them.
 
     Attributes:
-        resize: the shorter side in pixels after resizing; the central square is kept.
+        resize: the shorter side in pixels after resizing.
         background: the color behind transparent pixels.
         interpolation: how files are resized, with antialiasing.
+        keep: the central square of an image, or the whole of it, see ``pipeline.data.canvas``.
         on_bad_image: for an unreadable image: raise an error, or leave it out.
         holdout: the share of each class to test on if there is no test part; 0: none.
         holdout_by: what the images have in common that are held out together or not at all:
@@ -42,6 +43,7 @@ class FileOptions:
     resize: int
     background: Color = WHITE
     interpolation: Interpolation = "bilinear"
+    keep: Keep = "square"
     on_bad_image: Literal["error", "skip"] = "error"
     holdout: float = 0.2
     holdout_by: Literal["file", "content", "name", "group"] = "file"

@@ -1,10 +1,12 @@
 """Readers of image files: decoded at each read, or from a store of decoded bytes.
 
 A store is not an output of DVC. It lies under ``.scratch/images``, named by its content: the
-digest of the files, the size, and the version of the decoder. A missing store is made anew, so
-it can be deleted at any time. Only the requested rows are read, so memory does not grow with the
-number of images. A row holds an image as ``(H, W, 3)``, as decoders return it; the checksums of
-all rows stand behind the last one, and a row is checked whenever it is read.
+digest of the files, how they are read, and the version of the decoder. A missing store is made
+anew, so it can be deleted at any time. Only the requested rows are read, so memory does not grow
+with the number of images. A row holds an image as ``(H, W, 3)``: a square as decoders return it, a
+whole image on its canvas, of which what the image does not fill is never written, so that most
+file systems keep no room for it. The checksums of all rows stand behind the last one, and a row is
+checked whenever it is read.
 """
 
 from __future__ import annotations
@@ -17,24 +19,31 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.canvas import begin_canvas, canvas_shape
 from pipeline.data.image_files.checksums import CHECKSUM_BYTES, sum_rows
-from pipeline.data.image_files.decode import BadImageError, read_square
-from pipeline.data.image_files.file_options import Color
+from pipeline.data.image_files.decode import BadImageError, read_square, read_whole
+from pipeline.data.image_files.file_options import Color, Keep
 from pipeline.data.interpolation import Interpolation
 from pipeline.data.source import Bytes
 from pipeline.errors import DataError
 
 
+def row_shape(size: int, keep: Keep) -> tuple[int, int]:
+    """Return height and width of what a row holds: of a square, or of a canvas."""
+    return (size, size) if keep == "square" else canvas_shape(size)
+
+
 @dataclass(frozen=True)
 class ImageFiles:
-    """Reads image files as squares, and decodes them at each read.
+    """Reads image files, and decodes them at each read.
 
     Attributes:
         root: the files' folder.
         paths: the files, relative to the root.
-        size: height and width of the squares in pixels.
+        size: height and width of squares in pixels, the shorter side of whole images.
         background: the color behind transparent pixels.
         interpolation: how they are resized.
+        keep: their central squares, or the whole of them.
     """
 
     root: Path
@@ -42,56 +51,68 @@ class ImageFiles:
     size: int
     background: Color
     interpolation: Interpolation
+    keep: Keep = "square"
 
     def read_file(self, place: int) -> Bytes:
-        """Return one image, uint8 ``(size, size, 3)``.
+        """Return one image, uint8 ``(size, size, 3)``, or the rows that it fills of a canvas.
 
         Raises:
             BadImageError: it cannot be read.
         """
         path = self.root / self.paths[place]
-        return read_square(path, self.size, self.background, self.interpolation)
+        if self.keep == "square":
+            return read_square(path, self.size, self.background, self.interpolation)
+        return begin_canvas(read_whole(path, self.size, self.background, self.interpolation))
+
+    def is_plain(self, image: Bytes) -> bool:
+        """Return whether an image as ``read_file`` returns it is of a single color."""
+        pixels = image if self.keep == "square" else image[1:]
+        return bool((pixels == pixels[0, 0]).all())
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, places: NDArray[np.int64]) -> Bytes:
-        """Return the images at indices ``places``, uint8 ``(B, 3, size, size)``.
+        """Return the images at indices ``places``, uint8 ``(B, 3, *row_shape(size, keep))``.
 
         Raises:
             DataError: a file cannot be read.
         """
-        found = np.empty((len(places), self.size, self.size, 3), np.uint8)
+        found = np.zeros((len(places), *row_shape(self.size, self.keep), 3), np.uint8)
         for row, place in enumerate(places):
             try:
-                found[row] = self.read_file(place)
+                image = self.read_file(place)
             except BadImageError as error:
                 path = self.root / self.paths[place]
                 raise DataError(f"{path} is {error}; run `cassle prepare` again") from error
+            found[row, : len(image)] = image
         return found.transpose(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)
 class Store:
-    """Reads decoded squares from one file, a row each.
+    """Reads decoded images from one file, a row each.
 
     Attributes:
         path: the file.
         count: the number of images.
-        size: height and width in pixels.
+        size: height and width of squares in pixels, the shorter side of whole images.
+        keep: what of an image is kept.
     """
 
     path: Path
     count: int
     size: int
+    keep: Keep = "square"
 
     def __len__(self) -> int:
         return self.count
 
     @property
     def row(self) -> int:
-        """Bytes of an image."""
-        return 3 * self.size * self.size
+        """Bytes of a row."""
+        height, width = row_shape(self.size, self.keep)
+        return 3 * height * width
 
     @property
     def total(self) -> int:
@@ -103,7 +124,7 @@ class Store:
         return self.row * self.count + CHECKSUM_BYTES * place
 
     def __getitem__(self, places: NDArray[np.int64]) -> Bytes:
-        """Return the images at indices ``places``, uint8 ``(B, 3, size, size)``.
+        """Return the images at indices ``places``, uint8 ``(B, 3, *row_shape(size, keep))``.
 
         Read, not mapped: pages of a mapped file would count as this process's memory.
 
@@ -125,7 +146,7 @@ class Store:
                 f"the store {self.path} cannot be read ({error.strerror or error}); delete it, "
                 "and it is made again"
             ) from error
-        return found.reshape(-1, self.size, self.size, 3).transpose(0, 3, 1, 2)
+        return found.reshape(-1, *row_shape(self.size, self.keep), 3).transpose(0, 3, 1, 2)
 
     @functools.cached_property
     def _checksums(self) -> NDArray[np.uint64]:

@@ -52,8 +52,8 @@ class Findings:
 
 def store_path(scratch: Path, fingerprint: str, files: ImageFiles) -> Path:
     """Return the path of a store, named by the digest of its files and by how they are read."""
-    how = f"{files.size}-{files.interpolation}-{bytes(files.background).hex()}-{DECODER_VERSION}"
-    return scratch / f"{fingerprint[:32]}-{how}.uint8"
+    pixels = f"{files.keep}-{files.size}-{files.interpolation}-{bytes(files.background).hex()}"
+    return scratch / f"{fingerprint[:32]}-{pixels}-{DECODER_VERSION}.uint8"
 
 
 def inspect_images(
@@ -78,7 +78,7 @@ def inspect_images(
         DataError: the disk has too little room for the store.
     """
     found = _read_findings(place, len(files))
-    store = Store(place, len(files), files.size)
+    store = Store(place, len(files), files.size, files.keep)
     complete = place.is_file() and place.stat().st_size == store.total
     if found is not None and (complete or not keep):
         return found
@@ -112,7 +112,9 @@ def _write(
     temporary: Path | None = None
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        needed, free = store.total, shutil.disk_usage(place.parent).free
+        # Whole images leave some of their rows unwritten: they fill what squares would, or more.
+        needed = 3 * files.size**2 * len(files)
+        free = shutil.disk_usage(place.parent).free
         if needed > free:
             raise DataError(
                 f"the store of {len(files)} images needs {needed / 1e9:.1f} GB in "
@@ -125,11 +127,13 @@ def _write(
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             fcntl.flock(handle, fcntl.LOCK_EX)  # for as long as this process lives
-            os.truncate(handle, needed)
+            os.truncate(handle, store.total)
 
             def take(number: int, image: Bytes) -> None:
-                row = np.ascontiguousarray(image).reshape(1, -1)
-                _write_at(handle, row, number * store.row)
+                filled = np.ascontiguousarray(image).reshape(-1)
+                _write_at(handle, filled, number * store.row)
+                row = np.zeros((1, store.row), np.uint8)
+                row[0, : len(filled)] = filled
                 checksum = sum_rows(row).astype("<u8").view(np.uint8)
                 _write_at(handle, checksum, store.checksum_offset(number))
 
@@ -192,7 +196,7 @@ def _decode(
                 bad[str(number)] = str(error)
             else:
                 take(number, image)
-                if (image == image[0, 0]).all():
+                if files.is_plain(image):
                     plain.append(number)
         return Findings(0, bad, plain)
 
