@@ -196,9 +196,14 @@ def find_aware(
     }
 
 
-def find_probed(earlier: Evaluation | None, state: str, probe: str) -> ProbeAccuracies:
-    """The accuracies of a probe that an earlier evaluation of the same state holds, if any."""
-    if earlier is None or earlier.state != state:
+def find_probed(
+    earlier: Evaluation | None, state: str, made_by: str, probe: str
+) -> ProbeAccuracies:
+    """The accuracies that an earlier evaluation of a state holds of a probe as it is now, if any.
+
+    Arguments are those of ``find_aware``.
+    """
+    if earlier is None or (earlier.state, earlier.made_by) != (state, made_by):
         return ProbeAccuracies({}, {})
     return earlier.probes.get(probe, ProbeAccuracies({}, {}))
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.building.views import build_augment
 from pipeline.data.augmentation.view_augment import ViewAugment
-from pipeline.data.batches import Images, listed_batches
+from pipeline.data.batches import Images, training_batches
 from pipeline.models.backbone import Backbone
 
 
@@ -39,7 +39,7 @@ class AugmentedImages:
     ) -> Iterator[Tensor]:
         """Yield the features of a new view of each image, batch by batch."""
         augment = build_augment(self.dataset, (view,))
-        for images in listed_batches(self.images, [batch.tolist() for batch in batches]):
+        for images in training_batches(self.images, [batch.tolist() for batch in batches]):
             (views,) = augment(images.to(self.labels.device), generator)
             with torch.no_grad():
                 features = self.backbone(views.contiguous(memory_format=torch.channels_last))

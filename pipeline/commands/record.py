@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.config import presets
+from pipeline.config.published_order import DATASETS, PUBLISHED_ORDER
 from pipeline.errors import RunError
 from pipeline.files.atomic import rewrite_text
+from pipeline.files.sealed_json import digest
 from pipeline.layout import LEDGER, PUBLISHED, REPRODUCED
 from pipeline.reporting.comparing.runs import Run, read_run
 from pipeline.reporting.comparing.settings import Values, differing_params, read_settings
@@ -26,6 +29,7 @@ from pipeline.runtime.git import git_revision
 
 DIGITS = 2  # of accuracies and hours
 SHOWN = 3  # classes of an order
+DIGEST_LENGTH = 8  # of what tells two orders apart
 
 
 def record(name: str, revisions: Sequence[str], hardware: str) -> None:
@@ -76,7 +80,9 @@ def rewrite_ledger() -> None:
 
 
 def _make_page(entries: Sequence[Reproduced]) -> str:
-    settings = {name: _name_setting(presets.read_values(name)) for name in presets.list_published()}
+    values = {name: presets.read_values(name) for name in presets.list_published()}
+    settings = {name: _name_setting(each) for name, each in values.items()}
+    ordered = [name for name, each in values.items() if _has_published_order(each)]
     published = read_published(PUBLISHED)
     named = {entry.preset for entry in published} | {entry.preset for entry in entries}
     unknown = named - settings.keys()
@@ -87,7 +93,8 @@ def _make_page(entries: Sequence[Reproduced]) -> str:
         )
     try:
         return fill_page(
-            LEDGER.read_text(encoding="utf-8"), list_results(published, entries, settings)
+            LEDGER.read_text(encoding="utf-8"),
+            list_results(published, entries, settings, ordered),
         )
     except (OSError, ValueError) as error:
         raise RunError(
@@ -98,6 +105,10 @@ def _make_page(entries: Sequence[Reproduced]) -> str:
 def _name_setting(values: Mapping[object, object]) -> str:
     stream = name_stream(values.get("scenario"))
     return f"{values.get('dataset')}, {stream}, {values.get('num_tasks')} tasks"
+
+
+def _has_published_order(values: Mapping[object, object]) -> bool:
+    return values.get("dataset") in DATASETS and values.get("scenario") == "class"
 
 
 def _describe_run(
@@ -142,7 +153,10 @@ def _name_cut(params: Mapping[str, Any]) -> str:
     if params.get("scenario") == "domain":
         return "the domains"
     if order and params.get("scenario") == "class":
-        return f"class_order {', '.join(map(str, order[:SHOWN]))}, …"
+        if tuple(order) == PUBLISHED_ORDER:
+            return "the published order"
+        shown = ", ".join(map(str, order[:SHOWN]))
+        return f"class_order {shown}, … ({digest(list(order))[:DIGEST_LENGTH]})"
     return f"split_seed {params.get('split_seed')}"
 
 
@@ -165,7 +179,7 @@ def list_departures(values: Mapping[object, object], params: Mapping[str, Any]) 
     _lay_over(wanted, values)
     # A strategy is compared without the options of others.
     wanted |= {"strategy": strategy, "class_order": params.get("class_order")}
-    ours, theirs = _settings(params), _settings(wanted)
+    ours, theirs = (_settings(each) | _options_of_probes(each, params) for each in (params, wanted))
     return [
         f"{key}: {ours.get(key, 'not set')} instead of {theirs.get(key, 'none')}"
         for key in differing_params([ours, theirs])
@@ -178,10 +192,29 @@ def _settings(params: Mapping[str, Any]) -> Values:
     return {**found.shared, **found.method, **found.strategy, **method}
 
 
+def _options_of_probes(params: Mapping[str, Any], run: Mapping[str, Any]) -> Values:
+    """Return the options of all probes of a run, whose results are entered, as params have them."""
+    options = params.get("evaluation") or {}
+    return {
+        f"evaluation.{name}.{key}": json.dumps(value)
+        for name in (run.get("evaluation") or {}).get("probes", [])
+        for key, value in (options.get(name) or {}).items()
+    }
+
+
 def _lay_over(old: dict[str, Any], new: Mapping[object, object]) -> None:
+    """Lay values of a preset over a run's, in the run's types: of a number with 10.0, not 10."""
     for key, value in new.items():
         before = old.get(str(key))
         if isinstance(value, dict) and isinstance(before, dict):
             _lay_over(before, value)
         else:
-            old[str(key)] = value
+            old[str(key)] = _convert(value, before)
+
+
+def _convert(value: Any, before: Any) -> Any:
+    if isinstance(before, float) and type(value) is int:
+        return float(value)
+    if isinstance(value, list) and isinstance(before, list) and len(value) == len(before):
+        return [_convert(*pair) for pair in zip(value, before, strict=True)]
+    return value

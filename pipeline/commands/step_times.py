@@ -116,10 +116,11 @@ class Timing(pl.Callback):
 def time_steps(plan: TrainPlan, count: int, steps: int, warm_up: int, device: Device) -> StepTime:
     """Take the last steps of a task's training, from a new network on, and time them.
 
-    At its end queues are in use, prototypes are trained, and the small rate keeps a network
-    finite that has learnt nothing. A step is all that training does from one batch to the next:
-    reading from memory, augmentation, both passes, the optimizer. No epoch ends in between
-    where one has more steps than are taken, and nothing is saved.
+    At its end prototypes are trained, and the small rate keeps a network finite that has learnt
+    nothing. A queue begins empty, so SwAV does without it for ``queue_size / batch_size`` steps. A
+    step is all that training does from one batch to the next: reading from memory, augmentation,
+    both passes, the optimizer. No epoch ends in between where one has more steps than are taken,
+    and nothing is saved.
 
     Args:
         plan: of the training; task 1's, or a later task's, whose strategy acts.

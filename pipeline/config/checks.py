@@ -11,7 +11,7 @@ from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, Dataset
 from pipeline.config.registry.loggers import LOGGERS
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
-from pipeline.config.sections import Choices, Data, EvaluationChoice
+from pipeline.config.sections import Choices, Data, EvaluationChoice, Train
 from pipeline.data.stream.tasks import ClassOrder, group_classes
 from pipeline.errors import closest, shorten
 from pipeline.files.typed_json import get_typed
@@ -135,11 +135,12 @@ def check_loggers(names: list[str]) -> None:
             raise ValueError(f"train.loggers: {shorten(name)} is there twice in {shorten(names)}")
 
 
-def check_online(given: EvaluationChoice, scenario: str, data: Data) -> None:
-    """Check that the stream fits a probe that learns while the network is trained.
+def check_online(given: EvaluationChoice, scenario: str, data: Data, train: Train) -> None:
+    """Check that stream and schedule fit a probe that learns while the network is trained.
 
     Raises:
-        ValueError: it grows, or its images have no labels.
+        ValueError: the stream grows, its images have no labels, or the schedule begins or ends
+            above the probe's rate.
     """
     names = [name for name in given.probes if PROBES[name].while_training]
     if not names:
@@ -154,6 +155,15 @@ def check_online(given: EvaluationChoice, scenario: str, data: Data) -> None:
         raise ValueError(
             f"{needs} of the stream, and with data.labelled_root these have none; leave it out"
         )
+    peak = (given.options_of(names[0]) or {}).get("learning_rate")
+    scale = train.batch_size / 256 if train.scale_learning_rate == "linear" else 1.0
+    for key in ("warmup_start", "final_learning_rate"):
+        rate = getattr(train, key) * scale
+        if isinstance(peak, int | float) and rate > peak:
+            raise ValueError(
+                f"evaluation.{names[0]}.learning_rate must be at least train.{key} ({rate:g}), "
+                f"as it follows that schedule, got {peak}"
+            )
 
 
 def check_probes(given: EvaluationChoice) -> None:

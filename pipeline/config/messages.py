@@ -43,7 +43,9 @@ def explain_problem(detail: ErrorDetails) -> str:
         return f"{where} is missing; add it, every param must be given"
     if kind == "value_error":
         reason = str(detail["ctx"]["error"])
-        return f"{where}.{reason}" if where else reason
+        # A key's own check names the key, as its section's does.
+        named = bool(parts) and reason.startswith(f"{parts[-1]} ")
+        return ".".join([str(part) for part in (parts[:-1] if named else parts)] + [reason])
     if kind == PATH_ERROR:
         return f"{where}: {detail['msg']}"
     message = detail["msg"][0].lower() + detail["msg"][1:]

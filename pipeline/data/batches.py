@@ -174,28 +174,19 @@ def _identity(batch: Any) -> Any:
     return batch
 
 
-def training_batches(images: Images, order: Sampler[list[int]]) -> DataLoader[Tensor]:
-    """Return the loader of all epochs' batches, uint8 ``(N, C, H, W)``."""
-    return _loader(images, order)
-
-
-def listed_batches(images: Images, batches: Sequence[list[int]]) -> DataLoader[Tensor]:
-    """Return the loader of some batches, each the places of its images."""
-    return _loader(images, batches)
-
-
 def ordered_batches(images: Images, batch_size: int) -> DataLoader[Tensor]:
     """Return the loader of all images in order; the last batch may be smaller."""
     order = SequentialSampler(range(len(images)))
-    return _loader(images, BatchSampler(order, batch_size, drop_last=False))
+    return training_batches(images, BatchSampler(order, batch_size, drop_last=False))
 
 
-def _loader(
-    images: Images, batches: Sampler[list[int]] | Sequence[list[int]]
+def training_batches(
+    images: Images, order: Sampler[list[int]] | Sequence[list[int]]
 ) -> DataLoader[Tensor]:
+    """Return the loader of batches, uint8 ``(N, C, H, W)``, each the places of its images."""
     return Loader(
         FallibleImages(images) if images.workers else images,  # type: ignore[arg-type]
-        batch_sampler=batches,
+        batch_sampler=order,
         collate_fn=_identity,
         num_workers=images.workers,
     )

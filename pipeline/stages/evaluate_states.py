@@ -107,7 +107,9 @@ class StateEvaluator:
                 measured = self.prober.measure(each, question, known)
             except RunError as error:
                 raise RunError(f"{layout.state(task)}, probe {each.name}: {error}") from error
-            probes[each.name] = measured or find_probed(earlier, self.contents[task], each.name)
+            probes[each.name] = measured or find_probed(
+                earlier, self.contents[task], self.made_by, each.name
+            )
             seconds[each.name] = time.monotonic() - started
         cka, cka_learnt = self._compare(task, test, asked)
         row = Evaluation(

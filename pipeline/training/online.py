@@ -7,6 +7,7 @@ So the network is the same, to the last bit, with and without it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -170,10 +171,11 @@ class OnlineTrainer:
         if self._held:
             restore_optimizer(self._optimizer, self._held)
         self.order.start = done
-        # A loader's iterator draws from torch's global generator.
+        # A loader draws from torch's global generator when its first batch is taken.
         with seeded_initialization(self.order.seed, "online loader"):
             batches = iter(training_batches(self.stream.images, self.order))
-        self._batches = zip(self.order, batches, strict=True)
+            first = next(batches)
+        self._batches = zip(self.order, itertools.chain([first], batches), strict=True)
         return self._optimizer
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:

@@ -64,7 +64,7 @@ def test_params_that_cannot_work_are_refused_in_one_line(
     ("old", "new", "message"),
     [
         ("distill_weight:", "distil_weight:", "did you mean 'distill_weight'?"),
-        ("  flip:", "  filp:", "'filp' in augment is unknown; did you mean 'flip'?"),
+        ("\n  flip:", "\n  filp:", "'filp' in augment is unknown; did you mean 'flip'?"),
         ("\nseed: 0", "\nseed: 0x" + "f" * 9000, "got a number of more than 60 digits"),
         ("blocks: 1", "blocks: [" + "1, " * 99 + "1]", "..."),
         ("\n  solver:\n    l2: 0.01", "\n  linear:\n    l2: 0.1", "'linear' in evaluation is unknown"),

@@ -8,6 +8,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -97,6 +98,41 @@ def test_what_is_measured_is_the_classifier_on_the_features_of_the_test_images(
     assert all(aware[task] >= found.rows[2].accuracy[task] for task in ("1", "2"))
     assert found.rows[0].probes["online"].task_agnostic == {}
     assert found.rows[0].probes["linear"].task_agnostic.keys() == {"1", "2"}
+
+
+def test_it_draws_nothing_from_the_generator_of_all(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, same = OnlineTrainer.step, []
+
+    def step(self: OnlineTrainer, *arguments: Any) -> None:
+        before = torch.random.get_rng_state()
+        take(self, *arguments)
+        same.append(torch.equal(before, torch.random.get_rng_state()))
+
+    monkeypatch.setattr(OnlineTrainer, "step", step)
+    project.set(ONLINE)
+    project.train_through(1)
+    assert same and all(same)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"train.final_learning_rate": 0.01}, "train.final_learning_rate (0.01)"),
+        (
+            {"train.warmup_start": 0.002, "train.scale_learning_rate": "linear"},
+            "train.warmup_start (",
+        ),
+    ],
+)
+def test_a_rate_below_the_ends_of_the_schedule_is_refused(
+    changes: Changes, said: str, project: Project
+) -> None:
+    project.set({**ONLINE, "evaluation.online.learning_rate": 1e-5, **changes})
+    code, _, err = project.cassle("plan")
+    assert code == 2
+    assert f"evaluation.online.learning_rate must be at least {said}" in err
 
 
 def test_it_learns(project: Project) -> None:

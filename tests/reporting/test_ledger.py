@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.commands import record
 from pipeline.config import presets
+from pipeline.config.published_order import PUBLISHED_ORDER
+from pipeline.config.read import parse_params
 from pipeline.config.registry.probes import PROBES
+from pipeline.config.resolve import resolve
 from pipeline.errors import RunError
 from pipeline.files.csv_tables import csv_text
 from pipeline.layout import LEDGER, PUBLISHED, REPRODUCED
@@ -23,7 +29,7 @@ from pipeline.reporting.ledger.entries import (
     write_reproduced,
 )
 from pipeline.reporting.ledger.tables import BEGIN, END, fill_page, list_results
-from tests.support.params import ROOT
+from tests.support.params import ROOT, SHIPPED
 from tests.support.results_repository import Repository
 
 pytestmark = pytest.mark.unit
@@ -78,7 +84,7 @@ def test_published_results_are_those_of_the_paper() -> None:
 
 
 def test_a_line_has_the_mean_over_seeds_and_its_distance_to_the_published() -> None:
-    text = list_results([published()], [ours(0, 60.0), ours(1, 62.0)], {NAME: "a setting"})
+    text = list_results([published()], [ours(0, 60.0), ours(1, 62.0)], {NAME: "a setting"}, [])
     # The deviation of 60 and 62 is the root of 2.
     assert rows(text) == [
         [NAME, "cassle", "online", "62.2", "61.0 ± 1.4", "-1.2", "c", "0, 1", "H", "3.0",
@@ -88,7 +94,7 @@ def test_a_line_has_the_mean_over_seeds_and_its_distance_to_the_published() -> N
 
 
 def test_what_was_not_run_says_so_and_how_to_run_it() -> None:
-    text = list_results([published(52.7, "3", "finetune")], [], {NAME: "a setting"})
+    text = list_results([published(52.7, "3", "finetune")], [], {NAME: "a setting"}, [])
     assert rows(text) == [
         [NAME, "finetune", "online", "52.7 (n = 3)", "not run", *["–"] * 5,
          f"`cassle preset use {NAME}`, `{RUN} -S strategy=finetune`"]
@@ -96,7 +102,7 @@ def test_what_was_not_run_says_so_and_how_to_run_it() -> None:
 
 
 def test_another_protocol_is_never_beside_a_published_figure() -> None:
-    text = list_results([published()], [ours(protocol="linear")], {NAME: "a setting"})
+    text = list_results([published()], [ours(protocol="linear")], {NAME: "a setting"}, [])
     beside, apart = text.split("### Without a published figure of the same protocol")
     assert rows(beside)[0][4] == "not run"
     assert rows(apart)[0][2:6] == ["linear", "–", "60.0", "–"]
@@ -201,6 +207,47 @@ def ledger(repository: Repository) -> Ledger:
     return Ledger(repository)
 
 
+@functools.cache
+def params_of(name: str) -> dict[str, Any]:
+    """The params that a run of a preset notes."""
+    merged, _ = presets.merge(SHIPPED, (ROOT / f"presets/{name}.yaml").read_text())
+    noted: dict[str, Any] = json.loads(
+        json.dumps(dict(resolve(parse_params(merged, name)).report.params))
+    )
+    return noted
+
+
+@pytest.mark.parametrize("name", ["cifar100_byol", "imagenet100_mocov2plus", "domainnet_swav"])
+def test_what_a_run_of_a_preset_notes_is_no_departure(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    values = presets.read_values(name)
+    given = params_of(name)
+    assert record.list_departures(values, given) == []
+    probes = {"probes": ["linear", "linear_augmented"], "headline": "linear"}
+    given = {**given, "evaluation": {**given["evaluation"], **probes}}
+    assert record.list_departures(values, given) == []
+    options = {**given["evaluation"]["linear_augmented"], "epochs": 3}
+    given = {**given, "evaluation": {**given["evaluation"], "linear_augmented": options}}
+    assert record.list_departures(values, given) == [
+        "evaluation.linear_augmented.epochs: 3 instead of 100"
+    ]
+
+
+def test_orders_of_classes_that_begin_alike_are_told_apart() -> None:
+    def cut(order: Sequence[int]) -> str:
+        return record._name_cut({"scenario": "class", "class_order": list(order)})
+
+    assert cut(PUBLISHED_ORDER) == "the published order"
+    assert cut(range(100)) != cut([0, 1, 2, *range(99, 2, -1)])
+
+
+def test_presets_with_a_published_order_are_used_with_it() -> None:
+    text = list_results([published()], [], {NAME: "a setting"}, [NAME])
+    assert f"`cassle preset use {NAME} --published-order`" in text
+
+
 def test_one_command_adds_the_run_in_the_workspace(ledger: Ledger) -> None:
     ledger.write_run(61.5, seed=3, train__devices=4, data__root="elsewhere")
     out = ledger.repository.must("preset", "record", NAME, *A100)
@@ -225,7 +272,7 @@ def test_runs_that_cut_their_tasks_otherwise_have_a_line_of_their_own(ledger: Le
         ledger.repository.must("preset", "record", NAME, *A100)
     lines = [line for line in rows(LEDGER.read_text()) if line[1:3] == ["cassle", "online"]]
     assert [line[4:7] for line in lines] == [
-        ["62.0", "-0.2", "class_order 11, 22, 39, …"],
+        ["62.0", "-0.2", "class_order 11, 22, 39, … (2b7cd1bc)"],
         ["60.0", "-2.2", "split_seed 0"],
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pipeline.metrics.estimates import estimate
 from pipeline.reporting.gaps import NOT_MEASURED
@@ -33,7 +33,10 @@ def fill_page(page: str, tables: str) -> str:
 
 
 def list_results(
-    published: Sequence[Published], ours: Sequence[Reproduced], settings: Mapping[str, str]
+    published: Sequence[Published],
+    ours: Sequence[Reproduced],
+    settings: Mapping[str, str],
+    ordered: Collection[str],
 ) -> str:
     """Return the tables, one for each setting and source, and one of what has no counterpart.
 
@@ -41,12 +44,13 @@ def list_results(
         published: the results to reach.
         ours: results of runs.
         settings: data set, scenario and tasks of each preset, by its name.
+        ordered: the presets that have a published order of classes.
     """
     groups: dict[str, dict[str, list[str]]] = {}
     for entry in published:
         where = f"Published in {entry.paper}, {entry.place}."
         rows = groups.setdefault(settings[entry.preset], {}).setdefault(where, [])
-        rows += _rows(_match(entry), entry, ours)
+        rows += _rows(_match(entry), entry, ours, ordered)
     lines: list[str] = []
     for setting, by_source in groups.items():
         lines += [f"### {setting}"]
@@ -58,7 +62,7 @@ def list_results(
     if others:
         lines += ["### Without a published figure of the same protocol", "", *HEAD]
         for key in others:
-            lines += _rows(key, None, ours)
+            lines += _rows(key, None, ours, ordered)
     return "\n".join(lines).rstrip()
 
 
@@ -67,13 +71,16 @@ def _match(entry: Published | Reproduced) -> tuple[str, str, str]:
 
 
 def _rows(
-    key: tuple[str, str, str], published: Published | None, ours: Sequence[Reproduced]
+    key: tuple[str, str, str],
+    published: Published | None,
+    ours: Sequence[Reproduced],
+    ordered: Collection[str],
 ) -> list[str]:
     """Return a row for each way in which runs cut their tasks; one where there is no run."""
     own = [entry for entry in ours if _match(entry) == key]
     cuts = dict.fromkeys(entry.cut for entry in own)
     found = [[entry for entry in own if entry.cut == cut] for cut in cuts]
-    return [_row(*key, published, entries) for entries in found or [[]]]
+    return [_row(*key, published, entries, key[0] in ordered) for entries in found or [[]]]
 
 
 def _row(
@@ -82,6 +89,7 @@ def _row(
     protocol: str,
     published: Published | None,
     ours: Sequence[Reproduced],
+    is_ordered: bool,
 ) -> str:
     target, difference, hours = (NOT_MEASURED,) * 3
     cut = seeds = hardware = NOT_MEASURED
@@ -103,4 +111,5 @@ def _row(
     if strategy != PRESET_STRATEGY:
         run += f" -S strategy={strategy}"
     cells = [preset, strategy, protocol, target, found, difference, cut, seeds, hardware, hours]
-    return f"| {' | '.join(cells)} | `cassle preset use {preset}`, `{run}` |"
+    use = f"cassle preset use {preset}{' --published-order' if is_ordered else ''}"
+    return f"| {' | '.join(cells)} | `{use}`, `{run}` |"
