@@ -111,7 +111,7 @@ def plain_loop(
             views = [
                 cut(image, tuple(int(side) for side in place), bool(flipped))
                 for image, place, flipped in zip(
-                    images[rows], torch.stack(drawn.crops, 1), drawn.flip, strict=True
+                    images[rows], drawn.crops.T, drawn.flip, strict=True
                 )
             ]
             with torch.no_grad():

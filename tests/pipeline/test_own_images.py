@@ -113,7 +113,7 @@ def test_images_without_labels_are_evaluated_on_a_labelled_folder(project: Proje
     assert report.startswith("# photos, data-incremental")
     # Another run on the same labelled images can stand beside this one.
     require_same_tasks(read_results(require_plan(ReportPlan, "report")), read_run(None))
-    assert "| probe | A | F | FT |" in report
+    assert "| probe | protocol | A | F | FT |" in report
 
 
 def test_other_labelled_images_under_the_same_name_are_another_run(project: Project) -> None:
