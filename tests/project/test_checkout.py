@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "params.yaml").exists())
 
@@ -14,6 +15,17 @@ ROOT = next(folder for folder in Path(__file__).parents if (folder / "params.yam
 def git(folder: Path, *arguments: str) -> None:
     identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
     subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def test_what_stages_write_into_data_is_not_committed() -> None:
+    locked = YAML(typ="safe").load((ROOT / "dvc.lock").read_text())["stages"].values()
+    paths = [out["path"] for stage in locked for out in stage.get("outs", ())]
+    wanted = [path for path in paths if path.startswith("data/")]
+    assert len(wanted) > 20
+    asked = subprocess.run(
+        ["git", "check-ignore", *wanted], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert asked.stdout.split() == wanted
 
 
 def test_what_is_exported_is_not_committed(tmp_path: Path) -> None:
