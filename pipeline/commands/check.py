@@ -28,7 +28,7 @@ from pipeline.commands.check_images import (
 from pipeline.config.chain import require_slots
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading
-from pipeline.config.registry.probes import PROBES
+from pipeline.config.registry.probes import list_while_training
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.stream import count_tasks, fix_stream
 from pipeline.data.datasets.file_source import FileSource
@@ -180,7 +180,7 @@ def _require_no_online(params: Params) -> None:
     Raises:
         ParamsError: one does.
     """
-    if names := [name for name in params.evaluation.probes if PROBES[name].while_training]:
+    if names := list_while_training(params.evaluation.probes):
         raise ParamsError(
             f"evaluation.probes: {names[0]} learns from labelled training images, and no task "
             "has any; leave it out"

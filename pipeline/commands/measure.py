@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,7 @@ def print_measured(plans: Mapping[str, Plans], wanted: Measuring) -> None:
             into the memory, or a task has too few steps.
     """
     device = choose_device(wanted.device)
-    wanted = Measuring(wanted.steps, wanted.warm_up, device)
+    wanted = replace(wanted, device=device)
     tasks = {name: count_steps(name, each) for name, each in plans.items()}
     begun = False
     for name, steps in tasks.items():

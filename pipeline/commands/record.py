@@ -176,7 +176,8 @@ def list_departures(values: Mapping[object, object], params: Mapping[str, Any]) 
         allowed = ", ".join(sorted(known))
         return [f"strategy: {strategy} instead of one it has options for ({allowed})"]
     wanted = copy.deepcopy(dict(params))
-    _lay_over(wanted, values)
+    for _ in presets.lay_over(wanted, values):
+        pass  # each change is made as it is told
     # A strategy is compared without the options of others.
     wanted |= {"strategy": strategy, "class_order": params.get("class_order")}
     ours, theirs = (_settings(each) | _options_of_probes(each, params) for each in (params, wanted))
@@ -200,21 +201,3 @@ def _options_of_probes(params: Mapping[str, Any], run: Mapping[str, Any]) -> Val
         for name in (run.get("evaluation") or {}).get("probes", [])
         for key, value in (options.get(name) or {}).items()
     }
-
-
-def _lay_over(old: dict[str, Any], new: Mapping[object, object]) -> None:
-    """Lay values of a preset over a run's, in the run's types: of a number with 10.0, not 10."""
-    for key, value in new.items():
-        before = old.get(str(key))
-        if isinstance(value, dict) and isinstance(before, dict):
-            _lay_over(before, value)
-        else:
-            old[str(key)] = _convert(value, before)
-
-
-def _convert(value: Any, before: Any) -> Any:
-    if isinstance(before, float) and type(value) is int:
-        return float(value)
-    if isinstance(value, list) and isinstance(before, list) and len(value) == len(before):
-        return [_convert(*pair) for pair in zip(value, before, strict=True)]
-    return value

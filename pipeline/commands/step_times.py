@@ -82,6 +82,7 @@ class Timing(pl.Callback):
 
     Args:
         warm_up: steps that do not count.
+        steps: that count, after those.
         device: waited for where the first step that counts begins, and where the last one ended.
 
     Attributes:

@@ -9,7 +9,7 @@ from pipeline.config.option_types import require_milestones
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, Dataset
 from pipeline.config.registry.loggers import LOGGERS
-from pipeline.config.registry.probes import PROBES
+from pipeline.config.registry.probes import PROBES, list_while_training
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.sections import Choices, Data, EvaluationChoice, Train
 from pipeline.data.stream.tasks import ClassOrder, group_classes
@@ -142,7 +142,7 @@ def check_online(given: EvaluationChoice, scenario: str, data: Data, train: Trai
         ValueError: the stream grows, its images have no labels, or the schedule begins or ends
             above the probe's rate.
     """
-    names = [name for name in given.probes if PROBES[name].while_training]
+    names = list_while_training(given.probes)
     if not names:
         return
     needs = f"evaluation.probes: {names[0]} learns from the labelled images of all tasks"
@@ -156,9 +156,8 @@ def check_online(given: EvaluationChoice, scenario: str, data: Data, train: Trai
             f"{needs} of the stream, and with data.labelled_root these have none; leave it out"
         )
     peak = (given.options_of(names[0]) or {}).get("learning_rate")
-    scale = train.batch_size / 256 if train.scale_learning_rate == "linear" else 1.0
     for key in ("warmup_start", "final_learning_rate"):
-        rate = getattr(train, key) * scale
+        rate = getattr(train, key) * train.rate_scale
         if isinstance(peak, int | float) and rate > peak:
             raise ValueError(
                 f"evaluation.{names[0]}.learning_rate must be at least train.{key} ({rate:g}), "

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 PositiveFloat = Annotated[float, Field(gt=0, le=1000)]
 NonNegativeFloat = Annotated[float, Field(ge=0, le=1000)]
@@ -17,6 +17,25 @@ NonNegativeInt = Annotated[int, Field(ge=0, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Width = Annotated[int, Field(ge=1, le=16384)]  # of a layer
 Widths = Annotated[list[Width], Field(min_length=1, max_length=16)]
+# One probability for both views, or a list of two, one a view.
+PerView = Annotated[
+    Annotated[Fraction, Tag("both-views")]
+    | Annotated[list[Fraction], Field(min_length=2, max_length=2), Tag("one-a-view")],
+    Discriminator(lambda value: "one-a-view" if isinstance(value, list) else "both-views"),
+]
+
+# One of two words, or a list of names.
+Classes = Annotated[
+    Annotated[Literal["all", "common"], Tag("word")]
+    | Annotated[list[str], Field(min_length=1), Tag("names")],
+    Discriminator(lambda value: "names" if isinstance(value, list) else "word"),
+]
+Byte = Annotated[int, Field(ge=0, le=255)]
+Background = Annotated[
+    Annotated[Literal["white", "black"], Tag("word")]
+    | Annotated[list[Byte], Field(min_length=3, max_length=3), Tag("color")],
+    Discriminator(lambda value: "color" if isinstance(value, list) else "word"),
+]
 
 
 def _require_rising(milestones: list[int]) -> list[int]:

@@ -99,17 +99,29 @@ def merge(
     yaml.preserve_quotes = True
     yaml.width = 120
     old = yaml.load(params)
-    changes = list(_lay_over(old, new, ""))
+    changes = list(lay_over(old, new))
     written = io.StringIO()
     yaml.dump(old, written)
     return written.getvalue(), changes
 
 
-def _lay_over(old: MutableMapping[Any, Any], new: Mapping[Any, Any], prefix: str) -> Iterator[str]:
+def lay_over(
+    old: MutableMapping[Any, Any], new: Mapping[Any, Any], prefix: str = ""
+) -> Iterator[str]:
+    """Lay values over others, in place; what is equal stays as it is written.
+
+    Args:
+        old: the others, by section and key.
+        new: the values.
+        prefix: of the keys in the lines.
+
+    Yields:
+        One line for each value that changes, as it changes.
+    """
     for key, value in new.items():
         before = old.get(key)
         if isinstance(value, dict) and isinstance(before, dict):
-            yield from _lay_over(before, value, f"{prefix}{key}.")
+            yield from lay_over(before, value, f"{prefix}{key}.")
         elif before != value:
             shown = list(before) if isinstance(before, list) else before
             if isinstance(before, list) and isinstance(value, list):

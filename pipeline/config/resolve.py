@@ -40,13 +40,11 @@ from pipeline.config.plan_data import (
 )
 from pipeline.config.registry.backbones import BACKBONES
 from pipeline.config.registry.loggers import LOGGERS
-from pipeline.config.registry.probes import ONLINE, PROBES
+from pipeline.config.registry.probes import ONLINE, PROBES, list_while_training
 from pipeline.config.registry.strategies import COMPOSITE, STRATEGIES, learns_at_once
 from pipeline.config.stage_code import add_code, digest_templates
 from pipeline.config.stream import count_tasks, fix_stream
 from pipeline.files.typed_json import get_typed
-
-RATES_ARE_FOR = 256  # images a step, as the field's recipes give them
 
 
 @dataclass(frozen=True)
@@ -166,8 +164,7 @@ def _plan_optimization(params: Params) -> OptimizationPlan:
     counts where each has a BatchNorm of its own: else they give what one gives, as threads do.
     """
     train = params.train
-    linear = train.scale_learning_rate == "linear"
-    scale = train.batch_size / RATES_ARE_FOR if linear else 1
+    scale = train.rate_scale
     return OptimizationPlan(
         optimizer=plan_component(params, "optimizer", train.optimizer),
         epochs=train.epochs,
@@ -238,7 +235,7 @@ def _describe_protocols(params: Params) -> dict[str, Protocol]:
 
 def _plan_online(params: Params) -> OnlinePlan | None:
     """The plan of the classifiers that learn while the network trains, if a probe asks them."""
-    if not any(PROBES[name].while_training for name in params.evaluation.probes):
+    if not list_while_training(params.evaluation.probes):
         return None
     options = params.evaluation.options_of(ONLINE) or {}
     return OnlinePlan(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.config.option_types import (
+    Background,
+    Classes,
     CropScale,
-    Fraction,
     Milestones,
     NonNegativeFloat,
+    PerView,
     PositiveFloat,
     PositiveInt,
     require_milestones,
@@ -22,26 +24,6 @@ from pipeline.data.image_files.file_options import Keep
 from pipeline.data.interpolation import Interpolation
 from pipeline.files.sealed_json import Json
 from pipeline.models.stems import Stem
-
-# One probability for both views, or a list of two, one a view.
-PerView = Annotated[
-    Annotated[Fraction, Tag("both-views")]
-    | Annotated[list[Fraction], Field(min_length=2, max_length=2), Tag("one-a-view")],
-    Discriminator(lambda value: "one-a-view" if isinstance(value, list) else "both-views"),
-]
-
-# One of two words, or a list of names.
-Classes = Annotated[
-    Annotated[Literal["all", "common"], Tag("word")]
-    | Annotated[list[str], Field(min_length=1), Tag("names")],
-    Discriminator(lambda value: "names" if isinstance(value, list) else "word"),
-]
-Byte = Annotated[int, Field(ge=0, le=255)]
-Background = Annotated[
-    Annotated[Literal["white", "black"], Tag("word")]
-    | Annotated[list[Byte], Field(min_length=3, max_length=3), Tag("color")],
-    Discriminator(lambda value: "color" if isinstance(value, list) else "word"),
-]
 
 
 class Section(BaseModel):
@@ -75,6 +57,8 @@ class EvaluationChoice(Choices):
     probes: Annotated[list[str], Field(min_length=1, max_length=20)]
     headline: str
 
+
+RATES_ARE_FOR = 256  # images a step, as the field's recipes give them
 
 # Params that say how a run is carried out and watched. They shape no result beyond rounding, so
 # `data/plan/machine.json` or `reading.json` has them, and `cassle compare` passes over them.
@@ -197,6 +181,11 @@ class Train(Choices):
     final_learning_rate: NonNegativeFloat
     precision: Literal["auto", "32-true", "bf16-mixed"]
     loggers: Annotated[list[str], Field(max_length=20)]
+
+    @property
+    def rate_scale(self) -> float:
+        """What the rates are multiplied by."""
+        return self.batch_size / RATES_ARE_FOR if self.scale_learning_rate == "linear" else 1
 
     @model_validator(mode="after")
     def _batch_divides(self) -> Self:

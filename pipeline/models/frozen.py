@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal, TypeVar
 
@@ -38,21 +38,24 @@ def frozen_copy(module: Module, batch_norm: TeacherBatchNorm) -> Module:
 def running_statistics(module: nn.Module) -> Iterator[None]:
     """Put BatchNorm layers in eval mode inside: they use their running statistics unchanged."""
     layers = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
-    modes = [layer.training for layer in layers]
-    for layer in layers:
-        layer.eval()
-    try:
+    with _keeping_modes(layers):
+        for layer in layers:
+            layer.eval()
         yield
-    finally:
-        for layer, mode in zip(layers, modes, strict=True):
-            layer.train(mode)
 
 
 @contextmanager
 def evaluation_mode(module: nn.Module) -> Iterator[None]:
     """Put a module in eval mode inside; afterwards each of its layers is in the mode it was in."""
-    modes = [(layer, layer.training) for layer in module.modules()]
-    module.eval()
+    with _keeping_modes(module.modules()):
+        module.eval()
+        yield
+
+
+@contextmanager
+def _keeping_modes(layers: Iterable[nn.Module]) -> Iterator[None]:
+    """Afterwards put each layer, alone, in the mode it is in now."""
+    modes = [(layer, layer.training) for layer in layers]
     try:
         yield
     finally:

@@ -97,7 +97,9 @@ class StateEvaluator:
         seconds = {"features": time.monotonic() - started}
         splits = {str(number): self.digests[number - 1] for number in asked}
         gone = [n for n in self.labelled.tasks(reached) if n not in asked]
-        no_images = [n for n in self.labelled.tasks(reached) if self.labelled.are_gone(n)]
+        no_images: list[int] = []
+        if self.prober.needs_images():
+            no_images = [n for n in self.labelled.tasks(reached) if self.labelled.are_gone(n)]
         question = ProbedState(task, asked, train, test, classes, no_images)
         probes = {}
         for each in self.plan.probes:
@@ -127,7 +129,7 @@ class StateEvaluator:
             gone=gone,
             made_by=self.made_by,
             splits=splits,
-            without_images=no_images if self.prober.needs_images() else (),
+            without_images=no_images,
         )
         if earlier is not None and earlier.state == row.state:
             row = keep_gone(row, earlier)

@@ -34,7 +34,8 @@ class ProbedState:
         train: features of these tasks' training images, with labels that count from 0.
         test: likewise of their test images.
         classes: the labels of the stream that those stand for, sorted.
-        gone: tasks it is asked about, or would be, whose images are no longer here.
+        gone: tasks it is asked about, or would be, whose images are no longer here; looked at
+            where a probe needs images.
     """
 
     state: int

@@ -23,7 +23,13 @@ from pipeline.models.backbone import Backbone
 from pipeline.models.frozen import evaluation_mode
 from pipeline.models.loading import select_below
 from pipeline.seeding import generator, seeded_initialization
-from pipeline.training.optim import Optimization, build_optimizer, restore_optimizer, schedule_rate
+from pipeline.training.optim import (
+    Optimization,
+    build_optimizer,
+    hold_optimizer,
+    restore_optimizer,
+    schedule_rate,
+)
 
 # Names of its tensors in a snapshot of the training.
 CLASSIFIER, OPTIMIZER = "online", "online_optimizer"
@@ -196,14 +202,11 @@ class OnlineTrainer:
 
     def snapshot(self) -> dict[str, Tensor]:
         """Return all that its next step depends on, beside the network and the step, by name."""
-        held = {f"{CLASSIFIER}.{name}": tensor for name, tensor in self.tensors().items()}
-        if self._optimizer is None:
-            return held | {f"{OPTIMIZER}.{name}": value for name, value in self._held.items()}
-        for number, state in self._optimizer.state_dict()["state"].items():
-            for name, value in state.items():
-                if value is not None:  # SGD without momentum has None there
-                    held[f"{OPTIMIZER}.{number}.{name}"] = value
-        return held
+        held = self._held if self._optimizer is None else hold_optimizer(self._optimizer)
+        return {
+            **{f"{CLASSIFIER}.{name}": tensor for name, tensor in self.tensors().items()},
+            **{f"{OPTIMIZER}.{name}": value for name, value in held.items()},
+        }
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Go on from a snapshot, before the first step; errors are those of ``load``."""

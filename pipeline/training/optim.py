@@ -115,6 +115,18 @@ def _group_excluded(
     return groups
 
 
+def hold_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return what an optimizer holds for each parameter, as ``restore_optimizer`` takes it."""
+    held: dict[str, Tensor] = {}
+    for number, state in optimizer.state_dict()["state"].items():
+        for name, value in state.items():
+            # SGD without momentum has None there.
+            if value is not None:
+                assert isinstance(value, Tensor), f"the optimizer holds a {type(value)}"
+                held[f"{number}.{name}"] = value
+    return held
+
+
 def restore_optimizer(optimizer: torch.optim.Optimizer, held: Mapping[str, Tensor]) -> None:
     """Give an optimizer what it held for each parameter, laid out in memory as that is.
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pipeline.files.sealed_json import Json
 from pipeline.models.loading import require_names, select_below
+from pipeline.training.optim import hold_optimizer
 
 if TYPE_CHECKING:  # it brings Lightning, which `cassle clean` does without
     from pipeline.training.learner import Learner
@@ -46,12 +47,8 @@ def take_snapshot(learner: Learner) -> Snapshot:
     epochs.require_finite_tensors(step, tensors)
     tensors |= {f"{SUM}.{name}": total for name, total in epochs.sums.items()}
     tensors[AUGMENT] = learner.view_stream.state()
-    for number, held in learner.trainer.optimizers[0].state_dict()["state"].items():
-        for name, value in held.items():
-            # SGD without momentum has None there.
-            if value is not None:
-                assert isinstance(value, Tensor), f"the optimizer holds a {type(value)}"
-                tensors[f"{OPTIMIZER}.{number}.{name}"] = value
+    held = hold_optimizer(learner.trainer.optimizers[0])
+    tensors |= {f"{OPTIMIZER}.{name}": value for name, value in held.items()}
     if learner.online is not None:
         tensors |= learner.online.snapshot()
     record: Json = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -45,6 +45,11 @@ class ProbeComponent(Component):
     protocol: Callable[[Mapping[str, object]], str]
     section: str = ""
     while_training: bool = False
+
+
+def list_while_training(names: Sequence[str]) -> list[str]:
+    """Return those of some probes that learn while the network is trained."""
+    return [name for name in names if PROBES[name].while_training]
 
 
 def _describe_linear(given: Mapping[str, object]) -> str:

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from pipeline.data.image_files.catalogue import Catalogue, Listing
 from pipeline.data.image_files.content import Content, digest_content
-from pipeline.data.image_files.file_options import Color, FileOptions, Keep, Reading
+from pipeline.data.image_files.file_options import FileOptions, Reading
 from pipeline.data.image_files.holdout import split_off_test
-from pipeline.data.image_files.store import ImageFiles, Store
+from pipeline.data.image_files.store import ImageFiles
 from pipeline.data.image_files.store_writer import Findings, inspect_images, store_path
 from pipeline.data.image_files.tree import Item
-from pipeline.data.interpolation import Interpolation
 from pipeline.data.parts import Part
 from pipeline.data.source import ImageReader, Keys, Selection, Source
 from pipeline.errors import DataError
@@ -31,32 +30,23 @@ class FileSelection(Selection):
     """Some image files, with a store of their own.
 
     Attributes:
-        root: the data set's folder.
-        paths: the files, relative to the root, or absolute.
-        size: height and width of squares in pixels, the shorter side of whole images.
-        background: the color behind transparent pixels.
-        interpolation: how they are resized.
-        keep: their central squares, or the whole of them.
+        images: the files, and how they become pixels.
         reading: options of how they are read.
     """
 
-    root: Path
-    paths: Sequence[str]
-    size: int
-    background: Color
-    interpolation: Interpolation
-    keep: Keep
+    images: ImageFiles
     reading: Reading
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.images)
 
     @functools.cached_property
     def _content(self) -> Content:
         return self._digest()
 
     def _digest(self) -> Content:
-        return digest_content(self.root, self.paths, self.reading.scratch, self.reading.workers)
+        images, reading = self.images, self.reading
+        return digest_content(images.root, images.paths, reading.scratch, reading.workers)
 
     def contents(self) -> Sequence[str]:
         """Return the SHA-256 of each file's bytes, ``(N,)``."""
@@ -72,28 +62,18 @@ class FileSelection(Selection):
 
     def files(self) -> Sequence[Path]:
         """Return the files of the images."""
-        return [self.root / path for path in self.paths]
-
-    @property
-    def _files(self) -> ImageFiles:
-        return ImageFiles(
-            self.root, self.paths, self.size, self.background, self.interpolation, self.keep
-        )
-
-    @property
-    def _store(self) -> Store:
-        return Store(self._store_path, len(self.paths), self.size, self.keep)
+        return [self.images.root / path for path in self.images.paths]
 
     @property
     def _store_path(self) -> Path:
-        return store_path(self.reading.scratch, self.fingerprint(), self._files)
+        return store_path(self.reading.scratch, self.fingerprint(), self.images)
 
     @functools.cached_property
     def _findings(self) -> Findings:
-        if not self.reading.look or not self.paths:
-            return Findings(len(self.paths))
+        if not self.reading.look or not self.images.paths:
+            return Findings(len(self.images))
         return inspect_images(
-            self._files,
+            self.images,
             self._store_path,
             self.reading.workers,
             keep=self.reading.store == "cache",
@@ -103,8 +83,8 @@ class FileSelection(Selection):
     def _require_same(self) -> None:
         if self._digest() != self._content:
             raise DataError(
-                f"images in {self.root} were replaced while they were read; run `dvc repro -f -s "
-                "prepare`, or `cassle prepare` where there is no DVC"
+                f"images in {self.images.root} were replaced while they were read; run `dvc repro "
+                "-f -s prepare`, or `cassle prepare` where there is no DVC"
             )
 
     def unreadable(self) -> dict[int, str]:
@@ -118,18 +98,20 @@ class FileSelection(Selection):
     def reader(self) -> ImageReader:
         """Return the reader of the images; makes the store if it is wanted and missing."""
         if self.reading.store == "stream":
-            return self._files
+            return self.images
         self.unreadable()
-        return self._store
+        return self.images.store_in(self._store_path)
 
     def workers(self) -> int:
         """Return the number of reading processes; 0 if the store fits the page cache."""
-        at_hand = self.reading.store == "cache" and self._store.total < PAGE_CACHE_BYTES
+        if self.reading.store == "stream":
+            return self.reading.workers
+        at_hand = self.images.store_in(self._store_path).total < PAGE_CACHE_BYTES
         return 0 if at_hand else self.reading.workers
 
     def is_gone(self) -> bool:
         """Return whether none of the files is here any more."""
-        return not any((self.root / path).exists() for path in self.paths)
+        return not any((self.images.root / path).exists() for path in self.images.paths)
 
 
 class FileSource(Source):
@@ -207,12 +189,7 @@ class FileSource(Source):
         """Return the images of these paths, whether they are in the catalogue or not."""
         paths = [str(key) for key in keys]
         wanted = self.options
-        return FileSelection(
-            self.root,
-            paths,
-            wanted.resize,
-            wanted.background,
-            wanted.interpolation,
-            wanted.keep,
-            self.reading,
+        images = ImageFiles(
+            self.root, paths, wanted.resize, wanted.background, wanted.interpolation, wanted.keep
         )
+        return FileSelection(images, self.reading)

@@ -39,9 +39,8 @@ def read_square(
 ) -> Bytes:
     """Return the central square of an image, resized with antialiasing, uint8 ``(size, size, 3)``.
 
-    Grey images get three equal channels, transparency is
-    composited on the background, 16 bits become 8 by their higher byte, and an image is turned
-    upright by its orientation tag.
+    Grey images get three equal channels, transparency is composited on the background, 16 bits
+    become 8 by their higher byte, and an image is turned upright by its orientation tag.
 
     Args:
         path: a JPEG, PNG, WebP, BMP or TIFF file; of several frames the first is read.

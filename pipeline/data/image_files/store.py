@@ -64,6 +64,10 @@ class ImageFiles:
             return read_square(path, self.size, self.background, self.interpolation)
         return begin_canvas(read_whole(path, self.size, self.background, self.interpolation))
 
+    def store_in(self, path: Path) -> Store:
+        """Return the reader of a store of these images."""
+        return Store(path, len(self), self.size, self.keep)
+
     def is_plain(self, image: Bytes) -> bool:
         """Return whether an image as ``read_file`` returns it is of a single color."""
         pixels = image if self.keep == "square" else image[1:]

@@ -17,10 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.data.image_files.checksums import sum_rows
-from pipeline.data.image_files.decode import (
-    DECODER_VERSION,
-    BadImageError,
-)
+from pipeline.data.image_files.decode import DECODER_VERSION, BadImageError
 from pipeline.data.image_files.store import ImageFiles, Store
 from pipeline.data.source import Bytes
 from pipeline.errors import DataError
@@ -78,7 +75,7 @@ def inspect_images(
         DataError: the disk has too little room for the store.
     """
     found = _read_findings(place, len(files))
-    store = Store(place, len(files), files.size, files.keep)
+    store = files.store_in(place)
     complete = place.is_file() and place.stat().st_size == store.total
     if found is not None and (complete or not keep):
         return found
