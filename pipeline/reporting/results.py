@@ -181,9 +181,9 @@ class Results:
     def cost(self) -> Json:
         """Return the content of reports/cost.json.
 
-        Forward passes are relative to task 1, which is fine-tuning for every strategy.
+        Forward passes are relative to fine-tuning: to task 1, without a teacher's there.
         """
-        base = self.timings[0].forward_passes
+        base = self.timings[0].forward_passes - self.timings[0].teacher_passes
         later = [timing.forward_passes for timing in self.timings[1:]]
         seconds = [timing.seconds + timing.look_back_seconds for timing in self.timings]
         return {
