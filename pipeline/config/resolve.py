@@ -8,7 +8,7 @@ its method, strategy, backbone, data set and of the stage itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import plan_digest
@@ -99,7 +99,8 @@ def resolve(params: Params) -> Plans:
         train[task] = _plan_training(params, task, makers[-1])
         makers.append(plan_digest(train[task]))
     online = _plan_online(params)
-    evaluate = _plan_evaluation(params, makers, online)
+    random = None if init.weights is None else plan_digest(replace(init, weights=None))
+    evaluate = _plan_evaluation(params, makers, online, random)
     views = plan_views(params)
     report = _plan_report(params, evaluate, views)
     machine = MachinePlan(
@@ -167,7 +168,7 @@ def _plan_training(params: Params, task: int, previous: str) -> TrainPlan:
 
 
 def _plan_evaluation(
-    params: Params, states: Sequence[str], online: OnlinePlan | None
+    params: Params, states: Sequence[str], online: OnlinePlan | None, random: str | None
 ) -> EvaluatePlan:
     backbone, labelled = plan_backbone(params), plan_labelled(params)
     names: list[str] = params.evaluation.probes
@@ -188,6 +189,7 @@ def _plan_evaluation(
         one_ahead=params.scenario == "folders",
         labelled=labelled,
         online=None if online is None else plan_digest(online),
+        random=random,
     )
     return add_code(plan)
 

@@ -303,3 +303,35 @@ def test_a_killed_first_task_goes_on_to_the_same_bytes(
             trained.cassle("train", "1")
     trained.must("train", "1")
     assert (layout.state(1).read_bytes(), layout.log(1).read_bytes()) == whole
+
+
+def test_a_run_to_the_report_has_the_random_network_beside_state_0(
+    trained: Project,
+) -> None:
+    trained.set({"num_tasks": 2, "evaluation.probes": ["linear"]})
+    random = backbone_of(0)
+    trained.run_all(2)
+    assert not same(random, backbone_of(0))
+    held = json.loads(layout.EVALUATIONS.read_text())
+    assert [row["after_task"] for row in held["rows"]] == [0, 1, 2]
+    assert held["random"]["after_task"] == -1
+    metrics = json.loads((layout.REPORTS / "metrics.json").read_text())
+    assert {"forgetting_from_start", "forward_transfer_random", "plasticity_random"} <= set(metrics)
+    report = (layout.REPORTS / "report.md").read_text()
+    assert "| pretrained network |" in report
+    assert "The random network has A " in report
+    trained.must("export", "--no-onnx", "--output", "exported")
+    assert (
+        "- begins with the backbone of `elsewhere` (SHA-256"
+        in Path("exported/README.md").read_text()
+    )
+    before = layout.EVALUATIONS.read_bytes()
+    trained.must("evaluate")
+    assert layout.EVALUATIONS.read_bytes() == before
+    # Its accuracies are those of a run that starts from it.
+    trained.set({"backbone.weights": None})
+    for command in ("plan", "init", "evaluate 0"):
+        trained.must(*command.split())
+    again = json.loads(layout.EVALUATIONS.read_text())["rows"][0]
+    assert again["accuracy"] == held["random"]["accuracy"]
+    assert again["rank"] == held["random"]["rank"] != held["rows"][0]["rank"]
