@@ -98,10 +98,10 @@ def _only_holds_values(name: str) -> bool:
 def _find_tensors(held: object) -> dict[str, Tensor]:
     """Return the tensors of a ``state_dict``, be it nested in a checkpoint."""
     if isinstance(held, Mapping):
-        found = {key: value for key, value in held.items() if isinstance(value, Tensor)}
-        if found and all(isinstance(key, str) for key in found):
-            return found
         for name in NETWORKS:
             if isinstance(held.get(name), Mapping):
                 return _find_tensors(held[name])
+        found = {key: value for key, value in held.items() if isinstance(value, Tensor)}
+        if found and all(isinstance(key, str) for key in found):
+            return found
     raise ValueError(f"it holds no tensors by name, nor under {', '.join(NETWORKS)}")

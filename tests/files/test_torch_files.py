@@ -44,7 +44,7 @@ class Unknown:
     [
         WEIGHTS,
         collections.OrderedDict(WEIGHTS),
-        {"epoch": 3, "state_dict": WEIGHTS},
+        {"epoch": torch.tensor(3), "state_dict": WEIGHTS},
         {"model": {"state_dict": WEIGHTS}, "optimizer": {"state": {0: torch.ones(2)}}},
         {"teacher": WEIGHTS, "student": {"conv1.weight": torch.zeros(1)}},
     ],
