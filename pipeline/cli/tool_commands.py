@@ -51,7 +51,7 @@ def export(
         typer.Argument(
             min=0,
             max=layout.MAX_TASKS,
-            help="The state after this task; 0 is random.",
+            help="The state after this task; 0 is the start.",
             show_default="the last one of the plan",
         ),
     ] = None,

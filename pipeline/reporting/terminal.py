@@ -9,6 +9,7 @@ from rich.text import Text
 from pipeline.reporting.below_random import warn_of_shortfalls
 from pipeline.reporting.gaps import format_cell, remark_on_gaps
 from pipeline.reporting.results import Results
+from pipeline.reporting.start import name_start
 from pipeline.reporting.tables import HEADLINES, headline, matrix_cells
 from pipeline.reporting.task_names import ROOM
 from pipeline.reporting.terminal_text import format_terminal
@@ -44,7 +45,7 @@ def print_results(results: Results, console: Console) -> None:
     metrics = results.metrics()
     for name, title in HEADLINES.items():
         console.print(f"{title}: {headline(metrics, name)}")
-    warning = warn_of_shortfalls(results.matrix, results.say_task)
+    warning = warn_of_shortfalls(results.matrix, results.say_task, results.row_name(0))
     if warning is not None:
         console.print(format_terminal(f"warning: {warning}", "yellow"))
 
@@ -60,4 +61,4 @@ def _list_by_task(results: Results) -> tuple[list[str], list[str], list[list[str
         ]
         for task in range(len(names))
     ]
-    return ["random network", "once learnt", "at the end"], names, rows
+    return [name_start(results.params), "once learnt", "at the end"], names, rows
