@@ -470,29 +470,28 @@ def test_the_tables_are_written_side_by_side(repository: Repository) -> None:
     assert (line["wins"], line["shared_seeds"], line["seeds"]) == ("3", "3", "0 1 2")
     [empty] = [row for row in found if (row["strategy"], row["figure"]) == ("er", "forgetting")]
     assert (empty["n"], empty["mean"], empty["difference"]) == ("0", "", "")
+    figures = {"estimates", "differences", "order", "over_tasks", "cost"}
+    images = {Path(f"tables/comparison_{figure}.png") for figure in figures}
+    assert set(Path("tables").glob("*.png")) == images
+    for path in images:
+        assert f"written: {path}" in out
+        with Image.open(path) as image:
+            assert image.width >= 700
     page = Path("tables/comparison.html").read_text()
     assert "+1.97 [+0.44, +3.51] 3/3" in page and f"Accuracies are by {protocol}." in page
 
 
-def test_images_are_written_and_those_of_an_earlier_comparison_go(repository: Repository) -> None:
-    sweep(repository)
-    kept = Path("out/c_notes.png"), Path("out/other_order.png")
-    for path in (*kept, Path("out/c_2_order.png")):
+def test_images_of_an_earlier_comparison_go_and_other_files_stay(repository: Repository) -> None:
+    repository.experiment("alone", 80.0, strategy="finetune", cost={"training_seconds": 9.0})
+    kept = {Path("out/c_notes.png"), Path("out/other_order.png")}
+    for path in (*kept, Path("out/c_2_order.png"), Path("out/c_differences.png")):
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    out = repository.compare("--metric", "average_accuracy", "--output", "out/c.png")
-    figures = {"estimates", "differences", "order", "over_tasks", "cost"}
-    drawn = {Path(f"out/c_{figure}.png") for figure in figures}
-    assert set(Path("out").iterdir()) == drawn | set(kept)
-    for path in drawn:
-        assert f"written: {path}" in out
-        with Image.open(path) as image:
-            assert image.width >= 700
     # Fine-tuning alone has nothing to be compared with and no order.
-    names = [f"finetune-{seed}" for seed in range(3)]
-    repository.compare(*names, "--metric", "average_accuracy", "--output", "out/c.png")
-    gone = {Path("out/c_differences.png"), Path("out/c_order.png")}
-    assert set(Path("out").iterdir()) == (drawn - gone) | set(kept)
+    out = repository.compare("--metric", "average_accuracy", "--output", "out/c.png")
+    drawn = {Path(f"out/c_{figure}.png") for figure in ("estimates", "over_tasks", "cost")}
+    assert set(Path("out").iterdir()) == drawn | kept
+    assert all(f"written: {path}" in out for path in drawn)
 
 
 def test_names_stay_whole_in_80_columns_of_a_terminal(repository: Repository) -> None:
@@ -507,7 +506,7 @@ def test_names_stay_whole_in_80_columns_of_a_terminal(repository: Repository) ->
         assert max(map(len, lines)) <= width
         words = {word for line in lines for word in line.split()}
         assert words >= {"finetune", "simclr", "method", "strategy", "seconds", "passes", "network"}
-        assert any(line.strip() == "[1] cassle+er+less_forget" for line in lines) == folded
+        assert any(line.strip().endswith("] cassle+er+less_forget") for line in lines) == folded
         assert any("cassle (distill_weight=0.5)" in line for line in lines)
 
 

@@ -121,7 +121,7 @@ def test_columns_share_a_width_without_breaking_a_word() -> None:
     assert fit_columns(columns, 43) == [12, 10, 11]
     assert fit_columns(columns, 39) == [12, 6, 11]
     # The names of the rows are broken last, and no line into less than six characters.
-    assert fit_columns(columns, 38) == [9, 8, 11]
+    assert fit_columns(columns, 38) == [8, 9, 11]
     assert fit_columns(columns, 33) == [6, 6, 11]
     assert fit_columns(columns, 32) is None
     assert fit_columns([["漢字"]], 8) == [4]
