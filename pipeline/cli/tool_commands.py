@@ -103,8 +103,8 @@ def compare(
         typer.Option(
             "--output",
             metavar="PATH",
-            help="Write the tables too: as .md, .csv or .tex, or all three where the path has "
-            "no suffix, e.g. reports/comparison.",
+            help="Write it too: tables as .md, .csv or .tex, the page as .html, figures as .png, "
+            "or all of it where the path has no suffix, e.g. reports/comparison.",
         ),
     ] = None,
     all_commits: Annotated[
