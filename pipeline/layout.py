@@ -10,6 +10,7 @@ MAX_TASKS = 1000  # of a stream; dvc.yaml has slots for as many as `cassle slots
 PARAMS = Path("params.yaml")
 CHAIN = Path("dvc.yaml")
 SLOTS = Path("slots")  # the slots that are not in dvc.yaml itself
+CODE = Path("data/code.json")  # which code an installed program has
 PLAN = Path("data/plan")
 SPLITS = Path("data/splits")
 SPLIT_ORIGIN = SPLITS / "origin.json"
@@ -87,4 +88,15 @@ def train_outputs(task: int) -> tuple[Path, ...]:
     return state(task), log(task), timing(task), online(task)
 
 
+def find_shipped(path: str | Path) -> Path:
+    """Return a file or folder that comes with the project: here, or where the program lies.
+
+    Args:
+        path: relative to the project's root.
+    """
+    return Path(path) if Path(path).exists() else SHIPPED / path
+
+
 ROOT = Path(__file__).parent.parent
+# What a project begins with: in an installed package beside the code, else in the clone's root.
+SHIPPED = next((at for at in (ROOT / "pipeline/shipped", ROOT) if (at / PARAMS).is_file()), ROOT)

@@ -10,6 +10,7 @@ from typing import TypeVar
 from pipeline import layout
 from pipeline.artifacts.labelled_set import LabelledSet
 from pipeline.artifacts.remedy import name_remedy
+from pipeline.artifacts.transfer import Transfer
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import Json, read_sealed, write_sealed
 from pipeline.files.typed_json import as_json, from_json
@@ -86,6 +87,7 @@ class Evaluations:
         others: evaluations by an earlier plan of states that have no row, for what they hold of
             images that are gone.
         labelled: the images, where they are none of the tasks'.
+        transfer: what each state is worth on other data, state after state.
     """
 
     plan: str
@@ -93,6 +95,7 @@ class Evaluations:
     features: str
     others: Sequence[Evaluation] = ()
     labelled: LabelledSet | None = None
+    transfer: Sequence[Transfer] = ()
 
     def by_state(self) -> dict[int, Evaluation]:
         """The latest evaluation of each state, by its number."""

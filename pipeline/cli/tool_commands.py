@@ -152,7 +152,7 @@ def slots(
     from pipeline.config.chain import list_outside, read_slots, write_slots
     from pipeline.config.read import load_params
 
-    outside = list_outside(load_params(params).data)
+    outside = list_outside(load_params(params))
     before = read_slots()
     write_slots(count, outside)
     print(f"dvc.yaml: slots for {before} -> {count} tasks")

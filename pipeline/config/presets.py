@@ -166,7 +166,7 @@ def apply_preset(name: str, path: Path, published_order: bool = False) -> list[s
     if published_order:
         require_published_order(name, params)
     if params.num_tasks is not None:
-        ensure_slots(params.num_tasks, list_outside(params.data))
+        ensure_slots(params.num_tasks, list_outside(params))
     rewrite_text(path, merged)
     return changes
 

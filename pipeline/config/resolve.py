@@ -38,6 +38,7 @@ from pipeline.config.plan_data import (
     plan_view_augments,
     plan_views,
 )
+from pipeline.config.plan_transfer import describe_transfer, plan_transfer
 from pipeline.config.registry.backbones import BACKBONES
 from pipeline.config.registry.loggers import LOGGERS
 from pipeline.config.registry.probes import ONLINE, PROBES, list_while_training
@@ -203,6 +204,7 @@ def _plan_evaluation(
         one_ahead=params.scenario == "folders",
         labelled=labelled,
         online=None if online is None else plan_digest(online),
+        transfer=plan_transfer(params, backbone),
     )
     return add_code(plan)
 
@@ -217,6 +219,7 @@ def _plan_report(params: Params, evaluate: EvaluatePlan, views: ViewsPlan) -> Re
         code="",
         headline=params.evaluation.headline,
         protocols=_describe_protocols(params),
+        transfer=describe_transfer(params),
     )
     return add_code(plan)
 

@@ -50,6 +50,8 @@ def read_results(plan: ReportPlan) -> Results:
         gone=read_gone(),
         row_classes=[len(evaluation.class_names) for evaluation in found],
         labelled=evaluations.labelled,
+        transfer=evaluations.transfer,
+        transfer_protocols=plan.transfer,
     )
 
 

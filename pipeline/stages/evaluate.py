@@ -38,6 +38,7 @@ from pipeline.runtime.before_torch import before_torch
 from pipeline.runtime.device import Device
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.shortages import explain_out_of_memory
+from pipeline.stages.transfer import evaluate_transfer
 from pipeline.training.saved import remove_finished
 
 logger = logging.getLogger(__name__)
@@ -104,11 +105,19 @@ def run(device: Device, inputs: Inputs, only: int | None = None) -> None:
         ordered = [rows[task] for task in sorted(rows)]
         if labelled.shared:
             ordered = [repeat_row(row, plan.num_tasks) for row in ordered]
+        transfer = evaluate_transfer(
+            plan, splits, device, inputs, contents, () if found is None else found.transfer, only
+        )
         inputs.require_unchanged()
         others = [row for task, row in sorted(earlier.items()) if task not in rows]
         write_evaluations(
             Evaluations(
-                plan_digest(plan), ordered, features or "", others, labelled.describe_folder()
+                plan_digest(plan),
+                ordered,
+                features or "",
+                others,
+                labelled.describe_folder(),
+                transfer,
             )
         )
         _draw_views(splits, inputs)
@@ -150,7 +159,7 @@ def _describe_inputs(
     held = digests[:reached]
     asked = [*held, digests[-1]] if splits[0].scenario == "data" else held
     # Which other states there are changes nothing.
-    one = replace(plan, num_tasks=reached, states=(plan.states[task],))
+    one = replace(plan, num_tasks=reached, states=(plan.states[task],), transfer=None)
     return digest(
         {
             "plan": as_json(one),

@@ -21,7 +21,7 @@ from pipeline.files.csv_tables import write_csv
 from pipeline.files.sealed_json import write_json, write_sealed
 from pipeline.layout import REPORTS
 from pipeline.metrics.accuracy_matrix import average_measured
-from pipeline.reporting import plots, tables, terminal
+from pipeline.reporting import plots, tables, terminal, transfer
 from pipeline.reporting.comparing.runs import describe_run, read_run
 from pipeline.reporting.page.against import require_same_tasks
 from pipeline.reporting.page.page import Extras, render_page
@@ -83,6 +83,7 @@ def write_tables(results: Results) -> None:
     _write_probes(results)
     _write_representations(results)
     _write_losses(results)
+    write_csv(REPORTS / "transfer.csv", transfer.COLUMNS, transfer.transfer_records(results))
 
 
 def _gather_extras(plan: ReportPlan, results: Results, revision: str) -> Extras:
