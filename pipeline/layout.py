@@ -98,5 +98,21 @@ def find_shipped(path: str | Path) -> Path:
 
 
 ROOT = Path(__file__).parent.parent
-# What a project begins with: in an installed package beside the code, else in the clone's root.
-SHIPPED = next((at for at in (ROOT / "pipeline/shipped", ROOT) if (at / PARAMS).is_file()), ROOT)
+# What a project begins with, as patterns: `cassle new` copies it, and a wheel holds it.
+PROJECT = (
+    *("params.yaml", "dvc.yaml", "presets/*.yaml", "data/.gitignore", "data/raw/.gitkeep"),
+    *(".dvc/config", ".dvc/.gitignore", ".dvc/plots/*", ".dvcignore", ".gitignore"),
+    ".gitattributes",
+)
+EMBEDDED = (
+    *("data/fashion_mnist/*.gz", "data/fashion_mnist/SHA256SUMS"),
+    *("data/fashion_mnist/README.md", "data/fashion_mnist/LICENSE"),
+)
+# The embedded images, and what `cassle example-stream` makes others of.
+EXAMPLES = (
+    *EMBEDDED,
+    *("data/emoji/*.webp", "data/emoji/emoji.csv"),
+    *("data/emoji/SHA256SUMS", "data/emoji/README.md"),
+)
+SHIPPED_FOLDER = Path("pipeline/shipped")  # of a wheel; in a clone it is the root
+SHIPPED = next((at for at in (ROOT / SHIPPED_FOLDER, ROOT) if (at / PARAMS).is_file()), ROOT)
