@@ -16,6 +16,7 @@ from pipeline.config.checks import (
     check_loggers,
     check_online,
     check_probes,
+    check_probing,
     check_stream,
     find_named,
     require_chosen,
@@ -73,6 +74,7 @@ class Params(Section):
         require_chosen("train.optimizer", self.train.optimizer, OPTIMIZERS, "train", self.train)
         check_loggers(self.train.loggers)
         check_probes(self.evaluation)
+        check_probing(self.evaluation, self.train)
         check_online(self.evaluation, self.scenario, self.data, self.train)
         check_stream(
             self.dataset, dataset, self.scenario, self.num_tasks, self.class_order, self.data

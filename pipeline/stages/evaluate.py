@@ -67,7 +67,7 @@ def run(device: Device, inputs: Inputs, only: int | None = None) -> None:
     contents = _read_contents(plan, digests, only)
     for task in contents:
         remove_finished(task, plan.states[task])
-    labelled = open_labelled_images(plan, splits, inputs)
+    labelled = open_labelled_images(plan.dataset, plan.labelled, splits, inputs)
     beyond_splits = labelled.describe()
     reached = {task: _count_reached(plan, splits, task) for task in range(plan.last_state + 1)}
     keys = {
