@@ -47,6 +47,8 @@ class Wandb(WandbLogger):
             # It would take over the process's output, and speak between its lines.
             settings=wandb.Settings(console="off", silent=True),
         )
+        # W&B warns of what Lightning gives it.
+        self._wandb_init.pop("anonymous", None)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log metrics at a step; one that the server has already is passed over."""
