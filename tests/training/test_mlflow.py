@@ -44,12 +44,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             [sys.executable, *command, *store], stdout=said, stderr=said, cwd=folder
         )
     try:
-        for _ in range(240):
+        until = time.monotonic() + 400  # it imports much, and tests may share the machine
+        while True:
             try:
-                urllib.request.urlopen(f"{address}/health", timeout=1).close()
+                urllib.request.urlopen(f"{address}/health", timeout=5).close()
                 break
             except OSError:
                 assert started.poll() is None, (folder / "said.txt").read_text()
+                assert time.monotonic() < until, (folder / "said.txt").read_text()
                 time.sleep(0.5)
         yield address
     finally:
