@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo demo-domains check test lowest docs torture bench lock clean
+.PHONY: help demo demo-domains check test lowest mlflow docs torture bench lock clean
 
 help:
 	@echo "make demo   set up .venv, then dvc repro: the forgetting table of params.yaml"
@@ -12,6 +12,7 @@ help:
 	@echo "make check  set up .venv, then ruff, mypy and the unit tests: for between two edits"
 	@echo "make test   set up .venv, then ruff, mypy and all tests"
 	@echo "make lowest  the unit tests with the lowest versions that pyproject.toml allows"
+	@echo "make mlflow  the test of the logger for MLflow, in an environment of its own"
 	@echo "make docs   build the README and docs/ into a site, .scratch/site"
 	@echo "make torture  kill stages and change inputs at random moments, and compare the files with those of a run in peace"
 	@echo "make bench  measure speed, beside lightly and Kornia in an environment of their own"
@@ -99,6 +100,18 @@ lowest: .scratch/lowest/installed
 	grep -E '^(torch|torchvision)==' requirements.lock > .scratch/lowest/torch.txt
 	$(BIN)/uv pip install --quiet --python .scratch/lowest/bin/python --resolution lowest-direct \
 	  --constraint .scratch/lowest/torch.txt --editable '.[dev]'
+	touch $@
+
+# MLflow and what it brings are 240 MB, so they are no part of the other tests. The environment has
+# them, and finds the rest in .venv.
+mlflow: .scratch/mlflow/installed
+	PATH=$(CURDIR)/.scratch/mlflow/bin:$$PATH OMP_NUM_THREADS=1 python -m pytest tests/training/test_mlflow.py
+
+.scratch/mlflow/installed: $(BIN)/installed-dev
+	test -x .scratch/mlflow/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .scratch/mlflow
+	$(BIN)/uv pip install --quiet --python .scratch/mlflow/bin/python --constraint requirements.lock 'mlflow>=3.4'
+	.scratch/mlflow/bin/python -c 'import site, sys; open(site.getsitepackages()[0] + "/others.pth", "w").write(sys.argv[1])' \
+	  "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')"
 	touch $@
 
 # Strict: a warning ends it. What it would say of MkDocs 2 concerns nothing here.

@@ -15,7 +15,8 @@ PLAN = Path("data/plan")
 SPLITS = Path("data/splits")
 SPLIT_ORIGIN = SPLITS / "origin.json"
 SPLIT_INDEX = SPLITS / "index.json"
-SPLIT_ONLINE = SPLITS / "online.json"  # all splits, where the online classifier reads them
+# Of what is measured while tasks train: all splits for the online classifier, the probes' plan.
+SPLIT_ONLINE = SPLITS / "online.json"
 STATES = Path("data/states")
 LOGS = Path("data/logs")
 ONLINE = Path("data/online")  # classifiers of the probe online

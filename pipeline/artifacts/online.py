@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline import layout
 from pipeline.artifacts.plans.files import plan_digest
 from pipeline.artifacts.plans.online import OnlinePlan
+from pipeline.artifacts.plans.probing import ProbingPlan
 from pipeline.artifacts.remedy import name_remedy
 from pipeline.artifacts.split import Split, split_digest
 from pipeline.errors import RunError
@@ -36,21 +37,29 @@ class OnlineOrigin:
     splits: Sequence[str]
 
 
-def write_online_splits(plan: OnlinePlan | None, splits: Sequence[Split]) -> None:
-    """Write what the training of each task depends on for the classifier's sake alone.
+def write_online_splits(
+    plan: OnlinePlan | None, probing: ProbingPlan | None, splits: Sequence[Split]
+) -> None:
+    """Write what the training of each task depends on for the sake of what is measured alone.
+
+    Without either plan ``null`` is written, so that no training depends on the splits of other
+    tasks. The probes look at no later task, and the state before names the splits of the earlier
+    ones, so for their sake no split is named.
 
     Args:
-        plan: of the classifier; None: there is none, and ``null`` is written, so that no
-            training depends on the splits of other tasks.
+        plan: of the classifier; None: there is none.
+        probing: of the probes that are measured while tasks train; None: there are none.
         splits: of all tasks.
 
     Raises:
         RunError: the file cannot be written.
     """
-    held: Json | None = None
+    held: Json = {}
     if plan is not None:
         held = {"plan": plan_digest(plan), "splits": [split_digest(split) for split in splits]}
-    write_if_changed(layout.SPLIT_ONLINE, sealed_text(held))
+    if probing is not None:
+        held["probing"] = plan_digest(probing)
+    write_if_changed(layout.SPLIT_ONLINE, sealed_text(held or None))
 
 
 def write_online(task: int, tensors: Mapping[str, Tensor] | None, origin: OnlineOrigin) -> None:

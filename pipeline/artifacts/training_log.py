@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 from pipeline import layout
 from pipeline.artifacts.remedy import name_remedy
@@ -12,6 +13,11 @@ from pipeline.errors import RunError
 from pipeline.files.csv_tables import read_csv_checked, write_csv
 from pipeline.files.sealed_json import file_digest, read_sealed, write_sealed
 from pipeline.files.typed_json import as_json, from_json
+
+NOT_LOSSES = ("task", "epoch", "step", "projection_std", "projection_rank", "learning_rate")
+MEASURED = "probe_"  # columns of accuracies in percent that probes have measured
+Over = Literal["all", "this", "earlier"]  # tasks that an accuracy is of: all so far, ...
+OVER: Mapping[Over, str] = {"all": "", "this": "_this_task", "earlier": "_earlier_tasks"}
 
 
 @dataclass(frozen=True)
@@ -48,8 +54,36 @@ class Timing:
     teacher_passes: float = 0.0
 
 
-def write_losses(task: int, rows: Sequence[Mapping[str, float]]) -> str:
+def name_measurement(probe: str, over: Over) -> str:
+    """The column of what a probe measures while a task trains.
+
+    Args:
+        probe: its name in params.yaml.
+        over: all tasks so far, this one or the earlier ones.
+    """
+    return f"{MEASURED}{probe}{OVER[over]}"
+
+
+def list_losses(columns: Iterable[str]) -> list[str]:
+    """Those of a log's columns that are loss terms, once each, in order."""
+    return [
+        name
+        for name in dict.fromkeys(columns)
+        if name not in NOT_LOSSES and not name.startswith(MEASURED)
+    ]
+
+
+def list_measured(columns: Iterable[str]) -> list[str]:
+    """The probes that a log's columns have measurements of, once each, in order."""
+    held = dict.fromkeys(columns)
+    found = [name.removeprefix(MEASURED) for name in held if name.startswith(MEASURED)]
+    return [name for name in found if not name.endswith((OVER["this"], OVER["earlier"]))]
+
+
+def write_losses(task: int, rows: Sequence[Mapping[str, float | None]]) -> str:
     """Write a row of losses for each epoch of a task; return the file's SHA-256.
+
+    What was not measured in an epoch (None) is an empty cell.
 
     Raises:
         RunError: it cannot be written.

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pipeline.artifacts.labelled_set import LabelledSet
-from pipeline.artifacts.plans.evaluate import EvaluatePlan
+from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.artifacts.split import REMEDY, Split, class_names, has_labelled_test, shared_test
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
 from pipeline.building.split_images import images_are_gone, note_images, open_images
@@ -18,31 +18,37 @@ from pipeline.runtime.inputs import Inputs
 
 
 def open_labelled_images(
-    plan: EvaluatePlan, splits: Sequence[Split], inputs: Inputs
+    dataset: DatasetPlan, labelled: DatasetPlan | None, splits: Sequence[Split], inputs: Inputs
 ) -> LabelledImages:
     """The labelled images of a run, each noted among a stage's inputs once it is opened.
+
+    Args:
+        dataset: of the tasks.
+        labelled: the folder of labelled images where those of the tasks have no labels.
+        splits: of the tasks, from the first.
+        inputs: what the stage is made from.
 
     Raises:
         DataError: there are none, or those of the tasks and of ``data.labelled_root`` both.
     """
-    if plan.labelled is not None:
+    if labelled is not None:
         if has_labelled_test(splits):
             raise DataError(LABELLED_TWICE)
-        return ImagesFromElsewhere(open_labelled(plan.labelled), splits, inputs)
+        return ImagesFromElsewhere(open_labelled(labelled), splits, inputs)
     if not has_labelled_test(splits):
         raise DataError(
             "evaluation needs labelled test images, and no task has any; name a folder of class "
             "folders as data.labelled_root (or train alone, with `dvc repro train`, and take the "
             "network away with `cassle export`)"
         )
-    number = len(plan.dataset.classes) or len(class_names(splits))
+    number = len(dataset.classes) or len(class_names(splits))
     for split in splits:
         if max(split.classes, default=-1) >= number:
             raise DataError(
                 f"the split of task {split.task} has class {shorten(max(split.classes))}, but the "
                 f"data set has {number}; {REMEDY}"
             )
-    return LabelledImages(open_source(plan.dataset), splits, inputs, plan.dataset.classes)
+    return LabelledImages(open_source(dataset), splits, inputs, dataset.classes)
 
 
 class LabelledImages:

@@ -143,7 +143,8 @@ def _check_data(params: Params, *, deep: bool) -> list[str]:
             for line in remark_on_tasks(splits):
                 print(line)
         labels = any(task.names("test") for task in tasks)
-        _check_labels(plan_labelled(params), how, labels, deep=deep)
+        probing = params.evaluation.every is not None
+        _check_labels(plan_labelled(params), how, labels, probing, deep=deep)
         if not any(task.names("train") for task in tasks):
             _require_no_online(params)
     except PipelineError as error:
@@ -199,12 +200,13 @@ def _require_no_online(params: Params) -> None:
 
 
 def _check_labels(
-    folder: DatasetPlan | None, how: ReadingPlan, labels: bool, *, deep: bool
+    folder: DatasetPlan | None, how: ReadingPlan, labels: bool, probing: bool, *, deep: bool
 ) -> None:
     """Check the labelled folder for evaluation, which tasks without labels need.
 
     Raises:
-        PipelineError: it cannot be used, or is not needed.
+        PipelineError: it cannot be used, or is not needed; or there is none, and probes need it
+            while tasks train.
     """
     if folder is not None and labels:
         raise ParamsError(LABELLED_TWICE)
@@ -214,6 +216,11 @@ def _check_labels(
         print(
             f"labels: {len(source.class_names())} classes in {source.root}, {counts['train']} "
             f"images to learn from, {counts['test']} to test on"
+        )
+    elif not labels and probing:
+        raise ParamsError(
+            "evaluation.every: probes while a task trains need labelled test images, and no task "
+            "has any; name a folder of class folders as data.labelled_root, or set it to null"
         )
     elif not labels:
         print("labels: none to test on; training works, evaluation needs data.labelled_root")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -148,13 +149,18 @@ def check_start(distill_from_start: bool, weights: str | None) -> None:
 
 
 def check_loggers(names: list[str]) -> None:
-    """Check that the loggers exist and are there once.
+    """Check that the loggers exist, are there once, and have the packages that they need.
 
     Raises:
         ValueError: not so.
     """
     for name in names:
-        find_named("train.loggers", name, LOGGERS)
+        package = find_named("train.loggers", name, LOGGERS).package
+        if package and importlib.util.find_spec(package) is None:
+            raise ValueError(
+                f"train.loggers: {name} needs the package {package}, not installed here; run "
+                f"`pip install 'cassle-pipeline[{name}]'`, or leave it out"
+            )
         if names.count(name) > 1:
             raise ValueError(f"train.loggers: {shorten(name)} is there twice in {shorten(names)}")
 
@@ -216,12 +222,8 @@ def check_probes(given: EvaluationChoice) -> None:
             headline is not among them.
     """
     names = given.probes
+    _require_probes("evaluation.probes", names, given)
     for name in names:
-        if names.count(name) > 1:
-            raise ValueError(
-                f"evaluation.probes: {shorten(name)} is there twice in {shorten(names)}"
-            )
-        require_chosen("evaluation.probes", name, PROBES, "evaluation", given)
         options = given.options_of(name) or {}
         if "milestones" in options:
             try:
@@ -236,3 +238,38 @@ def check_probes(given: EvaluationChoice) -> None:
             f"evaluation.headline: {shorten(given.headline)} is not among evaluation.probes; "
             f"{closest(given.headline[:80], names)}"
         )
+
+
+def check_probing(given: EvaluationChoice, train: Train) -> None:
+    """Check the probes that are measured while a task trains.
+
+    Raises:
+        ValueError: one is unknown, is there twice, or does not learn from features alone; or there
+            are fewer epochs than there shall be between two measurements.
+    """
+    key, names = "evaluation.while_training", given.while_training
+    _require_probes(key, names, given)
+    allowed = [
+        name for name, probe in PROBES.items() if not probe.while_training and not probe.sees_images
+    ]
+    for name in names:
+        if name not in allowed:
+            raise ValueError(
+                f"{key}: {name} cannot be fitted within an epoch; one of: {', '.join(allowed)}"
+            )
+    if given.every is not None and given.every > train.epochs:
+        raise ValueError(
+            f"evaluation.every must be at most train.epochs ({train.epochs}), got {given.every}"
+        )
+
+
+def _require_probes(key: str, names: list[str], given: EvaluationChoice) -> None:
+    """Check that probes exist, are there once and have their options.
+
+    Raises:
+        ValueError: not so.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{key}: {shorten(name)} is there twice in {shorten(names)}")
+        require_chosen(key, name, PROBES, "evaluation", given)

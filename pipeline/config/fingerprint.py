@@ -20,12 +20,14 @@ from pipeline.layout import ROOT
 
 # Modules and packages that never affect a state, a split or a metric: messages, file names
 # (dvc.yaml depends on these by itself), the progress bar, the times of checkpoints, measured
-# seconds, locks, and how several processes form a group.
+# seconds, locks, how several processes form a group, and what is measured while a task trains,
+# whose code is in the plan of that.
 NOT_SHAPING = frozenset(
     {
         "pipeline.errors",
         "pipeline.layout",
         "pipeline.artifacts.remedy",
+        "pipeline.stages.train_probing",
         "pipeline.training.callbacks",
         "pipeline.training.loggers",
         "pipeline.training.saved",
@@ -74,13 +76,15 @@ def imported_modules(path: Path) -> frozenset[str]:
 def closure(modules: Iterable[str]) -> list[str]:
     """Return the modules and all that they import, directly or indirectly, sorted.
 
-    Importing a module also runs the ``__init__`` of the packages that hold it.
+    What is not shaping is left out, unless it is one of the modules. Importing a module also runs
+    the ``__init__`` of the packages that hold it.
     """
     waiting, seen = set(modules), set()
+    asked = frozenset(waiting)
     while waiting:
         name = waiting.pop()
         path = _source(name)
-        if path is None or name in seen or _is_not_shaping(name):
+        if path is None or name in seen or (name not in asked and _is_not_shaping(name)):
             continue
         seen.add(name)
         waiting |= imported_modules(path)

@@ -16,6 +16,7 @@ from pipeline.config.checks import (
     check_loggers,
     check_online,
     check_probes,
+    check_probing,
     check_start,
     check_stream,
     check_transfer,
@@ -78,6 +79,7 @@ class Params(Section):
         check_loggers(self.train.loggers)
         check_probes(self.evaluation)
         check_transfer(self.evaluation)
+        check_probing(self.evaluation, self.train)
         check_online(self.evaluation, self.scenario, self.data, self.train)
         check_stream(
             self.dataset,

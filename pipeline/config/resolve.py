@@ -16,6 +16,7 @@ from pipeline.artifacts.plans.init import InitPlan
 from pipeline.artifacts.plans.online import OnlinePlan
 from pipeline.artifacts.plans.parts import BackbonePlan, ComponentPlan
 from pipeline.artifacts.plans.prepare import PreparePlan
+from pipeline.artifacts.plans.probing import ProbingPlan
 from pipeline.artifacts.plans.reading import ReadingPlan
 from pipeline.artifacts.plans.report import Protocol, ReportPlan
 from pipeline.artifacts.plans.train import (
@@ -61,6 +62,7 @@ class Plans:
     Attributes:
         train: by task, from 1; task 1 alone where all are learnt at once.
         online: of the online classifiers; None: there are none.
+        probing: of the probes that are measured while tasks train; None: there are none.
     """
 
     prepare: PreparePlan
@@ -72,6 +74,7 @@ class Plans:
     machine: MachinePlan
     reading: ReadingPlan
     online: OnlinePlan | None
+    probing: ProbingPlan | None
 
     def by_file(self) -> dict[str, object | None]:
         """The plan in each file of data/plan, by its name; None of slots above num_tasks."""
@@ -86,6 +89,7 @@ class Plans:
             "machine": self.machine,
             "reading": self.reading,
             "online": self.online,
+            "probing": self.probing,
         }
 
 
@@ -119,6 +123,7 @@ def resolve(params: Params) -> Plans:
         machine=machine,
         reading=plan_reading(params),
         online=online,
+        probing=_plan_probing(params),
     )
 
 
@@ -234,3 +239,18 @@ def _plan_online(params: Params) -> OnlinePlan | None:
         view=plan_view_augments(params)[-1],
         learning_rate=get_typed(options, float, "learning_rate"),
     )
+
+
+def _plan_probing(params: Params) -> ProbingPlan | None:
+    """The plan of the probes that are measured while tasks train, if any are asked for."""
+    given = params.evaluation
+    if given.every is None:
+        return None
+    plan = ProbingPlan(
+        every=given.every,
+        probes=tuple(plan_component(params, "probe", name) for name in given.while_training),
+        cost=given.while_training_cost,
+        code="",
+        labelled=plan_labelled(params),
+    )
+    return add_code(plan)

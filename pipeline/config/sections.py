@@ -63,21 +63,38 @@ class EvaluationChoice(Choices):
     """The probes, with the options of all.
 
     Attributes:
-        probes: their names.
-        headline: the name of the one of the matrix.
+        probes: are measured on every state.
+        headline: the one of the matrix.
         transfer: other labelled data: names of data sets, or folders.
+        every: epochs between two measurements while a task trains; None: there are none.
+        while_training: the probes of these.
+        while_training_cost: of training's work, the share that they may take.
     """
 
     probes: Annotated[list[str], Field(min_length=1, max_length=20)]
     headline: str
     transfer: Annotated[list[UserPath], Field(max_length=20)]
+    every: PositiveInt | None
+    while_training: Annotated[list[str], Field(min_length=1, max_length=20)]
+    while_training_cost: Annotated[float, Field(gt=0, le=1)]
 
 
 RATES_ARE_FOR = 256  # images a step, as the field's recipes give them
-# Params that say how a run is carried out and watched. They shape no result beyond rounding, so
-# `data/plan/machine.json` or `reading.json` has them, and `cassle compare` passes over them.
+
+# Params that say how a run is carried out and watched. They shape no state and no result beyond
+# rounding, so `data/plan/machine.json`, `reading.json` or `probing.json` has them, and `cassle
+# compare` passes over them.
 MACHINE_PARAMS = frozenset(
-    {"data.store", "data.workers", "train.devices", "train.num_nodes", "train.loggers"}
+    {
+        "data.store",
+        "data.workers",
+        "train.devices",
+        "train.num_nodes",
+        "train.loggers",
+        "evaluation.every",
+        "evaluation.while_training",
+        "evaluation.while_training_cost",
+    }
 )
 
 

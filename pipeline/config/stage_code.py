@@ -10,6 +10,7 @@ from pipeline.artifacts.plans.evaluate import EvaluatePlan, TransferPlan
 from pipeline.artifacts.plans.init import InitPlan
 from pipeline.artifacts.plans.parts import BackbonePlan
 from pipeline.artifacts.plans.prepare import PreparePlan
+from pipeline.artifacts.plans.probing import ProbingPlan
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.artifacts.plans.views import ViewsPlan
@@ -17,13 +18,14 @@ from pipeline.config.fingerprint import code_fingerprint
 from pipeline.files.sealed_json import file_digest
 from pipeline.layout import ROOT
 
-StagePlan = PreparePlan | InitPlan | TrainPlan | EvaluatePlan | ViewsPlan | ReportPlan
-P = TypeVar("P", PreparePlan, InitPlan, TrainPlan, EvaluatePlan, ViewsPlan, ReportPlan)
+StagePlan = PreparePlan | InitPlan | TrainPlan | ProbingPlan | EvaluatePlan | ViewsPlan | ReportPlan
+P = TypeVar("P", PreparePlan, InitPlan, TrainPlan, ProbingPlan, EvaluatePlan, ViewsPlan, ReportPlan)
 
 MODULES: Mapping[type, str] = {
     PreparePlan: "pipeline.stages.prepare",
     InitPlan: "pipeline.stages.init",
     TrainPlan: "pipeline.stages.train_task",
+    ProbingPlan: "pipeline.stages.train_probing",
     EvaluatePlan: "pipeline.stages.evaluate_states",
     ViewsPlan: "pipeline.stages.views",
     ReportPlan: "pipeline.stages.report",

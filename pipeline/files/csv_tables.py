@@ -7,20 +7,21 @@ import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from pipeline.errors import PipelineError
 from pipeline.files.atomic import read_content, write_text
 
+Cell: TypeAlias = str | int | float | None
 
-def write_csv(
-    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str | int | float]]
-) -> None:
-    """Write rows as CSV; floats keep all their digits."""
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Cell]]) -> None:
+    """Write rows as CSV; floats keep all their digits, and None is an empty cell."""
     write_text(path, csv_text(columns, rows))
 
 
-def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, str | int | float]]) -> str:
-    """Return rows as CSV; floats keep all their digits."""
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Cell]]) -> str:
+    """Return rows as CSV; floats keep all their digits, and None is an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
     writer.writeheader()

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pipeline.artifacts.training_log import list_losses
 from pipeline.files.atomic import write_bytes
 from pipeline.metrics.accuracy_matrix import average_measured
 from pipeline.reporting.chart_labels import alone_in_line, spread_labels, wrap_label
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
-NOT_LOSSES = ("task", "epoch", "step", "projection_std", "projection_rank", "learning_rate")
-
-
 MOST_NAMED = 20  # tasks that are all named in a plot; names of more would overlap
 MOST_BESIDE = 8  # of more tasks, names that stand beside each other in one line
 MOST_NUMBERED = 12  # states whose means are all written beside each other
@@ -171,7 +169,7 @@ def draw_losses(results: Results, path: Path) -> None:
     figure = make_figure(7, 4)
     axes = figure.add_subplot()
     rows = results.epochs
-    names = list(dict.fromkeys(name for row in rows for name in row if name not in NOT_LOSSES))
+    names = list_losses(name for row in rows for name in row)
     for color, name in zip(COLORS * len(names), names, strict=False):
         values = [float(row[name]) if row.get(name) else float("nan") for row in rows]
         axes.plot(range(1, len(rows) + 1), values, label=name, color=color)

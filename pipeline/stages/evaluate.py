@@ -71,7 +71,7 @@ def run(device: Device, inputs: Inputs, only: int | None = None) -> None:
         remove_finished(task, plan.states[task])
     if plan.random is not None and only is None:
         contents[RANDOM] = plan.random
-    labelled = open_labelled_images(plan, splits, inputs)
+    labelled = open_labelled_images(plan.dataset, plan.labelled, splits, inputs)
     beyond_splits = labelled.describe()
     reached = {task: _count_reached(plan, splits, task) for task in contents}
     keys = {

@@ -9,6 +9,7 @@ from pipeline.artifacts.online import write_online_splits
 from pipeline.artifacts.plans.files import read_plan, require_plan
 from pipeline.artifacts.plans.online import OnlinePlan
 from pipeline.artifacts.plans.prepare import PreparePlan
+from pipeline.artifacts.plans.probing import ProbingPlan
 from pipeline.artifacts.split import Split, split_digest, write_splits
 from pipeline.artifacts.split_origin import write_split_origin
 from pipeline.building.cut_stream import cut_stream
@@ -56,7 +57,8 @@ def run(inputs: Inputs) -> None:
     inputs.require_unchanged()
     gone = [split.task for split in splits if images_are_gone(source, split)]
     write_splits(splits, plan.slots, gone)
-    write_online_splits(read_plan(OnlinePlan, "online"), splits)
+    online, probing = read_plan(OnlinePlan, "online"), read_plan(ProbingPlan, "probing")
+    write_online_splits(online, probing, splits)
     write_split_origin(plan)
 
 

@@ -14,6 +14,7 @@ from pipeline.artifacts.plans.files import AGAIN, read_plan, require_plan
 from pipeline.artifacts.plans.init import InitPlan
 from pipeline.artifacts.plans.online import OnlinePlan
 from pipeline.artifacts.plans.prepare import PreparePlan
+from pipeline.artifacts.plans.probing import ProbingPlan
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.artifacts.plans.sources import SourcesPlan
 from pipeline.artifacts.plans.train import TrainPlan
@@ -45,7 +46,9 @@ def note_preparation() -> Inputs:
     """
     plan = require_plan(PreparePlan, "prepare")
     known = [layout.split(task) for task in range(1, plan.slots + 1)]
-    return _note("prepare", {"prepare": plan}, [layout.plan("online"), *known])
+    return _note(
+        "prepare", {"prepare": plan}, [layout.plan("online"), layout.plan("probing"), *known]
+    )
 
 
 def note_initialization() -> Inputs:
@@ -68,8 +71,12 @@ def note_training(task: int) -> Inputs:
         read |= set(range(1, online.num_tasks + 1))
         before += [layout.SPLIT_INDEX, *([layout.online(task - 1)] if task > 1 else [])]
     splits = [layout.split(number) for number in sorted(read)]
-    paths = [layout.plan("online"), *splits, *before]
-    return _note(f"train {task}", {f"train_{task}": plan}, paths)
+    probing = read_plan(ProbingPlan, "probing")
+    plans: dict[str, StagePlan] = {f"train_{task}": plan}
+    if probing is not None:
+        plans["probing"] = probing
+    paths = [layout.plan("online"), layout.plan("probing"), *splits, *before]
+    return _note(f"train {task}", plans, sorted({*paths} - {*map(layout.plan, plans)}))
 
 
 def note_evaluation(only: int | None = None) -> Inputs:

@@ -9,6 +9,7 @@ import torch
 from pipeline import layout
 from pipeline.artifacts.plans.files import plan_digest, read_plan, require_plan
 from pipeline.artifacts.plans.online import OnlinePlan
+from pipeline.artifacts.plans.probing import ProbingPlan
 from pipeline.artifacts.plans.train import MachinePlan, TrainPlan
 from pipeline.artifacts.split import find_split_digest
 from pipeline.building.training import build_optimization
@@ -26,6 +27,7 @@ from pipeline.runtime.shortages import explain_out_of_memory
 from pipeline.stages.train_inputs import TaskInputs, begin_strategy, read_inputs
 from pipeline.stages.train_online import begin_online
 from pipeline.stages.train_outputs import write_outputs
+from pipeline.stages.train_probing import begin_probing, say_cost
 from pipeline.training.fit import fit, make_deterministic
 from pipeline.training.learner import Learner
 from pipeline.training.loggers.opening import open_loggers
@@ -119,27 +121,37 @@ def _train(
         # In one process alone: no other one needs what it learns.
         if online is not None and processes.first:
             learner.online = begin_online(plan, online, learner, noted)
-    fingerprint = _fingerprint(plan, online, inputs, group, precision)
+    probing = read_plan(ProbingPlan, "probing")
+    probes = None
+    if probing is not None and processes.first:
+        learnt = inputs.previous.origin.task_order
+        probes = begin_probing(plan, probing, learnt, learner.total_steps, epochs)
+        learner.probing = probes
+    fingerprint = _fingerprint(plan, online, probing, inputs, group, precision)
     # All code is imported by now, and all inputs are read.
     with group.fail_together():
         noted.require_unchanged()
     with hold_checkpoint(group, task, fingerprint, plan_digest(plan)) as checkpoint:
-        elapsed = resume(learner, checkpoint, group)
+        before = resume(learner, checkpoint, group)
         order.start = learner.position.step
         loader = training_batches(inputs.images, order)
-        loggers = open_loggers(machine, task, learner.total_steps) if processes.first else None
+        loggers = None
+        if processes.first:
+            loggers = open_loggers(machine, task, learner.total_steps, training.batch_size)
         elapsed = fit(
             learner,
             loader,
             where,
             precision,
             checkpoint,
-            elapsed,
+            before,
             group,
             machine.num_nodes,
             loggers=loggers,
         )
         if processes.first:
+            if probes is not None:
+                say_cost(probes, task, elapsed.seconds - before.seconds)
             # Where one has changed, the checkpoint stays: put back, training ends at once.
             noted.require_unchanged()
             write_outputs(plan, online, learner, inputs, elapsed, looked_back, group, precision)
@@ -148,15 +160,17 @@ def _train(
 def _fingerprint(
     plan: TrainPlan,
     online: OnlinePlan | None,
+    probing: ProbingPlan | None,
     inputs: TaskInputs,
     group: Group,
     precision: Precision,
 ) -> str:
-    """The SHA-256 of all that shapes what training makes, to the last bit.
+    """The SHA-256 of all that shapes what training makes, to the last bit, and its log.
 
     Args:
         plan: of the training.
         online: of the classifier that is trained beside it; None: there is none.
+        probing: of the probes whose accuracies the log has; None: there are none.
         inputs: what it reads.
         group: the processes that train.
         precision: Lightning's name of it.
@@ -173,6 +187,7 @@ def _fingerprint(
             "processes": group.processes.count,
             "torch": torch.__version__,
             **({} if online is None else _describe_online(plan, online)),
+            **({} if probing is None else {"probing": plan_digest(probing)}),
         }
     )
 

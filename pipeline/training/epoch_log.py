@@ -29,7 +29,7 @@ class EpochLog:
 
     Attributes:
         rows: one of each epoch: task, epoch, step, the loss terms, ``projection_std``,
-            ``projection_rank``, ``learning_rate``.
+            ``projection_rank``, ``learning_rate``, and what probes have measured; None: nothing.
         sums: of each loss term over the steps, or their parts, since the epoch began.
         summed: how many those are.
         warned: whether a collapse of the task has been noticed.
@@ -39,7 +39,7 @@ class EpochLog:
     def __init__(self, task: int, steps_per_epoch: int) -> None:
         self.task = task
         self.steps_per_epoch = steps_per_epoch
-        self.rows: list[dict[str, float]] = []
+        self.rows: list[dict[str, float | None]] = []
         self.sums: dict[str, Tensor] = {}
         self.summed = 0
         self.warned = False
@@ -80,7 +80,7 @@ class EpochLog:
         }
         if signs["projection_std"] < COLLAPSED_STD or signs["projection_rank"] < COLLAPSED_RANK:
             self._warn_of_collapse(epoch["epoch"], signs)
-        self.rows.append(epoch | self.means() | signs | {"learning_rate": learning_rate})
+        self.rows.append({**epoch, **self.means(), **signs, "learning_rate": learning_rate})
         self.sums, self.summed = {}, 0
 
     def require_finite(self, step: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Protocol
 
 import pytorch_lightning as pl
 import torch
@@ -26,6 +27,18 @@ from pipeline.training.optim import (
     restore_optimizer,
     schedule_rate,
 )
+
+
+class EpochProbes(Protocol):
+    """What measures the network when an epoch ends; see ``pipeline.training.probing``."""
+
+    def measure(self, backbone: Backbone, epoch: int) -> dict[str, float | None]:
+        """Return what was measured by name, None where nothing was; the network stays as it is.
+
+        Args:
+            backbone: the network in training.
+            epoch: the number of the epoch, from 1.
+        """
 
 
 class Learner(pl.LightningModule):
@@ -53,6 +66,7 @@ class Learner(pl.LightningModule):
         steps_before: steps that earlier processes took.
         optimizer_before: what their optimizer held, see ``restore_optimizer``; empty: nothing.
         online: trains the online classifier, in one of the processes; None: there is none.
+        probing: measures the network when an epoch ends, likewise.
     """
 
     def __init__(
@@ -82,6 +96,7 @@ class Learner(pl.LightningModule):
         self.steps_before = 0
         self.optimizer_before: Mapping[str, Tensor] = {}
         self.online: OnlineTrainer | None = None
+        self.probing: EpochProbes | None = None
         self._step: Step | None = None
 
     def training_step(self, images: Tensor, index: int) -> Tensor:
@@ -173,6 +188,9 @@ class Learner(pl.LightningModule):
         if at.step % self.steps_per_epoch == 0:
             projections = gather_rows(torch.cat(step.encoded.projections).detach())
             self.epochs.end_epoch(at.step, projections, self.learning_rate)
+            if self.probing is not None:
+                epoch = at.step // self.steps_per_epoch
+                self.epochs.rows[-1] |= self.probing.measure(self.method.backbone, epoch)
 
     def on_train_end(self) -> None:
         """Check what the last step has made of the weights, which no later loss shows.

@@ -88,7 +88,7 @@ def restore_snapshot(learner: Learner, snapshot: Snapshot) -> None:
     learner.images_passed = cast(int, record["images_passed"])
     learner.teacher_passed = cast(int, record["teacher_passed"])
     columns = cast(list[str], record["columns"])
-    rows = cast(list[list[float]], record["rows"])
+    rows = cast(list[list[float | None]], record["rows"])
     sums = select_below(snapshot.tensors, SUM)
     epochs = learner.epochs
     epochs.rows = [dict(zip(columns, row, strict=True)) for row in rows]

@@ -6,7 +6,9 @@ import csv
 import json
 import os
 import signal
+import threading
 from pathlib import Path
+from typing import cast
 
 import pytest
 from torch import Tensor
@@ -18,8 +20,10 @@ from pipeline.config.registry.loggers import LOGGERS
 from pipeline.config.resolve import resolve
 from pipeline.reporting.comparing.settings import read_settings
 from pipeline.training.learner import Learner
+from pipeline.training.loggers import guarded
 from tests.support.project import Project
 
+LOGS = layout.RUN_LOGS / "csv"
 RUN = "simclr-cassle-seed_0-*"  # and some digits of the digest of all params
 STEPS = 8  # of task 1 of the small project
 
@@ -30,12 +34,18 @@ def read(path: Path) -> list[dict[str, float]]:
 
 
 def folder_of(task: int, run: str = RUN) -> Path:
-    (folder,) = layout.RUN_LOGS.glob(f"{run}/task_{task}")
+    (folder,) = LOGS.glob(f"{run}/task_{task}")
     return folder
 
 
 def logged(task: int, run: str = RUN) -> list[dict[str, float]]:
-    return read(folder_of(task, run) / "metrics.csv")
+    """What the logger csv has of a task, but for how fast it was."""
+    with (folder_of(task, run) / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return [
+        {key: float(value) for key, value in row.items() if key != "images_per_second"}
+        for row in rows
+    ]
 
 
 def outputs(task: int) -> tuple[bytes, bytes]:
@@ -45,6 +55,7 @@ def outputs(task: int) -> tuple[bytes, bytes]:
 @pytest.fixture
 def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    monkeypatch.setattr(guarded, "PATIENCE", 500.0)  # where tests share the machine
     return project
 
 
@@ -62,13 +73,15 @@ def test_a_logger_gets_what_the_losses_hold_and_changes_no_byte(project: Project
         assert logged(task) == expected
     hparams = (folder_of(2) / "hparams.yaml").read_text()
     assert "distill_weight: 1.0" in hparams
+    assert f"run: {folder_of(2).parent.name}" in hparams
+    assert "git_revision: unknown (no git repository or no commit)" in hparams
 
 
 def test_runs_of_other_params_are_logged_apart(project: Project) -> None:
     for rate in (0.02, 0.01):
         project.set({"train.loggers": ["csv"], "train.learning_rate": rate})
         project.train_through(1)
-    assert len(list(layout.RUN_LOGS.glob(RUN))) == 2
+    assert len(list(LOGS.glob(RUN))) == 2
 
 
 def test_a_plan_that_cannot_be_read_takes_the_loggers_away_and_ends_nothing(
@@ -136,11 +149,51 @@ def test_a_logger_that_fails_says_so_once_and_training_goes_on(
 def test_a_logger_whose_package_is_missing_is_one_that_fails(
     project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setitem(LOGGERS, "away", Component("not_here.at_all:Logger", "a missing one"))
+    entry = Component("not_here.at_all:Logger", "a missing one")
+    monkeypatch.setitem(cast(dict[str, Component], LOGGERS), "away", entry)
     project.set({"train.loggers": ["away", "csv"]})
     project.train_through(1)
     assert "logger away failed (ModuleNotFoundError: No module named 'not_here')" in caplog.text
     assert logged(1) == read(layout.log(1))
+
+
+def test_a_logger_that_waits_is_left_when_the_task_ends(
+    project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from pytorch_lightning.loggers import CSVLogger
+
+    answer = threading.Event()
+    monkeypatch.setattr(CSVLogger, "save", lambda logger: answer.wait())
+    monkeypatch.setattr(guarded, "PATIENCE", 0.2)
+    project.set({"train.loggers": ["csv"]})
+    project.train_through(1)
+    assert layout.state(1).exists()
+    said = "logger csv failed (it has not ended after 0 s); training goes on without it"
+    assert [record.message for record in caplog.records].count(said) == 1
+    answer.set()
+
+
+def test_a_logger_whose_package_is_not_installed_is_refused_with_the_command(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = Component("not_here.at_all:Logger", "a missing one", package="not_here")
+    monkeypatch.setitem(cast(dict[str, Component], LOGGERS), "away", entry)
+    project.set({"train.loggers": ["away"]})
+    said = (
+        "train.loggers: away needs the package not_here, not installed here; run "
+        "`pip install 'cassle-pipeline[away]'`, or leave it out"
+    )
+    assert said in project.refuses("plan")
+    assert said in project.refuses("check")
+
+
+def test_images_per_second_are_of_the_steps_that_this_process_took(project: Project) -> None:
+    project.set({"train.loggers": ["csv"]})
+    project.train_through(1)
+    with (folder_of(1) / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    seconds = [4 * 16 / float(row["images_per_second"]) for row in rows]
+    assert 0 < sum(seconds) < json.loads(layout.timing(1).read_text())["seconds"] + 0.1
 
 
 def test_self_log_reaches_the_loggers(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

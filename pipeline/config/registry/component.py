@@ -24,6 +24,8 @@ class Component:
         top_level: params from the top of params.yaml that the class takes as well.
         whole_stream: of a strategy: it learns all tasks at once.
         looks_back: of a strategy: it reads the images of the task before when a task begins.
+        package: of a logger: what it imports that not every installation has; in the extra of
+            pyproject.toml that has the logger's name.
     """
 
     path: str
@@ -32,6 +34,7 @@ class Component:
     top_level: tuple[str, ...] = ()
     whole_stream: bool = False
     looks_back: bool = False
+    package: str = ""
 
     @property
     def module(self) -> str:

@@ -38,6 +38,8 @@ class ProbeComponent(Component):
         named: its protocol in a few words, for the heads of tables.
         protocol: describes, given the probe's options, how its accuracies come about.
         while_training: whether it learns while the network is trained.
+        sees_images: whether it learns from images, augmented anew each time, and not from features
+            that are extracted once.
         section: the section of params.yaml that holds its options, where that is not the one
             of its name in ``evaluation``; declared in ``pipeline.config.params.Params``.
     """
@@ -46,6 +48,7 @@ class ProbeComponent(Component):
     protocol: Callable[[Mapping[str, object]], str]
     section: str = ""
     while_training: bool = False
+    sees_images: bool = False
 
 
 def list_while_training(names: Sequence[str]) -> list[str]:
@@ -88,6 +91,7 @@ PROBES = {
             "frozen, plain features of random crops and flips of all training images (SGD, "
             f"{given['epochs']} epochs, learning rate {given['learning_rate']})"
         ),
+        sees_images=True,
     ),
     ONLINE: ProbeComponent(
         path="pipeline.evaluation.online:Online",

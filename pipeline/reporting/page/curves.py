@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import PurePath
+from typing import Literal
 
 from markupsafe import Markup
 
 from pipeline.artifacts.split import shared_test
+from pipeline.artifacts.training_log import Over, list_losses, list_measured, name_measurement
 from pipeline.metrics.accuracy_matrix import Matrix, average_measured, forgetting
 from pipeline.reporting.chart_labels import shorten_label
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.gaps import format_cell
 from pipeline.reporting.page.line_chart import Chart, Line, draw_line_chart
 from pipeline.reporting.page.svg import SERIES, round_ticks, series_color
-from pipeline.reporting.plots import NOT_LOSSES
 from pipeline.reporting.results import Results
 from pipeline.reporting.task_begins import find_begins
 from pipeline.reporting.transfer import transfer_columns
@@ -23,6 +24,12 @@ from pipeline.reporting.transfer import transfer_columns
 NAME_ROOM = 12  # characters of a task's name, and of the other run's
 MARKS_ROOM = 40  # of all tasks' names where they begin
 THIS_RUN, OTHER_RUN, MEAN = "var(--this)", "var(--other)", "var(--text)"
+# What a probe measures while a task trains: the column, the line's name, color, kind and dots.
+MEASURED_LINES: Sequence[tuple[Over, str, str, Literal["strong", "thin", "dashed"], bool]] = (
+    ("this", "this task", THIS_RUN, "thin", False),
+    ("earlier", "earlier", OTHER_RUN, "dashed", False),
+    ("all", "so far", MEAN, "strong", False),
+)
 
 
 def draw_accuracy(results: Results, against: Run | None) -> Markup:
@@ -122,7 +129,7 @@ def draw_forgetting(results: Results, against: Run | None) -> Markup | None:
 def draw_losses(results: Results) -> Markup:
     """Draw each loss term over the epochs of all tasks."""
     rows = results.epochs
-    names = list(dict.fromkeys(name for row in rows for name in row if name not in NOT_LOSSES))
+    names = list_losses(name for row in rows for name in row)
     lines = []
     for index, name in enumerate(names):
         points = _column(rows, name)
@@ -143,6 +150,45 @@ def draw_column(results: Results, column: str, title: str, unit: str) -> Markup 
     said = f"From {values[0]:.3g} in the first epoch to {values[-1]:.3g} in the last."
     chart = _epochs(column, title, said, unit, results, from_zero=True)
     return draw_line_chart(chart, [Line("", points, THIS_RUN)])
+
+
+def draw_measured(results: Results) -> list[tuple[str, Markup]]:
+    """Draw what each probe has measured while tasks trained; its name and the chart of each."""
+    rows = results.epochs
+    drawn = []
+    for probe in list_measured(name for row in rows for name in row):
+        lines = [
+            Line(name, _by_task(rows, name_measurement(probe, over)), color, kind, dots)
+            for over, name, color, kind, dots in MEASURED_LINES
+        ]
+        lines = [line for line in lines if line.points]
+        if not lines:
+            continue
+        shown = lines[-1].points
+        chart = _epochs(
+            f"measured-{probe}",
+            f"{probe} while training",
+            f"The accuracy on the tasks so far goes from {format_cell(shown[0][1])} % to "
+            f"{format_cell(shown[-1][1])} %.",
+            "accuracy (%)",
+            results,
+        )
+        drawn.append((probe, draw_line_chart(chart, lines)))
+    return drawn
+
+
+def _by_task(rows: Sequence[dict[str, str]], name: str) -> list[tuple[float, float]]:
+    """The measured points of a column, with a gap where another task begins."""
+    points: list[tuple[float, float]] = []
+    before = None
+    for count, row in enumerate(rows, start=1):
+        if not row.get(name):
+            continue
+        if before not in (None, row["task"]):
+            points.append((float(count), math.nan))
+        points.append((float(count), float(row[name])))
+        before = row["task"]
+    return points
 
 
 def _means(matrix: Matrix) -> list[tuple[float, float]]:

@@ -60,6 +60,12 @@ EPOCH_CURVES = (
 )
 
 
+ABOUT_MEASURED = (
+    "On a fixed sample of the images of the tasks so far, which is smaller than what the matrix is "
+    "measured on, and knows no class of a later task: for the course, not for tables."
+)
+
+
 @dataclass(frozen=True)
 class Extras:
     """The page's content besides the results.
@@ -188,12 +194,17 @@ def _remark_on_both(results: Results, against: Run | None) -> list[str]:
 
 
 def _epoch_curves(results: Results) -> list[tuple[str, Markup, str]]:
-    """Return title, chart and caption of each column in the logs."""
+    """Return title, chart and caption of what probes have measured, and of columns in the logs."""
+    measured = [
+        (f"Accuracy while training, by {probe}", chart, ABOUT_MEASURED)
+        for probe, chart in curves.draw_measured(results)
+    ]
     drawn = [
         (title, curves.draw_column(results, column, title, unit), caption)
         for column, title, unit, caption in EPOCH_CURVES
     ]
-    return [(title, chart, caption) for title, chart, caption in drawn if chart is not None]
+    shown = [(title, chart, caption) for title, chart, caption in drawn if chart is not None]
+    return measured + shown
 
 
 def _data_uris(strips: Sequence[bytes] | None) -> list[str]:

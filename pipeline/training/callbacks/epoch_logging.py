@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 
 import pytorch_lightning as pl
@@ -15,27 +16,37 @@ from pipeline.training.learner import Learner
 class EpochLogging(pl.Callback):
     """Log the rows of ``EpochLog``: loss terms, spread and rank of the projections, the rate.
 
-    A task that goes on logs again what an earlier process logged, so a logger has all of it.
+    A task that goes on logs again what an earlier process logged, so a logger has all of it. What
+    this process trains has ``images_per_second`` as well, of all that it did meanwhile.
 
     Args:
         loggers: the Trainer has them too, for ``self.log``.
         params: of the run.
         steps_before: of the tasks before, so that steps count on from task to task.
+        batch_size: images of a step.
     """
 
     def __init__(
-        self, loggers: Sequence[Logger], params: Mapping[str, JsonValue], steps_before: int
+        self,
+        loggers: Sequence[Logger],
+        params: Mapping[str, JsonValue],
+        steps_before: int,
+        batch_size: int,
     ) -> None:
         self.loggers = list(loggers)
         self.params = params
         self.steps_before = steps_before
+        self.batch_size = batch_size
         self.logged = 0
+        self.timed_from = (0, 0.0)  # a step, and when it had been taken
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the params, and the epochs that an earlier process trained."""
         for logger in self.loggers:
             logger.log_hyperparams(dict(self.params))
-        self._log(pl_module)
+        self._log(pl_module, timed=False)
+        assert isinstance(pl_module, Learner)
+        self.timed_from = (pl_module.position.step, time.monotonic())
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Tensor, batch_idx: int
@@ -53,11 +64,17 @@ class EpochLogging(pl.Callback):
         """Log the epochs that ended before training stops."""
         self._log(pl_module)
 
-    def _log(self, pl_module: pl.LightningModule) -> None:
+    def _log(self, pl_module: pl.LightningModule, timed: bool = True) -> None:
         assert isinstance(pl_module, Learner)
         rows = pl_module.epochs.rows
         for row in rows[self.logged :]:
-            metrics = {name: value for name, value in row.items() if name != "step"}
+            metrics = {name: value for name, value in row.items() if value is not None}
+            step = int(metrics.pop("step"))
+            if timed:
+                before, begun = self.timed_from
+                self.timed_from = (step, time.monotonic())
+                seconds = max(self.timed_from[1] - begun, 1e-9)
+                metrics["images_per_second"] = (step - before) * self.batch_size / seconds
             for logger in self.loggers:
-                logger.log_metrics(metrics, self.steps_before + int(row["step"]))
+                logger.log_metrics(metrics, self.steps_before + step)
         self.logged = len(rows)

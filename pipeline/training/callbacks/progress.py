@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import pytorch_lightning as pl
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from pipeline.artifacts.training_log import list_measured, name_measurement
 from pipeline.training.learner import Learner
 
 REFRESH_SECONDS = 0.5
@@ -63,7 +65,7 @@ class TaskProgress(pl.Callback):
             self._print(pl_module)
         elif time.monotonic() - self.refreshed >= REFRESH_SECONDS:
             self.refreshed = time.monotonic()
-            shown = _shown(pl_module.epochs.means(), pl_module.learning_rate)
+            shown = _shown(pl_module)
             done = pl_module.position.step
             self.bar.update(self.bar.task_ids[0], completed=done, description=shown)
 
@@ -79,7 +81,7 @@ class TaskProgress(pl.Callback):
         with suppress(OSError):
             print(
                 f"task {pl_module.task}  epoch {epoch}/{self.num_epochs}  "
-                f"{_shown(pl_module.epochs.means(), pl_module.learning_rate)}  {left:.0f} s left",
+                f"{_shown(pl_module)}  {left:.0f} s left",
                 file=sys.stderr,
                 flush=True,
             )
@@ -102,6 +104,17 @@ class TaskProgress(pl.Callback):
             self.bar = None
 
 
-def _shown(terms: dict[str, float], learning_rate: float) -> str:
-    losses = "  ".join(f"{name} {value:.3f}" for name, value in terms.items())
-    return f"{losses}  lr {learning_rate:.1e}"
+def _shown(learner: Learner) -> str:
+    losses = "  ".join(f"{name} {value:.3f}" for name, value in learner.epochs.means().items())
+    return f"{losses}  lr {learner.learning_rate:.1e}{_last_measured(learner.epochs.rows)}"
+
+
+def _last_measured(rows: Sequence[Mapping[str, float | None]]) -> str:
+    """What probes have measured last on the tasks so far."""
+    shown = ""
+    for probe in list_measured(rows[-1] if rows else ()):
+        column = name_measurement(probe, "all")
+        known = [value for row in rows if (value := row.get(column)) is not None]
+        if known:
+            shown += f"  {probe} {known[-1]:.1f} %"
+    return shown

@@ -1,0 +1,69 @@
+"""MLflow: one run a training of the stream, on a server or in a database file."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlflow.tracking import MlflowClient
+from pytorch_lightning.loggers import MLFlowLogger
+
+EXPERIMENT = "cassle"
+RUN = "cassle.run"  # the tag by which the processes of a run find it
+
+
+class MLflow(MLFlowLogger):
+    """Lightning's logger for MLflow, with all tasks in one run.
+
+    Points that an earlier process has logged stay, and are passed over.
+
+    Args:
+        save_dir: the folder of all runs.
+        name: of the run.
+        version: of the task, ``task_2``, say.
+    """
+
+    def __init__(self, *, save_dir: str, name: str, version: str) -> None:
+        # MLflow would ask a server that does not answer for minutes.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        database = f"sqlite:///{Path(save_dir).resolve() / 'mlflow.db'}"
+        address = os.environ.get("MLFLOW_TRACKING_URI") or database
+        client = MlflowClient(address)
+        experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+        found = client.get_experiment_by_name(experiment)
+        number = client.create_experiment(experiment) if found is None else found.experiment_id
+        runs = client.search_runs([number], f"tags.`{RUN}` = '{name}'", max_results=1)
+        self._known: dict[str, set[int]] = {}
+        self._earlier = bool(runs)
+        super().__init__(
+            experiment_name=experiment,
+            run_name=name,
+            tracking_uri=address,
+            tags={RUN: name},
+            run_id=runs[0].info.run_id if runs else None,
+        )
+        if runs:
+            client.update_run(runs[0].info.run_id, status="RUNNING")
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log the metrics that this step has not yet."""
+        at = step or 0
+        new = {name: value for name, value in metrics.items() if at not in self._steps(name)}
+        if new:
+            super().log_metrics(new, at)
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *more: Any, **named: Any) -> None:
+        """Log the params of the run, once: MLflow takes no other value of one."""
+        if not self._earlier:
+            super().log_hyperparams(params)
+
+    def _steps(self, name: str) -> set[int]:
+        """The steps at which the run had points of a metric when this process began."""
+        if name not in self._known:
+            held = self.experiment.get_metric_history(self.run_id, name) if self._earlier else []
+            self._known[name] = {point.step for point in held}
+        return self._known[name]
