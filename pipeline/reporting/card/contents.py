@@ -46,6 +46,8 @@ class Card:
         protocol: how the headline probe's accuracies come about.
         files: size in bytes and SHA-256 of each exported file.
         decoding: the steps from an image file to the network's input; none without files.
+        onnx_resize: to how many pixels the ONNX model resizes the shorter side of what it is given;
+            None: it is given what the network sees.
     """
 
     after_task: int
@@ -61,6 +63,7 @@ class Card:
     protocol: str
     files: dict[str, tuple[int, str]]
     decoding: Sequence[str] = ()
+    onnx_resize: int | None = None
 
     @property
     def last(self) -> int:
