@@ -2,8 +2,8 @@
 
 Pillow resizes in whole numbers: along rows, then along columns, each with weights of 22 binary
 places and rounded to bytes. Here the same sums are products with two matrices in float64, which
-holds all of them without rounding, so the bytes are Pillow's own. ONNX's own Resize rounds
-nothing in between and weights otherwise, and its features differ visibly.
+holds all of them without rounding, so the bytes are Pillow's own. ONNX's own Resize does not
+round in between.
 """
 
 from __future__ import annotations
