@@ -37,6 +37,7 @@ LOCKS = SCRATCH / "locks"
 RUN_LOGS = SCRATCH / "logs"  # of the loggers that params name
 EXTRACTED = SCRATCH / "features"  # by state and images
 WEIGHTS = SCRATCH / "weights"  # of networks that are named, as fetched
+EMBEDDINGS = SCRATCH / "embeddings"  # of folders that were searched, by encoder
 ROWS = SCRATCH / "rows"  # evaluations of states, by all they were made from
 
 

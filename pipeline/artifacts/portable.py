@@ -8,11 +8,14 @@ import warnings
 from collections.abc import Sequence
 
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
+from pipeline.artifacts.encoder import EncoderOrigin, Preprocessing
+from pipeline.artifacts.image_graph import FilePixels
+from pipeline.artifacts.public_names import publish_names
 from pipeline.files.sealed_json import Json
-from pipeline.files.tensors import HEADER
+from pipeline.files.tensors import HEADER, pack_tensors
+from pipeline.files.typed_json import as_json
 from pipeline.models.backbone import Backbone
 
 EXAMPLES = 2  # a batch of one would be taken for a constant
@@ -38,34 +41,56 @@ class Portable(nn.Module):
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the features ``(N, F)`` of uint8 images ``(N, C, H, W)``."""
+        """Return the features ``(N, F)`` of images ``(N, C, H, W)`` in [0, 255]."""
         features: Tensor = self.backbone((images.float() / 255 - self.mean) / self.std)
         return features
 
 
-def to_safetensors(backbone: Backbone, about: Json) -> bytes:
-    """Return the parameters and buffers by their names in ``backbone.state_dict()``.
+class PortableFromFiles(nn.Module):
+    """A backbone in eval mode, with all its preprocessing in front, from a file's pixels on.
+
+    Args:
+        backbone: put in eval mode.
+        how: the preprocessing.
+    """
+
+    def __init__(self, backbone: Backbone, how: Preprocessing) -> None:
+        super().__init__()
+        self.pixels = FilePixels(how)
+        self.portable = Portable(backbone, how.mean, how.std)
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the features ``(N, F)`` of uint8 images ``(N, H, W, 4)``, red to alpha."""
+        features: Tensor = self.portable(self.pixels(images))
+        return features
+
+
+def to_safetensors(backbone: Backbone, origin: EncoderOrigin) -> bytes:
+    """Return the parameters and buffers, by the names that other libraries give them.
 
     Args:
         backbone: the network, on the CPU.
-        about: what the file's header says of it.
+        origin: what it is; the file's header.
     """
-    tensors = {name: value.contiguous() for name, value in backbone.state_dict().items()}
-    # One key: safetensors writes several in an order that changes from call to call.
-    return save(tensors, metadata={HEADER: json.dumps(about, sort_keys=True)})
+    tensors = publish_names(origin.backbone, backbone.state_dict())
+    return pack_tensors(tensors, as_json(origin))[0]
 
 
-def to_onnx(network: Portable, shape: Sequence[int], about: Json) -> bytes:
+def to_onnx(network: Portable | PortableFromFiles, shape: Sequence[int], about: Json) -> bytes:
     """Return an ONNX model from ``images`` to ``features``, for any number of images.
 
     Args:
-        network: on the CPU.
-        shape: channels, height and width of an image.
+        network: on the CPU; one from files takes images of any height and width.
+        shape: of an image, as the network takes it.
         about: what the model's metadata say of it.
     """
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
     example = torch.zeros(EXAMPLES, *shape, dtype=torch.uint8)
+    free: dict[int, object] = {0: torch.export.Dim("batch")}
+    if isinstance(network, PortableFromFiles):
+        free |= {1: torch.export.Dim("height"), 2: torch.export.Dim("width")}
     for library in ("onnxscript", "onnx_ir", "torch.onnx"):
         logging.getLogger(library).setLevel(logging.WARNING)
     with warnings.catch_warnings():
@@ -78,7 +103,7 @@ def to_onnx(network: Portable, shape: Sequence[int], about: Json) -> bytes:
             dynamo=True,
             input_names=["images"],
             output_names=["features"],
-            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+            dynamic_shapes={"images": free},
             verbose=False,
         )
     assert program is not None, "torch.onnx.export returned nothing with dynamo=True"

@@ -11,6 +11,7 @@ from contextlib import nullcontext, suppress
 from typing import NoReturn
 
 from pipeline.cli import (  # noqa: F401 - importing the others adds their commands to the app
+    encoder_commands,
     growing_commands,
     preset_commands,
     stage_commands,

@@ -11,6 +11,7 @@ import typer
 
 from pipeline import layout
 from pipeline.cli.app import DeviceOption, ParamsOption, app, lock_stage, require_plans
+from pipeline.errors import ParamsError
 from pipeline.runtime.device import Device
 
 
@@ -81,18 +82,36 @@ def export(
     ] = None,
     params: ParamsOption = layout.PARAMS,
     no_onnx: Annotated[bool, typer.Option("--no-onnx", help="Leave backbone.onnx out.")] = False,
+    with_preprocessing: Annotated[
+        bool,
+        typer.Option(
+            "--with-preprocessing",
+            help="Have backbone.onnx take the pixels of files, of any size: it lays them on the "
+            "background, resizes and crops.",
+        ),
+    ] = False,
+    push: Annotated[
+        str | None,
+        typer.Option(
+            "--push",
+            metavar="NAME/REPO",
+            help="Upload it to the Hugging Face hub too; a new repository is private.",
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace the files of an earlier export.")
     ] = False,
 ) -> None:
-    """Write a state's backbone for use elsewhere: safetensors, ONNX, a model card."""
+    """Write a state's backbone for use elsewhere: for timm, torchvision, ONNX and the hub."""
     from pipeline.commands import export as stage
 
+    if no_onnx and with_preprocessing:
+        raise ParamsError("--with-preprocessing is of backbone.onnx; leave --no-onnx out")
     require_plans("report", "evaluate", params=params, planned=False)
     number = stage.choose_state(task)
     with lock_stage(stage.lock_name(output)):
         stage.require_exportable(output, with_onnx=not no_onnx, force=force)
-        stage.run(number, output, with_onnx=not no_onnx)
+        stage.run(number, output, stage.Wanted(not no_onnx, with_preprocessing, push))
 
 
 @app.command()

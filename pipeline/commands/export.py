@@ -1,4 +1,4 @@
-"""export: a state's backbone as files for other programs.
+"""export: a state's backbone as files for other programs, and as a folder of the hub.
 
 Importing this module imports no torch, so that bad input is refused at once.
 """
@@ -7,25 +7,35 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pipeline.artifacts.encoder import WEIGHTS, EncoderOrigin, derive_preprocessing
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import require_plan
 from pipeline.artifacts.plans.init import InitPlan
 from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.artifacts.split import read_splits
+from pipeline.artifacts.timm_config import CONFIG, describe_for_timm
+from pipeline.commands.push import connect, push
 from pipeline.data.image_files.kinds import describe_decoding
 from pipeline.errors import RunError, StateError
 from pipeline.files.folders import require_writable_folder, write_folder
 from pipeline.files.sealed_json import Json, dump_json
+from pipeline.files.typed_json import as_json
 from pipeline.reporting.card.card import render_card
 from pipeline.reporting.card.contents import Card, Link
 from pipeline.reporting.card.state_metrics import read_state_metrics
 
+if TYPE_CHECKING:
+    from pipeline.models.backbone import Backbone
+
 logger = logging.getLogger(__name__)
-FILES = ("backbone.safetensors", "backbone.onnx", "preprocessing.json", "README.md")
+ONNX = "backbone.onnx"
+FILES = (WEIGHTS, ONNX, CONFIG, "preprocessing.json", "README.md")
 ONNX_PACKAGES = ("onnx", "onnxscript")
 
 
@@ -41,9 +51,9 @@ def choose_state(task: int | None) -> int:
     return last if task is None else task
 
 
-def lock_name(output: Path) -> str:
-    """Return the name of an output folder's lock, the same for all spellings of its path."""
-    return f"export_{hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:12]}"
+def lock_name(output: Path, command: str = "export") -> str:
+    """Return the name of an output's lock, the same for all spellings of its path."""
+    return f"{command}_{hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:12]}"
 
 
 def require_exportable(output: Path, *, with_onnx: bool, force: bool) -> None:
@@ -56,24 +66,40 @@ def require_exportable(output: Path, *, with_onnx: bool, force: bool) -> None:
     missing = [name for name in ONNX_PACKAGES if find_spec(name) is None]
     if with_onnx and missing:
         raise RunError(
-            f"backbone.onnx needs {' and '.join(missing)}, not installed here; run "
+            f"{ONNX} needs {' and '.join(missing)}, not installed here; run "
             "`pip install 'cassle-pipeline[export]'`, or leave the file out with --no-onnx"
         )
 
 
-def run(task: int, output: Path, *, with_onnx: bool) -> None:
+@dataclass(frozen=True)
+class Wanted:
+    """What an export is to have beside the weights.
+
+    Attributes:
+        with_onnx: whether to write ``backbone.onnx`` too.
+        from_files: whether all preprocessing is inside of it, from a file's pixels on.
+        repository: of the Hugging Face hub, to upload it to; None: nowhere.
+    """
+
+    with_onnx: bool = True
+    from_files: bool = False
+    repository: str | None = None
+
+
+def run(task: int, output: Path, wanted: Wanted) -> None:
     """Write the backbone after a task, its preprocessing and its model card.
 
     Args:
         task: the task number; 0 is what the stream starts from.
         output: the output folder.
-        with_onnx: whether to write backbone.onnx too.
+        wanted: what else there is to be.
 
     Raises:
-        PipelineError: the splits or the state are missing or of another plan, or the folder
-            cannot be written.
+        PipelineError: the splits or the state are missing or of another plan, the folder
+            cannot be written, or the hub does not take it.
     """
-    from pipeline.artifacts.portable import Portable, to_onnx, to_safetensors
+    api = None if wanted.repository is None else connect(wanted.repository)
+    from pipeline.artifacts.portable import to_safetensors
     from pipeline.building.trained_backbone import load_backbone
     from pipeline.runtime.git import git_revision
 
@@ -81,14 +107,14 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
     report = require_plan(ReportPlan, "report")
     backbone, content = load_backbone(plan, task)
     dataset = plan.dataset
-    recipe = describe_preprocessing(dataset, ["backbone.onnx"] if with_onnx else [])
-    about: Json = {"after_task": task, "state": content, "preprocessing": recipe}
-    contents = {"backbone.safetensors": to_safetensors(backbone, about)}
-    if with_onnx:
-        shape = (dataset.channels, dataset.image_size, dataset.image_size)
-        portable = Portable(backbone, dataset.mean, dataset.std)
-        contents["backbone.onnx"] = to_onnx(portable, shape, about)
-    contents["preprocessing.json"] = dump_json(recipe).encode()
+    origin = EncoderOrigin(task, content, plan.backbone, derive_preprocessing(dataset))
+    contents = {WEIGHTS: to_safetensors(backbone, origin)}
+    if wanted.with_onnx:
+        contents[ONNX] = _make_onnx(backbone, origin, from_files=wanted.from_files)
+    config = describe_for_timm(origin, backbone.num_features)
+    if config is not None:
+        contents[CONFIG] = dump_json(config).encode()
+    contents["preprocessing.json"] = dump_json(describe_preprocessing(dataset, wanted)).encode()
     quality = read_state_metrics(report, task)
     card = Card(
         after_task=task,
@@ -104,6 +130,7 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
         protocol=report.protocol,
         decoding=list_decoding(dataset),
         weights=require_plan(InitPlan, "init").weights,
+        onnx_resize=origin.preprocessing.resize if wanted.from_files else None,
         files={
             name: (len(content), hashlib.sha256(content).hexdigest())
             for name, content in contents.items()
@@ -114,6 +141,21 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
     for reason in quality.missing:
         logger.warning("the card lacks metrics: %s", reason)
     logger.info("state %d in %s: %s", task, output, ", ".join(contents))
+    if wanted.repository is not None:
+        page = push(api, wanted.repository, output, FILES, f"State after task {task}")
+        logger.info("uploaded to %s", page)
+
+
+def _make_onnx(backbone: Backbone, origin: EncoderOrigin, *, from_files: bool) -> bytes:
+    """Return the content of the ONNX file."""
+    from pipeline.artifacts.portable import Portable, PortableFromFiles, to_onnx
+
+    how, about = origin.preprocessing, as_json(origin)
+    if from_files:
+        # Of this shape no more is asked than that it is one: others go as well.
+        return to_onnx(PortableFromFiles(backbone, how), (how.resize + 1, how.resize, 4), about)
+    shape = (how.channels, how.image_size, how.image_size)
+    return to_onnx(Portable(backbone, how.mean, how.std), shape, about)
 
 
 def list_decoding(dataset: DatasetPlan) -> list[str]:
@@ -122,26 +164,33 @@ def list_decoding(dataset: DatasetPlan) -> list[str]:
     return [] if files is None else describe_decoding(files, dataset.image_size)
 
 
-def describe_preprocessing(dataset: DatasetPlan, inside: list[str]) -> Json:
+def describe_preprocessing(dataset: DatasetPlan, wanted: Wanted) -> Json:
     """Return the content of preprocessing.json.
 
     Args:
         dataset: the data set as the plan describes it.
-        inside: the files that contain the preprocessing.
+        wanted: what the export has.
     """
+    how = derive_preprocessing(dataset)
+    from_files = "uint8 (N, height, width, 4), red to alpha, of any height and width"
     return {
-        "already_inside": inside,
+        "already_inside": [ONNX] if wanted.with_onnx else [],
+        "background": list(how.background),
+        "channels": how.channels,
+        "colours": "grey" if how.channels == 1 else "RGB",
         "decoding": list_decoding(dataset),
-        "channels": dataset.channels,
-        "colours": "grey" if dataset.channels == 1 else "RGB",
         "dtype": "uint8",
         "formula": "(pixels * scale - mean) / std",
-        "image_size": dataset.image_size,
+        "image_size": how.image_size,
+        "interpolation": how.interpolation,
+        "keep": how.keep,
         "layout": "NCHW",
-        "mean": dataset.mean,
+        "mean": list(how.mean),
+        "onnx_takes": (from_files if wanted.from_files else "pixels") if wanted.with_onnx else None,
         "range": [0, 255],
+        "resize": how.resize,
         "scale": 1 / 255,
-        "std": dataset.std,
+        "std": list(how.std),
     }
 
 

@@ -41,6 +41,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Json) -> st
     Raises:
         RunError: the file cannot be written.
     """
+    packed, content = pack_tensors(tensors, header)
+    write_bytes(path, packed)
+    return content
+
+
+def pack_tensors(tensors: Mapping[str, Tensor], header: Json) -> tuple[bytes, str]:
+    """Return a file's bytes and the SHA-256 of its content; arguments as of ``write_tensors``."""
     import torch
     from safetensors.torch import save
 
@@ -50,8 +57,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Json) -> st
     }
     content = hashlib.sha256(save(plain)).hexdigest()
     sealed = seal({**header, "format": FORMAT, "content": content})
-    write_bytes(path, save(plain, _metadata(sealed)))
-    return content
+    return save(plain, _metadata(sealed)), content
 
 
 def read_tensors(

@@ -16,18 +16,22 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+import torchvision
 from safetensors.torch import load_file
 
 from pipeline import layout
+from pipeline.artifacts.encoder import EncoderOrigin, derive_preprocessing, read_encoder
 from pipeline.artifacts.evaluation import Evaluation, find_evaluations
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import require_plan
 from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
 from pipeline.artifacts.portable import Portable, to_onnx, to_safetensors
+from pipeline.artifacts.public_names import adopt_names
 from pipeline.artifacts.split import fingerprint_stream, read_splits
+from pipeline.artifacts.timm_config import describe_for_timm
 from pipeline.building.backbone import build_backbone
 from pipeline.building.components import load_class
-from pipeline.commands.export import FILES, describe_preprocessing
+from pipeline.commands.export import FILES, Wanted, describe_preprocessing
 from pipeline.config.registry.backbones import BACKBONES
 from pipeline.data.augmentation.augment import Augment
 from pipeline.data.image_files.file_options import FileOptions
@@ -76,6 +80,19 @@ def trained(spec: BackbonePlan, normalise: Augment) -> Backbone:
     return backbone
 
 
+def some_dataset(channels: int, size: int = SIZE, files: FileOptions | None = None) -> DatasetPlan:
+    return DatasetPlan("", "", "", True, (), channels, size, *STATISTICS[channels], files)
+
+
+def write_weights(spec: BackbonePlan, backbone: Backbone) -> EncoderOrigin:
+    """Write model.safetensors and preprocessing.json as an export does."""
+    dataset = some_dataset(spec.channels)
+    origin = EncoderOrigin(1, "ab", spec, derive_preprocessing(dataset))
+    write_bytes(Path("model.safetensors"), to_safetensors(backbone, origin))
+    write_json(Path("preprocessing.json"), describe_preprocessing(dataset, Wanted()))
+    return origin
+
+
 def run_code(code: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """Run a card's code where this package cannot be imported; return its names."""
     names: dict[str, object] = {}
@@ -121,12 +138,12 @@ def test_the_cases_below_are_all_backbones_in_grey_and_in_colour() -> None:
 def test_the_preprocessing_says_how_a_file_becomes_the_input() -> None:
     files = FileOptions(resize=40, background=(1, 2, 3))
     dataset = DatasetPlan("", "", "", True, (), 3, 32, (0.5,) * 3, (0.5,) * 3, files)
-    said = " ".join(map(str, describe_preprocessing(dataset, [])["decoding"]))  # type: ignore[arg-type]
+    said = " ".join(map(str, describe_preprocessing(dataset, Wanted())["decoding"]))  # type: ignore[arg-type]
     assert "transparency composited on the color (1, 2, 3)" in said
     assert "resized to 40×40 pixels" in said
     assert "central 32×32 pixels are cropped" in said
     whole = replace(dataset, image_size=40, files=replace(files, keep="whole"))
-    said = " ".join(map(str, describe_preprocessing(whole, [])["decoding"]))  # type: ignore[arg-type]
+    said = " ".join(map(str, describe_preprocessing(whole, Wanted())["decoding"]))  # type: ignore[arg-type]
     assert "the shorter side is resized to 40 pixels" in said
     assert "above 120 pixels" in said
     assert "central 40×40 pixels are cropped" in said
@@ -143,11 +160,9 @@ def test_plain_torch_and_onnxruntime_give_the_pipelines_own_features(
     augment = Augment((), SIZE, mean, std)
     spec = backbone_spec(name, channels, stem)
     backbone = trained(spec, augment)
-    write_bytes(Path("backbone.safetensors"), to_safetensors(backbone, {}))
+    write_weights(spec, backbone)
     content = to_onnx(Portable(backbone, mean, std), (channels, SIZE, SIZE), {})
     write_bytes(Path("backbone.onnx"), content)
-    dataset = DatasetPlan("", "", "", True, (), channels, SIZE, mean, std)
-    write_json(Path("preprocessing.json"), describe_preprocessing(dataset, ["backbone.onnx"]))
     shape = f"{channels}, {SIZE}, {SIZE}"
     code = snippets.torch_snippet(spec, shape, backbone.num_features)
     alone = BACKBONES[name].module in snippets.BUILDERS
@@ -163,8 +178,7 @@ def test_a_backbone_that_the_card_cannot_take_apart_loads_with_this_package(
     spec = backbone_spec("small_resnet", 1, "conv3")
     augment = Augment((), SIZE, *STATISTICS[1])
     backbone = trained(spec, augment)
-    write_bytes(Path("backbone.safetensors"), to_safetensors(backbone, {}))
-    write_json(Path("preprocessing.json"), {"mean": [0.286], "std": [0.353]})
+    write_weights(spec, backbone)
     monkeypatch.setattr(snippets, "BUILDERS", {})
     code = snippets.torch_snippet(spec, f"1, {SIZE}, {SIZE}", backbone.num_features)
     assert "from pipeline.models.small_resnet import SmallResNet" in code
@@ -172,6 +186,69 @@ def test_a_backbone_that_the_card_cannot_take_apart_loads_with_this_package(
     images = bytes_of_images(3, 1)
     features = names["features"](images)  # type: ignore[operator]
     assert torch.allclose(features, extract(backbone, images, augment.normalize), atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(("channels", "stem"), [(3, "conv7_maxpool"), (1, "conv3_padding2")])
+def test_the_cards_code_loads_a_resnet_into_torchvision_and_timm(
+    channels: int, stem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    augment = Augment((), SIZE, *STATISTICS[channels])
+    spec = backbone_spec("resnet18", channels, stem)
+    backbone = trained(spec, augment)
+    origin = write_weights(spec, backbone)
+    images = bytes_of_images(3, channels)
+    expected = extract(backbone, images, augment.normalize)
+    shape = f"{channels}, {SIZE}, {SIZE}"
+    names = run_code(snippets.torch_snippet(spec, shape, 512), monkeypatch)
+    assert isinstance(names["backbone"], torchvision.models.ResNet)
+    features = names["features"](images)  # type: ignore[operator]
+    assert (features - expected).abs().max() < TOLERANCE
+
+    fits = stem == "conv7_maxpool"
+    assert ("whose first layers are others" in snippets.name_origin(spec)) is not fits
+    config = describe_for_timm(origin, 512)
+    assert (config is not None) is fits
+    timm = pytest.importorskip("timm")
+    code = snippets.timm_snippet(spec, 512)
+    assert ("checkpoint_path" in code) is fits
+    network = cast(torch.nn.Module, run_code(code, monkeypatch)["backbone"])
+    assert (network(augment.normalize(images)) - expected).abs().max() < TOLERANCE
+    if config is not None:
+        write_json(Path("config.json"), config)
+        network = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
+        assert (network(augment.normalize(images)) - expected).abs().max() < TOLERANCE
+        given = timm.data.resolve_model_data_config(network)
+        assert given["input_size"] == (channels, SIZE, SIZE)
+        assert list(given["mean"]) == STATISTICS[channels][0]
+        assert given["crop_pct"] == 1
+
+
+def test_the_two_lines_of_the_documents_load_a_resnet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = backbone_spec("resnet18", 3, "conv7_maxpool")
+    backbone = build_backbone(spec)
+    origin = write_weights(spec, backbone)
+    text = (ROOT / "docs/export.md").read_text()
+    in_torchvision, in_timm = blocks(text)[:2]
+    run_code(in_torchvision, monkeypatch)
+    read, tensors = read_encoder(tmp_path)
+    assert read == origin
+    for name, value in backbone.state_dict().items():
+        assert torch.equal(tensors[name], value)
+    pytest.importorskip("timm")
+    run_code(in_timm, monkeypatch)
+
+
+def test_a_small_resnet_is_none_of_other_libraries() -> None:
+    spec = backbone_spec("small_resnet", 3, "conv3")
+    assert snippets.timm_snippet(spec, 8) == ""
+    assert (
+        describe_for_timm(EncoderOrigin(1, "", spec, derive_preprocessing(some_dataset(3))), 8)
+        is None
+    )
 
 
 def test_an_export_of_the_last_state_is_whole_and_its_card_true(
@@ -182,10 +259,12 @@ def test_an_export_of_the_last_state_is_whole_and_its_card_true(
     project.must("export", "--output", "out/last")
     after = project.files()
     assert {name: after[name] for name in before} == before
-    assert set(after) - set(before) == {f"out/last/{name}" for name in FILES}
+    assert set(after) - set(before) == {
+        f"out/last/{name}" for name in FILES if name != "config.json"
+    }
 
     tensors = load_file(layout.state(3))
-    weights = load_file("out/last/backbone.safetensors")
+    weights = load_file("out/last/model.safetensors")
     assert {f"method.backbone.{name}" for name in weights} == {
         name for name in tensors if name.startswith("method.backbone.")
     }
@@ -194,6 +273,11 @@ def test_an_export_of_the_last_state_is_whole_and_its_card_true(
     backbone.load_state_dict(weights, strict=True)
     for name, value in weights.items():
         assert torch.equal(value, tensors[f"method.backbone.{name}"])
+    origin, read = read_encoder(Path("out/last"))
+    assert origin == EncoderOrigin(
+        3, json.loads(header(3))["content"], plan.backbone, derive_preprocessing(plan.dataset)
+    )
+    assert read.keys() == adopt_names(plan.backbone, weights).keys()
 
     card = Path("out/last/README.md").read_text()
     row = evaluated(3).accuracy
@@ -207,7 +291,7 @@ def test_an_export_of_the_last_state_is_whole_and_its_card_true(
     assert '"distill_weight": 1.0' in card
     for task in range(4):
         assert f"| {task} | {json.loads(header(task))['content'][:16]} |" in card
-    for name in ("backbone.safetensors", "backbone.onnx", "preprocessing.json"):
+    for name in ("model.safetensors", "backbone.onnx", "preprocessing.json"):
         assert f"{name} | {Path('out/last', name).stat().st_size} |" in card
         assert after[f"out/last/{name}"] in card
     fingerprint = fingerprint_stream(read_splits(3))
@@ -241,7 +325,7 @@ def test_the_same_state_gives_the_same_bytes(project: Project) -> None:
     project.must("export", "0", "--output", "one")
     project.must("export", "0", "--output", "two")
     files = project.files()
-    for name in FILES:
+    for name in set(FILES) - {"config.json"}:
         assert files[f"one/{name}"] == files[f"two/{name}"], name
 
 
@@ -309,21 +393,28 @@ def test_without_onnx_the_card_and_the_preprocessing_name_none(project: Project)
     project.must("export", "0", "--output", "out")
     assert json.loads(Path("out/preprocessing.json").read_text()) == {
         "already_inside": ["backbone.onnx"],
+        "background": [255, 255, 255],
         "channels": 1,
         "colours": "grey",
         "decoding": [],
         "dtype": "uint8",
         "formula": "(pixels * scale - mean) / std",
         "image_size": 28,
+        "interpolation": "bilinear",
+        "keep": "square",
         "layout": "NCHW",
         "mean": [0.286],
+        "onnx_takes": "pixels",
         "range": [0, 255],
+        "resize": 28,
         "scale": 1 / 255,
         "std": [0.353],
     }
     Path("out/mine.txt").write_text("mine")
     project.must("export", "0", "--output", "out", "--no-onnx", "--force")
-    assert {path.name for path in Path("out").iterdir()} == {*FILES, "mine.txt"} - {"backbone.onnx"}
+    assert {path.name for path in Path("out").iterdir()} == {
+        *("model.safetensors", "preprocessing.json", "README.md", "mine.txt")
+    }
     assert "This export has no ONNX file." in Path("out/README.md").read_text()
     assert json.loads(Path("out/preprocessing.json").read_text())["already_inside"] == []
 
@@ -364,10 +455,10 @@ def test_what_cannot_be_exported_is_refused_in_one_line(
     own = refuses(project, "0", "--output", "full", "--force")
     assert "full/README.md is not of an earlier export" in own
     Path("full/README.md").unlink()
-    Path("full/backbone.safetensors").mkdir()
-    assert "backbone.safetensors is a folder" in refuses(
-        project, "0", "--output", "full", "--force"
-    )
+    Path("full/model.safetensors").mkdir()
+    assert "model.safetensors is a folder" in refuses(project, "0", "--output", "full", "--force")
+    both = refuses(project, "0", "--output", "out", "--no-onnx", "--with-preprocessing")
+    assert both == "--with-preprocessing is of backbone.onnx; leave --no-onnx out"
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "onnxscript", None)
         packages = refuses(project, "0", "--output", "out")
@@ -397,7 +488,7 @@ def test_what_a_killed_export_left_is_in_nobodys_way(project: Project) -> None:
     project.must("export", "0", "--output", "out", "--no-onnx")
     assert sorted(path.name for path in Path("out").iterdir()) == [
         "README.md",
-        "backbone.safetensors",
+        "model.safetensors",
         "preprocessing.json",
     ]
 

@@ -44,7 +44,7 @@ THEIRS = {
         "test.npz",
         "train.npz",
     ),
-    *("preprocessing.json", "backbone.onnx", "backbone.safetensors"),
+    *("preprocessing.json", "backbone.onnx", "model.safetensors", "config.json"),
     *("reports/against.html", "dvc_plots/index.html"),
     ".scratch/",
 }

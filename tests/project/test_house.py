@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
+from pipeline import PUBLIC
 from pipeline.building.components import load_class
 from pipeline.config.params import Params
 from pipeline.config.registry.backbones import BACKBONES
@@ -145,8 +147,21 @@ def test_no_file_imports_itself_through_others() -> None:
 
 def test_an_init_holds_a_docstring_alone() -> None:
     # Else a line there would be a part of every stage's code, and a new method retrain them all.
-    for path in PACKAGE.rglob("__init__.py"):
+    for path in set(PACKAGE.rglob("__init__.py")) - {PACKAGE / "__init__.py"}:
         assert len(ast.parse(path.read_text(encoding="utf-8")).body) == 1, path
+    # The one of all names what notebooks use, by texts alone.
+    assert not rooms(PACKAGE / "__init__.py")
+    for module, name in PUBLIC.values():
+        assert name in dir(importlib.import_module(module)), module
+
+
+@pytest.mark.pipeline
+def test_the_package_itself_imports_nothing() -> None:
+    code = "import sys, pipeline; print(*sorted(sys.modules))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not {"torch", "numpy", "pandas", "rich"} & set(result.stdout.split())
 
 
 def test_data_know_nothing_of_networks() -> None:

@@ -26,7 +26,7 @@ from pipeline.files.atomic import is_special
 
 MIN_SIDE = 4  # pixels
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-DECODER_VERSION = 2  # raise it with every change of the decoded bytes: stores are made anew
+DECODER_VERSION = 3  # raise it with every change of the decoded bytes: stores are made anew
 Value = TypeVar("Value")
 
 
@@ -60,7 +60,7 @@ def read_square(
         square = whole
         if whole.size != (size, size):
             box = (left, top, left + side, top + side)
-            square = whole.resize((size, size), RESAMPLING[interpolation], box)
+            square = _resize(whole, (size, size), interpolation, box)
         return np.asarray(square)
 
     return _read(path, size, background, crop)
@@ -78,7 +78,8 @@ def read_whole(
         length, in_proportion = fit_length(size, min(whole.size), max(whole.size))
         wide = whole.width > whole.height
         shape = (length, size) if wide else (size, length)
-        resized = whole if whole.size == shape else whole.resize(shape, RESAMPLING[interpolation])
+        box = (0, 0, whole.width, whole.height)
+        resized = whole if whole.size == shape else _resize(whole, shape, interpolation, box)
         pixels = np.asarray(resized)
         return WholeImage(pixels.swapaxes(0, 1) if wide else pixels, in_proportion, wide)
 
@@ -116,6 +117,23 @@ def _read(path: Path, size: int, background: Color, shape: Callable[[Image.Image
     except (OSError, ValueError, SyntaxError, struct.error) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise BadImageError(f"damaged or unreadable ({reason})") from error
+
+
+def _resize(
+    image: Image.Image,
+    size: tuple[int, int],
+    interpolation: Interpolation,
+    box: tuple[int, int, int, int],
+) -> Image.Image:
+    """Return a box of an image, resized along rows first.
+
+    In one call it depends on Pillow's version and on the shape which direction comes first, and
+    some bytes differ by 1.
+    """
+    left, top, right, bottom = box
+    how = RESAMPLING[interpolation]
+    narrowed = image.resize((size[0], image.height), how, (left, 0, right, image.height))
+    return narrowed.resize(size, how, (0, top, size[0], bottom))
 
 
 def _to_rgb(image: Image.Image, background: Color) -> Image.Image:

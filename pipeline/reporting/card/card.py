@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.artifacts.public_names import name_in_timm
 from pipeline.artifacts.split import fingerprint_stream
 from pipeline.files.sealed_json import Json
 from pipeline.files.typed_json import get_typed
@@ -38,7 +39,7 @@ def _front_matter(card: Card) -> list[str]:
     recipe = trained if card.after_task else ["untrained" if card.weights is None else "pretrained"]
     return [
         "---",
-        "library_name: pytorch",
+        f"library_name: {'timm' if name_in_timm(card.backbone) else 'pytorch'}",
         "pipeline_tag: image-feature-extraction",
         f"datasets: [{params['dataset']}]",
         f"tags: [{', '.join(['self-supervised-learning', 'continual-learning', *recipe])}]",
@@ -90,22 +91,26 @@ def _use(card: Card) -> list[str]:
         "image: the weights alone do not contain it, an ONNX model does.",
         "",
         *_describe_decoding(card),
-        f"In torch (the names of the weights are those of `{spec.path}`, which loads them "
-        "strictly as well):",
+        f"In torch ({snippets.name_origin(spec)}):",
         "",
         "```python",
         *snippets.torch_snippet(spec, card.shape, features).splitlines(),
         "```",
         "",
     ]
+    in_timm = snippets.timm_snippet(spec, features)
+    if in_timm:
+        lines += ["In timm:", "", "```python", *in_timm.splitlines(), "```", ""]
     if "backbone.onnx" not in card.files:
         return [*lines, "This export has no ONNX file."]
+    code = snippets.onnx_snippet(card.shape, features, card.onnx_resize)
+    what = "bytes" if card.onnx_resize is None else "a file"
     return [
         *lines,
-        "In onnxruntime, from bytes to features:",
+        f"In onnxruntime, from {what} to features:",
         "",
         "```python",
-        *snippets.onnx_snippet(card.shape, features).splitlines(),
+        *code.splitlines(),
         "```",
     ]
 

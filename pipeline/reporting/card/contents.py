@@ -48,6 +48,8 @@ class Card:
         files: size in bytes and SHA-256 of each exported file.
         decoding: the steps from an image file to the network's input; none without files.
         weights: what the stream starts from; None: random weights.
+        onnx_resize: to how many pixels the ONNX model resizes the shorter side of what it is given;
+            None: it is given what the network sees.
     """
 
     after_task: int
@@ -64,6 +66,7 @@ class Card:
     files: dict[str, tuple[int, str]]
     decoding: Sequence[str] = ()
     weights: WeightsPlan | None = None
+    onnx_resize: int | None = None
 
     @property
     def last(self) -> int:

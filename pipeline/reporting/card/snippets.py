@@ -1,7 +1,7 @@
 """Code snippets for a model card that load an exported backbone without this package.
 
-Of some backbones it is torchvision's parts, put together under the names of our layers, so
-that the weights load strictly; of any other it imports this package.
+Of a ResNet it is torchvision's or timm's own network, of the small one torchvision's parts; of
+any other it imports this package. Weights are always loaded strictly.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pipeline.artifacts.plans.parts import BackbonePlan
+from pipeline.artifacts.public_names import STANDARD_STEM, name_in_timm
 from pipeline.files.typed_json import get_typed
 from pipeline.models.stems import STEMS
 
+RESNET = "pipeline.models.resnet"
 IMPORTS = """\
 import json
-from collections import OrderedDict
 from pathlib import Path
 
 import torch
@@ -36,7 +37,7 @@ print(features(torch.zeros(2, {shape}, dtype=torch.uint8)).shape)
 """
 NOT_TORCHVISIONS = """
 # torchvision has no parts of this backbone: install the package that trained it."""
-STRICT = 'backbone.load_state_dict(load_file("backbone.safetensors"), strict=True)\n'
+STRICT = 'backbone.load_state_dict(load_file("model.safetensors"), strict=True)\n'
 ONNX = """\
 import numpy as np
 import onnxruntime
@@ -48,9 +49,67 @@ print(features.shape)  # (2, {features})
 """
 
 
-def onnx_snippet(shape: str, features: int) -> str:
-    """Return a snippet that runs backbone.onnx in onnxruntime."""
-    return ONNX.format(shape=shape, features=features)
+ONNX_FROM_FILES = """\
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+session = onnxruntime.InferenceSession("backbone.onnx", providers=["CPUExecutionProvider"])
+
+
+def features(path):  # an image file of 8 bits a channel -> float32 (1, {features})
+    with Image.open(path) as image:
+        image.draft("RGB", ({resize}, {resize}))  # as it was when the network learnt; of JPEG alone
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB").convert("RGBA")
+    return session.run(["features"], {{"images": np.asarray(image)[None]}})[0]
+"""
+
+
+def onnx_snippet(shape: str, features: int, resize: int | None) -> str:
+    """Return a snippet that runs backbone.onnx in onnxruntime.
+
+    Args:
+        shape: channels, height and width of what the network sees, as in a tuple.
+        features: the size of the features.
+        resize: to how many pixels the model itself resizes the shorter side; None: it does not.
+    """
+    if resize is None:
+        return ONNX.format(shape=shape, features=features)
+    return ONNX_FROM_FILES.format(resize=resize, features=features)
+
+
+def name_origin(plan: BackbonePlan) -> str:
+    """Return in words whose names the weights have, and what of the network is not as usual."""
+    name = plan.name
+    if plan.path.partition(":")[0] != RESNET:
+        return f"the names of the weights are those of `{plan.path}`, which loads them strictly"
+    if plan.stem == STANDARD_STEM:
+        return f"the names of the weights are those of torchvision's and timm's {name}"
+    return (
+        f"the names of the weights are those of torchvision's and timm's {name}, whose first "
+        f"layers are others: here they are `{plan.stem}`, so they are put in before loading"
+    )
+
+
+def timm_snippet(plan: BackbonePlan, features: int) -> str:
+    """Return a snippet that loads model.safetensors in timm; empty: timm has no such network."""
+    made, imports = f"num_classes=0, in_chans={plan.channels}", "import timm\n"
+    if name := name_in_timm(plan):
+        build = (
+            f'backbone = timm.create_model(\n    "{name}", {made}, '
+            'checkpoint_path="model.safetensors"\n)\n'
+        )
+    elif plan.path.partition(":")[0] == RESNET:
+        imports += "from torch import nn\n"
+        build = (
+            f'backbone = timm.create_model("{plan.name}", {made})\n{_replace_stem(plan, 64)}'
+            'timm.models.load_checkpoint(backbone, "model.safetensors")\n'
+        )
+    else:
+        return ""
+    return f"{imports}\n{build}backbone.eval()  # {features} features an image\n"
 
 
 def torch_snippet(plan: BackbonePlan, shape: str, features: int) -> str:
@@ -66,13 +125,17 @@ def torch_snippet(plan: BackbonePlan, shape: str, features: int) -> str:
     return IMPORTS + build(plan) + USE.format(shape=shape, features=features)
 
 
-def _stem(plan: BackbonePlan, width: int) -> str:
-    """Return the code of ``pipeline.models.backbone.build_stem`` in plain torch."""
+def _stem_convolution(plan: BackbonePlan, width: int) -> str:
     stem = STEMS[plan.stem]
-    convolution = (
+    return (
         f"nn.Conv2d({plan.channels}, {width}, {stem.kernel}, {stem.stride}, "
         f"padding={stem.padding}, bias=False)"
     )
+
+
+def _stem(plan: BackbonePlan, width: int) -> str:
+    """Return the code of ``pipeline.models.backbone.build_stem`` in plain torch."""
+    stem, convolution = STEMS[plan.stem], _stem_convolution(plan, width)
     layers = [convolution, f"nn.BatchNorm2d({width})", "nn.ReLU()"]
     if stem.max_pool:
         layers.append("nn.MaxPool2d(3, 2, padding=1)")
@@ -90,12 +153,18 @@ def _network(*parts: str) -> str:
 
 
 def _resnet(plan: BackbonePlan) -> str:
-    name = plan.name
-    layers = _sequence("layers", [f"network.layer{number}" for number in (1, 2, 3, 4)])
+    standard = plan.stem == STANDARD_STEM and plan.channels == 3
+    stem = "" if standard else _replace_stem(plan, 64)
     return (
-        f"from torchvision.models import {name}\n\n"
-        f"network = {name}(weights=None)\n{_network(_stem(plan, 64), layers)}{STRICT}"
+        f"from torchvision.models import {plan.name}\n\n"
+        f"backbone = {plan.name}(weights=None)\nbackbone.fc = nn.Identity()\n{stem}{STRICT}"
     )
+
+
+def _replace_stem(plan: BackbonePlan, width: int) -> str:
+    """Return code that puts the stem into a ResNet of torchvision or timm."""
+    pool = "" if STEMS[plan.stem].max_pool else "backbone.maxpool = nn.Identity()\n"
+    return f"backbone.conv1 = {_stem_convolution(plan, width)}\n{pool}"
 
 
 def _small_resnet(plan: BackbonePlan) -> str:
@@ -107,6 +176,8 @@ def _small_resnet(plan: BackbonePlan) -> str:
             blocks.append(f"block({before}, {width}, {2 if index > 0 and number == 0 else 1})")
             before = width
     return f"""\
+from collections import OrderedDict
+
 from torchvision.models.resnet import BasicBlock
 
 
@@ -120,7 +191,7 @@ def block(width_in, width, stride):
 
 
 {_network(_stem(plan, widths[0]), _sequence("blocks", blocks))}\
-weights = load_file("backbone.safetensors")
+weights = load_file("model.safetensors")
 # torchvision calls two layers of a block otherwise.
 renamed = [name.replace("norm", "bn").replace("shortcut", "downsample") for name in weights]
 backbone.load_state_dict(dict(zip(renamed, weights.values())), strict=True)
@@ -139,5 +210,5 @@ def _our_class(plan: BackbonePlan) -> str:
 # What makes the code that stands alone, by the module of the backbone's class.
 BUILDERS: dict[str, Callable[[BackbonePlan], str]] = {
     "pipeline.models.small_resnet": _small_resnet,
-    "pipeline.models.resnet": _resnet,
+    RESNET: _resnet,
 }

@@ -94,7 +94,7 @@ def describe_run(results: Results) -> Json:
     }
 
 
-def read_run(revision: str | None) -> Run:
+def read_run(revision: str | None = None) -> Run:
     """Return the results of a run.
 
     Args:

@@ -1,0 +1,1 @@
+"""The images nearest to one, as a page."""
