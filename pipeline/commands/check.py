@@ -27,6 +27,7 @@ from pipeline.commands.check_images import (
 )
 from pipeline.config.chain import require_slots
 from pipeline.config.params import Params
+from pipeline.config.plan_backbone import plan_backbone
 from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading
 from pipeline.config.registry.probes import list_while_training
 from pipeline.config.registry.strategies import STRATEGIES
@@ -57,6 +58,7 @@ def run(params: Params, device: Device, *, deep: bool = False) -> None:
     problems: list[str] = []
     steps: list[Callable[[], object]] = [
         lambda: problems.extend(_check_data(params, deep=deep)),
+        lambda: _check_backbone(params),
         lambda: _check_machine(params, device),
         lambda: _check_repository(params),
     ]
@@ -75,6 +77,23 @@ def _check_repository(params: Params) -> None:
     repository = require_dvc_repository(Path.cwd())
     require_slots(count_tasks(params))
     print(f"repository: {repository}")
+
+
+def _check_backbone(params: Params) -> None:
+    """Build a network of timm, which may be missing or not take such images; say what it is."""
+    plan = plan_backbone(params)
+    if plan.stem is not None:
+        return
+    from pipeline.building.backbone import build_backbone  # imports torch and timm
+
+    backbone = build_backbone(plan)
+    size, patch = plan.options["image_size"], plan.options["patch_size"]
+    cut = "" if patch is None else f" in patches of {patch}"
+    weights = sum(parameter.numel() for parameter in backbone.parameters())
+    print(
+        f"backbone: {plan.name}, {plan.options['model']} of timm, {weights / 1e6:.1f} M weights, "
+        f"images of {size} pixels{cut} -> {backbone.num_features} features"
+    )
 
 
 def _check_machine(params: Params, device: Device) -> None:

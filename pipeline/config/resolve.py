@@ -14,7 +14,7 @@ from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import plan_digest
 from pipeline.artifacts.plans.init import InitPlan
 from pipeline.artifacts.plans.online import OnlinePlan
-from pipeline.artifacts.plans.parts import BackbonePlan, ComponentPlan
+from pipeline.artifacts.plans.parts import ComponentPlan
 from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.plans.reading import ReadingPlan
 from pipeline.artifacts.plans.report import Protocol, ReportPlan
@@ -28,9 +28,9 @@ from pipeline.artifacts.plans.views import ViewsPlan
 from pipeline.config.fingerprint import code_fingerprint
 from pipeline.config.options import options_of, plan_component
 from pipeline.config.params import Params
+from pipeline.config.plan_backbone import plan_backbone
 from pipeline.config.plan_data import (
     data_modules,
-    dataset_entry,
     plan_dataset,
     plan_labelled,
     plan_preparation,
@@ -38,7 +38,6 @@ from pipeline.config.plan_data import (
     plan_view_augments,
     plan_views,
 )
-from pipeline.config.registry.backbones import BACKBONES
 from pipeline.config.registry.loggers import LOGGERS
 from pipeline.config.registry.probes import ONLINE, PROBES, list_while_training
 from pipeline.config.registry.strategies import COMPOSITE, STRATEGIES, learns_at_once
@@ -114,24 +113,13 @@ def resolve(params: Params) -> Plans:
     )
 
 
-def _plan_backbone(params: Params) -> BackbonePlan:
-    name: str = params.backbone.name
-    return BackbonePlan(
-        name=name,
-        path=BACKBONES[name].path,
-        channels=dataset_entry(params).channels,
-        stem=params.backbone.stem,
-        options=options_of(params, "backbone", name),
-    )
-
-
 def _plan_init(params: Params) -> InitPlan:
-    backbone = _plan_backbone(params)
+    backbone = plan_backbone(params)
     return add_code(InitPlan(params.seed, backbone, code=""))
 
 
 def _plan_training(params: Params, task: int, previous: str) -> TrainPlan:
-    backbone = _plan_backbone(params)
+    backbone = plan_backbone(params)
     at_once = learns_at_once(params.strategy)
     names = params.strategy.split("+") if task > 1 or at_once else []
     compose = COMPOSITE if len(names) > 1 else None
@@ -184,7 +172,7 @@ def _plan_optimization(params: Params) -> OptimizationPlan:
 def _plan_evaluation(
     params: Params, states: Sequence[str], online: OnlinePlan | None
 ) -> EvaluatePlan:
-    backbone, labelled = _plan_backbone(params), plan_labelled(params)
+    backbone, labelled = plan_backbone(params), plan_labelled(params)
     names: list[str] = params.evaluation.probes
     plan = EvaluatePlan(
         num_tasks=count_tasks(params),
@@ -197,7 +185,7 @@ def _plan_evaluation(
         extraction=code_fingerprint(
             "pipeline.building.state_features",
             *data_modules(params),
-            BACKBONES[backbone.name].module,
+            backbone.path.partition(":")[0],
         ),
         code="",
         one_ahead=params.scenario == "folders",

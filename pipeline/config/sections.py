@@ -45,10 +45,18 @@ class Choices(Section):
 
 
 class BackboneChoice(Choices):
-    """The backbone, with the options of all."""
+    """The backbone, with the options of all.
 
-    name: str
+    Attributes:
+        name: of the registry, or ``timm/`` and the name of a network of timm.
+        stem: the first layers of a ResNet of ours; see ``pipeline.models.stems``.
+        patch_size: of a transformer of timm, in pixels; None: by the size of the images
+            (``vit_*``), or the model's own.
+    """
+
+    name: Annotated[str, Field(max_length=200)]
     stem: Stem
+    patch_size: Annotated[int, Field(ge=1, le=1024)] | None
 
 
 class EvaluationChoice(Choices):

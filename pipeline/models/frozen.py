@@ -22,7 +22,11 @@ def frozen_copy(module: Module, batch_norm: TeacherBatchNorm) -> Module:
         batch_norm: ``batch``: BatchNorm layers normalise with the statistics of the
             batch at hand, as the reference code does (there by leaving the network in
             train mode); ``running``: with the statistics stored when the task ended.
-            Neither updates the stored statistics.
+            Neither updates the stored statistics. Of LayerNorm, GroupNorm and other norms that
+            store none both are the same: each image is normalised by its own numbers, as in
+            training. So a ViT's features do not depend on this; the projector's BatchNorm does.
+
+    Whatever the choice, the copy is in eval mode: dropout and stochastic depth are off.
     """
     frozen = copy.deepcopy(module).eval().requires_grad_(False)
     if batch_norm == "batch":

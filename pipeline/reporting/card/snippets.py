@@ -68,6 +68,7 @@ def torch_snippet(plan: BackbonePlan, shape: str, features: int) -> str:
 
 def _stem(plan: BackbonePlan, width: int) -> str:
     """Return the code of ``pipeline.models.backbone.build_stem`` in plain torch."""
+    assert plan.stem is not None, f"{plan.name} has no stem"
     stem = STEMS[plan.stem]
     convolution = (
         f"nn.Conv2d({plan.channels}, {width}, {stem.kernel}, {stem.stride}, "
@@ -127,10 +128,24 @@ backbone.load_state_dict(dict(zip(renamed, weights.values())), strict=True)
 """
 
 
+def _timm(plan: BackbonePlan) -> str:
+    """Return a snippet that builds the network as ``pipeline.models.timm_network`` does."""
+    model = get_typed(plan.options, str, "model")
+    named = {"img_size": "image_size", "patch_size": "patch_size"}
+    sizes = {key: plan.options[option] for key, option in named.items()}
+    given = "".join(f", {key}={value}" for key, value in sizes.items() if value is not None)
+    return f"""\
+import timm
+
+network = timm.create_model({model!r}, num_classes=0, in_chans={plan.channels}{given})
+backbone = nn.Sequential(OrderedDict(network=network))
+{STRICT}"""
+
+
 def _our_class(plan: BackbonePlan) -> str:
     """Return a snippet for any backbone, which needs this package."""
     module, _, name = plan.path.partition(":")
-    given = [repr(plan.channels), repr(plan.stem)]
+    given = [repr(each) for each in (plan.channels, plan.stem) if each is not None]
     given += [f"{key}={value!r}" for key, value in plan.options.items()]
     made = f"backbone = {name}({', '.join(given)})\n{STRICT}"
     return f"{NOT_TORCHVISIONS}\nfrom {module} import {name}\n\n{made}"
@@ -140,4 +155,5 @@ def _our_class(plan: BackbonePlan) -> str:
 BUILDERS: dict[str, Callable[[BackbonePlan], str]] = {
     "pipeline.models.small_resnet": _small_resnet,
     "pipeline.models.resnet": _resnet,
+    "pipeline.models.timm_network": _timm,
 }
