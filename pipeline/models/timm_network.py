@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from pipeline.errors import RunError
 from pipeline.models.backbone import Backbone
 from pipeline.models.timm_names import TIMM_MISSING
 
-REFUSED = re.compile(r"unexpected keyword argument '(img_size|patch_size)'")
+REFUSED = "unexpected keyword argument 'patch_size'"
 
 
 class TimmNetwork(Backbone):
@@ -59,29 +58,20 @@ def _create(model: str, channels: int, image_size: int, patch_size: int | None) 
     except ImportError as error:
         raise RunError(f"timm/{model}: {TIMM_MISSING}") from error
     try:
-        config = timm.get_pretrained_cfg(model)
-        sizes: dict[str, Any] = (
-            {"img_size": image_size} if config and config.fixed_input_size else {}
-        )
+        config, sizes = timm.get_pretrained_cfg(model), dict[str, Any]()
+        # Of its own size it need not be told; a network without a fixed one takes any.
+        if config and config.fixed_input_size and config.input_size[-1] != image_size:
+            sizes["img_size"] = image_size
         if patch_size is not None:
             sizes["patch_size"] = patch_size
-        try:
-            network: nn.Module = timm.create_model(
-                model, pretrained=False, num_classes=0, in_chans=channels, **sizes
-            )
-        except TypeError as error:
-            if not (refused := REFUSED.search(str(error))):
-                raise
-            if refused[1] == "patch_size":
-                raise RunError(
-                    f"timm/{model} takes no patch size; set backbone.patch_size: null, got "
-                    f"{patch_size}"
-                ) from error
-            # It takes images of its own size alone; others fail when the features are counted.
-            network = timm.create_model(model, pretrained=False, num_classes=0, in_chans=channels)
-    except RunError:
-        raise
+        network: nn.Module = timm.create_model(
+            model, pretrained=False, num_classes=0, in_chans=channels, **sizes
+        )
     except Exception as error:  # networks of timm raise many types
+        if patch_size is not None and REFUSED in str(error):
+            raise RunError(
+                f"timm/{model} takes no patch size; set backbone.patch_size: null, got {patch_size}"
+            ) from error
         raise _refuse(model, channels, image_size, error) from error
     _require_whole_patches(network, model, image_size)
     return network

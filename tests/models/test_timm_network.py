@@ -273,7 +273,7 @@ def test_a_vit_runs_from_check_to_the_card(project: Project) -> None:
     tensors, weights = load_file(layout.state(2)), load_file("out/backbone.safetensors")
     assert all(torch.equal(tensors[f"method.backbone.{key}"], weights[key]) for key in weights)
     card = (project.root / "out/README.md").read_text()
-    given = "'test_vit', num_classes=0, in_chans=1, img_size=28, patch_size=7"
+    given = "'test_vit', num_classes=0, in_chans=1, patch_size=7, **sizes"
     assert f"network = timm.create_model({given})" in card
 
 

@@ -131,13 +131,16 @@ backbone.load_state_dict(dict(zip(renamed, weights.values())), strict=True)
 def _timm(plan: BackbonePlan) -> str:
     """Return a snippet that builds the network as ``pipeline.models.timm_network`` does."""
     model = get_typed(plan.options, str, "model")
-    named = {"img_size": "image_size", "patch_size": "patch_size"}
-    sizes = {key: plan.options[option] for key, option in named.items()}
-    given = "".join(f", {key}={value}" for key, value in sizes.items() if value is not None)
+    size, patch = plan.options["image_size"], plan.options["patch_size"]
+    given = "" if patch is None else f", patch_size={patch}"
     return f"""\
 import timm
 
-network = timm.create_model({model!r}, num_classes=0, in_chans={plan.channels}{given})
+config = timm.get_pretrained_cfg({model!r})
+sizes = {{}}  # a network of a fixed size is made for this one
+if config and config.fixed_input_size and config.input_size[-1] != {size}:
+    sizes["img_size"] = {size}
+network = timm.create_model({model!r}, num_classes=0, in_chans={plan.channels}{given}, **sizes)
 backbone = nn.Sequential(OrderedDict(network=network))
 {STRICT}"""
 
