@@ -34,6 +34,7 @@ CHECKPOINTS = SCRATCH / "checkpoints"
 LOCKS = SCRATCH / "locks"
 RUN_LOGS = SCRATCH / "logs"  # of the loggers that params name
 EXTRACTED = SCRATCH / "features"  # by state and images
+WEIGHTS = SCRATCH / "weights"  # of networks that are named, as fetched
 ROWS = SCRATCH / "rows"  # evaluations of states, by all they were made from
 
 

@@ -51,7 +51,7 @@ def export(
         typer.Argument(
             min=0,
             max=layout.MAX_TASKS,
-            help="The state after this task; 0 is random.",
+            help="The state after this task; 0 is the start.",
             show_default="the last one of the plan",
         ),
     ] = None,
@@ -103,8 +103,8 @@ def compare(
         typer.Option(
             "--output",
             metavar="PATH",
-            help="Write the tables too: as .md, .csv or .tex, or all three where the path has "
-            "no suffix, e.g. reports/comparison.",
+            help="Write it too: tables as .md, .csv or .tex, the page as .html, figures as .png, "
+            "or all of it where the path has no suffix, e.g. reports/comparison.",
         ),
     ] = None,
     all_commits: Annotated[

@@ -25,6 +25,7 @@ from pipeline.commands.check_images import (
     describe_tree,
     list_problems,
 )
+from pipeline.commands.check_weights import check_weights
 from pipeline.config.chain import require_slots
 from pipeline.config.params import Params
 from pipeline.config.plan_backbone import plan_backbone
@@ -55,7 +56,10 @@ def run(params: Params, device: Device, *, deep: bool = False) -> None:
     """
     params = fix_stream(params)
     print(f"params: {params.method} with {params.strategy}, {count_tasks(params)} tasks")
-    problems: list[str] = []
+    problems = check_weights(params)
+    if problems:  # what is wrong with the images is to be said all the same
+        backbone = params.backbone.model_copy(update={"weights": None})
+        params = params.model_copy(update={"backbone": backbone})
     steps: list[Callable[[], object]] = [
         lambda: problems.extend(_check_data(params, deep=deep)),
         lambda: _check_backbone(params),

@@ -52,14 +52,25 @@ def check_stream(
     num_tasks: int | None,
     class_order: ClassOrder | None,
     data: Data,
+    *,
+    starts_elsewhere: bool,
 ) -> None:
-    """Check the stream's params, as far as possible without the images.
+    """Check the stream's params, as far as possible without images and weights.
+
+    Args:
+        name: of the data set.
+        dataset: its entry in the registry.
+        scenario: as the param; likewise the three that follow.
+        num_tasks: see above.
+        class_order: see above.
+        data: see above.
+        starts_elsewhere: whether there are weights to start from, which may say the images' size.
 
     Raises:
         ValueError: they do not fit together.
     """
-    size = data.image_size or dataset.image_size
-    if dataset.files and data.resize is not None and data.resize < size:
+    size = data.image_size or (None if starts_elsewhere else dataset.image_size)
+    if dataset.files and size is not None and data.resize is not None and data.resize < size:
         raise ValueError(
             f"data.resize must be at least data.image_size ({size}), got {data.resize}"
         )
@@ -121,6 +132,19 @@ def check_composition(names: list[str]) -> None:
                 f"strategy: '{name}' does not compose, got {shorten('+'.join(names))}; use "
                 f"'{name}' or {shorten(others)}"
             )
+
+
+def check_start(distill_from_start: bool, weights: str | None) -> None:
+    """Check that there is something to look back at where task 1 is to look back.
+
+    Raises:
+        ValueError: state 0 is a random network.
+    """
+    if distill_from_start and weights is None:
+        raise ValueError(
+            "distill_from_start: true looks back at state 0 on task 1, and with backbone.weights: "
+            "null that is a random network; name weights, or set distill_from_start: false"
+        )
 
 
 def check_loggers(names: list[str]) -> None:

@@ -16,6 +16,7 @@ from pipeline.config.checks import (
     check_loggers,
     check_online,
     check_probes,
+    check_start,
     check_stream,
     find_named,
     require_chosen,
@@ -51,6 +52,7 @@ class Params(Section):
     method: str
     strategy: Annotated[str, Field(max_length=200)]
     distill_weight: NonNegativeFloat
+    distill_from_start: bool
     seed: Seed
     split_seed: Seed
     data: Data
@@ -72,11 +74,18 @@ class Params(Section):
         backbone = entry_name(self.backbone.name)
         require_chosen("backbone.name", backbone, BACKBONES, "backbone", self.backbone)
         require_chosen("train.optimizer", self.train.optimizer, OPTIMIZERS, "train", self.train)
+        check_start(self.distill_from_start, self.backbone.weights)
         check_loggers(self.train.loggers)
         check_probes(self.evaluation)
         check_online(self.evaluation, self.scenario, self.data, self.train)
         check_stream(
-            self.dataset, dataset, self.scenario, self.num_tasks, self.class_order, self.data
+            self.dataset,
+            dataset,
+            self.scenario,
+            self.num_tasks,
+            self.class_order,
+            self.data,
+            starts_elsewhere=self.backbone.weights is not None,
         )
         return self
 

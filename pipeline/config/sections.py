@@ -13,6 +13,7 @@ from pipeline.config.option_types import (
     CropScale,
     Milestones,
     NonNegativeFloat,
+    NonNegativeInt,
     PerView,
     PositiveFloat,
     PositiveInt,
@@ -52,11 +53,15 @@ class BackboneChoice(Choices):
         stem: the first layers of a ResNet of ours; see ``pipeline.models.stems``.
         patch_size: of a transformer of timm, in pixels; None: by the size of the images
             (``vit_*``), or the model's own.
+        weights: what it starts from: a file, a folder or the name of a model; None: random.
+        freeze_until: its last part that no task changes; None: all train.
     """
 
     name: Annotated[str, Field(max_length=200)]
     stem: Stem
     patch_size: Annotated[int, Field(ge=1, le=1024)] | None
+    weights: Annotated[UserPath, Field(min_length=1)] | None
+    freeze_until: Annotated[str, Field(min_length=1, max_length=200)] | None
 
 
 class EvaluationChoice(Choices):
@@ -67,7 +72,6 @@ class EvaluationChoice(Choices):
 
 
 RATES_ARE_FOR = 256  # images a step, as the field's recipes give them
-
 # Params that say how a run is carried out and watched. They shape no result beyond rounding, so
 # `data/plan/machine.json` or `reading.json` has them, and `cassle compare` passes over them.
 MACHINE_PARAMS = frozenset(
@@ -169,6 +173,8 @@ class Train(Choices):
         accumulate_grad_batches: parts of a step's batch that pass one after another; a loss
             and BatchNorm see one of them at a time.
         sync_batchnorm: whether BatchNorm takes its statistics over all processes.
+        backbone_rate: the factor on the learning rate of the backbone's parameters.
+        head_warmup_epochs: epochs of task 1 in which the backbone stays as it is.
         scale_learning_rate: ``linear``: the rates are those for 256 images a step.
         loggers: watch training; see ``pipeline/training/loggers``.
     """
@@ -181,6 +187,8 @@ class Train(Choices):
     sync_batchnorm: bool
     optimizer: str
     learning_rate: PositiveFloat
+    backbone_rate: PositiveFloat
+    head_warmup_epochs: NonNegativeInt
     scale_learning_rate: Literal["none", "linear"]
     weight_decay: NonNegativeFloat
     exclude_norms_and_biases: bool
@@ -214,21 +222,18 @@ class Train(Choices):
         return self
 
     @model_validator(mode="after")
-    def _rates_below_the_peak(self) -> Self:
+    def _schedule_fits(self) -> Self:
         for name in ("warmup_start", "final_learning_rate"):
             if getattr(self, name) > self.learning_rate:
                 raise ValueError(
                     f"{name} must be at most learning_rate ({self.learning_rate}), "
                     f"got {getattr(self, name)}"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _warmup_within_epochs(self) -> Self:
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(
-                f"warmup_epochs must be below epochs ({self.epochs}), got {self.warmup_epochs}"
-            )
+        for name in ("warmup_epochs", "head_warmup_epochs"):
+            if getattr(self, name) >= self.epochs:
+                raise ValueError(
+                    f"{name} must be below epochs ({self.epochs}), got {getattr(self, name)}"
+                )
         return self
 
 

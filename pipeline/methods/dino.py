@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -127,6 +128,13 @@ class DINO(MomentumMethod):
         momentum: the momentum coefficient when a task begins.
         final_momentum: the coefficient when it ends.
     """
+
+    loss_only: ClassVar[tuple[str, ...]] = (
+        *MomentumMethod.loss_only,
+        "momentum_prototypes",
+        "center",
+        "sharpness",
+    )
 
     def __init__(
         self,

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal, TypeVar
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from pipeline.models.backbone import Backbone
+
 TeacherBatchNorm = Literal["batch", "running"]
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def frozen_copy(module: Module, batch_norm: TeacherBatchNorm) -> Module:
+def frozen_copy(
+    module: Module, batch_norm: TeacherBatchNorm, without: Collection[str] = ()
+) -> Module:
     """Return a copy of ``module`` that no training step can change.
 
     Args:
@@ -22,16 +26,27 @@ def frozen_copy(module: Module, batch_norm: TeacherBatchNorm) -> Module:
         batch_norm: ``batch``: BatchNorm layers normalise with the statistics of the
             batch at hand, as the reference code does (there by leaving the network in
             train mode); ``running``: with the statistics stored when the task ended.
-            Neither updates the stored statistics. Of LayerNorm, GroupNorm and other norms that
+            Neither updates the stored statistics. Layers that training itself freezes use
+            those stored, as they do in the network. Of LayerNorm, GroupNorm and other norms that
             store none both are the same: each image is normalised by its own numbers, as in
             training. So a ViT's features do not depend on this; the projector's BatchNorm does.
+        without: names of its submodules and buffers that are not copied, but None there.
 
     Whatever the choice, the copy is in eval mode: dropout and stochastic depth are off.
     """
-    frozen = copy.deepcopy(module).eval().requires_grad_(False)
+    kept = copy.copy(module)
+    kept._modules = {name: None if name in without else m for name, m in module._modules.items()}
+    kept._buffers = {name: None if name in without else b for name, b in module._buffers.items()}
+    frozen = copy.deepcopy(kept).eval().requires_grad_(False)
     if batch_norm == "batch":
+        as_stored = {
+            id(part.get_submodule(name))
+            for part in frozen.modules()
+            if isinstance(part, Backbone)
+            for name in part.frozen
+        }
         for layer in frozen.modules():
-            if isinstance(layer, _BatchNorm):
+            if isinstance(layer, _BatchNorm) and id(layer) not in as_stored:
                 # Without stored statistics a layer in eval mode uses the batch's own.
                 layer.running_mean = None
                 layer.running_var = None

@@ -44,6 +44,10 @@ class TimmNetwork(Backbone):
         features: Tensor = self.network(images)
         return features
 
+    def portable_name(self, name: str) -> str:
+        """Return timm's own name of a tensor."""
+        return name.removeprefix("network.")
+
     def parameters_without_decay(self) -> list[nn.Parameter]:
         """Return those that timm's own recipes leave out: class token, position embedding, ..."""
         list_names = getattr(self.network, "no_weight_decay", set)

@@ -50,12 +50,13 @@ def markdown(results: Results, revision: str) -> str:
     params, metrics = results.params, results.metrics()
     columns, rows = matrix_cells(results)
     whose = "each task's" if results.tested_by_task else "all"
-    warning = warn_of_shortfalls(results.matrix, results.say_task)
+    start = results.row_name(0)
+    warning = warn_of_shortfalls(results.matrix, results.say_task, start)
     lines = [
         f"# {escape_markdown(name_dataset(params))}, {name_stream(params['scenario'])}: "
         f"{params['method']} with {params['strategy']}",
         "",
-        *([f"> **Below the random network.** {escape_warning(warning)}", ""] if warning else []),
+        *([f"> **Below the {start}.** {escape_warning(warning)}", ""] if warning else []),
         f"Accuracies in percent: {results.protocol}.",
         "",
         f"| metric ({results.measured_by}) | value |",

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pipeline.distributed.collectives import world_size
 from pipeline.models.loading import require_names
+from pipeline.runtime.device import send
 from pipeline.strategies.base import IndexedImages, TaskStart
 
 
@@ -112,4 +113,4 @@ class Reservoir(nn.Module):
         """Return ``count`` random indices; every index is drawn once before any is repeated."""
         rounds = -(-count // len(self))
         orders = [torch.randperm(len(self), generator=generator) for _ in range(rounds)]
-        return torch.cat(orders)[:count].to(self.images.device)
+        return send(torch.cat(orders)[:count], self.images.device)

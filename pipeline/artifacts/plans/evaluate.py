@@ -25,6 +25,8 @@ class EvaluatePlan:
         one_ahead: whether a state is asked about no task beyond the next one, unless that
             brings classes; else about all tasks of the stream.
         online: the digest of the plan of the online classifiers; None: no probe asks them.
+        random: the digest of the plan of the random network, where state 0 holds other weights;
+            None: state 0 is the random network.
         labelled: the folder of labelled images where those of the tasks have no labels.
     """
 
@@ -40,6 +42,7 @@ class EvaluatePlan:
     one_ahead: bool = False
     labelled: DatasetPlan | None = None
     online: str | None = None
+    random: str | None = None
 
     @property
     def last_state(self) -> int:

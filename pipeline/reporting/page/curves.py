@@ -53,13 +53,14 @@ def draw_accuracy(results: Results, against: Run | None) -> Markup:
     means = _means(results.matrix)
     first, last = (average_measured(results.matrix[row]) for row in (0, -1))
     lines.append(Line("mean", means, MEAN, "strong", dots=True))
+    start = results.row_name(0)
     averaged = "the tasks measured" if results.has_gaps else "all tasks"
     chart = Chart(
         name="accuracy",
         title="Accuracy over the tasks",
         description=f"The mean accuracy of {averaged} goes from {format_cell(first)} % with the "
-        f"random network to {format_cell(last)} % at the end. All values are in the matrix above.",
-        x_label="tasks learnt (0: random network)",
+        f"{start} to {format_cell(last)} % at the end. All values are in the matrix above.",
+        x_label=f"tasks learnt (0: {start})",
         y_label="accuracy (%)",
         x_ticks=_steps(0, len(results.matrix) - 1, ["0", "all"] if results.at_once else None),
     )

@@ -92,7 +92,7 @@ def render_page(results: Results, extras: Extras) -> str:
     )
     against, params = extras.against, results.params
     shown_bars = bars.build_bars(results, against)
-    warning = warn_of_shortfalls(results.matrix, results.say_task)
+    warning = warn_of_shortfalls(results.matrix, results.say_task, results.row_name(0))
     return environment.get_template("page.html").render(
         params=params,
         stream=name_stream(params["scenario"]),
