@@ -10,6 +10,7 @@ from typing import TypeVar
 from pipeline import layout
 from pipeline.artifacts.labelled_set import LabelledSet
 from pipeline.artifacts.remedy import name_remedy
+from pipeline.artifacts.transfer import Transfer
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import Json, read_sealed, write_sealed
 from pipeline.files.typed_json import as_json, from_json
@@ -88,6 +89,7 @@ class Evaluations:
             images that are gone.
         labelled: the images, where they are none of the tasks'.
         random: the evaluation of the random network, where state 0 holds other weights.
+        transfer: what each state is worth on other data, state after state.
     """
 
     plan: str
@@ -96,6 +98,7 @@ class Evaluations:
     others: Sequence[Evaluation] = ()
     labelled: LabelledSet | None = None
     random: Evaluation | None = None
+    transfer: Sequence[Transfer] = ()
 
     def by_state(self) -> dict[int, Evaluation]:
         """The latest evaluation of each state, by its number."""

@@ -19,16 +19,17 @@ from pipeline.building.stream_contents import (
     list_contents,
     read_known,
 )
+from pipeline.commands.check_backbone import check_backbone
 from pipeline.commands.check_images import (
     describe_images,
     describe_test_part,
     describe_tree,
     list_problems,
 )
+from pipeline.commands.check_transfer import check_transfer
 from pipeline.commands.check_weights import check_weights
-from pipeline.config.chain import require_slots
+from pipeline.config.chain import list_outside, list_unknown, read_slots, require_slots
 from pipeline.config.params import Params
-from pipeline.config.plan_backbone import plan_backbone
 from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading
 from pipeline.config.registry.probes import list_while_training
 from pipeline.config.registry.strategies import STRATEGIES
@@ -62,7 +63,8 @@ def run(params: Params, device: Device, *, deep: bool = False) -> None:
         params = params.model_copy(update={"backbone": backbone})
     steps: list[Callable[[], object]] = [
         lambda: problems.extend(_check_data(params, deep=deep)),
-        lambda: _check_backbone(params),
+        lambda: check_backbone(params),
+        lambda: problems.extend(check_transfer(params)),
         lambda: _check_machine(params, device),
         lambda: _check_repository(params),
     ]
@@ -81,23 +83,11 @@ def _check_repository(params: Params) -> None:
     repository = require_dvc_repository(Path.cwd())
     require_slots(count_tasks(params))
     print(f"repository: {repository}")
-
-
-def _check_backbone(params: Params) -> None:
-    """Build a network of timm, which may be missing or not take such images; say what it is."""
-    plan = plan_backbone(params)
-    if plan.stem is not None:
-        return
-    from pipeline.building.backbone import build_backbone  # imports torch and timm
-
-    backbone = build_backbone(plan)
-    size, patch = plan.options["image_size"], plan.options["patch_size"]
-    cut = "" if patch is None else f" in patches of {patch}"
-    weights = sum(parameter.numel() for parameter in backbone.parameters())
-    print(
-        f"backbone: {plan.name}, {plan.options['model']} of timm, {weights / 1e6:.1f} M weights, "
-        f"images of {size} pixels{cut} -> {backbone.num_features} features"
-    )
+    if unknown := list_unknown(list_outside(params)):
+        print(
+            f"dvc.yaml does not name {', '.join(unknown)}, so `dvc repro` does not notice when "
+            f"images change there; `cassle slots {read_slots()}` writes it"
+        )
 
 
 def _check_machine(params: Params, device: Device) -> None:

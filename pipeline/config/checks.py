@@ -9,7 +9,7 @@ from pipeline.config.option_types import require_milestones
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, Dataset
 from pipeline.config.registry.loggers import LOGGERS
-from pipeline.config.registry.probes import PROBES, list_while_training
+from pipeline.config.registry.probes import PROBES, TRANSFER_PROBES, list_while_training
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.sections import Choices, Data, EvaluationChoice, Train
 from pipeline.data.stream.tasks import ClassOrder, group_classes
@@ -187,6 +187,25 @@ def check_online(given: EvaluationChoice, scenario: str, data: Data, train: Trai
                 f"evaluation.{names[0]}.learning_rate must be at least train.{key} ({rate:g}), "
                 f"as it follows that schedule, got {peak}"
             )
+
+
+def check_transfer(given: EvaluationChoice) -> None:
+    """Check that what states are evaluated on beside the stream is there once, and can be probed.
+
+    Raises:
+        ValueError: data are named twice, are a data set that lies in no known folder, or the
+            options of a probe are missing.
+    """
+    for name in given.transfer:
+        if given.transfer.count(name) > 1:
+            raise ValueError(f"evaluation.transfer: {shorten(name)} is there twice")
+        if name in DATASETS and not DATASETS[name].kept_in:
+            raise ValueError(
+                f"evaluation.transfer: {name} lies in no folder that is known here; name a folder "
+                "of class folders (or of train/ and test/ with such), ./NAME or a whole path"
+            )
+    for name in TRANSFER_PROBES if given.transfer else ():
+        require_chosen("evaluation.transfer", name, PROBES, "evaluation", given)
 
 
 def check_probes(given: EvaluationChoice) -> None:

@@ -18,6 +18,7 @@ from pipeline.config.checks import (
     check_probes,
     check_start,
     check_stream,
+    check_transfer,
     find_named,
     require_chosen,
 )
@@ -77,6 +78,7 @@ class Params(Section):
         check_start(self.distill_from_start, self.backbone.weights)
         check_loggers(self.train.loggers)
         check_probes(self.evaluation)
+        check_transfer(self.evaluation)
         check_online(self.evaluation, self.scenario, self.data, self.train)
         check_stream(
             self.dataset,

@@ -113,7 +113,7 @@ def plan_dataset(params: Params) -> DatasetPlan:
     files = transformed = None
     if entry.files:
         files = FileOptions(
-            data.resize or size, _choose_background(params), data.interpolation, data.keep
+            data.resize or size, choose_background(params), data.interpolation, data.keep
         )
     elif params.scenario == "domain":
         transformed = DomainsPlan(TRANSFORMED, TRANSFORMATIONS)
@@ -132,7 +132,7 @@ def plan_dataset(params: Params) -> DatasetPlan:
     )
 
 
-def _choose_background(params: Params) -> Color:
+def choose_background(params: Params) -> Color:
     """The color behind transparent pixels."""
     given = params.data.background
     if isinstance(given, str):

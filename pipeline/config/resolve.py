@@ -38,6 +38,7 @@ from pipeline.config.plan_data import (
     plan_views,
 )
 from pipeline.config.plan_optimization import plan_optimization
+from pipeline.config.plan_transfer import describe_transfer, plan_transfer
 from pipeline.config.plan_weights import plan_weights
 from pipeline.config.registry.loggers import LOGGERS
 from pipeline.config.registry.probes import ONLINE, PROBES, list_while_training
@@ -177,6 +178,7 @@ def _plan_evaluation(
         labelled=labelled,
         online=None if online is None else plan_digest(online),
         random=random,
+        transfer=plan_transfer(params, backbone),
     )
     return add_code(plan)
 
@@ -191,6 +193,7 @@ def _plan_report(params: Params, evaluate: EvaluatePlan, views: ViewsPlan) -> Re
         code="",
         headline=params.evaluation.headline,
         protocols=_describe_protocols(params),
+        transfer=describe_transfer(params),
     )
     return add_code(plan)
 

@@ -65,10 +65,17 @@ class BackboneChoice(Choices):
 
 
 class EvaluationChoice(Choices):
-    """The probes, with the options of all; ``headline`` is the one of the matrix."""
+    """The probes, with the options of all.
+
+    Attributes:
+        probes: their names.
+        headline: the name of the one of the matrix.
+        transfer: other labelled data: names of data sets, or folders.
+    """
 
     probes: Annotated[list[str], Field(min_length=1, max_length=20)]
     headline: str
+    transfer: Annotated[list[UserPath], Field(max_length=20)]
 
 
 RATES_ARE_FOR = 256  # images a step, as the field's recipes give them

@@ -10,6 +10,7 @@ from pipeline.artifacts.labelled_set import LabelledSet
 from pipeline.artifacts.plans.report import Protocol
 from pipeline.artifacts.split import Split, shared_test
 from pipeline.artifacts.training_log import Timing
+from pipeline.artifacts.transfer import Transfer
 from pipeline.files.sealed_json import Json
 from pipeline.metrics.accuracy_matrix import (
     Matrix,
@@ -73,6 +74,8 @@ class Results:
         row_classes: the number of classes that the probes of each row choose from.
         labelled: the images that states are evaluated on, where they are none of the tasks'.
         random: the random network's accuracies, where row 0 is a pretrained one; else None.
+        transfer: what the states are worth on other data.
+        transfer_protocols: how those accuracies come about, by the probe's name.
     """
 
     params: Json
@@ -91,6 +94,8 @@ class Results:
     row_classes: Sequence[int] = ()
     labelled: LabelledSet | None = None
     random: Sequence[float | None] | None = None
+    transfer: Sequence[Transfer] = ()
+    transfer_protocols: Mapping[str, Protocol] = field(default_factory=dict)
 
     @property
     def num_tasks(self) -> int:

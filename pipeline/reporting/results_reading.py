@@ -51,6 +51,8 @@ def read_results(plan: ReportPlan) -> Results:
         row_classes=[len(evaluation.class_names) for evaluation in found],
         labelled=evaluations.labelled,
         random=_random_row(evaluations, num_tasks),
+        transfer=evaluations.transfer,
+        transfer_protocols=plan.transfer,
     )
 
 

@@ -12,6 +12,7 @@ from pipeline.reporting.results import Cells, Results
 from pipeline.reporting.task_contents import describe_tasks, remark_on_tasks, tasks_heading
 from pipeline.reporting.task_names import name_dataset, name_stream
 from pipeline.reporting.text_formats import escape_markdown, escape_warning, format_json
+from pipeline.reporting.transfer import transfer_table
 
 HEADLINES = {
     "average_accuracy": "average accuracy A",
@@ -79,6 +80,8 @@ def markdown(results: Results, revision: str) -> str:
         lines += ["", escape_markdown(remark)]
     lines += ["", *evaluation_tables.probe_table(results)]
     lines += ["", *evaluation_tables.representation_table(results)]
+    if table := transfer_table(results):
+        lines += ["", *table]
     lines += [
         "",
         "## What each task holds",

@@ -39,6 +39,7 @@ from pipeline.runtime.before_torch import before_torch
 from pipeline.runtime.device import Device
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.shortages import explain_out_of_memory
+from pipeline.stages.transfer import evaluate_transfer
 from pipeline.training.saved import remove_finished
 
 logger = logging.getLogger(__name__)
@@ -107,6 +108,10 @@ def run(device: Device, inputs: Inputs, only: int | None = None) -> None:
         if labelled.shared:
             rows = {task: repeat_row(row, plan.num_tasks) for task, row in rows.items()}
         ordered = [row for task, row in sorted(rows.items()) if task != RANDOM]
+        states = {task: content for task, content in contents.items() if task != RANDOM}
+        transfer = evaluate_transfer(
+            plan, splits, device, inputs, states, () if found is None else found.transfer, only
+        )
         inputs.require_unchanged()
         others = [row for task, row in sorted(earlier.items()) if task not in rows]
         write_evaluations(
@@ -117,6 +122,7 @@ def run(device: Device, inputs: Inputs, only: int | None = None) -> None:
                 others,
                 labelled.describe_folder(),
                 rows.get(RANDOM),
+                transfer,
             )
         )
         _draw_views(splits, inputs)
@@ -159,7 +165,7 @@ def _describe_inputs(
     asked = [*held, digests[-1]] if splits[0].scenario == "data" else held
     # Which other states there are changes nothing.
     made_by = contents[task] if task == RANDOM else plan.states[task]
-    one = replace(plan, num_tasks=reached, states=(made_by,), random=None)
+    one = replace(plan, num_tasks=reached, states=(made_by,), random=None, transfer=None)
     return digest(
         {
             "plan": as_json(one),

@@ -58,7 +58,8 @@ class StateEvaluator:
         self.plan = plan
         self.splits = splits
         self.digests = [split_digest(split) for split in splits]
-        self.made_by = digest(as_json(replace(plan, num_tasks=0, states=(), random=None)))
+        alone = replace(plan, num_tasks=0, states=(), random=None, transfer=None)
+        self.made_by = digest(as_json(alone))
         self.contents = contents
         self.labelled = labelled
         where = torch.device(choose_device(device))

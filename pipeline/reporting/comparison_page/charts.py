@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from pipeline.reporting.comparing.comparison import ComparisonTable, Row
 from pipeline.reporting.comparing.comparison_tables import TextTable, name_row
-from pipeline.reporting.comparing.random_network import RANDOM
 from pipeline.reporting.page.markers import MARKERS
 from pipeline.reporting.page.svg import series_color
+from pipeline.reporting.start import PRETRAINED, RANDOM_NETWORK
 from pipeline.reporting.text_formats import show_controls
 
 Bounds = tuple[float, float]
@@ -138,10 +138,10 @@ class Figure:
 
 
 def list_methods(table: ComparisonTable) -> list[tuple[str, list[Row]]]:
-    """Return the rows of each method with its options, without the random network."""
+    """Return the rows of each method with its options, without those of state 0."""
     found: dict[str, list[Row]] = {}
     for row in table.rows:
-        if row.cell.strategy != RANDOM:
+        if row.cell.strategy not in (RANDOM_NETWORK, PRETRAINED):
             found.setdefault(show_controls(name_row(row)[0]), []).append(row)
     return list(found.items())
 
