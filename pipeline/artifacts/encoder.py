@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
-from pipeline.artifacts.public_names import adopt_names
 from pipeline.data.image_files.file_options import Color, FileOptions, Keep
 from pipeline.data.interpolation import Interpolation
 from pipeline.errors import StateError
@@ -99,7 +98,7 @@ def derive_preprocessing(dataset: DatasetPlan) -> Preprocessing:
 
 
 def read_encoder(path: Path) -> tuple[EncoderOrigin, dict[str, Tensor]]:
-    """Return an exported backbone: what it is, and its tensors by our names.
+    """Return an exported backbone: what it is, and its tensors by their public names.
 
     Args:
         path: the folder of an export, or its ``model.safetensors``; links are followed.
@@ -114,4 +113,4 @@ def read_encoder(path: Path) -> tuple[EncoderOrigin, dict[str, Tensor]]:
         origin = from_json(EncoderOrigin, held)
     except ValueError as error:
         raise StateError(f"{file} is no exported encoder ({error}); {REMEDY}") from error
-    return origin, adopt_names(origin.backbone, tensors)
+    return origin, tensors

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from pipeline.artifacts.encoder import EncoderOrigin, Preprocessing
 from pipeline.artifacts.image_graph import FilePixels
-from pipeline.artifacts.public_names import publish_names
 from pipeline.files.sealed_json import Json
 from pipeline.files.tensors import HEADER, pack_tensors
 from pipeline.files.typed_json import as_json
 from pipeline.models.backbone import Backbone
+from pipeline.models.public_names import publish_names
 
 EXAMPLES = 2  # a batch of one would be taken for a constant
 
@@ -73,8 +73,7 @@ def to_safetensors(backbone: Backbone, origin: EncoderOrigin) -> bytes:
         backbone: the network, on the CPU.
         origin: what it is; the file's header.
     """
-    tensors = publish_names(origin.backbone, backbone.state_dict())
-    return pack_tensors(tensors, as_json(origin))[0]
+    return pack_tensors(publish_names(backbone), as_json(origin))[0]
 
 
 def to_onnx(network: Portable | PortableFromFiles, shape: Sequence[int], about: Json) -> bytes:

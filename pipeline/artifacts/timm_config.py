@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.artifacts.encoder import EncoderOrigin
-from pipeline.artifacts.public_names import name_in_timm
+from pipeline.artifacts.public_names import TIMM, name_in_timm
 from pipeline.files.sealed_json import Json
 
 CONFIG = "config.json"
@@ -19,17 +19,23 @@ def describe_for_timm(origin: EncoderOrigin, num_features: int) -> Json | None:
     name = name_in_timm(origin.backbone)
     if name is None:
         return None
-    how = origin.preprocessing
+    how, sizes = origin.preprocessing, dict[str, int]()
+    if origin.backbone.path.partition(":")[0] == TIMM:
+        from pipeline.models.timm_network import size_arguments
+
+        patch = origin.backbone.options["patch_size"]
+        assert patch is None or isinstance(patch, int), f"patches of {patch!r}"
+        sizes = size_arguments(name, how.image_size, patch)
     return {
         "architecture": name,
         "num_classes": 0,
         "num_features": num_features,
-        "model_args": {"in_chans": how.channels},
+        "model_args": {"in_chans": how.channels, **sizes},
         "pretrained_cfg": {
             "custom_load": False,
             "num_classes": 0,
             "input_size": [how.channels, how.image_size, how.image_size],
-            "fixed_input_size": False,
+            "fixed_input_size": bool(sizes),
             "interpolation": how.interpolation,
             "crop_pct": how.image_size / how.resize,
             "crop_mode": "center",

@@ -10,4 +10,5 @@ from pipeline.models.backbone import Backbone
 def build_backbone(plan: BackbonePlan) -> Backbone:
     """A new backbone, with random weights."""
     backbone = load_class(plan.path, Backbone)
-    return backbone(plan.channels, plan.stem, **plan.options)
+    stem = () if plan.stem is None else (plan.stem,)
+    return backbone(plan.channels, *stem, **plan.options)

@@ -30,6 +30,7 @@ from pipeline.errors import DataError, RunError
 from pipeline.evaluation.features import extract
 from pipeline.models.backbone import Backbone
 from pipeline.models.loading import load_module
+from pipeline.models.public_names import adopt_names
 from pipeline.runtime.device import Device, choose_device
 
 
@@ -148,7 +149,7 @@ def load_encoder(source: int | str | Path | None = None, device: str = "auto") -
         path = Path(source)
         origin, tensors = read_encoder(path)
         backbone = build_backbone(origin.backbone)
-        load_module(backbone, tensors, path)
+        load_module(backbone, adopt_names(backbone, tensors), path)
         how, name = origin.preprocessing, str(path)
     return Encoder(backbone, how, origin.identity, name, where)
 

@@ -19,6 +19,7 @@ from pipeline.building.stream_contents import (
     list_contents,
     read_known,
 )
+from pipeline.commands.check_backbone import check_backbone
 from pipeline.commands.check_images import (
     describe_images,
     describe_test_part,
@@ -62,6 +63,7 @@ def run(params: Params, device: Device, *, deep: bool = False) -> None:
         params = params.model_copy(update={"backbone": backbone})
     steps: list[Callable[[], object]] = [
         lambda: problems.extend(_check_data(params, deep=deep)),
+        lambda: check_backbone(params),
         lambda: problems.extend(check_transfer(params)),
         lambda: _check_machine(params, device),
         lambda: _check_repository(params),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pipeline.config.params import Params
+from pipeline.config.plan_backbone import plan_backbone
 from pipeline.config.plan_weights import describe_taken_over, plan_weights
 from pipeline.config.registry.strategies import list_acting
-from pipeline.config.resolve import plan_backbone
 from pipeline.errors import PipelineError
 
 SHOWN = 12  # digits of a digest

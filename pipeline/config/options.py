@@ -7,7 +7,7 @@ from typing import Literal
 
 from pipeline.artifacts.plans.parts import ComponentPlan
 from pipeline.config.params import Params
-from pipeline.config.registry.backbones import BACKBONES
+from pipeline.config.registry.backbones import BACKBONES, entry_name
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.optimizers import OPTIMIZERS
@@ -39,7 +39,8 @@ def options_of(params: Params, kind: Kind, name: str) -> Json:
         "optimizer": params.train,
         "probe": params.evaluation,
     }
-    top_level: Json = {key: getattr(params, key) for key in REGISTRIES[kind][name].top_level}
+    entry = entry_name(name) if kind == "backbone" else name
+    top_level: Json = {key: getattr(params, key) for key in REGISTRIES[kind][entry].top_level}
     if kind == "probe" and (section := PROBES[name].section):
         top_level |= getattr(params, section).model_dump()
     return top_level | (sections[kind].options_of(name) or {})

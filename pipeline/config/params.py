@@ -24,7 +24,7 @@ from pipeline.config.checks import (
     require_chosen,
 )
 from pipeline.config.option_types import NonNegativeFloat, Seed
-from pipeline.config.registry.backbones import BACKBONES
+from pipeline.config.registry.backbones import BACKBONES, entry_name
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.registry.methods import METHODS
@@ -73,7 +73,8 @@ class Params(Section):
         check_composition(self.strategy.split("+"))
         for name in self.strategy.split("+"):
             require_chosen("strategy", name, STRATEGIES, "strategies", self.strategies)
-        require_chosen("backbone.name", self.backbone.name, BACKBONES, "backbone", self.backbone)
+        backbone = entry_name(self.backbone.name)
+        require_chosen("backbone.name", backbone, BACKBONES, "backbone", self.backbone)
         require_chosen("train.optimizer", self.train.optimizer, OPTIMIZERS, "train", self.train)
         check_start(self.distill_from_start, self.backbone.weights)
         check_loggers(self.train.loggers)

@@ -14,7 +14,7 @@ from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import plan_digest
 from pipeline.artifacts.plans.init import InitPlan
 from pipeline.artifacts.plans.online import OnlinePlan
-from pipeline.artifacts.plans.parts import BackbonePlan, ComponentPlan
+from pipeline.artifacts.plans.parts import ComponentPlan
 from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.plans.probing import ProbingPlan
 from pipeline.artifacts.plans.reading import ReadingPlan
@@ -28,9 +28,9 @@ from pipeline.artifacts.plans.views import ViewsPlan
 from pipeline.config.fingerprint import code_fingerprint
 from pipeline.config.options import options_of, plan_component
 from pipeline.config.params import Params
+from pipeline.config.plan_backbone import plan_backbone
 from pipeline.config.plan_data import (
     data_modules,
-    dataset_entry,
     plan_dataset,
     plan_labelled,
     plan_preparation,
@@ -41,7 +41,6 @@ from pipeline.config.plan_data import (
 from pipeline.config.plan_optimization import plan_optimization
 from pipeline.config.plan_transfer import describe_transfer, plan_transfer
 from pipeline.config.plan_weights import plan_weights
-from pipeline.config.registry.backbones import BACKBONES
 from pipeline.config.registry.loggers import LOGGERS
 from pipeline.config.registry.probes import ONLINE, PROBES, list_while_training
 from pipeline.config.registry.strategies import (
@@ -127,18 +126,6 @@ def resolve(params: Params) -> Plans:
     )
 
 
-def plan_backbone(params: Params) -> BackbonePlan:
-    """The network of the features."""
-    name: str = params.backbone.name
-    return BackbonePlan(
-        name=name,
-        path=BACKBONES[name].path,
-        channels=dataset_entry(params).channels,
-        stem=params.backbone.stem,
-        options=options_of(params, "backbone", name),
-    )
-
-
 def _plan_init(params: Params) -> InitPlan:
     backbone = plan_backbone(params)
     return add_code(InitPlan(params.seed, backbone, code="", weights=plan_weights(params)))
@@ -189,7 +176,7 @@ def _plan_evaluation(
         extraction=code_fingerprint(
             "pipeline.building.state_features",
             *data_modules(params),
-            BACKBONES[backbone.name].module,
+            backbone.path.partition(":")[0],
         ),
         code="",
         one_ahead=params.scenario == "folders",

@@ -49,12 +49,17 @@ class BackboneChoice(Choices):
     """The backbone, with the options of all.
 
     Attributes:
+        name: of the registry, or ``timm/`` and the name of a network of timm.
+        stem: the first layers of a ResNet of ours; see ``pipeline.models.stems``.
+        patch_size: of a transformer of timm, in pixels; None: by the size of the images
+            (``vit_*``), or the model's own.
         weights: what it starts from: a file, a folder or the name of a model; None: random.
         freeze_until: its last part that no task changes; None: all train.
     """
 
-    name: str
+    name: Annotated[str, Field(max_length=200)]
     stem: Stem
+    patch_size: Annotated[int, Field(ge=1, le=1024)] | None
     weights: Annotated[UserPath, Field(min_length=1)] | None
     freeze_until: Annotated[str, Field(min_length=1, max_length=200)] | None
 

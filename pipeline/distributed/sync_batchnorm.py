@@ -73,7 +73,10 @@ def _along(values: Tensor, x: Tensor) -> Tensor:
 
 
 class SyncBatchNorm(_BatchNorm):
-    """BatchNorm over all ranks wherever a layer would use its own batch's statistics."""
+    """BatchNorm over all ranks wherever a layer would use its own batch's statistics.
+
+    Layers inside it run after it: timm's BatchNorm holds its activation.
+    """
 
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002
         if input.ndim < 2:
@@ -81,6 +84,12 @@ class SyncBatchNorm(_BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """Normalise ``(N, C)`` or ``(N, C, ...)``, of the same shape on every rank."""
+        normal = self._normalize(input)
+        for layer in self.children():
+            normal = layer(normal)
+        return normal
+
+    def _normalize(self, input: Tensor) -> Tensor:  # noqa: A002
         if not self.training and self.running_mean is not None:
             return super().forward(input)
         y, mean, variance = _Normalize.apply(input, self.weight, self.bias, self.eps)
@@ -115,6 +124,8 @@ def _synchronized(layer: _BatchNorm) -> SyncBatchNorm:
     new.weight, new.bias = layer.weight, layer.bias
     new.running_mean, new.running_var = layer.running_mean, layer.running_var
     new.num_batches_tracked = layer.num_batches_tracked
+    for name, child in layer.named_children():
+        new.add_module(name, child)
     return new.train(layer.training)
 
 

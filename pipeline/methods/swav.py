@@ -12,23 +12,10 @@ from torch.nn import functional
 from pipeline.distributed.collectives import gather_rows
 from pipeline.methods.base import Encoded, Method, Position, Views
 from pipeline.methods.precision import in_float32
+from pipeline.methods.prototypes import Prototypes, soft_cross_entropy
 from pipeline.methods.queue import enqueue
 from pipeline.models.backbone import Backbone
 from pipeline.models.heads import mlp
-
-
-@in_float32
-def prototype_scores(z: Tensor, prototypes: Tensor) -> Tensor:
-    """Cosine similarity of each vector and each prototype.
-
-    Args:
-        z: ``(N, D)``.
-        prototypes: ``(K, D)``.
-
-    Returns:
-        ``(N, K)``, from -1 to 1.
-    """
-    return functional.normalize(z, dim=1) @ functional.normalize(prototypes, dim=1).T
 
 
 @torch.no_grad()
@@ -52,43 +39,6 @@ def sinkhorn_knopp(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
         logarithm = logarithm - logarithm.logsumexp(dim=0, keepdim=True)
         logarithm = logarithm - logarithm.logsumexp(dim=1, keepdim=True)
     return logarithm.exp()
-
-
-@in_float32
-def soft_cross_entropy(scores: Tensor, target: Tensor, temperature: float) -> Tensor:
-    """Mean over the vectors of -Σ_k target_k log softmax(scores / τ)_k.
-
-    Args:
-        scores: ``(N, K)``.
-        target: ``(N, K)``, rows sum to 1.
-        temperature: τ > 0.
-    """
-    return -(target * functional.log_softmax(scores / temperature, dim=1)).sum(dim=1).mean()
-
-
-class Prototypes(nn.Module):
-    """K directions, with or without lengths that train; the forward pass gives the scores.
-
-    Args:
-        size: D, the size of a prototype.
-        count: K.
-        train_lengths: whether each prototype has a length that is trained, ``(K, 1)``, at first
-            that of its initial weights (about 0.58): a linear layer under weight normalisation,
-            as in the CaSSLe paper's code; of two dimensions, so optimizers treat it as weights,
-            as there. False: all lengths are 1, as in SwAV's own code.
-    """
-
-    def __init__(self, size: int, count: int, train_lengths: bool) -> None:
-        super().__init__()
-        self.weight = nn.Linear(size, count, bias=False).weight
-        self.lengths: nn.Parameter | None = None
-        if train_lengths:
-            self.lengths = nn.Parameter(self.weight.detach().norm(dim=1, keepdim=True))
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Return the scores ``(N, K)`` of ``z`` ``(N, D)``: cosines, times the lengths."""
-        scores = prototype_scores(z, self.weight)
-        return scores if self.lengths is None else scores * self.lengths.T
 
 
 class SwAV(Method):

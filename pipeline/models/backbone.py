@@ -32,6 +32,13 @@ class Backbone(nn.Module, ABC):
     def forward(self, images: Tensor) -> Tensor:
         """Return the features ``(N, num_features)`` of ``images`` ``(N, C, H, W)``."""
 
+    def parameters_without_decay(self) -> list[nn.Parameter]:
+        """Return those beside norms and biases that have no weight decay, as a class token.
+
+        Only ``train.exclude_norms_and_biases`` leaves them out, and from LARS as well.
+        """
+        return []
+
 
 def average_pool(maps: Tensor) -> Tensor:
     """Return the mean of feature maps ``(N, F, H, W)`` over their pixels, ``(N, F)``.

@@ -27,8 +27,12 @@ def frozen_copy(
             batch at hand, as the reference code does (there by leaving the network in
             train mode); ``running``: with the statistics stored when the task ended.
             Neither updates the stored statistics. Layers that training itself freezes use
-            those stored, as they do in the network.
+            those stored, as they do in the network. Of LayerNorm, GroupNorm and other norms that
+            store none both are the same: each image is normalised by its own numbers, as in
+            training. So a ViT's features do not depend on this; the projector's BatchNorm does.
         without: names of its submodules and buffers that are not copied, but None there.
+
+    Whatever the choice, the copy is in eval mode: dropout and stochastic depth are off.
     """
     kept = copy.copy(module)
     kept._modules = {name: None if name in without else m for name, m in module._modules.items()}

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from pipeline.models.backbone import Backbone
 from pipeline.training.schedule import warmup_cosine
 
 MOMENTUM = 0.9  # of sgd and lars
@@ -33,8 +34,9 @@ class Optimization:
         optimizer: makes the optimizer.
         learning_rate: the peak, reached when the warm-up ends.
         weight_decay: of the weight matrices and kernels.
-        exclude_norms_and_biases: whether biases and the parameters of norms have no weight
-            decay, and no rate of their own in an optimizer that has a rate for each layer.
+        exclude_norms_and_biases: whether biases, the parameters of norms and those of
+            ``Backbone.parameters_without_decay`` have no weight decay, and no rate of their own
+            in an optimizer that has a rate for each layer.
         epochs: epochs of the task, the warm-up included.
         warmup_epochs: epochs of linear rise; may be a fraction.
         warmup_start: the learning rate from which the warm-up rises.
@@ -98,8 +100,9 @@ def group_parameters(
 ) -> list[ParameterGroup]:
     """Return the groups of trainable parameters, in torch's format.
 
-    Norms and biases that are excluded are the second group: ``weight_decay`` 0, and
-    ``adaptive`` False for an optimizer that has a rate for each layer; others pass over that.
+    Norms, biases and what a backbone names are the second group, if they are excluded:
+    ``weight_decay`` 0, and ``adaptive`` False for an optimizer that has a rate for each layer;
+    others pass over that.
     Parameters at a constant rate are grouped likewise after all others, with ``constant_rate``
     True for the schedule, and those of a backbone at a rate of its own before them, with
     ``of_backbone`` True.
@@ -107,22 +110,27 @@ def group_parameters(
     trainable = [p for module in modules for p in module.parameters() if p.requires_grad]
     marked = {id(p): "constant_rate" for p in constant_rate}
     marked |= {id(p): "of_backbone" for p in backbone}
-    groups = _group_excluded(
-        [p for p in trainable if id(p) not in marked], exclude_norms_and_biases
-    )
+    excluded = _list_excluded(modules) if exclude_norms_and_biases else set()
+    groups = _group_excluded([p for p in trainable if id(p) not in marked], excluded)
     for mark in ("of_backbone", "constant_rate"):
         if kept := [p for p in trainable if marked.get(id(p)) == mark]:
-            groups += [
-                {**group, mark: True} for group in _group_excluded(kept, exclude_norms_and_biases)
-            ]
+            groups += [{**group, mark: True} for group in _group_excluded(kept, excluded)]
     return groups
 
 
-def _group_excluded(
-    trainable: list[nn.Parameter], exclude_norms_and_biases: bool
-) -> list[ParameterGroup]:
-    excluded = [p for p in trainable if p.ndim <= 1 and exclude_norms_and_biases]
-    included = [p for p in trainable if p.ndim > 1 or not exclude_norms_and_biases]
+def _list_excluded(modules: list[nn.Module]) -> set[int]:
+    """The ids of norms, biases, and what the backbones inside the modules name."""
+    parts = [part for module in modules for part in module.modules()]
+    named = [
+        p for part in parts if isinstance(part, Backbone) for p in part.parameters_without_decay()
+    ]
+    flat = [p for module in modules for p in module.parameters() if p.ndim <= 1]
+    return {id(parameter) for parameter in named + flat}
+
+
+def _group_excluded(trainable: list[nn.Parameter], excluded_ids: set[int]) -> list[ParameterGroup]:
+    excluded = [p for p in trainable if id(p) in excluded_ids]
+    included = [p for p in trainable if id(p) not in excluded_ids]
     groups: list[ParameterGroup] = [{"params": included}]
     if excluded:
         groups.append({"params": excluded, "weight_decay": 0.0, "adaptive": False})

@@ -26,13 +26,12 @@ from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import require_plan
 from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
 from pipeline.artifacts.portable import Portable, to_onnx, to_safetensors
-from pipeline.artifacts.public_names import adopt_names
 from pipeline.artifacts.split import fingerprint_stream, read_splits
 from pipeline.artifacts.timm_config import describe_for_timm
 from pipeline.building.backbone import build_backbone
 from pipeline.building.components import load_class
 from pipeline.commands.export import FILES, Wanted, describe_preprocessing
-from pipeline.config.registry.backbones import BACKBONES
+from pipeline.config.registry.backbones import BACKBONES, entry_name, find_backbone
 from pipeline.data.augmentation.augment import Augment
 from pipeline.data.image_files.file_options import FileOptions
 from pipeline.errors import RunError
@@ -41,17 +40,18 @@ from pipeline.files import folders
 from pipeline.files.atomic import write_bytes
 from pipeline.files.sealed_json import write_json
 from pipeline.models.backbone import Backbone
+from pipeline.models.public_names import adopt_names
 from pipeline.models.stems import STEMS
 from pipeline.reporting.card import snippets
-from tests.support.networks import backbone_spec
+from tests.support.networks import OURS, TIMMS, backbone_spec
 from tests.support.params import ROOT
 from tests.support.project import Project
 
 SIZE = 20
 TOLERANCE = 1e-4
-# Backbone, channels, stem; every backbone, every stem, gray and RGB.
+# Backbone, channels, stem; every backbone (two of timm's), every stem, gray and RGB.
 CASES = [
-    *zip(BACKBONES, cycle((1, 3)), cycle(STEMS), strict=False),
+    *zip([*OURS, *TIMMS], cycle((1, 3)), cycle(STEMS), strict=False),
     *(
         ("small_resnet", channels, stem)
         for channels, stem in zip(cycle((3, 1)), STEMS, strict=False)
@@ -130,7 +130,8 @@ def assert_same_features(
 
 
 def test_the_cases_below_are_all_backbones_in_grey_and_in_colour() -> None:
-    assert {name for name, _, _ in CASES} == set(BACKBONES)
+    found = {entry_name(name) for name, _, _ in CASES}
+    assert found == {name for name, entry in BACKBONES.items() if not getattr(entry, "model", "")}
     assert {channels for _, channels, _ in CASES} == {1, 3}
     assert {stem for _, _, stem in CASES} == set(STEMS)
 
@@ -158,14 +159,14 @@ def test_plain_torch_and_onnxruntime_give_the_pipelines_own_features(
     monkeypatch.chdir(tmp_path)
     mean, std = STATISTICS[channels]
     augment = Augment((), SIZE, mean, std)
-    spec = backbone_spec(name, channels, stem)
+    spec = backbone_spec(name, channels, stem, SIZE)
     backbone = trained(spec, augment)
     write_weights(spec, backbone)
     content = to_onnx(Portable(backbone, mean, std), (channels, SIZE, SIZE), {})
     write_bytes(Path("backbone.onnx"), content)
     shape = f"{channels}, {SIZE}, {SIZE}"
     code = snippets.torch_snippet(spec, shape, backbone.num_features)
-    alone = BACKBONES[name].module in snippets.BUILDERS
+    alone = find_backbone(name).module in snippets.BUILDERS
     assert alone or "install the package that trained it" in code
     names = run_code(code, monkeypatch) if alone else run_code_here(code)
     assert_same_features(backbone, augment, names, SIZE)
@@ -236,8 +237,9 @@ def test_the_two_lines_of_the_documents_load_a_resnet(
     run_code(in_torchvision, monkeypatch)
     read, tensors = read_encoder(tmp_path)
     assert read == origin
+    adopted = adopt_names(backbone, tensors)
     for name, value in backbone.state_dict().items():
-        assert torch.equal(tensors[name], value)
+        assert torch.equal(adopted[name], value)
     pytest.importorskip("timm")
     run_code(in_timm, monkeypatch)
 
@@ -277,7 +279,7 @@ def test_an_export_of_the_last_state_is_whole_and_its_card_true(
     assert origin == EncoderOrigin(
         3, json.loads(header(3))["content"], plan.backbone, derive_preprocessing(plan.dataset)
     )
-    assert read.keys() == adopt_names(plan.backbone, weights).keys()
+    assert read.keys() == weights.keys()
 
     card = Path("out/last/README.md").read_text()
     row = evaluated(3).accuracy

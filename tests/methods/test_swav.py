@@ -13,13 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.methods.base import Encoded, Position
-from pipeline.methods.swav import (
-    Prototypes,
-    SwAV,
-    prototype_scores,
-    sinkhorn_knopp,
-    soft_cross_entropy,
-)
+from pipeline.methods.prototypes import Prototypes, prototype_scores, soft_cross_entropy
+from pipeline.methods.swav import SwAV, sinkhorn_knopp
 from pipeline.models.frozen import frozen_copy
 from pipeline.seeding import seeded_initialization
 from tests.support.definitions import SHAPES, cosine, draw

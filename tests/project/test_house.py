@@ -255,7 +255,15 @@ def test_data_sets_have_a_mean_and_a_deviation_for_each_channel(
 def test_every_method_and_strategy_file_is_in_the_registry() -> None:
     listed = {entry.module for entry in (METHODS | STRATEGIES).values()}
     shared = {
-        "methods": {"__init__", "base", "precision", "momentum", "queue", "contrastive"},
+        "methods": {
+            "__init__",
+            "base",
+            "precision",
+            "momentum",
+            "queue",
+            "contrastive",
+            "prototypes",
+        },
         "strategies": {"__init__", "base", "memory", "composite"},
     }
     for room in ("methods", "strategies"):

@@ -49,6 +49,8 @@ def project(project: Project) -> Project:
             "methods.vicreg.projector": [16, 8],
             "methods.swav.projector": [16, 8],
             "methods.simsiam.projector": [16, 8],
+            "methods.dino.projector": [16, 8],
+            "methods.dino.num_prototypes": 10,
         }
     )
     return project

@@ -13,12 +13,18 @@ from pipeline.building.backbone import build_backbone
 from pipeline.building.components import load_class
 from pipeline.config.params import Params
 from pipeline.config.read import load_params
-from pipeline.config.registry.backbones import BACKBONES
+from pipeline.config.registry.backbones import (
+    BACKBONES,
+    TimmBackbone,
+    find_backbone,
+)
 from pipeline.config.registry.methods import METHODS
+from pipeline.files.sealed_json import JsonValue
 from pipeline.layout import PARAMS, ROOT
 from pipeline.methods.base import Method, Views
 from pipeline.models.backbone import Backbone
 from pipeline.models.small_resnet import SmallResNet
+from pipeline.models.timm_names import PREFIX
 from pipeline.seeding import generator, seeded_initialization
 from pipeline.strategies.base import TaskStart
 from pipeline.strategies.cassle import Cassle
@@ -33,6 +39,10 @@ TINY: dict[str, object] = {
     "widths": [4, 8],
 }
 
+# Of timm the smallest: a transformer and a network whose BatchNorm holds the activation.
+OURS = [name for name, entry in BACKBONES.items() if not isinstance(entry, TimmBackbone)]
+TIMMS = ["timm/test_vit", "timm/test_efficientnet"]
+
 
 @functools.cache
 def shipped() -> Params:
@@ -45,15 +55,28 @@ def tiny_options(given: dict[str, object] | None) -> dict[str, object]:
     return {key: TINY.get(key, value) for key, value in (given or {}).items()}
 
 
-def any_backbone(name: str, channels: int, stem: str) -> Backbone:
+def any_backbone(name: str, channels: int, stem: str, size: int = 28) -> Backbone:
     """Return a backbone of the registry, its weights from the global generator."""
-    return build_backbone(backbone_spec(name, channels, stem))
+    return build_backbone(backbone_spec(name, channels, stem, size))
 
 
-def backbone_spec(name: str, channels: int, stem: str) -> BackbonePlan:
-    """Return what a plan says of a backbone of the registry, with tiny options."""
+def backbone_spec(name: str, channels: int, stem: str, size: int = 28) -> BackbonePlan:
+    """Return what a plan says of a backbone of the registry, with tiny options.
+
+    Args:
+        name: as params.yaml has it.
+        channels: of the images.
+        stem: passed over by networks of timm.
+        size: of the images in pixels, which those of timm have to know; patches are of 4.
+    """
+    entry = find_backbone(name)
+    if isinstance(entry, TimmBackbone):
+        patch = 4 if "vit" in name else None
+        of_timm: dict[str, JsonValue] = {"model": entry.model or name.removeprefix(PREFIX)}
+        of_timm |= {"image_size": size, "patch_size": patch}
+        return BackbonePlan(name, entry.path, channels, None, of_timm)
     options = tiny_options(shipped().backbone.options_of(name))
-    return BackbonePlan(name, BACKBONES[name].path, channels, stem, options)  # type: ignore[arg-type]
+    return BackbonePlan(name, entry.path, channels, stem, options)  # type: ignore[arg-type]
 
 
 def tiny_backbone() -> SmallResNet:
@@ -64,8 +87,13 @@ def tiny_backbone() -> SmallResNet:
 def tiny_method(name: str, **changes: object) -> Method:
     """Return a method, always with the same weights."""
     with seeded_initialization(0, "test"):
-        options = tiny_options(shipped().methods.options_of(name)) | changes
-        return load_class(METHODS[name].path, Method)(tiny_backbone(), **options)
+        return method_around(tiny_backbone(), name, **changes)
+
+
+def method_around(backbone: Backbone, name: str, **changes: object) -> Method:
+    """Return a method around a backbone, its other weights from the global generator."""
+    options = tiny_options(shipped().methods.options_of(name)) | changes
+    return load_class(METHODS[name].path, Method)(backbone, **options)
 
 
 def parts_of_state(method: Method) -> set[str]:

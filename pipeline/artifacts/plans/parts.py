@@ -32,14 +32,14 @@ class BackbonePlan:
         name: in params.yaml.
         path: ``module:class``.
         channels: of the images.
-        stem: the name of the first layers.
+        stem: the name of the first layers; None: it has none to choose.
         options: keyword arguments of the class.
     """
 
     name: str
     path: str
     channels: int
-    stem: str
+    stem: str | None
     options: Mapping[str, JsonValue] = field(default_factory=dict)
 
 

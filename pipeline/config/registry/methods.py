@@ -81,4 +81,23 @@ METHODS = {
         "predict the other view's projection, without gradient into it (Chen and He, 2021)",
         {"projector": Widths, "predictor_hidden": Width, "constant_predictor_rate": bool},
     ),
+    "dino": Component(
+        "pipeline.methods.dino:DINO",
+        "predict the momentum network's assignment of the other view (Caron et al., 2021)",
+        {
+            "temperature": Temperature,
+            "teacher_temperature": Temperature,
+            "warmup_teacher_temperature": Temperature,
+            "warmup_teacher_temperature_epochs": NonNegativeInt,
+            "distill_temperature": Temperature,
+            "projector": Widths,
+            "projector_batch_norm": bool,
+            "num_prototypes": Annotated[int, Field(ge=2, le=1_000_000)],
+            "train_prototype_lengths": bool,
+            "center_momentum": Fraction,
+            "freeze_prototypes_epochs": NonNegativeInt,
+            "momentum": Fraction,
+            "final_momentum": Fraction,
+        },
+    ),
 }

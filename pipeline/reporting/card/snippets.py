@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pipeline.artifacts.plans.parts import BackbonePlan
-from pipeline.artifacts.public_names import STANDARD_STEM, name_in_timm
+from pipeline.artifacts.public_names import RESNET, STANDARD_STEM, TIMM, name_in_timm
 from pipeline.files.typed_json import get_typed
-from pipeline.models.stems import STEMS
+from pipeline.models.stems import STEMS, StemLayers
 
-RESNET = "pipeline.models.resnet"
 IMPORTS = """\
 import json
 from pathlib import Path
@@ -82,8 +81,10 @@ def onnx_snippet(shape: str, features: int, resize: int | None) -> str:
 
 def name_origin(plan: BackbonePlan) -> str:
     """Return in words whose names the weights have, and what of the network is not as usual."""
-    name = plan.name
-    if plan.path.partition(":")[0] != RESNET:
+    name, module = plan.name, plan.path.partition(":")[0]
+    if module == TIMM:
+        return f"the names of the weights are those of timm's {plan.options['model']}"
+    if module != RESNET:
         return f"the names of the weights are those of `{plan.path}`, which loads them strictly"
     if plan.stem == STANDARD_STEM:
         return f"the names of the weights are those of torchvision's and timm's {name}"
@@ -94,21 +95,21 @@ def name_origin(plan: BackbonePlan) -> str:
 
 
 def timm_snippet(plan: BackbonePlan, features: int) -> str:
-    """Return a snippet that loads model.safetensors in timm; empty: timm has no such network."""
+    """Return a snippet that loads a ResNet's model.safetensors in timm; empty: it is none."""
+    if plan.path.partition(":")[0] != RESNET:
+        return ""
     made, imports = f"num_classes=0, in_chans={plan.channels}", "import timm\n"
     if name := name_in_timm(plan):
         build = (
             f'backbone = timm.create_model(\n    "{name}", {made}, '
             'checkpoint_path="model.safetensors"\n)\n'
         )
-    elif plan.path.partition(":")[0] == RESNET:
+    else:
         imports += "from torch import nn\n"
         build = (
             f'backbone = timm.create_model("{plan.name}", {made})\n{_replace_stem(plan, 64)}'
             'timm.models.load_checkpoint(backbone, "model.safetensors")\n'
         )
-    else:
-        return ""
     return f"{imports}\n{build}backbone.eval()  # {features} features an image\n"
 
 
@@ -125,8 +126,13 @@ def torch_snippet(plan: BackbonePlan, shape: str, features: int) -> str:
     return IMPORTS + build(plan) + USE.format(shape=shape, features=features)
 
 
+def _find_stem(plan: BackbonePlan) -> StemLayers:
+    assert plan.stem is not None, f"{plan.name} has no stem"
+    return STEMS[plan.stem]
+
+
 def _stem_convolution(plan: BackbonePlan, width: int) -> str:
-    stem = STEMS[plan.stem]
+    stem = _find_stem(plan)
     return (
         f"nn.Conv2d({plan.channels}, {width}, {stem.kernel}, {stem.stride}, "
         f"padding={stem.padding}, bias=False)"
@@ -135,7 +141,7 @@ def _stem_convolution(plan: BackbonePlan, width: int) -> str:
 
 def _stem(plan: BackbonePlan, width: int) -> str:
     """Return the code of ``pipeline.models.backbone.build_stem`` in plain torch."""
-    stem, convolution = STEMS[plan.stem], _stem_convolution(plan, width)
+    stem, convolution = _find_stem(plan), _stem_convolution(plan, width)
     layers = [convolution, f"nn.BatchNorm2d({width})", "nn.ReLU()"]
     if stem.max_pool:
         layers.append("nn.MaxPool2d(3, 2, padding=1)")
@@ -163,7 +169,7 @@ def _resnet(plan: BackbonePlan) -> str:
 
 def _replace_stem(plan: BackbonePlan, width: int) -> str:
     """Return code that puts the stem into a ResNet of torchvision or timm."""
-    pool = "" if STEMS[plan.stem].max_pool else "backbone.maxpool = nn.Identity()\n"
+    pool = "" if _find_stem(plan).max_pool else "backbone.maxpool = nn.Identity()\n"
     return f"backbone.conv1 = {_stem_convolution(plan, width)}\n{pool}"
 
 
@@ -198,10 +204,26 @@ backbone.load_state_dict(dict(zip(renamed, weights.values())), strict=True)
 """
 
 
+def _timm(plan: BackbonePlan) -> str:
+    """Return a snippet that builds the network as ``pipeline.models.timm_network`` does."""
+    model = get_typed(plan.options, str, "model")
+    size, patch = plan.options["image_size"], plan.options["patch_size"]
+    given = "" if patch is None else f", patch_size={patch}"
+    return f"""\
+import timm
+
+config = timm.get_pretrained_cfg({model!r})
+sizes = {{}}  # a network of a fixed size is made for this one
+if config and config.fixed_input_size and config.input_size[-1] != {size}:
+    sizes["img_size"] = {size}
+backbone = timm.create_model({model!r}, num_classes=0, in_chans={plan.channels}{given}, **sizes)
+{STRICT}"""
+
+
 def _our_class(plan: BackbonePlan) -> str:
     """Return a snippet for any backbone, which needs this package."""
     module, _, name = plan.path.partition(":")
-    given = [repr(plan.channels), repr(plan.stem)]
+    given = [repr(each) for each in (plan.channels, plan.stem) if each is not None]
     given += [f"{key}={value!r}" for key, value in plan.options.items()]
     made = f"backbone = {name}({', '.join(given)})\n{STRICT}"
     return f"{NOT_TORCHVISIONS}\nfrom {module} import {name}\n\n{made}"
@@ -211,4 +233,5 @@ def _our_class(plan: BackbonePlan) -> str:
 BUILDERS: dict[str, Callable[[BackbonePlan], str]] = {
     "pipeline.models.small_resnet": _small_resnet,
     RESNET: _resnet,
+    TIMM: _timm,
 }
