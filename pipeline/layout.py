@@ -32,6 +32,7 @@ SCRATCH = Path(".scratch")  # can be deleted; in the main checkout, except for l
 STORES = SCRATCH / "images"
 CHECKPOINTS = SCRATCH / "checkpoints"
 LOCKS = SCRATCH / "locks"
+SWEEPS = SCRATCH / "sweeps"  # bookkeeping, not results
 RUN_LOGS = SCRATCH / "logs"  # of the loggers that params name
 EXTRACTED = SCRATCH / "features"  # by state and images
 ROWS = SCRATCH / "rows"  # evaluations of states, by all they were made from
