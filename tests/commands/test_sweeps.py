@@ -59,7 +59,8 @@ def test_a_sweep_shares_first_tasks_keeps_experiments_and_goes_on_with_what_fail
     assert f"/2 {ER}: failed after" in out
     assert "2 runs: 1 done, 1 failed" in err
     assert repository.experiments() == [FINETUNE]
-    assert repository.trace.read_text() == "first\n", "both runs share it"
+    shared = f"first {repository.root}\n"
+    assert repository.trace.read_text() == shared, "once, and it knows where checkpoints lie"
     shown = repository.must("sweep", "status")
     assert f"failed   {ER}  no memory left" in shown
     assert not list((repository.root / layout.SWEEPS).rglob("checkout"))
@@ -68,7 +69,7 @@ def test_a_sweep_shares_first_tasks_keeps_experiments_and_goes_on_with_what_fail
     said = repository.must("sweep", "sweep.yaml", "--local", "1")
     assert f"1/1 {ER}: done after" in said
     assert sorted(repository.experiments()) == sorted([FINETUNE, ER])
-    assert repository.trace.read_text() == "first\n"
+    assert repository.trace.read_text() == shared
     kept = repository.git("for-each-ref", "--format=%(objectname)", "refs/exps").split()
     params = [repository.git("show", f"{commit}:second.txt") for commit in kept]
     assert {"strategy: er" in text for text in params} == {True, False}

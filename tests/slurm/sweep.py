@@ -29,7 +29,7 @@ from tests.support.params import Changes, with_changes
 STRATEGIES = ("finetune", "cassle", "er", "der", "lump", "pfr")
 SEEDS = (0, 1, 2, 3)
 CHEAP: Changes = {"evaluation.probes": ["knn"], "evaluation.headline": "knn"}
-LONG = 120  # epochs of the run that is warned
+LONG = 60  # epochs of the run that is warned
 SLURM = "slurm: {time: 60, at_once: 2}\n"
 TABLE = f"grid: {{strategy: [{', '.join(STRATEGIES)}]}}\nseeds: {list(SEEDS)}\n{SLURM}"
 WARNED = f"list: [{{train.epochs: {LONG}}}]\n{SLURM}"
@@ -157,8 +157,15 @@ def main() -> None:
         began = time.monotonic()
         for name in ("warned", "table"):
             print(sweep(root, f"{name}.yaml", "--slurm"), flush=True)
-        warn_one(root)
-        follow_table(root, began)
+        try:
+            warn_one(root)
+            follow_table(root, began)
+        finally:
+            identities = [
+                path.read_text() for path in root.glob(".scratch/sweeps/*/jobs/*/slurm_id")
+            ]
+            subprocess.run(["scancel", *identities], capture_output=True)
+            wait("none is left", lambda: is_done(root))
         wrong: dict[str, list[str]] = {}
         trained = files = 0
         for path in (root / ".scratch/sweeps/table/jobs").glob("*/log.txt"):

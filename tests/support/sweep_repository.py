@@ -16,7 +16,7 @@ CHAIN = """
 stages:
   train_first:
     cmd:
-      - echo first >> {trace}
+      - echo first $CASSLE_ROOT >> {trace}
       - "if grep '^seed: 9' params.yaml; then echo training; exec sleep 60; fi"
       - grep '^seed' params.yaml > first.txt
     params: [seed]

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from pipeline import layout
 from pipeline.commands.sweeps.bookkeeping import (
     CHECKOUT,
     LOG,
@@ -130,7 +131,7 @@ def _choose_environment(checkout: Path, variables: Mapping[str, str]) -> dict[st
         **found,
         "PATH": programs,
         # Checkpoints, images and features lie where the project is, as with DVC's own queue.
-        "DVC_ROOT": str(Path.cwd()),
+        layout.SWEEP_ROOT: str(Path.cwd()),
         # What DVC knows of a checkout goes with it.
         "DVC_SITE_CACHE_DIR": str(checkout / ".git" / "dvc-site"),
         **variables,
