@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +74,9 @@ class Method(nn.Module, ABC):
     With several processes, a loss uses the global batch (for negatives, correlations,
     assignments): see ``pipeline.distributed.collectives.gather_rows``.
     """
+
+    # Names of submodules and buffers that L_SSL alone uses; the frozen network has none of them.
+    loss_only: ClassVar[tuple[str, ...]] = ()
 
     backbone: Backbone
     projector: nn.Module

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -39,6 +40,8 @@ class BYOL(MomentumMethod):
         momentum: the momentum coefficient when a task begins.
         final_momentum: the coefficient when it ends.
     """
+
+    loss_only: ClassVar[tuple[str, ...]] = (*MomentumMethod.loss_only, "predictor")
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -60,6 +61,8 @@ class MoCoV2Plus(ContrastiveDistillation, MomentumMethod):
         momentum: the momentum coefficient when a task begins.
         final_momentum: the coefficient when it ends.
     """
+
+    loss_only: ClassVar[tuple[str, ...]] = (*MomentumMethod.loss_only, "queue", "queue_pointer")
 
     queue: Tensor
     queue_pointer: Tensor

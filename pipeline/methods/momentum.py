@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +15,8 @@ from pipeline.models.momentum import cosine_momentum, momentum_copy, update_mome
 class MomentumMethod(Method):
     """A method whose targets come from a slow copy of its backbone and projector.
 
+    A subclass with more that L_SSL alone uses adds its names to ``loss_only``.
+
     Args:
         backbone: the network to train.
         projector: its projector.
@@ -20,6 +24,8 @@ class MomentumMethod(Method):
         momentum: the momentum coefficient when a task begins.
         final_momentum: the coefficient when it ends; a cosine between them.
     """
+
+    loss_only: ClassVar[tuple[str, ...]] = ("momentum_backbone", "momentum_projector")
 
     def __init__(
         self,

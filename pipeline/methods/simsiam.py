@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,8 @@ class SimSiam(Method):
             without warm-up or cosine: it has to keep up with the projections (section 4.2 and
             appendix).
     """
+
+    loss_only: ClassVar[tuple[str, ...]] = ("predictor",)
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -113,6 +114,8 @@ class SwAV(Method):
         freeze_prototypes_epochs: epochs at the beginning of each task in which the
             prototypes stay as they are.
     """
+
+    loss_only: ClassVar[tuple[str, ...]] = ("queue", "queued")
 
     def __init__(
         self,

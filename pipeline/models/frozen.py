@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal, TypeVar
 
@@ -14,7 +14,9 @@ TeacherBatchNorm = Literal["batch", "running"]
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def frozen_copy(module: Module, batch_norm: TeacherBatchNorm) -> Module:
+def frozen_copy(
+    module: Module, batch_norm: TeacherBatchNorm, without: Collection[str] = ()
+) -> Module:
     """Return a copy of ``module`` that no training step can change.
 
     Args:
@@ -23,8 +25,12 @@ def frozen_copy(module: Module, batch_norm: TeacherBatchNorm) -> Module:
             batch at hand, as the reference code does (there by leaving the network in
             train mode); ``running``: with the statistics stored when the task ended.
             Neither updates the stored statistics.
+        without: names of its submodules and buffers that are not copied, but None there.
     """
-    frozen = copy.deepcopy(module).eval().requires_grad_(False)
+    kept = copy.copy(module)
+    kept._modules = {name: None if name in without else m for name, m in module._modules.items()}
+    kept._buffers = {name: None if name in without else b for name, b in module._buffers.items()}
+    frozen = copy.deepcopy(kept).eval().requires_grad_(False)
     if batch_norm == "batch":
         for layer in frozen.modules():
             if isinstance(layer, _BatchNorm):

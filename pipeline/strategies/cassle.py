@@ -51,7 +51,9 @@ class Cassle(Strategy):
         if self.distill_weight == 0:
             require_names(start.carried, ())
             return
-        self.teacher = frozen_copy(start.method, self.teacher_batchnorm)
+        self.teacher = frozen_copy(
+            start.method, self.teacher_batchnorm, without=start.method.loss_only
+        )
         if self.predictor_kind == "mlp":
             size = start.method.projection_dim
             self.distiller["predictor"] = mlp([size, self.predictor_hidden, size], batch_norm=True)

@@ -97,6 +97,8 @@ def fit(
         # Images live in memory: worker processes would only copy them.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*GPU available but not used.*")
+        # On a cluster one process is meant where one was asked for.
+        warnings.filterwarnings("ignore", ".*`srun` command is available.*")
         # The frozen network is in eval mode on purpose.
         warnings.filterwarnings("ignore", ".*module\\(s\\) in eval mode at the start.*")
         # torch 2.11 knows no other word for it.

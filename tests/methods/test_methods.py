@@ -18,11 +18,12 @@ from pipeline.config.registry.methods import METHODS
 from pipeline.errors import StateError
 from pipeline.files.csv_tables import read_csv
 from pipeline.methods.base import Method, Position
+from pipeline.methods.momentum import MomentumMethod
 from pipeline.models.loading import load_module
 from pipeline.strategies.base import Step
 from pipeline.strategies.cassle import Cassle
 from pipeline.training.learner import Learner
-from tests.support.networks import tiny_cassle, tiny_method, tiny_views
+from tests.support.networks import parts_of_state, tiny_cassle, tiny_method, tiny_views
 from tests.support.params import Changes
 from tests.support.project import Project
 
@@ -68,6 +69,29 @@ def test_distillation_trains_the_network_and_the_distiller_but_not_the_teacher(n
     assert all(p.grad is None for p in strategy.teacher.parameters())
     after = strategy.teacher.state_dict()
     assert all(torch.equal(after[key], value) for key, value in before.items())
+
+
+@every_method
+def test_the_frozen_network_holds_all_that_the_distillation_needs_and_no_more(name: str) -> None:
+    method = tiny_method(name)
+    teacher = tiny_cassle(method).teacher
+    assert isinstance(teacher, Method)
+    views = tiny_views(6)
+    with torch.no_grad():
+        past = [teacher.distill_target(z) for z in teacher.encode(views).projections]
+        whole = copy.deepcopy(method).eval()
+        expected = [whole.distill_target(z) for z in whole.encode(views).projections]
+    assert all(torch.equal(here, there) for here, there in zip(past, expected, strict=True))
+    assert set(method.loss_only) <= set(
+        dict(method.named_children()) | dict(method.named_buffers())
+    )
+    left = {name.partition(".")[0] for name in teacher.state_dict()}
+    assert left == parts_of_state(method) - set(method.loss_only)
+    if isinstance(method, MomentumMethod):
+        held, all_of_it = (
+            sum(t.numel() for t in m.state_dict().values()) for m in (teacher, method)
+        )
+        assert held <= all_of_it / 2
 
 
 @every_method
