@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,13 +69,12 @@ def list_runs(sweep: SweepFile, source: str, params: Path) -> list[SweepRun]:
         raise ParamsError(
             "\n".join(f"{source}: {line}" for line in str(error).split("\n"))
         ) from error
-    have_slots = functools.cache(require_slots)  # which reads dvc.yaml
     runs: list[SweepRun] = []
     problems: dict[str, list[str]] = {}
     for preset, given in combinations:
         overrides = {**presets.get(preset or "", {}), **dict(flatten(given))}
         name = name_experiment({**({"preset": preset} if preset else {}), **given})
-        found = _check(base, overrides, have_slots)
+        found = _check(base, overrides)
         if isinstance(found, list):
             for problem in found:
                 problems.setdefault(problem, []).append(name)
@@ -90,16 +88,14 @@ def list_runs(sweep: SweepFile, source: str, params: Path) -> list[SweepRun]:
     return runs
 
 
-def _check(
-    base: Mapping[Any, Any], overrides: Overrides, have_slots: Callable[[int], None]
-) -> list[str] | Params:
+def _check(base: Mapping[Any, Any], overrides: Overrides) -> list[str] | Params:
     """Return params with overrides, or what is wrong with them."""
     values = deepcopy(dict(base))
     try:
         for key, value in overrides.items():
             apply_override(values, key, value)
         params = validate_params(values)
-        have_slots(count_tasks(params))
+        require_slots(count_tasks(params))
     except ValidationError as error:
         return explain_problems(error)
     except PipelineError as error:
