@@ -94,7 +94,7 @@ def test_ctrl_c_stops_a_sweep_and_says_what_is_left(repository: SweepRepository)
     assert "seed=9: stopped after" in out
     shown = repository.must("sweep", "status", "sweep.yaml")
     assert "2 runs: 1 stopped, 1 to do" in shown
-    assert subprocess.run(["pgrep", "-f", "sleep 60"], capture_output=True).returncode == 1
+    assert subprocess.run(["pgrep", "-f", "sleep 60.0625"], capture_output=True).returncode == 1
 
 
 @pytest.mark.parametrize(
@@ -196,8 +196,8 @@ def test_status_says_where_each_run_stands_and_why(
     lines = repository.must("sweep", "status", "table").splitlines()
     assert lines[1] == "  9 runs: 1 done, 1 running, 2 waiting, 2 failed, 2 stopped, 1 to do"
     assert "  running  running  of running" in lines
-    assert "  waiting  waiting  SLURM's job 7_1 (Priority)" in lines
-    assert "  waiting  again  to go on where it was: SLURM's job 7_2 (BeginTime)" in lines
+    assert "  waiting  waiting  SLURM's job 7 (Priority)" in lines
+    assert "  waiting  again  to go on where it was: SLURM's job 7 (BeginTime)" in lines
     assert lines[lines.index("  failed   failed  no memory") + 1].strip() == "left"
     at = lines.index("  failed   lost  SLURM's job 7_4 has ended without a word")
     assert [line.strip() for line in lines[at + 1 : at + 3]] == [

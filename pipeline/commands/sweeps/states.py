@@ -78,8 +78,9 @@ def _find_state(
         return JobState(job, Stand.done)
     state, why = queue.states.get(identity or "", ("", ""))
     if state == "PENDING":
+        number = (identity or "").partition("_")[0]
         again = "to go on where it was: " if (folder / LOG).exists() else ""
-        return JobState(job, Stand.waiting, (f"{again}SLURM's job {identity} ({why})",))
+        return JobState(job, Stand.waiting, (f"{again}SLURM's job {number} ({why})",))
     if state:
         return JobState(job, Stand.running, tuple(read_tail(folder / LOG)[-1:]))
     if outcome is not None and outcome.state == "failed":

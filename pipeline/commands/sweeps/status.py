@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.commands.sweeps.bookkeeping import JOBS, find_folder, read_sweep
 from pipeline.commands.sweeps.start import summarize
-from pipeline.commands.sweeps.states import JobState, Stand, list_states
+from pipeline.commands.sweeps.states import Stand, list_states
 from pipeline.errors import RunError
 from pipeline.layout import SWEEPS
 from pipeline.reporting.text_formats import show_controls
@@ -36,14 +37,21 @@ def print_status(file: Path | None) -> None:
         print(f"{sweep.file}, from commit {sweep.baseline[:7]}")
         print(f"  {summarize(states)}")
         for state in states:
-            if state.stand not in QUIET:
-                _print_state(state)
+            if state.stand not in (*QUIET, Stand.waiting):
+                _print(state.stand, state.job.name, state.lines)
+        # A hundred runs of one array wait for one reason.
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for state in states:
+            if state.stand is Stand.waiting:
+                alike.setdefault(state.lines, []).append(state.job.name)
+        for lines, jobs in alike.items():
+            _print(Stand.waiting, jobs[0] if len(jobs) == 1 else f"{len(jobs)} jobs", lines)
         if any(state.stand in (Stand.failed, Stand.stopped) for state in states):
             print(f"  logs: {folder}/jobs; the same `cassle sweep` runs again what is missing")
 
 
-def _print_state(state: JobState) -> None:
-    first, *rest = [show_controls(line) for line in state.lines] or [""]
-    print(f"  {state.stand:8} {state.job.name}  {first}".rstrip())
+def _print(stand: Stand, what: str, lines: Sequence[str]) -> None:
+    first, *rest = [show_controls(line) for line in lines] or [""]
+    print(f"  {stand:8} {what}  {first}".rstrip())
     for line in rest:
         print(f"  {'':8} {line}")
