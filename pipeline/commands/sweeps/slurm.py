@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.commands.sweeps.bookkeeping import job_folder, read_slurm_id, write_slurm_id
+from pipeline.commands.sweeps.bookkeeping import (
+    job_folder,
+    read_outcome,
+    read_slurm_id,
+    write_slurm_id,
+)
 from pipeline.commands.sweeps.jobs import Job
 from pipeline.commands.sweeps.processes import JobProcesses
 from pipeline.commands.sweeps.run_job import run_job
@@ -119,8 +124,8 @@ def _submit(wave: Sequence[Job], sweep: Path, options: Slurm) -> str:
     import submitit
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-    firsts = {job.after for job in wave if job.after is not None}
-    known = [read_slurm_id(job_folder(sweep, name)) for name in sorted(firsts)]
+    firsts = [job_folder(sweep, name) for name in {job.after for job in wave} if name is not None]
+    known = [read_slurm_id(folder) for folder in firsts if read_outcome(folder) is None]
     # The runs look themselves whether it has failed.
     before = sorted({identity.partition("_")[0] for identity in known if identity is not None})
     executor = submitit.AutoExecutor(
