@@ -10,6 +10,7 @@ MAX_TASKS = 1000  # of a stream; dvc.yaml has slots for as many as `cassle slots
 PARAMS = Path("params.yaml")
 CHAIN = Path("dvc.yaml")
 SLOTS = Path("slots")  # the slots that are not in dvc.yaml itself
+CODE = Path("data/code.json")  # which code an installed program has
 PLAN = Path("data/plan")
 SPLITS = Path("data/splits")
 SPLIT_ORIGIN = SPLITS / "origin.json"
@@ -36,6 +37,7 @@ SWEEPS = SCRATCH / "sweeps"  # bookkeeping, not results
 SWEEP_ROOT = "CASSLE_ROOT"  # in the environment of a sweep's runs: the main checkout
 RUN_LOGS = SCRATCH / "logs"  # of the loggers that params name
 EXTRACTED = SCRATCH / "features"  # by state and images
+WEIGHTS = SCRATCH / "weights"  # of networks that are named, as fetched
 ROWS = SCRATCH / "rows"  # evaluations of states, by all they were made from
 
 
@@ -92,4 +94,31 @@ def train_outputs(task: int) -> tuple[Path, ...]:
     return state(task), log(task), timing(task), online(task)
 
 
+def find_shipped(path: str | Path) -> Path:
+    """Return a file or folder that comes with the project: here, or where the program lies.
+
+    Args:
+        path: relative to the project's root.
+    """
+    return Path(path) if Path(path).exists() else SHIPPED / path
+
+
 ROOT = Path(__file__).parent.parent
+# What a project begins with, as patterns: `cassle new` copies it, and a wheel holds it.
+PROJECT = (
+    *("params.yaml", "dvc.yaml", "presets/*.yaml", "data/.gitignore", "data/raw/.gitkeep"),
+    *(".dvc/config", ".dvc/.gitignore", ".dvc/plots/*", ".dvcignore", ".gitignore"),
+    ".gitattributes",
+)
+EMBEDDED = (
+    *("data/fashion_mnist/*.gz", "data/fashion_mnist/SHA256SUMS"),
+    *("data/fashion_mnist/README.md", "data/fashion_mnist/LICENSE"),
+)
+# The embedded images, and what `cassle example-stream` makes others of.
+EXAMPLES = (
+    *EMBEDDED,
+    *("data/emoji/*.webp", "data/emoji/emoji.csv"),
+    *("data/emoji/SHA256SUMS", "data/emoji/README.md"),
+)
+SHIPPED_FOLDER = Path("pipeline/shipped")  # of a wheel; in a clone it is the root
+SHIPPED = next((at for at in (ROOT / SHIPPED_FOLDER, ROOT) if (at / PARAMS).is_file()), ROOT)

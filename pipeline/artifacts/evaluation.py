@@ -10,6 +10,7 @@ from typing import TypeVar
 from pipeline import layout
 from pipeline.artifacts.labelled_set import LabelledSet
 from pipeline.artifacts.remedy import name_remedy
+from pipeline.artifacts.transfer import Transfer
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import Json, read_sealed, write_sealed
 from pipeline.files.typed_json import as_json, from_json
@@ -18,6 +19,7 @@ from pipeline.files.typed_json import as_json, from_json
 ByTask = Mapping[str, float]
 Value = TypeVar("Value", bound="float | None")
 REMEDY = name_remedy("cassle evaluate")
+RANDOM = -1  # the number of the random network where state 0 holds other weights
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Evaluation:
     """The evaluation of a state.
 
     Attributes:
-        after_task: the number of the state; 0: the random network.
+        after_task: the number of the state; 0: what the stream starts from; ``RANDOM``.
         key: the digest of all it was made from.
         state: the content of the state.
         headline: the name of the leading probe.
@@ -81,11 +83,13 @@ class Evaluations:
 
     Attributes:
         plan: the digest of the plan of ``evaluate``.
-        rows: one evaluation a state, from the random network on.
+        rows: one evaluation a state, from state 0 on.
         features: SHA-256 of the test images' features after the last state.
         others: evaluations by an earlier plan of states that have no row, for what they hold of
             images that are gone.
         labelled: the images, where they are none of the tasks'.
+        random: the evaluation of the random network, where state 0 holds other weights.
+        transfer: what each state is worth on other data, state after state.
     """
 
     plan: str
@@ -93,10 +97,13 @@ class Evaluations:
     features: str
     others: Sequence[Evaluation] = ()
     labelled: LabelledSet | None = None
+    random: Evaluation | None = None
+    transfer: Sequence[Transfer] = ()
 
     def by_state(self) -> dict[int, Evaluation]:
         """The latest evaluation of each state, by its number."""
-        return {row.after_task: row for row in (*self.others, *self.rows)}
+        beside = () if self.random is None else (self.random,)
+        return {row.after_task: row for row in (*self.others, *self.rows, *beside)}
 
 
 def write_evaluations(evaluations: Evaluations) -> None:

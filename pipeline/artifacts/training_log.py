@@ -31,6 +31,7 @@ class Timing:
         log: SHA-256 of the file of losses.
         cpu_seconds: of training and looking back, by all threads of the process that wrote it
             and by those it had read images; None: an older version made it.
+        teacher_passes: those of the forward passes that were through the strategy's own network.
     """
 
     seconds: float
@@ -44,6 +45,7 @@ class Timing:
     carried_bytes: int
     log: str
     cpu_seconds: float | None = None
+    teacher_passes: float = 0.0
 
 
 def write_losses(task: int, rows: Sequence[Mapping[str, float]]) -> str:

@@ -11,7 +11,7 @@ from pipeline.artifacts.split import REMEDY, Split, class_names, has_labelled_te
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
 from pipeline.building.split_images import images_are_gone, note_images, open_images
 from pipeline.data.parts import PARTS, Part
-from pipeline.data.source import Selection, Source
+from pipeline.data.source import Keys, Selection, Source
 from pipeline.errors import DataError, shorten
 from pipeline.files.sealed_json import Json
 from pipeline.runtime.inputs import Inputs
@@ -150,8 +150,9 @@ class ImagesFromElsewhere(LabelledImages):
             keys = source.keys(part)
             bad = source.select(part, keys).unreadable()
             kept = [place for place in range(len(keys)) if place not in bad]
-            names, what = [str(keys[place]) for place in kept], f"the images in {source.root}"
-            self._opened[1, part] = note_images(source, part, names, what, inputs)
+            named: Keys = [keys[place] for place in kept]  # type: ignore[assignment]
+            what = f"the images in {source.root}"
+            self._opened[1, part] = note_images(source, part, named, what, inputs)
             self._labels[part] = source.labels(part)[kept].tolist()
 
     def tasks(self, reached: int) -> list[int]:

@@ -21,7 +21,7 @@ def build_method(plan: TrainPlan, backbone: Backbone) -> Method:
 
 
 def build_strategy(plan: TrainPlan) -> Strategy:
-    """The strategy, which has not looked back yet; fine-tuning on task 1 of a stream."""
+    """The strategy, which has not looked back yet; fine-tuning where none acts on the task."""
     parts = {each.name: load_class(each.path, Strategy)(**each.options) for each in plan.strategies}
     if plan.compose is not None:
         return load_class(plan.compose, Strategy)(parts)
@@ -40,4 +40,6 @@ def build_optimization(plan: OptimizationPlan) -> Optimization:
         warmup_epochs=plan.warmup_epochs,
         warmup_start=plan.warmup_start,
         final_learning_rate=plan.final_learning_rate,
+        backbone_rate=plan.backbone_rate,
+        head_warmup_epochs=plan.head_warmup_epochs,
     )

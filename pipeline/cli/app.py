@@ -47,7 +47,7 @@ StateArgument = Annotated[
     typer.Argument(
         min=0,
         max=layout.MAX_TASKS,
-        help="The state after this task alone; 0 is random. Else all states.",
+        help="The state after this task alone; 0 is the start. Else all states.",
     ),
 ]
 

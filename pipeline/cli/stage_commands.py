@@ -46,6 +46,14 @@ def plan(
 
 
 @app.command(hidden=True)
+def code() -> None:
+    """For dvc.yaml of a project without the code: write which code is installed."""
+    from pipeline.stages import code as stage
+
+    stage.write()
+
+
+@app.command(hidden=True)
 def confirm(params: ParamsOption = layout.PARAMS) -> None:
     """For dvc.yaml, after plan: check that data/plan is of the params and the code as they are."""
     from pipeline.config.read import load_params

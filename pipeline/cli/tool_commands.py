@@ -27,6 +27,30 @@ class Registry(StrEnum):
 
 
 @app.command()
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new folder.")],
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            "--images",
+            metavar="FOLDER",
+            help="A folder of your own images.",
+            show_default="a subset of Fashion-MNIST, which is copied",
+        ),
+    ] = None,
+    preset: Annotated[
+        str,
+        typer.Option("--preset", metavar="NAME", help="With --images: own_images for photographs."),
+    ] = "own_images_small",
+    no_git: Annotated[bool, typer.Option("--no-git", help="Have DVC do without git.")] = False,
+) -> None:
+    """Make a project folder: params.yaml, dvc.yaml, presets, a repository of git and DVC."""
+    from pipeline.commands import new_project as command
+
+    command.run(folder, images, preset, git=not no_git)
+
+
+@app.command()
 def check(
     params: ParamsOption = layout.PARAMS,
     device: DeviceOption = Device.auto,
@@ -51,7 +75,7 @@ def export(
         typer.Argument(
             min=0,
             max=layout.MAX_TASKS,
-            help="The state after this task; 0 is random.",
+            help="The state after this task; 0 is the start.",
             show_default="the last one of the plan",
         ),
     ] = None,
@@ -103,8 +127,8 @@ def compare(
         typer.Option(
             "--output",
             metavar="PATH",
-            help="Write the tables too: as .md, .csv or .tex, or all three where the path has "
-            "no suffix, e.g. reports/comparison.",
+            help="Write it too: tables as .md, .csv or .tex, the page as .html, figures as .png, "
+            "or all of it where the path has no suffix, e.g. reports/comparison.",
         ),
     ] = None,
     all_commits: Annotated[
@@ -152,7 +176,7 @@ def slots(
     from pipeline.config.chain import list_outside, read_slots, write_slots
     from pipeline.config.read import load_params
 
-    outside = list_outside(load_params(params).data)
+    outside = list_outside(load_params(params))
     before = read_slots()
     write_slots(count, outside)
     print(f"dvc.yaml: slots for {before} -> {count} tasks")

@@ -73,7 +73,7 @@ def run(path: Path, params: Params, folder: Path, *, dry_run: bool) -> None:
     added = append_folder(path.read_text(encoding="utf-8"), params, folder)
     for line in [*added.changes, *_describe(added, len(_read_known(params)))]:
         print(line)
-    tasks, outside = count_tasks(added.params), list_outside(added.params.data)
+    tasks, outside = count_tasks(added.params), list_outside(added.params)
     if 0 < read_slots() < tasks:
         print(f"dvc.yaml: slots for {read_slots()} -> {tasks} tasks")
     if dry_run:

@@ -25,7 +25,9 @@ from pipeline.commands.check_images import (
     describe_tree,
     list_problems,
 )
-from pipeline.config.chain import require_slots
+from pipeline.commands.check_transfer import check_transfer
+from pipeline.commands.check_weights import check_weights
+from pipeline.config.chain import list_outside, list_unknown, read_slots, require_slots
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading
 from pipeline.config.registry.probes import list_while_training
@@ -54,9 +56,13 @@ def run(params: Params, device: Device, *, deep: bool = False) -> None:
     """
     params = fix_stream(params)
     print(f"params: {params.method} with {params.strategy}, {count_tasks(params)} tasks")
-    problems: list[str] = []
+    problems = check_weights(params)
+    if problems:  # what is wrong with the images is to be said all the same
+        backbone = params.backbone.model_copy(update={"weights": None})
+        params = params.model_copy(update={"backbone": backbone})
     steps: list[Callable[[], object]] = [
         lambda: problems.extend(_check_data(params, deep=deep)),
+        lambda: problems.extend(check_transfer(params)),
         lambda: _check_machine(params, device),
         lambda: _check_repository(params),
     ]
@@ -75,6 +81,11 @@ def _check_repository(params: Params) -> None:
     repository = require_dvc_repository(Path.cwd())
     require_slots(count_tasks(params))
     print(f"repository: {repository}")
+    if unknown := list_unknown(list_outside(params)):
+        print(
+            f"dvc.yaml does not name {', '.join(unknown)}, so `dvc repro` does not notice when "
+            f"images change there; `cassle slots {read_slots()}` writes it"
+        )
 
 
 def _check_machine(params: Params, device: Device) -> None:

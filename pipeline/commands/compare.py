@@ -29,7 +29,7 @@ from pipeline.runtime.git import identify_objects, require_repository
 DEFAULT_METRICS = ("average_accuracy", "forgetting", "forward_transfer")
 ALL_METRICS = "all"
 
-Writer = Callable[[Comparison, Path], None]
+Writer = Callable[[Comparison, Path], list[Path]]
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,19 @@ def run(choice: Choice, metrics: Sequence[str], baseline: str | None, output: Pa
     """
     files = _output_files(output)
     require_repository()
-    runs, notes = _read(choice)
+    runs, left_out = _read(choice)
     wanted = numeric_metrics(runs) if ALL_METRICS in metrics else metrics or DEFAULT_METRICS
     found = compare_runs(group_runs(runs), list(dict.fromkeys(wanted)), baseline)
-    found = replace(found, notes=[*notes, *found.notes])
+    found = replace(
+        found,
+        left_out=[*left_out, *found.left_out],
+        notes=[*_code_notes(runs), *found.notes],
+    )
     console = Console()
     comparison_terminal.print_comparison(found, console)
     for path, write in files.items():
-        write(found, path)
-        console.print(format_terminal(f"written: {path}"))
+        for written in write(found, path):
+            console.print(format_terminal(f"written: {written}"))
 
 
 def _output_files(output: Path | None) -> dict[Path, Writer]:
@@ -81,7 +85,7 @@ def _output_files(output: Path | None) -> dict[Path, Writer]:
 
 
 def _read(choice: Choice) -> tuple[list[Run], list[str]]:
-    """Return the runs, and notes on revisions without results."""
+    """Return the runs, and which were left out and why, a sentence each."""
     named = list(dict.fromkeys(find_revision(name) for name in choice.names))
     listed = [found for found in dict.fromkeys(_listed(choice)) if found not in named]
     results = read_runs([*named, *listed])
@@ -89,22 +93,22 @@ def _read(choice: Choice) -> tuple[list[Run], list[str]]:
         if isinstance(result, RunError):
             raise result
     runs = [result for result in results if isinstance(result, Run)]
-    empty, notes = [], []
+    empty, left_out = [], []
     for revision, result in zip(listed, results[len(named) :], strict=True):
         if isinstance(result, NoResultsError):
             empty += [revision.name] if revision != WORKSPACE else []
         elif isinstance(result, RunError):
-            notes.append(f"Skipped: {result}.")
+            left_out.append(f"Skipped: {result}.")
     if empty:
-        notes.insert(0, f"Skipped, without results: {len(empty)} ({', '.join(empty)}).")
+        left_out.insert(0, f"Skipped, without results: {len(empty)} ({', '.join(empty)}).")
     if not choice.names:
         for state, names in list_without_results(choice.all_commits).items():
             if names:
-                notes.append(f"Experiments {state}: {len(names)} ({', '.join(names)}).")
+                left_out.append(f"Experiments {state}: {len(names)} ({', '.join(names)}).")
     if not runs:
-        why = [note[0].lower() + note[1:].rstrip(".") for note in notes]
+        why = [note[0].lower() + note[1:].rstrip(".") for note in left_out]
         raise RunError("\n".join(["there are no results to compare", *why, *_hints(choice)]))
-    return runs, notes + _code_notes(runs)
+    return runs, left_out
 
 
 def _code_notes(runs: Sequence[Run]) -> list[str]:

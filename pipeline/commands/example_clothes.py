@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -12,8 +11,9 @@ from pipeline.config.registry.datasets import DATASETS
 from pipeline.data.datasets.fashion_mnist import FashionMNIST
 from pipeline.data.datasets.transformed import TRANSFORMATIONS, Transformed
 from pipeline.files.sealed_json import Json
+from pipeline.layout import find_shipped
 
-EMBEDDED = Path("data/fashion_mnist")
+EMBEDDED = "data/fashion_mnist"
 PER_CLASS = 50  # images of each class in a folder
 # The params for such a stream, but for data.root.
 PARAMS: Json = {
@@ -31,7 +31,9 @@ def make_files() -> dict[str, bytes]:
         PipelineError: the embedded images are not here.
     """
     classes = DATASETS["fashion_mnist"].classes
-    source = Transformed(FashionMNIST(EMBEDDED, False, classes), list(TRANSFORMATIONS))
+    source = Transformed(
+        FashionMNIST(find_shipped(EMBEDDED), False, classes), list(TRANSFORMATIONS)
+    )
     images, labels, domains = (
         source.images("train"),
         source.labels("train"),

@@ -14,6 +14,7 @@ from pipeline.data.source import Bytes
 from pipeline.errors import DataError
 from pipeline.files.checksum_files import SUMS, read_sums
 from pipeline.files.sealed_json import Json
+from pipeline.layout import find_shipped
 
 SHEETS = Path("data/emoji")
 VENDORS = ("noto", "twemoji", "openmoji", "fluent")
@@ -60,8 +61,9 @@ def _read_checked() -> dict[str, bytes]:
     """Return the bytes of all files, checked against SHA256SUMS."""
     remedy = f"restore it: git checkout {SHEETS}"
     try:
-        sums = read_sums(SHEETS)
-        found = {name: (SHEETS / name).read_bytes() for name in FILES}
+        place = find_shipped(SHEETS)
+        sums = read_sums(place)
+        found = {name: (place / name).read_bytes() for name in FILES}
     except OSError as error:
         raise DataError(f"{error.filename}: {error.strerror}; {remedy}") from error
     for name, content in found.items():

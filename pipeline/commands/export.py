@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import require_plan
+from pipeline.artifacts.plans.init import InitPlan
 from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.artifacts.split import read_splits
@@ -64,7 +65,7 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
     """Write the backbone after a task, its preprocessing and its model card.
 
     Args:
-        task: the task number; 0 is the random network.
+        task: the task number; 0 is what the stream starts from.
         output: the output folder.
         with_onnx: whether to write backbone.onnx too.
 
@@ -102,6 +103,7 @@ def run(task: int, output: Path, *, with_onnx: bool) -> None:
         revision=git_revision(),
         protocol=report.protocol,
         decoding=list_decoding(dataset),
+        weights=require_plan(InitPlan, "init").weights,
         files={
             name: (len(content), hashlib.sha256(content).hexdigest())
             for name, content in contents.items()

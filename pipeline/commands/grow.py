@@ -69,7 +69,7 @@ def _grow(path: Path) -> int:
         params = added.params
         logger.info("new: %s", added.name)
     plan = plan_preparation(params)
-    ensure_slots(plan.stream.num_tasks, list_outside(params.data))
+    ensure_slots(plan.stream.num_tasks, list_outside(params))
     source = open_source(plan.dataset, plan_reading(params), look=False)
     known = read_known(plan)
     tasks = list_contents(plan, source, known)

@@ -17,17 +17,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import layout
+from pipeline.config.registry.datasets import DATASETS
 from pipeline.errors import ParamsError, RunError
 from pipeline.files.atomic import rewrite_text
 
 if TYPE_CHECKING:
-    from pipeline.config.sections import Data
+    from pipeline.config.params import Params
 
 IN_ROOT = 20  # slots in the dvc.yaml of the root, and in each file beside it
 # Outputs of prepare after the splits.
 KEPT = (layout.SPLIT_INDEX, layout.SPLIT_ORIGIN, layout.SPLIT_ONLINE)
+# Stages that depend on the folders of images that are not in data.root.
+READING = ("plan", "prepare", "evaluate")
 OWN_DEPS = frozenset(
-    {"pipeline", "data/plan/prepare.json", "data/plan/online.json", "${data.root}"}
+    {
+        *("pipeline", layout.CODE.as_posix(), "${data.root}"),
+        *("data/plan/prepare.json", "data/plan/online.json"),
+        *("data/plan/evaluate.json", "data/plan/views.json", "data/splits/index.json"),
+        *("data/states", "data/online"),
+    }
 )
 COMMENT = "Written by `cassle slots`: see the stage `train` in dvc.yaml.\n"
 
@@ -109,15 +117,37 @@ def ensure_slots(num_tasks: int, outside: Sequence[str] = ()) -> None:
     slots = read_slots()
     if slots == 0:
         return
-    known = set(_load(layout.CHAIN)["stages"]["prepare"]["deps"]) - OWN_DEPS
-    if slots < num_tasks or known != set(outside):
+    if slots < num_tasks or set(_list_known()) != set(outside):
         write_slots(max(slots, num_tasks, 2), outside)
 
 
-def list_outside(data: Data) -> list[str]:
-    """Return the folders of the stream that are there and not in data.root, as paths from here."""
-    root = Path(data.root)
+def _list_known() -> list[str]:
+    """The folders beside data.root that dvc.yaml names."""
+    deps = _load(layout.CHAIN)["stages"][READING[-1]]["deps"]
+    return [path for path in deps if path not in OWN_DEPS]
+
+
+def list_unknown(outside: Sequence[str]) -> list[str]:
+    """Return those of some folders beside data.root that dvc.yaml does not name.
+
+    Raises:
+        RunError: dvc.yaml is not the pipeline's.
+    """
+    if not layout.CHAIN.is_file():
+        return []
+    known = set(_list_known())
+    return [folder for folder in outside if folder not in known]
+
+
+def list_outside(params: Params) -> list[str]:
+    """Return the folders of images that are there and not in data.root, as paths from here.
+
+    They are those of the stream, and those that states are evaluated on beside it.
+    """
+    data, root = params.data, Path(params.data.root)
     found = [root / folder for folder in data.folders or ()]
+    others = [data.labelled_root, *params.evaluation.transfer]
+    found += [Path(name) for name in others if name is not None and name not in DATASETS]
     return [
         os.path.normpath(folder)
         for folder in found
@@ -150,7 +180,7 @@ def write_slots(count: int, outside: Sequence[str] = ()) -> None:
     outs = stages["prepare"]["outs"]
     outs[: -len(KEPT)] = [{path.as_posix(): {"persist": True}} for path in splits]
     stages["plan"]["cmd"] = f"python -m pipeline plan --slots {count}"
-    for name in ("plan", "prepare"):
+    for name in READING:
         deps = stages[name]["deps"]
         for place in reversed(range(len(deps))):
             if deps[place] not in OWN_DEPS:

@@ -9,7 +9,7 @@ from pipeline.config.option_types import require_milestones
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, Dataset
 from pipeline.config.registry.loggers import LOGGERS
-from pipeline.config.registry.probes import PROBES, list_while_training
+from pipeline.config.registry.probes import PROBES, TRANSFER_PROBES, list_while_training
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.sections import Choices, Data, EvaluationChoice, Train
 from pipeline.data.stream.tasks import ClassOrder, group_classes
@@ -52,14 +52,25 @@ def check_stream(
     num_tasks: int | None,
     class_order: ClassOrder | None,
     data: Data,
+    *,
+    starts_elsewhere: bool,
 ) -> None:
-    """Check the stream's params, as far as possible without the images.
+    """Check the stream's params, as far as possible without images and weights.
+
+    Args:
+        name: of the data set.
+        dataset: its entry in the registry.
+        scenario: as the param; likewise the three that follow.
+        num_tasks: see above.
+        class_order: see above.
+        data: see above.
+        starts_elsewhere: whether there are weights to start from, which may say the images' size.
 
     Raises:
         ValueError: they do not fit together.
     """
-    size = data.image_size or dataset.image_size
-    if dataset.files and data.resize is not None and data.resize < size:
+    size = data.image_size or (None if starts_elsewhere else dataset.image_size)
+    if dataset.files and size is not None and data.resize is not None and data.resize < size:
         raise ValueError(
             f"data.resize must be at least data.image_size ({size}), got {data.resize}"
         )
@@ -123,6 +134,19 @@ def check_composition(names: list[str]) -> None:
             )
 
 
+def check_start(distill_from_start: bool, weights: str | None) -> None:
+    """Check that there is something to look back at where task 1 is to look back.
+
+    Raises:
+        ValueError: state 0 is a random network.
+    """
+    if distill_from_start and weights is None:
+        raise ValueError(
+            "distill_from_start: true looks back at state 0 on task 1, and with backbone.weights: "
+            "null that is a random network; name weights, or set distill_from_start: false"
+        )
+
+
 def check_loggers(names: list[str]) -> None:
     """Check that the loggers exist and are there once.
 
@@ -163,6 +187,25 @@ def check_online(given: EvaluationChoice, scenario: str, data: Data, train: Trai
                 f"evaluation.{names[0]}.learning_rate must be at least train.{key} ({rate:g}), "
                 f"as it follows that schedule, got {peak}"
             )
+
+
+def check_transfer(given: EvaluationChoice) -> None:
+    """Check that what states are evaluated on beside the stream is there once, and can be probed.
+
+    Raises:
+        ValueError: data are named twice, are a data set that lies in no known folder, or the
+            options of a probe are missing.
+    """
+    for name in given.transfer:
+        if given.transfer.count(name) > 1:
+            raise ValueError(f"evaluation.transfer: {shorten(name)} is there twice")
+        if name in DATASETS and not DATASETS[name].kept_in:
+            raise ValueError(
+                f"evaluation.transfer: {name} lies in no folder that is known here; name a folder "
+                "of class folders (or of train/ and test/ with such), ./NAME or a whole path"
+            )
+    for name in TRANSFER_PROBES if given.transfer else ():
+        require_chosen("evaluation.transfer", name, PROBES, "evaluation", given)
 
 
 def check_probes(given: EvaluationChoice) -> None:

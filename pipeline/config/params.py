@@ -16,7 +16,9 @@ from pipeline.config.checks import (
     check_loggers,
     check_online,
     check_probes,
+    check_start,
     check_stream,
+    check_transfer,
     find_named,
     require_chosen,
 )
@@ -51,6 +53,7 @@ class Params(Section):
     method: str
     strategy: Annotated[str, Field(max_length=200)]
     distill_weight: NonNegativeFloat
+    distill_from_start: bool
     seed: Seed
     split_seed: Seed
     data: Data
@@ -71,11 +74,19 @@ class Params(Section):
             require_chosen("strategy", name, STRATEGIES, "strategies", self.strategies)
         require_chosen("backbone.name", self.backbone.name, BACKBONES, "backbone", self.backbone)
         require_chosen("train.optimizer", self.train.optimizer, OPTIMIZERS, "train", self.train)
+        check_start(self.distill_from_start, self.backbone.weights)
         check_loggers(self.train.loggers)
         check_probes(self.evaluation)
+        check_transfer(self.evaluation)
         check_online(self.evaluation, self.scenario, self.data, self.train)
         check_stream(
-            self.dataset, dataset, self.scenario, self.num_tasks, self.class_order, self.data
+            self.dataset,
+            dataset,
+            self.scenario,
+            self.num_tasks,
+            self.class_order,
+            self.data,
+            starts_elsewhere=self.backbone.weights is not None,
         )
         return self
 

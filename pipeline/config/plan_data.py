@@ -11,6 +11,11 @@ from pipeline.artifacts.plans.reading import ReadingPlan
 from pipeline.artifacts.plans.views import ViewsPlan
 from pipeline.config.chain import read_slots
 from pipeline.config.params import Params
+from pipeline.config.plan_weights import (
+    choose_image_size,
+    find_preprocessing,
+    take_over_normalization,
+)
 from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, TRANSFORMED, Dataset
 from pipeline.config.registry.strategies import learns_at_once
 from pipeline.config.stage_code import add_code
@@ -18,6 +23,7 @@ from pipeline.config.stream import count_tasks, fix_stream
 from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.data.image_files.file_options import WHITE, Color, FileOptions
 from pipeline.data.stream.scenarios import StreamOptions
+from pipeline.errors import ParamsError
 
 
 def dataset_entry(params: Params) -> Dataset:
@@ -90,13 +96,24 @@ def plan_dataset(params: Params) -> DatasetPlan:
     """The data set, and how its images enter the network, but not which of them there are.
 
     So a domain or a folder that comes later changes no plan of a task before it.
+
+    Raises:
+        PipelineError: the weights to start from are not there, or their size is above
+            data.resize.
     """
     entry, data = dataset_entry(params), params.data
-    size = (data.image_size if entry.files else None) or entry.image_size
+    weights = find_preprocessing(params)
+    size = choose_image_size(params, weights)
+    if entry.files and data.resize is not None and data.resize < size:
+        raise ParamsError(
+            f"data.resize must be at least the image size ({size}, that of backbone.weights), "
+            f"got {data.resize}; raise it, or give data.image_size"
+        )
+    mean, std = take_over_normalization(params, weights)
     files = transformed = None
     if entry.files:
         files = FileOptions(
-            data.resize or size, _choose_background(params), data.interpolation, data.keep
+            data.resize or size, choose_background(params), data.interpolation, data.keep
         )
     elif params.scenario == "domain":
         transformed = DomainsPlan(TRANSFORMED, TRANSFORMATIONS)
@@ -108,14 +125,14 @@ def plan_dataset(params: Params) -> DatasetPlan:
         classes=entry.classes,
         channels=entry.channels,
         image_size=size,
-        mean=entry.mean,
-        std=entry.std,
+        mean=mean,
+        std=std,
         files=files,
         transformed=transformed,
     )
 
 
-def _choose_background(params: Params) -> Color:
+def choose_background(params: Params) -> Color:
     """The color behind transparent pixels."""
     given = params.data.background
     if isinstance(given, str):

@@ -16,7 +16,7 @@ from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.yaml_text import read_mapping
 from pipeline.errors import ParamsError, closest
 from pipeline.files.atomic import rewrite_text
-from pipeline.layout import PRESETS, ROOT
+from pipeline.layout import PRESETS, SHIPPED
 
 if TYPE_CHECKING:
     from pipeline.config.params import Params
@@ -30,7 +30,7 @@ def list_presets() -> list[str]:
     """
     if found := sorted(path.stem for path in PRESETS.glob("*.yaml")):
         return found
-    published = ROOT / PRESETS
+    published = SHIPPED / PRESETS
     there = f"; this program's are in {published}" if published.is_dir() else ""
     raise ParamsError(
         f"there are no presets in {PRESETS.absolute()}{there}; run this in the project's root"
@@ -166,7 +166,7 @@ def apply_preset(name: str, path: Path, published_order: bool = False) -> list[s
     if published_order:
         require_published_order(name, params)
     if params.num_tasks is not None:
-        ensure_slots(params.num_tasks, list_outside(params.data))
+        ensure_slots(params.num_tasks, list_outside(params))
     rewrite_text(path, merged)
     return changes
 

@@ -25,7 +25,8 @@ def load_params(path: Path) -> Params:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ParamsError(
-            f"{path} is missing; run this in the project's root, or name the file with --params"
+            f"{path} is missing; run this in the project's root, or name the file with --params "
+            "(`cassle new` makes a project)"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path} cannot be read: {error}") from error

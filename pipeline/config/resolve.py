@@ -8,7 +8,7 @@ its method, strategy, backbone, data set and of the stage itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import plan_digest
@@ -20,7 +20,6 @@ from pipeline.artifacts.plans.reading import ReadingPlan
 from pipeline.artifacts.plans.report import Protocol, ReportPlan
 from pipeline.artifacts.plans.train import (
     MachinePlan,
-    OptimizationPlan,
     TrainPlan,
     WholeStreamPlan,
 )
@@ -38,10 +37,18 @@ from pipeline.config.plan_data import (
     plan_view_augments,
     plan_views,
 )
+from pipeline.config.plan_optimization import plan_optimization
+from pipeline.config.plan_transfer import describe_transfer, plan_transfer
+from pipeline.config.plan_weights import plan_weights
 from pipeline.config.registry.backbones import BACKBONES
 from pipeline.config.registry.loggers import LOGGERS
 from pipeline.config.registry.probes import ONLINE, PROBES, list_while_training
-from pipeline.config.registry.strategies import COMPOSITE, STRATEGIES, learns_at_once
+from pipeline.config.registry.strategies import (
+    COMPOSITE,
+    STRATEGIES,
+    learns_at_once,
+    list_acting,
+)
 from pipeline.config.stage_code import add_code, digest_templates
 from pipeline.config.stream import count_tasks, fix_stream
 from pipeline.files.typed_json import get_typed
@@ -93,7 +100,8 @@ def resolve(params: Params) -> Plans:
         train[task] = _plan_training(params, task, makers[-1])
         makers.append(plan_digest(train[task]))
     online = _plan_online(params)
-    evaluate = _plan_evaluation(params, makers, online)
+    random = None if init.weights is None else plan_digest(replace(init, weights=None))
+    evaluate = _plan_evaluation(params, makers, online, random)
     views = plan_views(params)
     report = _plan_report(params, evaluate, views)
     machine = MachinePlan(
@@ -114,7 +122,8 @@ def resolve(params: Params) -> Plans:
     )
 
 
-def _plan_backbone(params: Params) -> BackbonePlan:
+def plan_backbone(params: Params) -> BackbonePlan:
+    """The network of the features."""
     name: str = params.backbone.name
     return BackbonePlan(
         name=name,
@@ -126,15 +135,16 @@ def _plan_backbone(params: Params) -> BackbonePlan:
 
 
 def _plan_init(params: Params) -> InitPlan:
-    backbone = _plan_backbone(params)
-    return add_code(InitPlan(params.seed, backbone, code=""))
+    backbone = plan_backbone(params)
+    return add_code(InitPlan(params.seed, backbone, code="", weights=plan_weights(params)))
 
 
 def _plan_training(params: Params, task: int, previous: str) -> TrainPlan:
-    backbone = _plan_backbone(params)
+    backbone = plan_backbone(params)
     at_once = learns_at_once(params.strategy)
-    names = params.strategy.split("+") if task > 1 or at_once else []
-    compose = COMPOSITE if len(names) > 1 else None
+    strategies = params.strategy.split("+")
+    names = list_acting(strategies, task, from_start=params.distill_from_start)
+    compose = COMPOSITE if names and len(strategies) > 1 else None
     whole = None
     if at_once:
         # The splits of the other tasks are no dependency of the stage in dvc.yaml.
@@ -146,45 +156,22 @@ def _plan_training(params: Params, task: int, previous: str) -> TrainPlan:
         views=plan_view_augments(params),
         backbone=backbone,
         method=plan_component(params, "method", params.method),
-        train=_plan_optimization(params),
+        train=plan_optimization(params, task),
         previous=previous,
         code="",
         strategies=tuple(plan_component(params, "strategy", name) for name in names),
         compose=compose,
         whole_stream=whole,
         looks_back=task > 1 and any(STRATEGIES[name].looks_back for name in names),
+        freeze_until=params.backbone.freeze_until,
     )
     return add_code(plan)
 
 
-def _plan_optimization(params: Params) -> OptimizationPlan:
-    """The section train as far as it shapes a result beyond rounding.
-
-    Options of an optimizer that is not chosen do not count. How many processes share a batch
-    counts where each has a BatchNorm of its own: else they give what one gives, as threads do.
-    """
-    train = params.train
-    scale = train.rate_scale
-    return OptimizationPlan(
-        optimizer=plan_component(params, "optimizer", train.optimizer),
-        epochs=train.epochs,
-        batch_size=train.batch_size,
-        accumulate_grad_batches=train.accumulate_grad_batches,
-        batchnorm_groups=1 if train.sync_batchnorm else train.devices * train.num_nodes,
-        learning_rate=train.learning_rate * scale,
-        weight_decay=train.weight_decay,
-        exclude_norms_and_biases=train.exclude_norms_and_biases,
-        warmup_epochs=train.warmup_epochs,
-        warmup_start=train.warmup_start * scale,
-        final_learning_rate=train.final_learning_rate * scale,
-        precision=train.precision,
-    )
-
-
 def _plan_evaluation(
-    params: Params, states: Sequence[str], online: OnlinePlan | None
+    params: Params, states: Sequence[str], online: OnlinePlan | None, random: str | None
 ) -> EvaluatePlan:
-    backbone, labelled = _plan_backbone(params), plan_labelled(params)
+    backbone, labelled = plan_backbone(params), plan_labelled(params)
     names: list[str] = params.evaluation.probes
     plan = EvaluatePlan(
         num_tasks=count_tasks(params),
@@ -203,6 +190,8 @@ def _plan_evaluation(
         one_ahead=params.scenario == "folders",
         labelled=labelled,
         online=None if online is None else plan_digest(online),
+        random=random,
+        transfer=plan_transfer(params, backbone),
     )
     return add_code(plan)
 
@@ -217,6 +206,7 @@ def _plan_report(params: Params, evaluate: EvaluatePlan, views: ViewsPlan) -> Re
         code="",
         headline=params.evaluation.headline,
         protocols=_describe_protocols(params),
+        transfer=describe_transfer(params),
     )
     return add_code(plan)
 

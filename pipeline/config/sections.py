@@ -13,6 +13,7 @@ from pipeline.config.option_types import (
     CropScale,
     Milestones,
     NonNegativeFloat,
+    NonNegativeInt,
     PerView,
     PositiveFloat,
     PositiveInt,
@@ -45,21 +46,34 @@ class Choices(Section):
 
 
 class BackboneChoice(Choices):
-    """The backbone, with the options of all."""
+    """The backbone, with the options of all.
+
+    Attributes:
+        weights: what it starts from: a file, a folder or the name of a model; None: random.
+        freeze_until: its last part that no task changes; None: all train.
+    """
 
     name: str
     stem: Stem
+    weights: Annotated[UserPath, Field(min_length=1)] | None
+    freeze_until: Annotated[str, Field(min_length=1, max_length=200)] | None
 
 
 class EvaluationChoice(Choices):
-    """The probes, with the options of all; ``headline`` is the one of the matrix."""
+    """The probes, with the options of all.
+
+    Attributes:
+        probes: their names.
+        headline: the name of the one of the matrix.
+        transfer: other labelled data: names of data sets, or folders.
+    """
 
     probes: Annotated[list[str], Field(min_length=1, max_length=20)]
     headline: str
+    transfer: Annotated[list[UserPath], Field(max_length=20)]
 
 
 RATES_ARE_FOR = 256  # images a step, as the field's recipes give them
-
 # Params that say how a run is carried out and watched. They shape no result beyond rounding, so
 # `data/plan/machine.json` or `reading.json` has them, and `cassle compare` passes over them.
 MACHINE_PARAMS = frozenset(
@@ -161,6 +175,8 @@ class Train(Choices):
         accumulate_grad_batches: parts of a step's batch that pass one after another; a loss
             and BatchNorm see one of them at a time.
         sync_batchnorm: whether BatchNorm takes its statistics over all processes.
+        backbone_rate: the factor on the learning rate of the backbone's parameters.
+        head_warmup_epochs: epochs of task 1 in which the backbone stays as it is.
         scale_learning_rate: ``linear``: the rates are those for 256 images a step.
         loggers: watch training; see ``pipeline/training/loggers``.
     """
@@ -173,6 +189,8 @@ class Train(Choices):
     sync_batchnorm: bool
     optimizer: str
     learning_rate: PositiveFloat
+    backbone_rate: PositiveFloat
+    head_warmup_epochs: NonNegativeInt
     scale_learning_rate: Literal["none", "linear"]
     weight_decay: NonNegativeFloat
     exclude_norms_and_biases: bool
@@ -206,21 +224,18 @@ class Train(Choices):
         return self
 
     @model_validator(mode="after")
-    def _rates_below_the_peak(self) -> Self:
+    def _schedule_fits(self) -> Self:
         for name in ("warmup_start", "final_learning_rate"):
             if getattr(self, name) > self.learning_rate:
                 raise ValueError(
                     f"{name} must be at most learning_rate ({self.learning_rate}), "
                     f"got {getattr(self, name)}"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _warmup_within_epochs(self) -> Self:
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(
-                f"warmup_epochs must be below epochs ({self.epochs}), got {self.warmup_epochs}"
-            )
+        for name in ("warmup_epochs", "head_warmup_epochs"):
+            if getattr(self, name) >= self.epochs:
+                raise ValueError(
+                    f"{name} must be below epochs ({self.epochs}), got {getattr(self, name)}"
+                )
         return self
 
 

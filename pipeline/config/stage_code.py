@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import TypeVar
 
-from pipeline.artifacts.plans.evaluate import EvaluatePlan
+from pipeline.artifacts.plans.evaluate import EvaluatePlan, TransferPlan
 from pipeline.artifacts.plans.init import InitPlan
+from pipeline.artifacts.plans.parts import BackbonePlan
 from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.artifacts.plans.train import TrainPlan
@@ -27,6 +28,7 @@ MODULES: Mapping[type, str] = {
     ViewsPlan: "pipeline.stages.views",
     ReportPlan: "pipeline.stages.report",
 }
+TRANSFER = "pipeline.stages.evaluate_transfer"
 TEMPLATES = ROOT / "pipeline" / "reporting" / "page" / "templates"
 
 
@@ -36,14 +38,32 @@ def add_code(plan: P) -> P:
 
 
 def fingerprint_stage(plan: StagePlan) -> str:
-    """The fingerprint of the code of a stage and of each component that its plan names."""
-    return code_fingerprint(MODULES[type(plan)], *_list_modules(plan))
+    """The fingerprint of the code of a stage and of each component that its plan names.
+
+    The evaluation on other data has one of its own.
+    """
+    of = replace(plan, transfer=None) if isinstance(plan, EvaluatePlan) else plan
+    return code_fingerprint(MODULES[type(plan)], *_list_modules(of))
+
+
+def fingerprint_transfer(plan: TransferPlan, backbone: BackbonePlan) -> str:
+    """The fingerprint of the code of the evaluation on other data.
+
+    Args:
+        plan: of that evaluation.
+        backbone: the network of the features.
+    """
+    return code_fingerprint(TRANSFER, *_list_modules(plan), *_list_modules(backbone))
 
 
 def uses_code_of_now(plan: StagePlan) -> bool:
     """Whether a plan was made with the code as it is now."""
-    templates = not isinstance(plan, ReportPlan) or plan.templates == digest_templates()
-    return templates and plan.code == fingerprint_stage(plan)
+    others = True
+    if isinstance(plan, ReportPlan):
+        others = plan.templates == digest_templates()
+    elif isinstance(plan, EvaluatePlan) and plan.transfer is not None:
+        others = plan.transfer.code == fingerprint_transfer(plan.transfer, plan.backbone)
+    return others and plan.code == fingerprint_stage(plan)
 
 
 def digest_templates() -> dict[str, str]:

@@ -107,11 +107,62 @@ def _read(
     load: Callable[[bytes], dict[str, Array]],
     save: Saver,
 ) -> tuple[dict[str, Array], Json]:
+    try:
+        # Read once: a change of the file between check and use cannot matter.
+        return _parse(read_content(path), load, save)
+    except FileNotFoundError:
+        raise error(f"{path} is missing; {remedy}") from None
+    except (OSError, ValueError) as problem:
+        raise error(
+            f"{path} is damaged or was not written by this version of the pipeline "
+            f"({problem}); {remedy}"
+        ) from problem
+
+
+def parse_tensors(content: bytes) -> dict[str, Tensor]:
+    """Return the tensors in the bytes of a safetensors file, be it the pipeline's or another's.
+
+    Raises:
+        ValueError: they are damaged, or one of the pipeline's own does not match its checksum.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load, save
+
+    if "content" in read_about(content):
+        return _parse(content, load, save)[0]
+    try:
+        return load(content)
+    except SafetensorError as problem:
+        raise ValueError(str(problem)) from problem
+
+
+def read_about(content: bytes) -> Json:
+    """Return what the pipeline says of a file in its header; empty in a file of another program.
+
+    Args:
+        content: the bytes of a safetensors file, or its beginning with the whole header.
+
+    Raises:
+        ValueError: there is no header.
+    """
+    try:
+        about = json.loads(_read_metadata(content).get(HEADER, "{}"))
+    except (ValueError, RecursionError, AttributeError, TypeError) as problem:
+        raise ValueError("it has no header of safetensors") from problem
+    return about if isinstance(about, dict) else {}
+
+
+def _parse(
+    content: bytes, load: Callable[[bytes], dict[str, Array]], save: Saver
+) -> tuple[dict[str, Array], Json]:
+    """Return the tensors and the header of a file of the pipeline.
+
+    Raises:
+        ValueError: it is damaged, or of another kind.
+    """
     from safetensors import SafetensorError
 
     try:
-        # Read once: a change of the file between check and use cannot matter.
-        content = read_content(path)
         held = load(content)
         header = unseal(_read_header(content))
         if header.get("format") != FORMAT:
@@ -120,13 +171,8 @@ def _read(
             raise ValueError("its tensors do not match their checksum")
         if content != save(held, _metadata(seal(header))):
             raise ValueError("it has bytes that are neither tensors nor header")
-    except FileNotFoundError:
-        raise error(f"{path} is missing; {remedy}") from None
-    except (OSError, SafetensorError, ValueError, KeyError, RecursionError) as problem:
-        raise error(
-            f"{path} is damaged or was not written by this version of the pipeline "
-            f"({problem}); {remedy}"
-        ) from problem
+    except (SafetensorError, KeyError, RecursionError) as problem:
+        raise ValueError(str(problem)) from problem
     return held, header
 
 
@@ -136,8 +182,12 @@ def _metadata(sealed: Json) -> dict[str, str]:
 
 def _read_header(content: bytes) -> Any:
     """Return the JSON object under the key ``cassle`` in a safetensors file's metadata."""
-    size = int.from_bytes(content[:8], "little")
-    metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
+    metadata = _read_metadata(content)
     if HEADER not in metadata:
         raise ValueError(f"its metadata has no key '{HEADER}'")
     return json.loads(metadata[HEADER])
+
+
+def _read_metadata(content: bytes) -> Any:
+    size = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + size]).get("__metadata__") or {}

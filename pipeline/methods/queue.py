@@ -20,6 +20,8 @@ def enqueue(queue: Tensor, pointer: int, batch: Tensor) -> int:
     """
     size, count = queue.shape[1], batch.shape[1]
     kept = batch[:, -size:]
-    places = torch.arange(pointer + count - kept.shape[1], pointer + count, device=queue.device)
-    queue[:, places % size] = kept.to(queue.dtype)
+    first = (pointer + count - kept.shape[1]) % size
+    head = kept[:, : size - first]
+    queue[:, first : first + head.shape[1]] = head
+    queue[:, : kept.shape[1] - head.shape[1]] = kept[:, head.shape[1] :]
     return (pointer + count) % size

@@ -1,8 +1,9 @@
 """Pure functions of the accuracy matrix; all values in percent.
 
-``matrix[t][i]`` is the accuracy on task i + 1's test images after task t; row 0 is the
-random network. A matrix of T tasks has T columns and T + 1 rows. It has 2 rows if all tasks
-were learnt at once: then nothing can be forgotten or transferred.
+``matrix[t][i]`` is the accuracy on task i + 1's test images after task t; row 0 is what the
+stream starts from, the random network or a pretrained one. A matrix of T tasks has T columns and
+T + 1 rows. It has 2 rows if all tasks were learnt at once: then nothing can be forgotten or
+transferred.
 
 A cell is None if it was not measured. Every mean is over the tasks whose cells were measured;
 a metric is None where no task is left.
@@ -29,14 +30,15 @@ def average_measured(cells: Iterable[float | None]) -> float | None:
     return sum(measured) / len(measured) if measured else None
 
 
-def best_measured(matrix: Matrix, task: int) -> float | None:
-    """Return max_{t≥1} a[t, i] over the measured cells; None if none was measured.
+def best_measured(matrix: Matrix, task: int, first: int = 1) -> float | None:
+    """Return max_{t≥first} a[t, i] over the measured cells; None if none was measured.
 
     Args:
         matrix: (T + 1 or 2, T), percent.
         task: the column, from 0.
+        first: the first row that counts.
     """
-    measured = [cell for row in matrix[1:] if (cell := row[task]) is not None]
+    measured = [cell for row in matrix[first:] if (cell := row[task]) is not None]
     return max(measured, default=None)
 
 
@@ -49,7 +51,7 @@ def average_accuracy(matrix: Matrix) -> float | None:
     return average_measured(matrix[-1])
 
 
-def forgetting(matrix: Matrix) -> float | None:
+def forgetting(matrix: Matrix, first: int = 1) -> float | None:
     """Return F = 1/(T-1) Σ_{i<T} (max_{t≥1} a[t, i] - a[T, i]).
 
     Over the tasks i < T with a[T, i] measured; the maximum is over measured cells. None if
@@ -57,19 +59,24 @@ def forgetting(matrix: Matrix) -> float | None:
 
     The maximum is over all trained states, including those before the task, because a
     self-supervised network may be good at a task that it has not seen yet.
+
+    Args:
+        matrix: (T + 1 or 2, T), percent.
+        first: the first row that counts for the maximum; 0: what the stream starts from too.
     """
     tasks = _num_tasks(matrix)
     if tasks == 1 or len(matrix) == 2:
         return None
     return average_measured(
-        _subtract(best_measured(matrix, task), matrix[tasks][task]) for task in range(tasks - 1)
+        _subtract(best_measured(matrix, task, first), matrix[tasks][task])
+        for task in range(tasks - 1)
     )
 
 
 def forward_transfer(matrix: Matrix) -> float | None:
     """Return FT = 1/(T-1) Σ_{i≥2} (a[i-1, i] - a[0, i]).
 
-    The gain over a random network on a task that has not been learnt yet.
+    The gain over row 0 on a task that has not been learnt yet.
 
     Over the tasks i ≥ 2 with both a[i-1, i] and a[0, i] measured. None if there is no such
     task, for one task, or for all tasks at once.
@@ -83,7 +90,7 @@ def forward_transfer(matrix: Matrix) -> float | None:
 
 
 def plasticity(matrix: Matrix) -> float | None:
-    """Return (1/T) Σ_i (a[i, i] - a[0, i]), a task's gain over a random network once learnt.
+    """Return (1/T) Σ_i (a[i, i] - a[0, i]), a task's gain over row 0 once learnt.
 
     Over the tasks with both a[i, i] and a[0, i] measured. None if there is no such task, or
     for several tasks at once, which are not learnt one by one.

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 CONFIDENCE = 0.95
 
@@ -23,6 +24,18 @@ class Estimate:
     n: int
     mean: float
     deviation: float | None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % confidence interval of the mean, if values are normally distributed.
+
+        Student's t; None for one run.
+        """
+        if self.deviation is None:
+            return None
+        quantile = student_quantile((1 + CONFIDENCE) / 2, self.n - 1)
+        half = quantile * self.deviation / math.sqrt(self.n)
+        return (self.mean - half, self.mean + half)
 
 
 @dataclass(frozen=True)
@@ -59,16 +72,12 @@ def paired_difference(pairs: Sequence[tuple[float, float]]) -> Difference | None
     found = estimate(differences)
     if found is None:
         return None
-    interval = None
-    if found.deviation is not None:
-        quantile = student_quantile((1 + CONFIDENCE) / 2, found.n - 1)
-        half = quantile * found.deviation / math.sqrt(found.n)
-        interval = (found.mean - half, found.mean + half)
     above = sum(difference > 0 for difference in differences)
     below = sum(difference < 0 for difference in differences)
-    return Difference(found.n, found.mean, interval, above, below)
+    return Difference(found.n, found.mean, found.interval, above, below)
 
 
+@lru_cache(maxsize=256)
 def student_quantile(probability: float, freedom: int) -> float:
     """Return the quantile of Student's t distribution.
 

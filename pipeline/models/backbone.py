@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Self
 
 from torch import Tensor, nn
 
@@ -13,6 +14,19 @@ class Backbone(nn.Module, ABC):
     """A network from images ``(N, C, H, W)`` to features ``(N, num_features)``."""
 
     num_features: int
+    frozen: frozenset[str] = frozenset()  # names of modules; see ``pipeline.models.freezing``
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and evaluation; what is frozen stays in eval mode."""
+        super().train(mode)
+        for name in self.frozen:
+            # The module alone: what is inside of it is frozen by its own name.
+            self.get_submodule(name).training = False
+        return self
+
+    def portable_name(self, name: str) -> str:
+        """Return what torchvision or timm call a tensor of ``state_dict()``; else the same name."""
+        return name
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:

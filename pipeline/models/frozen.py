@@ -10,6 +10,8 @@ from typing import Literal, TypeVar
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from pipeline.models.backbone import Backbone
+
 TeacherBatchNorm = Literal["batch", "running"]
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -24,7 +26,8 @@ def frozen_copy(
         batch_norm: ``batch``: BatchNorm layers normalise with the statistics of the
             batch at hand, as the reference code does (there by leaving the network in
             train mode); ``running``: with the statistics stored when the task ended.
-            Neither updates the stored statistics.
+            Neither updates the stored statistics. Layers that training itself freezes use
+            those stored, as they do in the network.
         without: names of its submodules and buffers that are not copied, but None there.
     """
     kept = copy.copy(module)
@@ -32,8 +35,14 @@ def frozen_copy(
     kept._buffers = {name: None if name in without else b for name, b in module._buffers.items()}
     frozen = copy.deepcopy(kept).eval().requires_grad_(False)
     if batch_norm == "batch":
+        as_stored = {
+            id(part.get_submodule(name))
+            for part in frozen.modules()
+            if isinstance(part, Backbone)
+            for name in part.frozen
+        }
         for layer in frozen.modules():
-            if isinstance(layer, _BatchNorm):
+            if isinstance(layer, _BatchNorm) and id(layer) not in as_stored:
                 # Without stored statistics a layer in eval mode uses the batch's own.
                 layer.running_mean = None
                 layer.running_var = None

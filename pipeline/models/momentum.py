@@ -7,7 +7,7 @@ import math
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -23,8 +23,9 @@ def update_momentum(slow: nn.Module, fast: nn.Module, momentum: float) -> None:
 
     BatchNorm statistics stay: the slow network has its own.
     """
-    for past, present in zip(slow.parameters(), fast.parameters(), strict=True):
-        past.lerp_(present, 1 - momentum)
+    past: list[Tensor] = list(slow.parameters())
+    present: list[Tensor] = list(fast.parameters())
+    torch._foreach_lerp_(past, present, 1 - momentum)  # a GPU takes one launch for all
 
 
 def cosine_momentum(start: float, end: float, progress: float) -> float:

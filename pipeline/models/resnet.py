@@ -22,6 +22,13 @@ class ResNet(Backbone):
         convolution = cast(nn.Conv2d, self.stem[0])
         nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
 
+    def portable_name(self, name: str) -> str:
+        """Return torchvision's and timm's name of a tensor, e.g. ``layer1.0.conv1.weight``."""
+        part, number, rest = name.split(".", 2)
+        if part == "stem":
+            return f"{('conv1', 'bn1')[int(number)]}.{rest}"
+        return f"layer{int(number) + 1}.{rest}"
+
     def forward(self, images: Tensor) -> Tensor:
         """Return the features ``(N, num_features)`` of ``images`` ``(N, C, H, W)``."""
         return average_pool(self.layers(self.stem(images)))

@@ -1,9 +1,12 @@
-"""Remarks on accuracies that were not measured, and on what they mean for the others."""
+"""Remarks on the matrix: accuracies that were not measured, and the network it starts from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from pipeline.metrics.accuracy_matrix import average_measured
+from pipeline.reporting.start import PRETRAINED, RANDOM_NETWORK, find_source
 
 if TYPE_CHECKING:
     from pipeline.reporting.results import Results
@@ -28,7 +31,7 @@ def format_cell(value: float | None, digits: int = 1) -> str:
 
 
 def remark_on_gaps(results: Results) -> list[str]:
-    """Return remarks on the matrix's gaps, a sentence or two each; none without gaps."""
+    """Return remarks on the matrix's gaps and its first row, a few sentences each; may be none."""
     rows = dict(zip(results.after_tasks, results.shown, strict=True))
     not_begun = results.headline_learns_while_training
     if not_begun:
@@ -43,6 +46,7 @@ def remark_on_gaps(results: Results) -> list[str]:
         *([UNLABELLED.format(named)] if unlabelled else []),
         *([GONE] if results.gone and by_task else []),
         *_remark_on_classes(results),
+        *_remark_on_start(results),
     ]
 
 
@@ -97,3 +101,30 @@ def _remark_on_classes(results: Results) -> list[str]:
         f"number: {others}. Rows over fewer classes are easier and are not comparable with the "
         "last one. Metrics that compare rows, such as forgetting, are affected as well."
     ]
+
+
+def _remark_on_start(results: Results) -> list[str]:
+    """Return a remark on the pretrained network and the random one; none without weights."""
+    source = find_source(results.params)
+    if source is None:
+        return []
+    said = (
+        f"The {PRETRAINED} is state 0, with the weights of {source}; FT and plasticity count from "
+        "it."
+    )
+    random = results.random
+    average = None if random is None else average_measured(random)
+    if random is None or average is None:
+        return [said]
+    metrics = results.metrics()
+    gains = [
+        f"{title} {value:.1f}"
+        for name, title in (("forward_transfer_random", "FT"), ("plasticity_random", "plasticity"))
+        if isinstance(value := metrics[name], int | float)
+    ]
+    said += f" The {RANDOM_NETWORK} has A {average:.1f} on the same images"
+    said += f"; counted from that, {' and '.join(gains)}." if gains else "."
+    lost = metrics["forgetting_from_start"]
+    if isinstance(lost, int | float):
+        said += f" With state 0 among each task's best, forgetting F is {lost:.1f}."
+    return [said]

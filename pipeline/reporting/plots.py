@@ -7,7 +7,7 @@ import math
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.files.atomic import write_bytes
 from pipeline.metrics.accuracy_matrix import average_measured
@@ -35,15 +35,18 @@ END_WIDTH = 0.0115  # of the plot, by each of these
 MARKS_ROOM = 70  # characters of all names where tasks begin
 
 
-def _figure(width: float, height: float) -> Figure:
+def make_figure(
+    width: float, height: float, layout: Literal["constrained"] | None = "constrained"
+) -> Figure:
     """Return an empty figure; width and height in inches."""
     # This import takes half of a report's time; a report without inputs fails before it.
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout=layout)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG; the same figure gives the same bytes."""
     content = io.BytesIO()
     with warnings.catch_warnings():
         # A name may have characters that the font lacks; an empty box stands for each.
@@ -63,7 +66,7 @@ def draw_accuracy_matrix(results: Results, path: Path) -> None:
     by_task = tasks == results.num_tasks and not results.at_once
     named = tasks <= MOST_NAMED
     width = max(2.6 + 0.85 * min(tasks, MOST_NAMED), 4.8)  # the title's
-    figure = _figure(width, 1.9 + 0.5 * min(rows, MOST_NAMED))
+    figure = make_figure(width, 1.9 + 0.5 * min(rows, MOST_NAMED))
     axes = figure.add_subplot()
     if results.has_gaps:
         axes.set_facecolor("0.85")  # seen where there is no number
@@ -91,12 +94,12 @@ def draw_accuracy_matrix(results: Results, path: Path) -> None:
     legend = "" if not by_task else "\nlower left of the white line: tasks already learnt"
     axes.set_title(f"{_title(results, probe=True)}{legend}", fontsize=9)
     figure.colorbar(image, label="accuracy (%)")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_accuracy_over_tasks(results: Results, path: Path) -> None:
     """Draw the mean accuracy and each task's after each task, from the random network on."""
-    figure = _figure(7, 4.2)
+    figure = make_figure(7, 4.2)
     axes = figure.add_subplot()
     steps = list(range(len(results.matrix)))
     means = _finite_or_nan(average_measured(row) for row in results.matrix)
@@ -134,7 +137,7 @@ def draw_accuracy_over_tasks(results: Results, path: Path) -> None:
     axes.set_title(_title(results, probe=True), fontsize=10)
     axes.grid(axis="y", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_each_task(axes: Axes, results: Results) -> None:
@@ -165,7 +168,7 @@ def _draw_each_task(axes: Axes, results: Results) -> None:
 
 def draw_losses(results: Results, path: Path) -> None:
     """Draw each loss term over the epochs of all tasks."""
-    figure = _figure(7, 4)
+    figure = make_figure(7, 4)
     axes = figure.add_subplot()
     rows = results.epochs
     names = list(dict.fromkeys(name for row in rows for name in row if name not in NOT_LOSSES))
@@ -176,12 +179,12 @@ def draw_losses(results: Results, path: Path) -> None:
     axes.set_ylabel("loss (mean over the epoch)")
     axes.set_title(_title(results), fontsize=10)
     figure.legend(loc="outside right upper", fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_projections(results: Results, path: Path) -> None:
     """Draw spread and effective rank of the projections, which both fall on a collapse."""
-    figure = _figure(7, 5)
+    figure = make_figure(7, 5)
     above, below = figure.subplots(2, 1, sharex=True)
     rows = results.epochs
     drawn = [
@@ -197,7 +200,7 @@ def draw_projections(results: Results, path: Path) -> None:
         _mark_tasks(axes, results)
     above.set_xlabel("")  # the axis is shared
     above.set_title(f"{_title(results)}\nprojections of the last batch of each epoch", fontsize=10)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _finite_or_nan(values: Iterable[float | None]) -> list[float]:

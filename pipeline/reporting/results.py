@@ -10,6 +10,7 @@ from pipeline.artifacts.labelled_set import LabelledSet
 from pipeline.artifacts.plans.report import Protocol
 from pipeline.artifacts.split import Split, shared_test
 from pipeline.artifacts.training_log import Timing
+from pipeline.artifacts.transfer import Transfer
 from pipeline.files.sealed_json import Json
 from pipeline.metrics.accuracy_matrix import (
     Matrix,
@@ -20,6 +21,7 @@ from pipeline.metrics.accuracy_matrix import (
     stability,
 )
 from pipeline.reporting.representations import FeatureChange
+from pipeline.reporting.start import name_start
 from pipeline.reporting.task_names import (
     give_room,
     list_names,
@@ -54,7 +56,7 @@ class Results:
 
     Attributes:
         params: the planned params.
-        matrix: accuracies in percent, row 0 the random network; None: not measured; see
+        matrix: accuracies in percent, row 0 of state 0; None: not measured; see
             ``pipeline.metrics.accuracy_matrix``. The headline probe's, task-agnostic.
         headline: the name of that probe.
         probes: every probe's accuracies.
@@ -71,6 +73,9 @@ class Results:
         gone: the tasks whose images were no longer here at the last evaluation.
         row_classes: the number of classes that the probes of each row choose from.
         labelled: the images that states are evaluated on, where they are none of the tasks'.
+        random: the random network's accuracies, where row 0 is a pretrained one; else None.
+        transfer: what the states are worth on other data.
+        transfer_protocols: how those accuracies come about, by the probe's name.
     """
 
     params: Json
@@ -88,6 +93,9 @@ class Results:
     gone: Sequence[int] = ()
     row_classes: Sequence[int] = ()
     labelled: LabelledSet | None = None
+    random: Sequence[float | None] | None = None
+    transfer: Sequence[Transfer] = ()
+    transfer_protocols: Mapping[str, Protocol] = field(default_factory=dict)
 
     @property
     def num_tasks(self) -> int:
@@ -166,7 +174,7 @@ class Results:
         It has the task's domain, folder or class; several classes stand in its column alone.
         """
         if after == 0:
-            return "random network"
+            return name_start(self.params)
         if self.at_once:
             return "after all tasks"
         if not self._single_names:
@@ -181,9 +189,9 @@ class Results:
     def cost(self) -> Json:
         """Return the content of reports/cost.json.
 
-        Forward passes are relative to task 1, which is fine-tuning for every strategy.
+        Forward passes are relative to fine-tuning: to task 1, without a teacher's there.
         """
-        base = self.timings[0].forward_passes
+        base = self.timings[0].forward_passes - self.timings[0].teacher_passes
         later = [timing.forward_passes for timing in self.timings[1:]]
         seconds = [timing.seconds + timing.look_back_seconds for timing in self.timings]
         return {
@@ -209,6 +217,19 @@ class Results:
             "stability": _rounded(self.by_task(stability, self.matrix)),
             "cka": _rounded(self.cka()),
             "headline": self.headline,
+            **self._beside_random(),
+        }
+
+    def _beside_random(self) -> Json:
+        """What the metrics would be with another start, where row 0 is a pretrained network."""
+        if self.random is None:
+            return {}
+        from_random = [self.random, *self.matrix[1:]]
+        from_start = functools.partial(forgetting, first=0)
+        return {
+            "forgetting_from_start": _rounded(self.by_task(from_start, self.matrix)),
+            "forward_transfer_random": _rounded(self.by_task(forward_transfer, from_random)),
+            "plasticity_random": _rounded(self.by_task(plasticity, from_random)),
         }
 
     def by_task(self, metric: Callable[[Matrix], float | None], matrix: Matrix) -> float | None:

@@ -50,11 +50,20 @@ def read_results(plan: ReportPlan) -> Results:
         gone=read_gone(),
         row_classes=[len(evaluation.class_names) for evaluation in found],
         labelled=evaluations.labelled,
+        random=_random_row(evaluations, num_tasks),
+        transfer=evaluations.transfer,
+        transfer_protocols=plan.transfer,
     )
 
 
+def _random_row(evaluations: Evaluations, num_tasks: int) -> list[float | None] | None:
+    """The random network's accuracies, where state 0 holds other weights."""
+    found = evaluations.random
+    return None if found is None else _rows([found], num_tasks, lambda each: each.accuracy)[0]
+
+
 def _require_rows(evaluations: Evaluations, last_state: int) -> Sequence[Evaluation]:
-    """Return the evaluation of each state, from the random network on.
+    """Return the evaluation of each state, from state 0 on.
 
     Raises:
         RunError: one is missing, or they are of another run.

@@ -12,6 +12,7 @@ from pipeline.reporting.results import Cells, Results
 from pipeline.reporting.task_contents import describe_tasks, remark_on_tasks, tasks_heading
 from pipeline.reporting.task_names import name_dataset, name_stream
 from pipeline.reporting.text_formats import escape_markdown, escape_warning, format_json
+from pipeline.reporting.transfer import transfer_table
 
 HEADLINES = {
     "average_accuracy": "average accuracy A",
@@ -50,12 +51,13 @@ def markdown(results: Results, revision: str) -> str:
     params, metrics = results.params, results.metrics()
     columns, rows = matrix_cells(results)
     whose = "each task's" if results.tested_by_task else "all"
-    warning = warn_of_shortfalls(results.matrix, results.say_task)
+    start = results.row_name(0)
+    warning = warn_of_shortfalls(results.matrix, results.say_task, start)
     lines = [
         f"# {escape_markdown(name_dataset(params))}, {name_stream(params['scenario'])}: "
         f"{params['method']} with {params['strategy']}",
         "",
-        *([f"> **Below the random network.** {escape_warning(warning)}", ""] if warning else []),
+        *([f"> **Below the {start}.** {escape_warning(warning)}", ""] if warning else []),
         f"Accuracies in percent: {results.protocol}.",
         "",
         f"| metric ({results.measured_by}) | value |",
@@ -78,6 +80,8 @@ def markdown(results: Results, revision: str) -> str:
         lines += ["", escape_markdown(remark)]
     lines += ["", *evaluation_tables.probe_table(results)]
     lines += ["", *evaluation_tables.representation_table(results)]
+    if table := transfer_table(results):
+        lines += ["", *table]
     lines += [
         "",
         "## What each task holds",

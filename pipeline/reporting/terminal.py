@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -9,13 +11,13 @@ from rich.text import Text
 from pipeline.reporting.below_random import warn_of_shortfalls
 from pipeline.reporting.gaps import format_cell, remark_on_gaps
 from pipeline.reporting.results import Results
+from pipeline.reporting.start import name_start
 from pipeline.reporting.tables import HEADLINES, headline, matrix_cells
 from pipeline.reporting.task_names import ROOM
 from pipeline.reporting.terminal_text import format_terminal
+from pipeline.reporting.terminal_widths import fit_columns
 
 MOST_COLUMNS = 10  # tasks beside each other; more are listed below each other
-NARROWEST = 8  # characters of a column, for a name in several lines
-BORDER = 3  # characters between columns
 
 
 def print_results(results: Results, console: Console) -> None:
@@ -24,18 +26,15 @@ def print_results(results: Results, console: Console) -> None:
     table = Table(title=format_terminal(f"{results.title}, {about}"))
     columns, rows = matrix_cells(results)
     names = [results.row_name(after) for after in range(len(rows))]
-    tasks = results.columns
-    around = max(map(len, names)) + BORDER + len("mean") + BORDER + 1
-    if tasks > MOST_COLUMNS or (
-        tasks > 1 and around + tasks * (NARROWEST + BORDER) > console.width
-    ):
+    columns = [column.replace(", ", "\n").replace(" · ", " ·\n") for column in columns]
+    widths = _fit(console, columns, names, rows) if results.columns <= MOST_COLUMNS else None
+    if widths is None:
         columns, names, rows = _list_by_task(results)
-    else:
-        columns = [column.replace(", ", "\n").replace(" · ", " ·\n") for column in columns]
-    table.add_column("", no_wrap=True)
-    for column in columns:
+        widths = _fit(console, columns, names, rows) or [None] * (1 + len(columns))
+    table.add_column("", width=widths[0], overflow="fold")
+    for column, width in zip(columns, widths[1:], strict=True):
         lines = [format_terminal(line) for line in column.split("\n")]
-        table.add_column(Text("\n").join(lines), justify="right", overflow="fold")
+        table.add_column(Text("\n").join(lines), justify="right", width=width, overflow="fold")
     for name, cells in zip(names, rows, strict=True):
         table.add_row(format_terminal(name), *cells)
     console.print(table)
@@ -44,9 +43,17 @@ def print_results(results: Results, console: Console) -> None:
     metrics = results.metrics()
     for name, title in HEADLINES.items():
         console.print(f"{title}: {headline(metrics, name)}")
-    warning = warn_of_shortfalls(results.matrix, results.say_task)
+    warning = warn_of_shortfalls(results.matrix, results.say_task, results.row_name(0))
     if warning is not None:
         console.print(format_terminal(f"warning: {warning}", "yellow"))
+
+
+def _fit(
+    console: Console, columns: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[str]]
+) -> Sequence[int | None] | None:
+    """Return the widths of the names' and all other columns; None where words would be broken."""
+    cells = [names, *([column, *(row[i] for row in rows)] for i, column in enumerate(columns))]
+    return fit_columns(cells, console.width)
 
 
 def _list_by_task(results: Results) -> tuple[list[str], list[str], list[list[str]]]:
@@ -60,4 +67,4 @@ def _list_by_task(results: Results) -> tuple[list[str], list[str], list[list[str
         ]
         for task in range(len(names))
     ]
-    return ["random network", "once learnt", "at the end"], names, rows
+    return [name_start(results.params), "once learnt", "at the end"], names, rows

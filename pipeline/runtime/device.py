@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pipeline.errors import RunError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 Precision = Literal["32-true", "bf16-mixed"]
@@ -61,6 +62,13 @@ def require_devices(device: Device, count: int) -> None:
             "it to that (with train.sync_batchnorm: true the result is the same within rounding), "
             "or use --device cpu"
         )
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a CPU tensor on a device; a GPU copies when it comes to it, and is not waited for."""
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=device.type == "cuda")
 
 
 def to_float64(tensor: Tensor) -> Tensor:

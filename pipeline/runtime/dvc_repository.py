@@ -23,9 +23,9 @@ def require_dvc_repository(folder: Path) -> str:
         return "git and DVC" if in_git else "DVC without git"
     name, command = ("DVC", "dvc init") if root is None and in_git else ("git", "git init")
     raise RunError(
-        f"{folder} is in no {name} repository, which `dvc repro` needs; clone the project or run "
-        f"`{command}` (single stages run without: cassle plan, prepare, init, train, evaluate, "
-        "report)"
+        f"{folder} is in no {name} repository, which `dvc repro` needs; make a project with "
+        f"`cassle new`, or run `{command}` (single stages run without: cassle plan, prepare, "
+        "init, train, evaluate, report)"
     )
 
 

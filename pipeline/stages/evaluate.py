@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipeline import layout
 from pipeline.artifacts.evaluation import (
+    RANDOM,
     Evaluation,
     Evaluations,
     find_evaluations,
@@ -38,6 +39,7 @@ from pipeline.runtime.before_torch import before_torch
 from pipeline.runtime.device import Device
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.shortages import explain_out_of_memory
+from pipeline.stages.transfer import evaluate_transfer
 from pipeline.training.saved import remove_finished
 
 logger = logging.getLogger(__name__)
@@ -67,13 +69,15 @@ def run(device: Device, inputs: Inputs, only: int | None = None) -> None:
     contents = _read_contents(plan, digests, only)
     for task in contents:
         remove_finished(task, plan.states[task])
+    if plan.random is not None and only is None:
+        contents[RANDOM] = plan.random
     labelled = open_labelled_images(plan, splits, inputs)
     beyond_splits = labelled.describe()
-    reached = {task: _count_reached(plan, splits, task) for task in range(plan.last_state + 1)}
+    reached = {task: _count_reached(plan, splits, task) for task in contents}
     keys = {
         task: _describe_inputs(plan, splits, digests, reached[task], task, contents, beyond_splits)
         for task in contents
-        if task == 0 or task - 1 in contents
+        if task <= 0 or task - 1 in contents
     }
     rows = {
         task: row
@@ -101,14 +105,24 @@ def run(device: Device, inputs: Inputs, only: int | None = None) -> None:
                     logger.info(line)
             if only in (None, plan.last_state):
                 features = evaluator.write_last_features()
-        ordered = [rows[task] for task in sorted(rows)]
         if labelled.shared:
-            ordered = [repeat_row(row, plan.num_tasks) for row in ordered]
+            rows = {task: repeat_row(row, plan.num_tasks) for task, row in rows.items()}
+        ordered = [row for task, row in sorted(rows.items()) if task != RANDOM]
+        states = {task: content for task, content in contents.items() if task != RANDOM}
+        transfer = evaluate_transfer(
+            plan, splits, device, inputs, states, () if found is None else found.transfer, only
+        )
         inputs.require_unchanged()
         others = [row for task, row in sorted(earlier.items()) if task not in rows]
         write_evaluations(
             Evaluations(
-                plan_digest(plan), ordered, features or "", others, labelled.describe_folder()
+                plan_digest(plan),
+                ordered,
+                features or "",
+                others,
+                labelled.describe_folder(),
+                rows.get(RANDOM),
+                transfer,
             )
         )
         _draw_views(splits, inputs)
@@ -150,7 +164,8 @@ def _describe_inputs(
     held = digests[:reached]
     asked = [*held, digests[-1]] if splits[0].scenario == "data" else held
     # Which other states there are changes nothing.
-    one = replace(plan, num_tasks=reached, states=(plan.states[task],))
+    made_by = contents[task] if task == RANDOM else plan.states[task]
+    one = replace(plan, num_tasks=reached, states=(made_by,), random=None, transfer=None)
     return digest(
         {
             "plan": as_json(one),
@@ -169,7 +184,7 @@ def _describe_online(plan: EvaluatePlan, digests: Sequence[str], task: int) -> J
     Raises:
         RunError: it is missing or not the plan's.
     """
-    if plan.online is None or task == 0:
+    if plan.online is None or task <= 0:
         return {}
     origin = OnlineOrigin(plan.online, plan.states[task], digests)
     return {"online": require_online(task, origin)}

@@ -58,7 +58,8 @@ class StateEvaluator:
         self.plan = plan
         self.splits = splits
         self.digests = [split_digest(split) for split in splits]
-        self.made_by = digest(as_json(replace(plan, num_tasks=0, states=())))
+        alone = replace(plan, num_tasks=0, states=(), random=None, transfer=None)
+        self.made_by = digest(as_json(alone))
         self.contents = contents
         self.labelled = labelled
         where = torch.device(choose_device(device))
@@ -176,7 +177,7 @@ class StateEvaluator:
         self, task: int, test: Examples, asked: Sequence[int]
     ) -> tuple[dict[str, float | None], float | None]:
         """The CKA with the state before, by task, and on the tasks which that had learnt."""
-        if task == 0:
+        if task <= 0:
             return {}, None
         classes = [split.classes for split in self.splits]
         last, one_ahead = self.plan.last_state, self.plan.one_ahead

@@ -1,13 +1,18 @@
-"""init: the random network, state 0, that the stream starts from."""
+"""init: state 0, the random network or one trained elsewhere, that the stream starts from."""
 
 from __future__ import annotations
+
+import logging
 
 from pipeline.artifacts.plans.files import plan_digest, require_plan
 from pipeline.artifacts.plans.init import InitPlan
 from pipeline.artifacts.state import BACKBONE, Origin, write_state
 from pipeline.building.backbone import build_backbone
+from pipeline.building.pretrained_backbone import build_pretrained
 from pipeline.runtime.inputs import Inputs
 from pipeline.seeding import seeded_initialization
+
+logger = logging.getLogger(__name__)
 
 
 def run(inputs: Inputs) -> None:
@@ -17,11 +22,17 @@ def run(inputs: Inputs) -> None:
         inputs: what it is made from.
 
     Raises:
-        RunError: an input changed while the stage ran, or the file cannot be written.
+        PipelineError: the weights are missing or do not fit, an input changed while the stage
+            ran, or the file cannot be written.
     """
     plan = require_plan(InitPlan, "init")
     with seeded_initialization(plan.seed, "backbone"):
-        backbone = build_backbone(plan.backbone)
+        if plan.weights is None:
+            backbone = build_backbone(plan.backbone)
+        else:
+            backbone, remarks = build_pretrained(plan.backbone, plan.weights)
+            for remark in remarks:
+                logger.info("%s: %s", plan.weights.source, remark)
     inputs.require_unchanged()
     write_state({BACKBONE: backbone.state_dict()}, describe_origin(plan))
 

@@ -9,6 +9,7 @@ from pipeline import layout
 from pipeline.artifacts.plans.files import AGAIN, REMEDY, plan_digest, plan_text
 from pipeline.artifacts.plans.sources import SourcesPlan
 from pipeline.artifacts.split_origin import require_split_origin
+from pipeline.building.transfer_images import require_transfer
 from pipeline.config.chain import require_slots
 from pipeline.config.fingerprint import digest_sources
 from pipeline.config.params import Params
@@ -27,13 +28,15 @@ def write(params: Params, inputs: Inputs) -> None:
         inputs: what they and the plan are made from.
 
     Raises:
-        PipelineError: there are too few task slots, an input changed, or a folder that a later
-            stage writes to cannot be written.
+        PipelineError: there are too few task slots, an input changed, a folder that a later
+            stage writes to cannot be written, or data of ``evaluation.transfer`` cannot be used.
     """
     require_slots(count_tasks(params))
     require_writable(layout.OUTPUT_FOLDERS)
     sources = SourcesPlan(digest_sources())
-    plans = {**resolve(params).by_file(), "sources": sources}
+    resolved = resolve(params)
+    require_transfer(resolved.evaluate.transfer, resolved.reading)
+    plans = {**resolved.by_file(), "sources": sources}
     texts = {layout.plan(name): plan_text(plan) for name, plan in plans.items()}
     inputs.require_unchanged()
     for path, text in texts.items():

@@ -100,7 +100,7 @@ class StateProber:
         probe = self._build(plan)
         if isinstance(probe, ImageProbe) and asked.gone:
             return None
-        if isinstance(probe, OnlineProbe) and asked.state == 0:
+        if isinstance(probe, OnlineProbe) and asked.state <= 0:
             return ProbeAccuracies({}, {})
         test, classes = asked.test, asked.classes
         scores = self._score(probe, asked, asked.asked, asked.train, test, len(classes))

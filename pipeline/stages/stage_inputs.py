@@ -18,6 +18,7 @@ from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.artifacts.plans.sources import SourcesPlan
 from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.artifacts.plans.views import ViewsPlan
+from pipeline.artifacts.weights import find_weights
 from pipeline.config.fingerprint import digest_sources, forget_sources, list_sources
 from pipeline.config.stage_code import StagePlan, uses_code_of_now
 from pipeline.errors import RunError
@@ -49,7 +50,9 @@ def note_preparation() -> Inputs:
 
 def note_initialization() -> Inputs:
     """Note what ``init`` reads; errors are those of ``note_preparation``."""
-    return _note("init", {"init": require_plan(InitPlan, "init")}, [])
+    plan = require_plan(InitPlan, "init")
+    read = [] if plan.weights is None else [find_weights(plan.weights.source)]
+    return _note("init", {"init": plan}, read)
 
 
 def note_training(task: int) -> Inputs:

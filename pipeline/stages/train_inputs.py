@@ -18,8 +18,10 @@ from pipeline.building.training import build_method, build_strategy
 from pipeline.data.augmentation.augment import Augment
 from pipeline.data.batches import Images
 from pipeline.data.source import Selection, Source
-from pipeline.errors import DataError, StateError
+from pipeline.errors import DataError, RunError, StateError
 from pipeline.methods.base import Method
+from pipeline.models.backbone import Backbone
+from pipeline.models.freezing import freeze_until
 from pipeline.models.loading import load_module
 from pipeline.runtime.device import Device
 from pipeline.runtime.inputs import Inputs
@@ -68,7 +70,7 @@ def read_inputs(plan: TrainPlan, inputs: Inputs) -> TaskInputs:
 def begin_strategy(
     plan: TrainPlan, inputs: TaskInputs, augment: Augment, device: Device
 ) -> Strategy:
-    """The strategy, which has looked back; fine-tuning on task 1 of a stream.
+    """The strategy, which has looked back, if it acts on this task; else fine-tuning.
 
     Raises:
         StateError: what the previous state carries does not fit it.
@@ -76,7 +78,7 @@ def begin_strategy(
     task = plan.task
     with seeded_initialization(plan.seed, "strategy", task):
         strategy = build_strategy(plan)
-        if task == 1 or not plan.strategies:
+        if not plan.strategies or plan.whole_stream is not None:
             return strategy
         start = TaskStart(
             task=task,
@@ -136,7 +138,21 @@ def _restore_method(plan: TrainPlan, previous: State) -> Method:
         backbone = build_backbone(plan.backbone)
         # Before the method is built around it: momentum networks begin as copies.
         load_module(backbone, previous.section(BACKBONE), path)
+        if plan.freeze_until is not None:
+            _freeze(backbone, plan.freeze_until)
         method = build_method(plan, backbone)
     if plan.task > 1:
         load_module(method, previous.section(METHOD), path)
     return method.to(memory_format=torch.channels_last)
+
+
+def _freeze(backbone: Backbone, last: str) -> None:
+    """Freeze the backbone as far as the plan says.
+
+    Raises:
+        RunError: it has no such part.
+    """
+    try:
+        freeze_until(backbone, last)
+    except ValueError as error:
+        raise RunError(f"backbone.freeze_until: {error}") from error

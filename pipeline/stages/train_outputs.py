@@ -46,6 +46,10 @@ def write_outputs(
     """
     method, strategy = learner.method, learner.strategy
     carried = strategy.carried()
+    passes = [
+        round(learner.forward_passes(images, plan.train.batch_size), 4)
+        for images in (learner.images_passed, learner.teacher_passed)
+    ]
     timing = Timing(
         seconds=round(elapsed.seconds, 1),
         look_back_seconds=round(looked_back.seconds, 1),
@@ -53,11 +57,12 @@ def write_outputs(
         device=str(group.device),
         processes=group.processes.count,
         precision=precision,
-        forward_passes=round(learner.forward_passes(plan.train.batch_size), 4),
+        forward_passes=passes[0],
         strategy_bytes=_count_bytes([*strategy.parameters(), *strategy.buffers()]),
         carried_bytes=_count_bytes(carried.values()),
         log=write_losses(plan.task, learner.epochs.rows),
         cpu_seconds=round(elapsed.cpu_seconds + looked_back.cpu_seconds, 1),
+        teacher_passes=passes[1],
     )
     write_timing(plan.task, timing)
     write_classifier(plan, online, learner)

@@ -34,10 +34,11 @@ class TaskStart:
     """The inputs of a strategy when a task begins.
 
     Attributes:
-        task: the number of the task that begins, 2 or more.
+        task: the number of the task that begins; 1 where it looks back at weights that were
+            trained elsewhere.
         method: the network as the previous task left it. It is about to be trained: copy
             what has to stay as it was.
-        carried: what the previous task's strategy carried; empty on task 2.
+        carried: what the previous task's strategy carried; empty on the first that it acts on.
         previous_images: the previous task's training images, if the strategy's entry in the
             registry has ``looks_back``; else none. They may be on disk, so read only those
             that are needed.
@@ -80,8 +81,9 @@ class Step:
 class Strategy(nn.Module):
     """The base of all strategies; by itself it is fine-tuning, L_SSL alone.
 
-    A strategy looks back when a task begins, never when one ends, and none acts on task 1:
-    so the state after task 1 is the same for every strategy. The tensors that it needs from
+    A strategy looks back when a task begins, never when one ends, and none acts on task 1, unless
+    params have it look back at pretrained weights: so the state after task 1 is the same for every
+    strategy. The tensors that it needs from
     task to task are returned by ``carried`` and passed back in ``TaskStart.carried``; its
     options are keyword arguments of ``__init__``. A frozen copy of the network is its
     ``teacher``, which stays in eval mode. Random numbers come from ``TaskStart.generators``

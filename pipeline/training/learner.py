@@ -49,6 +49,7 @@ class Learner(pl.LightningModule):
         epochs: the metrics of each epoch.
         images_passed: images that have passed through a backbone: the student's, a teacher's or
             a momentum network's.
+        teacher_passed: those of them that passed through the strategy's own.
         steps_before: steps that earlier processes took.
         optimizer_before: what their optimizer held, see ``restore_optimizer``; empty: nothing.
         online: trains the online classifier, in one of the processes; None: there is none.
@@ -77,6 +78,7 @@ class Learner(pl.LightningModule):
         self.view_stream = ViewStream(augment, generator(seed, "augment", task))
         self.epochs = EpochLog(task, steps_per_epoch)
         self.images_passed = 0
+        self.teacher_passed = 0
         self.steps_before = 0
         self.optimizer_before: Mapping[str, Tensor] = {}
         self.online: OnlineTrainer | None = None
@@ -85,6 +87,7 @@ class Learner(pl.LightningModule):
     def training_step(self, images: Tensor, index: int) -> Tensor:
         """Return L_SSL plus the strategy's terms for a batch, or a part of one."""
         at = replace(self.position, part=index % self.parts, parts=self.parts)
+        self._switch_backbone(at)
         views = self.strategy.mix(self.view_stream(images), at)
         views = tuple(view.contiguous(memory_format=torch.channels_last) for view in views)
         encoded = self.method.encode(views)
@@ -98,17 +101,35 @@ class Learner(pl.LightningModule):
         """Begin to count the images that pass through a backbone."""
         self.epochs.prints = self.global_rank == 0
 
+        teachers = set(self.strategy.modules())
+
         def count(backbone: nn.Module, inputs: tuple[Tensor], features: Tensor) -> None:
             self.images_passed += len(inputs[0])
+            self.teacher_passed += len(inputs[0]) if backbone in teachers else 0
 
         for module in self.modules():
             if isinstance(module, Backbone):
                 module.register_forward_hook(count)
 
-    def forward_passes(self, batch_size: int) -> float:
-        """Return the passes through a backbone for each view of each image of a batch."""
+    def _switch_backbone(self, at: Position) -> None:
+        """Put the backbone, and momentum copies of it, in eval mode while the head warms up."""
+        if self.optimization.head_warmup_epochs:
+            for module in self.method.modules():
+                if isinstance(module, Backbone):
+                    module.train(not self._warms_up(at))
+
+    def _warms_up(self, at: Position) -> bool:
+        return at.epoch < self.optimization.head_warmup_epochs
+
+    def forward_passes(self, images: int, batch_size: int) -> float:
+        """Return the passes through a backbone for each view of each image of a batch.
+
+        Args:
+            images: that have passed in this process.
+            batch_size: images of a step.
+        """
         views = self.total_steps * batch_size * len(self.augment.recipes)
-        return self.images_passed * world_size() / views
+        return images * world_size() / views
 
     @property
     def position(self) -> Position:
@@ -123,8 +144,12 @@ class Learner(pl.LightningModule):
         return rate
 
     def on_after_backward(self) -> None:
-        """Call the method, which may change gradients."""
-        self.method.after_backward(self.position)
+        """Call the method, which may change gradients; the backbone has none in the warm-up."""
+        at = self.position
+        if self._warms_up(at):
+            for parameter in self.method.backbone.parameters():
+                parameter.grad = None
+        self.method.after_backward(at)
 
     def on_train_batch_end(self, outputs: object, batch: Tensor, batch_idx: int) -> None:
         """Update momentum networks and queues; close the epoch after its last step.
@@ -168,6 +193,7 @@ class Learner(pl.LightningModule):
             [self.method, self.strategy],
             self.optimization,
             self.method.parameters_at_constant_rate(),
+            self.method.backbone,
         )
         share_of_peak = schedule_rate(self.optimization, self.steps_per_epoch, self.total_steps)
         before = self.steps_before

@@ -39,6 +39,8 @@ class Optimization:
         warmup_epochs: epochs of linear rise; may be a fraction.
         warmup_start: the learning rate from which the warm-up rises.
         final_learning_rate: the learning rate when the task ends.
+        backbone_rate: the factor on the learning rate of the backbone's parameters.
+        head_warmup_epochs: epochs at the beginning in which the backbone stays as it is.
     """
 
     optimizer: OptimizerFactory
@@ -49,12 +51,15 @@ class Optimization:
     warmup_epochs: float
     warmup_start: float
     final_learning_rate: float
+    backbone_rate: float = 1.0
+    head_warmup_epochs: int = 0
 
 
 def build_optimizer(
     modules: list[nn.Module],
     optimization: Optimization,
     constant_rate: Sequence[nn.Parameter] = (),
+    backbone: nn.Module | None = None,
 ) -> torch.optim.Optimizer:
     """Return the optimizer over the trainable parameters of ``modules``.
 
@@ -62,8 +67,13 @@ def build_optimizer(
         modules: hold the parameters.
         optimization: how they move.
         constant_rate: those of them that no schedule moves; groups of their own.
+        backbone: inside of them, at a rate of its own; groups of its own where that differs.
     """
-    groups = group_parameters(modules, optimization.exclude_norms_and_biases, constant_rate)
+    apart = [] if backbone is None or optimization.backbone_rate == 1 else [*backbone.parameters()]
+    groups = group_parameters(modules, optimization.exclude_norms_and_biases, constant_rate, apart)
+    for group in groups:
+        if group.pop("of_backbone", False):
+            group["lr"] = optimization.learning_rate * optimization.backbone_rate
     return optimization.optimizer(
         groups, lr=optimization.learning_rate, weight_decay=optimization.weight_decay
     )
@@ -84,23 +94,27 @@ def group_parameters(
     modules: list[nn.Module],
     exclude_norms_and_biases: bool,
     constant_rate: Sequence[nn.Parameter] = (),
+    backbone: Sequence[nn.Parameter] = (),
 ) -> list[ParameterGroup]:
     """Return the groups of trainable parameters, in torch's format.
 
     Norms and biases that are excluded are the second group: ``weight_decay`` 0, and
     ``adaptive`` False for an optimizer that has a rate for each layer; others pass over that.
     Parameters at a constant rate are grouped likewise after all others, with ``constant_rate``
-    True for the schedule.
+    True for the schedule, and those of a backbone at a rate of its own before them, with
+    ``of_backbone`` True.
     """
     trainable = [p for module in modules for p in module.parameters() if p.requires_grad]
-    constant = {id(parameter) for parameter in constant_rate}
-    moved = [p for p in trainable if id(p) not in constant]
-    groups = _group_excluded(moved, exclude_norms_and_biases)
-    if kept := [p for p in trainable if id(p) in constant]:
-        groups += [
-            {**group, "constant_rate": True}
-            for group in _group_excluded(kept, exclude_norms_and_biases)
-        ]
+    marked = {id(p): "constant_rate" for p in constant_rate}
+    marked |= {id(p): "of_backbone" for p in backbone}
+    groups = _group_excluded(
+        [p for p in trainable if id(p) not in marked], exclude_norms_and_biases
+    )
+    for mark in ("of_backbone", "constant_rate"):
+        if kept := [p for p in trainable if marked.get(id(p)) == mark]:
+            groups += [
+                {**group, mark: True} for group in _group_excluded(kept, exclude_norms_and_biases)
+            ]
     return groups
 
 

@@ -60,6 +60,7 @@ def take_snapshot(learner: Learner) -> Snapshot:
         "summed": epochs.summed,
         "warned": epochs.warned,
         "images_passed": learner.images_passed,
+        "teacher_passed": learner.teacher_passed,
     }
     return Snapshot(tensors, record)
 
@@ -85,6 +86,7 @@ def restore_snapshot(learner: Learner, snapshot: Snapshot) -> None:
     record = snapshot.record
     learner.steps_before = cast(int, record["step"])
     learner.images_passed = cast(int, record["images_passed"])
+    learner.teacher_passed = cast(int, record["teacher_passed"])
     columns = cast(list[str], record["columns"])
     rows = cast(list[list[float]], record["rows"])
     sums = select_below(snapshot.tensors, SUM)

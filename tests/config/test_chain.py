@@ -12,6 +12,7 @@ from pipeline import layout
 from pipeline.config.chain import (
     check_slots,
     ensure_slots,
+    list_unknown,
     read_slots,
     require_slots,
     write_slots,
@@ -87,8 +88,9 @@ def test_slots_are_only_added_where_they_are_missing(chain: Path) -> None:
 def test_folders_outside_are_known_to_dvc_as_long_as_the_stream_has_them(chain: Path) -> None:
     before = chain.read_text()
     ensure_slots(5, ["../elsewhere/new"])
-    for name in ("plan", "prepare"):
+    for name in ("plan", "prepare", "evaluate"):
         assert "../elsewhere/new" in stages()[name]["deps"]
+    assert list_unknown(["../elsewhere/new", "other"]) == ["other"]
     ensure_slots(5)
     assert chain.read_text() == before
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms import RandomResizedCrop
 
 from pipeline.data.augmentation import image_ops, resampling
 from pipeline.data.augmentation.augment import Augment
 from pipeline.data.augmentation.recipe import CropNumbers
-from pipeline.data.augmentation.view_augment import ViewAugment
+from pipeline.data.augmentation.view_augment import JitterStyle, ViewAugment
 from pipeline.data.augmentation.view_stream import ViewStream
 
 # A crop of the whole area of a square image is the image, so this recipe only normalises.
@@ -299,6 +301,39 @@ def test_views_are_the_same_in_mixed_precision() -> None:
     for view, same in zip(found, expected, strict=True):
         assert view.dtype == torch.float32
         assert torch.equal(view, same)
+
+
+@pytest.mark.parametrize("style", ["torchvision", "dali"])
+def test_making_views_neither_waits_for_a_gpu_nor_writes_to_places_it_would_sort(
+    style: JitterStyle,
+) -> None:
+    """As torch's kernels do where results have to be the same each time."""
+    called: set[str] = set()
+
+    class Record(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            called.add(operation.overloadpacket.__name__)
+            return operation(*args, **kwargs or {})
+
+    recipe = replace(EVERYTHING, jitter_style=style, blur=1.0)
+    augment = Augment((recipe, recipe), 28, MEAN[3], STD[3])
+    images = draw(12, 3)
+    ((drawn, _),) = augment.draw_batches(images.shape, stream())
+    with Record():
+        augment.make_views(images, drawn)
+    assert "index_select" in called  # what was called is seen
+    waits = {"_local_scalar_dense", "item", "equal"}
+    sorts = {
+        "index_copy_",
+        "index_put_",
+        "_index_put_impl_",
+        "scatter_",
+        "scatter_add_",
+        "index_add_",
+    }
+    assert not called & (waits | sorts)
 
 
 def test_what_is_not_augmented_is_the_centre_of_a_larger_image() -> None:

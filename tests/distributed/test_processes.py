@@ -60,6 +60,8 @@ CONFIGS: dict[str, Changes] = {
     | {"methods.swav.freeze_prototypes_epochs": 0},
     "to the report": {"num_tasks": 2},
     "two parts": {"train.accumulate_grad_batches": 2},
+    "half frozen": {"backbone.freeze_until": "stem", "train.backbone_rate": 0.1}
+    | {"train.epochs": 2, "train.head_warmup_epochs": 1},
 }
 # Largest difference of a tensor, relative to its largest value: 3e-4 was measured.
 STATES_WITHIN = 1e-3

@@ -15,6 +15,7 @@ import typer.main
 from dvc.cli.parser import get_main_parser
 from ruamel.yaml import YAML
 
+from pipeline import layout
 from pipeline.cli.main import app
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "params.yaml").exists())
@@ -84,7 +85,7 @@ def names() -> frozenset[str]:
     found = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True)
     outputs = re.findall(r"^ +- ([\w./]+):?$", (ROOT / "dvc.yaml").read_text(), re.MULTILINE)
     paths = [*found.stdout.splitlines(), *outputs, "data/states/task_1", "data/logs/task_1.json"]
-    paths += ["data/plan/train_1.json"]
+    paths += ["data/plan/train_1.json", layout.CODE.as_posix()]
     ends = set()
     for path in map(Path, paths):
         for start in range(len(path.parts)):

@@ -20,6 +20,7 @@ from pipeline.reporting.below_random import (
 from pipeline.reporting.card.card import render_card
 from pipeline.reporting.card.state_metrics import StateMetrics
 from pipeline.reporting.page.page import render_page
+from pipeline.reporting.start import RANDOM_NETWORK
 from tests.reporting.test_card_gaps import make_card
 from tests.reporting.test_compare_gaps import write_gapped
 from tests.reporting.test_page import Parsed, make_extras, make_results
@@ -51,13 +52,13 @@ def test_a_shared_test_set_has_a_mean_alone() -> None:
 
 def test_the_words_name_numbers_that_differ_and_few_tasks() -> None:
     found = Shortfalls(Shortfall(57.5, 62.0), {2: Shortfall(50.04, 50.01 + 0.04)})
-    assert describe_shortfalls(found, "task {}".format) == (
+    assert describe_shortfalls(found, "task {}".format, RANDOM_NETWORK) == (
         "A 57.5 (random network 62.0), task 2 50.04 (random network 50.05)"
     )
     many = Shortfalls(None, {task: Shortfall(1.0, 2.0) for task in range(1, 60)})
-    said = describe_shortfalls(many, "task {}".format)
+    said = describe_shortfalls(many, "task {}".format, RANDOM_NETWORK)
     assert said.endswith(f", {59 - MOST_NAMED} more tasks")
-    assert warn_of_shortfalls([[1.0], [2.0], [3.0]], str) is None
+    assert warn_of_shortfalls([[1.0], [2.0], [3.0]], str, RANDOM_NETWORK) is None
 
 
 def test_every_output_says_it_once_and_says_what_helps() -> None:
@@ -78,9 +79,33 @@ def test_every_output_says_it_once_and_says_what_helps() -> None:
 
 def test_the_model_card_of_a_trained_state_says_it() -> None:
     row: list[float | None] = [70.0, 40.0, 70.0, 70.0]
-    quality = StateMetrics(row, None, [], random=[50.0] * 4)
+    quality = StateMetrics(row, None, [], start=[50.0] * 4)
     assert "task 2 (kind 2.0, kind 2.1) 40.0" in render_card(make_card(quality, 3))
-    assert PRESET not in render_card(make_card(dataclasses.replace(quality, random=row), 0))
+    assert PRESET not in render_card(make_card(dataclasses.replace(quality, start=row), 0))
+
+
+def test_a_run_from_pretrained_weights_is_held_against_these() -> None:
+    matrix = [[50.0, 60.0], [60.0, 70.0], [60.0, 40.0]]
+    params = {**make_results(2).params, "backbone": {"weights": "elsewhere"}}
+    results = dataclasses.replace(
+        make_results(2), matrix=matrix, params=params, random=[20.0, 30.0]
+    )
+    metrics = results.metrics()
+    assert metrics["forward_transfer"] == 10.0, "70 - 60, of state 0"
+    assert metrics["forward_transfer_random"] == 40.0, "70 - 30"
+    assert metrics["plasticity_random"] == 25.0, "(60 - 20 + 40 - 30) / 2"
+    assert metrics["forgetting_from_start"] == 0.0
+    named = "40.0 (pretrained network 60.0)"
+    counted = "The random network has A 25.0 on the same images; counted from that, FT 40.0 and"
+    console = Console(file=io.StringIO(), width=1000)
+    terminal.print_results(results, console)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    page = " ".join(Parsed(render_page(results, make_extras(results))).said("p"))
+    for said in (printed, tables.markdown(results, "0123"), page):
+        assert named in said
+        assert counted in said
+        assert "train.backbone_rate" in said
+        assert PRESET not in said
 
 
 def write(repository: Repository, name: str, first: float, last: float, **params: object) -> None:
@@ -122,6 +147,15 @@ def test_random_networks_that_differ_between_methods_have_a_row_each(
         ["simclr", "random network", "1", "60.00 ± –"],
         ["byol", "random network", "1", "61.00 ± –"],
     ]
+
+
+def test_a_comparison_calls_pretrained_networks_so(repository: Repository) -> None:
+    write(repository, "r", 60.0, 50.0, seed=0)
+    write(repository, "p", 70.0, 65.0, seed=0, backbone={"name": "net", "weights": "elsewhere"})
+    out = " ".join(repository.compare().split())
+    assert "– random network 1 60.00" not in out or "– pretrained network 1" in out
+    assert "worse features than the random network's: r (" in out
+    assert "worse features than the pretrained network's: p (" in out
 
 
 @pytest.mark.parametrize("last", [60.0, 75.0])

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from rich.console import Console
 
+from pipeline.commands.compare import DEFAULT_METRICS
 from pipeline.files.csv_tables import read_csv
+from pipeline.reporting.comparing.comparison import compare_runs
+from pipeline.reporting.comparing.comparison_terminal import print_comparison
+from pipeline.reporting.comparing.revisions import list_experiments
+from pipeline.reporting.comparing.run_groups import group_runs
+from pipeline.reporting.comparing.runs import Run, read_runs
 from tests.support.params import ROOT
 from tests.support.results_repository import COST, Repository
 
@@ -461,6 +470,48 @@ def test_the_tables_are_written_side_by_side(repository: Repository) -> None:
     assert (line["wins"], line["shared_seeds"], line["seeds"]) == ("3", "3", "0 1 2")
     [empty] = [row for row in found if (row["strategy"], row["figure"]) == ("er", "forgetting")]
     assert (empty["n"], empty["mean"], empty["difference"]) == ("0", "", "")
+    figures = {"estimates", "differences", "order", "over_tasks", "cost"}
+    images = {Path(f"tables/comparison_{figure}.png") for figure in figures}
+    assert set(Path("tables").glob("*.png")) == images
+    for path in images:
+        assert f"written: {path}" in out
+        with Image.open(path) as image:
+            assert image.width >= 700
+    page = Path("tables/comparison.html").read_text()
+    assert "+1.97 [+0.44, +3.51] 3/3" in page and f"Accuracies are by {protocol}." in page
+
+
+def test_images_of_an_earlier_comparison_go_and_other_files_stay(repository: Repository) -> None:
+    repository.experiment("alone", 80.0, strategy="finetune", cost={"training_seconds": 9.0})
+    kept = {Path("out/c_notes.png"), Path("out/other_order.png")}
+    for path in (*kept, Path("out/c_2_order.png"), Path("out/c_differences.png")):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    # Fine-tuning alone has nothing to be compared with and no order.
+    out = repository.compare("--metric", "average_accuracy", "--output", "out/c.png")
+    drawn = {Path(f"out/c_{figure}.png") for figure in ("estimates", "over_tasks", "cost")}
+    assert set(Path("out").iterdir()) == drawn | kept
+    assert all(f"written: {path}" in out for path in drawn)
+
+
+def test_names_stay_whole_in_80_columns_of_a_terminal(repository: Repository) -> None:
+    sweep(repository)
+    repository.experiment("half", 81.5, strategy="cassle", seed=0, distill_weight=0.5)
+    repository.experiment("many", 81.5, strategy="cassle+er+less_forget", seed=0)
+    for width, folded in ((80, True), (200, False)):
+        console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+        found = compare_runs(group_runs(_read_all()), DEFAULT_METRICS, None)
+        print_comparison(found, console)
+        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+        assert max(map(len, lines)) <= width
+        words = {word for line in lines for word in line.split()}
+        assert words >= {"finetune", "simclr", "method", "strategy", "seconds", "passes", "network"}
+        assert any(line.strip().endswith("] cassle+er+less_forget") for line in lines) == folded
+        assert any("cassle (distill_weight=0.5)" in line for line in lines)
+
+
+def _read_all() -> list[Run]:
+    return [run for run in read_runs(list_experiments(False)) if isinstance(run, Run)]
 
 
 def test_a_suffix_chooses_one_file_and_others_are_refused(repository: Repository) -> None:
@@ -468,7 +519,7 @@ def test_a_suffix_chooses_one_file_and_others_are_refused(repository: Repository
     repository.compare("--output", "out.tex")
     assert sorted(path.name for path in repository.root.glob("out*")) == ["out.tex"]
     for name in ("out.txt", "."):
-        assert "must end in .md, .csv, .tex, or in none of them" in repository.refuses(
+        assert "must end in .md, .csv, .tex, .html, .png, or in none" in repository.refuses(
             "--output", name
         )
 

@@ -23,6 +23,7 @@ from pipeline.reporting.task_names import (
     say_task,
     shorten_list,
 )
+from pipeline.reporting.terminal_widths import fit_columns
 from tests.reporting.test_page import Parsed, make_extras, make_results
 
 
@@ -104,12 +105,40 @@ def test_the_matrix_fits_80_columns_and_many_tasks_are_listed_below_each_other()
     lines = print_terminal(dataclasses.replace(results, splits=splits), 80).splitlines()
     assert max(map(len, lines)) <= 80
     assert sum(line.startswith("│ after task") for line in lines) == 5
-    for tasks in (6, 20, 60):
+    for pair in clothes:
+        assert all(any(name in line for line in lines) for name in pair)
+    for tasks in (7, 20, 60):
         lines = print_terminal(make_results(tasks), 80).splitlines()
         assert max(map(len, lines)) <= 80
         rows = [line for line in lines if re.match(r"│ \d+ · kind", line)]
         assert len(rows) == tasks
         assert f"{tasks} · kind {tasks}.0, kind {tasks}.1" in rows[-1]
+
+
+def test_columns_share_a_width_without_breaking_a_word() -> None:
+    columns = [["after task 1"], ["Ankle boot", "72.7"], ["T-shirt/top\nTrouser", "88.5"]]
+    # What stands between three columns takes ten characters.
+    assert fit_columns(columns, 43) == [12, 10, 11]
+    assert fit_columns(columns, 39) == [12, 6, 11]
+    # The names of the rows are broken last, and no line into less than six characters.
+    assert fit_columns(columns, 38) == [8, 9, 11]
+    assert fit_columns(columns, 33) == [6, 6, 11]
+    assert fit_columns(columns, 32) is None
+    assert fit_columns([["漢字"]], 8) == [4]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_no_name_is_broken_however_the_table_is_laid_out(width: int) -> None:
+    results = make_results(4)
+    long = [["Internationally", f"T-shirt/top-{split.task}"] for split in results.splits]
+    splits = [
+        dataclasses.replace(split, class_names=names)
+        for split, names in zip(results.splits, long, strict=True)
+    ]
+    lines = print_terminal(dataclasses.replace(results, splits=splits), width).splitlines()
+    assert max(map(len, lines)) <= width
+    for name in {name for names in long for name in names}:
+        assert any(name in line for line in lines), name
 
 
 @pytest.mark.parametrize("tasks", [1, 5, 20, 60])

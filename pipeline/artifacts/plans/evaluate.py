@@ -9,6 +9,37 @@ from pipeline.artifacts.plans.parts import BackbonePlan, ComponentPlan, DatasetP
 
 
 @dataclass(frozen=True)
+class TransferData:
+    """Labelled data that are not the stream's.
+
+    Attributes:
+        name: as params name them: a data set, or a folder.
+        dataset: where they are, and how they enter the network: at the size, the channels and the
+            normalisation of the stream's images.
+    """
+
+    name: str
+    dataset: DatasetPlan
+
+
+@dataclass(frozen=True)
+class TransferPlan:
+    """The evaluation of all states on labelled data that are not the stream's.
+
+    Attributes:
+        data: the data.
+        probes: that are fitted to the features.
+        extraction: the fingerprint of the code that extracts features.
+        code: the fingerprint of all code of this evaluation.
+    """
+
+    data: Sequence[TransferData]
+    probes: Sequence[ComponentPlan]
+    extraction: str
+    code: str
+
+
+@dataclass(frozen=True)
 class EvaluatePlan:
     """The evaluation of all states.
 
@@ -25,7 +56,10 @@ class EvaluatePlan:
         one_ahead: whether a state is asked about no task beyond the next one, unless that
             brings classes; else about all tasks of the stream.
         online: the digest of the plan of the online classifiers; None: no probe asks them.
+        random: the digest of the plan of the random network, where state 0 holds other weights;
+            None: state 0 is the random network.
         labelled: the folder of labelled images where those of the tasks have no labels.
+        transfer: the evaluation on other data; None: there is none.
     """
 
     num_tasks: int
@@ -40,6 +74,8 @@ class EvaluatePlan:
     one_ahead: bool = False
     labelled: DatasetPlan | None = None
     online: str | None = None
+    random: str | None = None
+    transfer: TransferPlan | None = None
 
     @property
     def last_state(self) -> int:

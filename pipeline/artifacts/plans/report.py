@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.files.sealed_json import JsonValue
 
@@ -37,6 +37,7 @@ class ReportPlan:
         code: the fingerprint of the stage's code.
         headline: the name of the leading probe.
         protocols: how the accuracies of each probe come about, by its name.
+        transfer: likewise of the probes on other data; empty: there are none.
     """
 
     evaluation: str
@@ -47,6 +48,7 @@ class ReportPlan:
     code: str
     headline: str
     protocols: Mapping[str, Protocol]
+    transfer: Mapping[str, Protocol] = field(default_factory=dict)
 
     @property
     def protocol(self) -> str:

@@ -19,6 +19,8 @@ class OptimizationPlan:
         batchnorm_groups: processes that each take BatchNorm's statistics for themselves; 1: all
             together.
         precision: ``auto``, ``32-true`` or ``bf16-mixed``.
+        backbone_rate: the factor on the learning rate of the backbone's parameters.
+        head_warmup_epochs: epochs at the beginning in which the backbone stays as it is.
     """
 
     optimizer: ComponentPlan
@@ -33,6 +35,8 @@ class OptimizationPlan:
     warmup_start: float
     final_learning_rate: float
     precision: str
+    backbone_rate: float = 1.0
+    head_warmup_epochs: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,11 @@ class TrainPlan:
         train: how the weights move.
         previous: the digest of the plan that makes the state it starts from.
         code: the fingerprint of the stage's code.
-        strategies: against forgetting; none on task 1, which is the same for all of them.
+        strategies: against forgetting; none on a task 1 that is the same for all of them.
         compose: ``module:class`` of what holds several strategies; None: there is one or none.
         whole_stream: all tasks at once; None: this task alone.
         looks_back: whether a strategy reads the images of the task before.
+        freeze_until: the backbone's last part that does not train; None: all of it trains.
     """
 
     task: int
@@ -81,6 +86,7 @@ class TrainPlan:
     compose: str | None = None
     whole_stream: WholeStreamPlan | None = None
     looks_back: bool = False
+    freeze_until: str | None = None
 
     @property
     def tasks(self) -> Sequence[int]:

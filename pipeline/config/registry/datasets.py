@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pipeline.config.registry.component import Component
 from pipeline.data.datasets.cifar100_classes import CIFAR100_CLASSES
+from pipeline.layout import RAW
 
 # Of ImageNet's training images, which networks for photographs are usually fed with.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -27,6 +28,8 @@ class Dataset(Component):
         train_images: how many the training part of the full set has; None: not known before
             the files are looked at.
         domain_images: how many that of each domain has, in the order of the stream.
+        kept_in: the folder where it is looked for, where no params name one; empty: none.
+        subset: whether a subset comes with the project, in that folder.
     """
 
     classes: tuple[str, ...] = ()
@@ -37,6 +40,8 @@ class Dataset(Component):
     files: bool = False
     train_images: int | None = None
     domain_images: Mapping[str, int] = field(default_factory=dict)
+    kept_in: str = ""
+    subset: bool = False
 
 
 # What makes domains of a data set that has none; see pipeline.data.datasets.transformed.
@@ -67,6 +72,8 @@ DATASETS = {
         mean=(0.2860,),
         std=(0.3530,),
         train_images=60_000,
+        kept_in="data/fashion_mnist",
+        subset=True,
     ),
     "cifar10": Dataset(
         "pipeline.data.datasets.cifar:CIFAR10",
@@ -88,6 +95,7 @@ DATASETS = {
         mean=(0.4914, 0.4822, 0.4465),
         std=(0.2470, 0.2435, 0.2616),
         train_images=50_000,
+        kept_in=RAW.as_posix(),
     ),
     "cifar100": Dataset(
         "pipeline.data.datasets.cifar:CIFAR100",
@@ -98,6 +106,7 @@ DATASETS = {
         mean=(0.5071, 0.4865, 0.4409),
         std=(0.2673, 0.2564, 0.2762),
         train_images=50_000,
+        kept_in=RAW.as_posix(),
     ),
     "mnist": Dataset(
         "pipeline.data.datasets.mnist:MNIST",
@@ -108,6 +117,7 @@ DATASETS = {
         mean=(0.1307,),
         std=(0.3081,),
         train_images=60_000,
+        kept_in=RAW.as_posix(),
     ),
     "tiny_imagenet": Dataset(
         "pipeline.data.datasets.tiny_imagenet:TinyImageNet",
@@ -117,6 +127,7 @@ DATASETS = {
         std=IMAGENET_STD,
         files=True,
         train_images=100_000,
+        kept_in=RAW.as_posix(),
     ),
     "imagenet100": Dataset(
         "pipeline.data.datasets.imagenet100:ImageNet100",

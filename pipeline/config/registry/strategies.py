@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pipeline.config.option_types import (
@@ -90,6 +91,27 @@ def learns_at_once(strategy: str) -> bool:
     """
     names = strategy.split("+")
     return any(name in STRATEGIES and STRATEGIES[name].whole_stream for name in names)
+
+
+def list_acting(strategies: Sequence[str], task: int, *, from_start: bool) -> list[str]:
+    """Return those of a run's strategies that act on a task.
+
+    On task 1 that is one that learns all tasks at once. Where task 1 looks back too, it is each
+    that looks at the network alone: there are no images of a task before.
+
+    Args:
+        strategies: their names.
+        task: its number, from 1.
+        from_start: whether task 1 looks back.
+    """
+    if task > 1:
+        return list(strategies)
+    return [
+        name
+        for name in strategies
+        if STRATEGIES[name].whole_stream
+        or (from_start and name != "finetune" and not STRATEGIES[name].looks_back)
+    ]
 
 
 # What holds several strategies at once, e.g. cassle+er.

@@ -18,6 +18,7 @@ from pipeline.data.augmentation.whole_crops import (
     crop_whole,
     read_shapes,
 )
+from pipeline.runtime.device import send
 
 SOLARIZE_THRESHOLD = 0.5
 COLOR_CHANGES = {
@@ -110,7 +111,9 @@ class Augment:
 
     def _normalize_in_place(self, images: Tensor) -> Tensor:
         """Subtract the data set's mean and divide by its deviation, in place."""
-        return images.sub_(self.mean.to(images.device)).div_(self.std.to(images.device))
+        if self.mean.device != images.device:
+            self.mean, self.std = (send(each, images.device) for each in (self.mean, self.std))
+        return images.sub_(self.mean).div_(self.std)
 
     def draw_batches(
         self, shape: torch.Size, generator: torch.Generator, batches: int = 1
@@ -135,19 +138,18 @@ class Augment:
         return draw_batches(self.recipes, count, channels, shape_of_all, own, generator, batches)
 
     def _view(self, images: Tensor, shapes: Shapes | None, drawn: DrawnView) -> Tensor:
-        where = images.device
-        crops = drawn.crops.to(where)
+        drawn = drawn.send(images.device)
         # Mirrored by the weights of the crop: nothing that follows tells left from right.
-        flip = None if drawn.flip is None else drawn.flip.to(where)
+        flip = drawn.flip
         if shapes is None:
-            top, left, height, width = crops
+            top, left, height, width = drawn.crops
             view = resized_crop(
                 images, top, left, height, width, self.size, flip, drawn.interpolation
             )
         else:
-            crops = choose_crops(crops, shapes.height(), shapes.width())
+            crops = choose_crops(drawn.crops, shapes.height(), shapes.width())
             view = crop_whole(images, shapes, crops, self.size, flip, drawn.interpolation)
-        factors = [(COLOR_CHANGES[name], factor.to(where)) for name, factor in drawn.factors]
+        factors = [(COLOR_CHANGES[name], factor) for name, factor in drawn.factors]
 
         def jitter(some: Tensor, at: Tensor) -> Tensor:
             for operation, factor in factors:
@@ -155,32 +157,32 @@ class Augment:
             return some
 
         def twist(some: Tensor, at: Tensor) -> Tensor:
-            held = {name: factor.to(where)[at] for name, factor in drawn.factors}
-            neutral = {n: torch.full(at.shape, NEUTRAL[n], device=where) for n in JITTERS}
+            held = {name: factor[at] for name, factor in drawn.factors}
+            neutral = {n: torch.full(at.shape, NEUTRAL[n], device=at.device) for n in JITTERS}
             return image_ops.twist_colors(some, *(neutral | held).values())
 
         if drawn.jitter_style == "dali":
-            _change(view, drawn.jitter, twist)
+            view = _change(view, drawn.jitter, twist)
         elif any(name == "hue" for name, _ in drawn.factors):
             # Expensive, and not exact for a turn of 0: so only the chosen images are changed.
-            _change(view, drawn.jitter, jitter)
+            view = _change(view, drawn.jitter, jitter)
         else:
             # A neutral factor on all images is cheaper than to take images out and put them back.
             for operation, factor in factors:
                 operation(view, factor, view)
-        _change(
+        view = _change(
             view,
             drawn.grey,
             lambda some, at: image_ops.rgb_to_grayscale(some).expand_as(some),
         )
         if drawn.sigma is not None:
-            kernel_size, sigma = max(3, self.size // 10 | 1), drawn.sigma.to(where)
-            _change(
+            kernel_size, sigma = max(3, self.size // 10 | 1), drawn.sigma
+            view = _change(
                 view,
                 drawn.blur,
                 lambda some, at: image_ops.gaussian_blur(some, kernel_size, sigma[at]),
             )
-        _change(
+        view = _change(
             view,
             drawn.solarize,
             lambda some, at: image_ops.solarize(some, SOLARIZE_THRESHOLD),
@@ -188,8 +190,10 @@ class Augment:
         return self._normalize_in_place(view)
 
 
-def _change(images: Tensor, chosen: Tensor | None, change: Change) -> None:
-    """Change the chosen images in place.
+def _change(images: Tensor, chosen: Tensor | None, change: Change) -> Tensor:
+    """Return the images, those that are chosen changed.
+
+    On a GPU nothing here waits, nor sorts, as writing to given places would.
 
     Args:
         images: ``(N, C, H, W)``.
@@ -197,10 +201,16 @@ def _change(images: Tensor, chosen: Tensor | None, change: Change) -> None:
         change: takes a copy of the chosen images, ``(M, C, H, W)``, and their indices ``(M,)``.
     """
     if chosen is None:
-        return
-    at = chosen.nonzero().flatten().to(images.device)
-    if len(at):
-        # Channels first, as they lie in memory: see pipeline.data.augmentation.resampling.
-        planes = images.transpose(0, 1)
-        changed = change(planes.index_select(1, at).transpose(0, 1), at)
-        planes.index_copy_(1, at, changed.transpose(0, 1))
+        return images
+    places = chosen.nonzero().flatten()
+    if not len(places):
+        return images
+    # Where each image comes from: its own place, or behind all images, where the changed ones are.
+    count = len(chosen)
+    source = torch.where(chosen, count - 1 + chosen.cumsum(0), torch.arange(count))
+    at = send(places, images.device)
+    # Channels first, as they lie in memory: see pipeline.data.augmentation.resampling.
+    planes = images.transpose(0, 1)
+    changed = change(planes.index_select(1, at).transpose(0, 1), at)
+    both = torch.cat([planes, changed.transpose(0, 1)], dim=1)
+    return both.index_select(1, send(source, images.device)).transpose(0, 1)

@@ -6,6 +6,8 @@ image, on float images in [0, 1]; the tests compare them.
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -129,14 +131,24 @@ def gaussian_blur(images: Tensor, kernel_size: int, sigma: Tensor) -> Tensor:
     offsets = torch.arange(-radius, radius + 1, device=images.device)
     kernel = torch.exp(-0.5 * (offsets / sigma[:, None]) ** 2)
     kernel = kernel / kernel.sum(dim=1, keepdim=True)
-    matrices = []
-    for size in images.shape[2:]:
-        source = (torch.arange(size, device=images.device)[:, None] + offsets).abs()
-        source = torch.where(source >= size, 2 * (size - 1) - source, source)
-        matrix = torch.zeros(len(images), size, size, device=images.device)
-        index = source.expand(len(images), -1, -1)
-        matrices.append(matrix.scatter_add_(2, index, kernel[:, None].expand_as(index)))
-    return apply_to_lines(images, matrices[0], matrices[1])
+    rows, columns = (
+        (kernel @ _reflecting_shifts(size, radius, images.device)).view(-1, size, size)
+        for size in images.shape[2:]
+    )
+    return apply_to_lines(images, rows, columns)
+
+
+@functools.lru_cache(maxsize=4)
+def _reflecting_shifts(size: int, radius: int, device: torch.device) -> Tensor:
+    """Return the matrices that shift a line by -radius to radius pixels, reflecting at its ends.
+
+    Returns:
+        0 and 1, float ``(2 · radius + 1, size · size)``: a flattened matrix a shift.
+    """
+    pixels = torch.arange(size, device=device)
+    source = (pixels + torch.arange(-radius, radius + 1, device=device)[:, None]).abs()
+    source = torch.where(source >= size, 2 * (size - 1) - source, source)
+    return (source[..., None] == pixels).float().flatten(1)
 
 
 def solarize(images: Tensor, threshold: float) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pipeline.data.augmentation.view_augment import JitterStyle, ViewAugment
 from pipeline.data.interpolation import Interpolation
+from pipeline.runtime.device import send
 
 CROP_TRIES = 10  # torchvision's
 ASPECT_RATIOS = (3 / 4, 4 / 3)  # torchvision's
@@ -112,6 +113,15 @@ class DrawnView(NamedTuple):
     flip: Tensor | None
     interpolation: Interpolation
     jitter_style: JitterStyle
+
+    def send(self, device: torch.device) -> DrawnView:
+        """Return it with all numbers on a device; what is chosen stays on the CPU."""
+        return self._replace(
+            crops=send(self.crops, device),
+            factors=tuple((name, send(factor, device)) for name, factor in self.factors),
+            sigma=None if self.sigma is None else send(self.sigma, device),
+            flip=None if self.flip is None else send(self.flip, device),
+        )
 
 
 def draw_batches(

@@ -12,6 +12,7 @@ from pipeline.files.typed_json import get_typed
 from pipeline.reporting.card import snippets
 from pipeline.reporting.card.contents import Card
 from pipeline.reporting.card.quality import describe_quality, list_tasks
+from pipeline.reporting.start import name_start
 from pipeline.reporting.task_contents import fingerprint_tested
 from pipeline.reporting.task_names import name_dataset
 from pipeline.reporting.text_formats import escape_markdown, format_json
@@ -34,7 +35,7 @@ def render_card(card: Card) -> str:
 def _front_matter(card: Card) -> list[str]:
     params = card.params
     trained = [get_typed(params, str, "method"), *_strategies(params)]
-    recipe = trained if card.after_task else ["untrained"]
+    recipe = trained if card.after_task else ["untrained" if card.weights is None else "pretrained"]
     return [
         "---",
         "library_name: pytorch",
@@ -49,8 +50,8 @@ def _title(card: Card) -> list[str]:
     params, total = card.params, len(card.splits)
     name = f"{card.backbone.name} for {escape_markdown(name_dataset(params))}"
     if card.after_task == 0:
-        name += ": the random network"
-        how = "It has learnt nothing: others are compared with it."
+        name += f": the {name_start(params)}"
+        how = "It has learnt nothing of this stream: others are compared with it."
     elif card.at_once:
         name += f", {params['method']}: {total} tasks at once"
         how = "Trained without labels on all tasks at once."
@@ -110,10 +111,16 @@ def _use(card: Card) -> list[str]:
 
 
 def _recipe(card: Card) -> list[str]:
-    lines = ["## Recipe", "", *_choices(card.params), ""]
+    lines = ["## Recipe", "", *_choices(card.params)]
+    if card.weights is not None:
+        lines.append(
+            f"- begins with the backbone of `{card.weights.source}` "
+            f"(SHA-256 {card.weights.digest[:16]}), which has terms of its own"
+        )
+    lines.append("")
     if card.after_task == 0:
         lines += ["None of the training below has happened yet.", ""]
-    elif card.after_task == 1 and not card.at_once:
+    elif card.after_task == 1 and not card.at_once and not card.params.get("distill_from_start"):
         lines += [
             "Strategies look back, so they begin with task 2: this state is the same for all "
             "of them.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.artifacts.plans.init import WeightsPlan
 from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
 from pipeline.artifacts.split import Split
 from pipeline.files.sealed_json import Json
@@ -33,7 +34,7 @@ class Card:
     """The content of a model card.
 
     Attributes:
-        after_task: the last task that the state has learnt; 0 is the random network.
+        after_task: the last task that the state has learnt; 0 is what the stream starts from.
         at_once: whether all tasks were learnt at once.
         params: the planned params.
         dataset: the data set as the plan describes it.
@@ -46,6 +47,7 @@ class Card:
         protocol: how the headline probe's accuracies come about.
         files: size in bytes and SHA-256 of each exported file.
         decoding: the steps from an image file to the network's input; none without files.
+        weights: what the stream starts from; None: random weights.
     """
 
     after_task: int
@@ -61,6 +63,7 @@ class Card:
     protocol: str
     files: dict[str, tuple[int, str]]
     decoding: Sequence[str] = ()
+    weights: WeightsPlan | None = None
 
     @property
     def last(self) -> int:

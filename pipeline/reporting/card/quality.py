@@ -6,6 +6,7 @@ from pipeline.artifacts.split import shared_test
 from pipeline.reporting.below_random import warn_of_shortfalls
 from pipeline.reporting.card.contents import Card
 from pipeline.reporting.gaps import remark_on_row
+from pipeline.reporting.start import name_start
 from pipeline.reporting.tables import HEADLINES, format_rows, headline
 from pipeline.reporting.task_contents import describe_tasks, remark_on_tasks, tasks_heading
 from pipeline.reporting.task_names import (
@@ -63,9 +64,11 @@ def describe_quality(card: Card) -> list[str]:
     tasks_learnt = sum(card.learnt(split.task) for split in card.splits)
     for remark in remark_on_row(tasks_learnt, row, quality.gone):
         lines += [escape_markdown(remark), ""]
-    if card.after_task and quality.random is not None:
+    if card.after_task and quality.start is not None:
         warning = warn_of_shortfalls(
-            [quality.random, row], lambda task: say_split(card.splits[task - 1])
+            [quality.start, row],
+            lambda task: say_split(card.splits[task - 1]),
+            name_start(card.params),
         )
         lines += [escape_warning(warning), ""] if warning else []
     if quality.metrics is not None:

@@ -25,7 +25,7 @@ class StateMetrics:
         missing: the reason of each field that is None.
         gone: the tasks whose images were no longer here at the evaluation.
         labelled: the images of the evaluation, where they are none of the tasks'.
-        random: the accuracies of the random network, in the same order; None if not measured.
+        start: the accuracies of state 0, in the same order; None if not measured.
     """
 
     accuracy: list[float | None] | None
@@ -33,7 +33,7 @@ class StateMetrics:
     missing: list[str]
     gone: Sequence[int] = ()
     labelled: LabelledSet | None = None
-    random: list[float | None] | None = None
+    start: list[float | None] | None = None
 
 
 def read_state_metrics(plan: ReportPlan, after_task: int) -> StateMetrics:
@@ -41,10 +41,10 @@ def read_state_metrics(plan: ReportPlan, after_task: int) -> StateMetrics:
 
     Args:
         plan: of the report.
-        after_task: 0 is the random network.
+        after_task: 0 is what the stream starts from.
     """
     missing: list[str] = []
-    accuracy = metrics = labelled = random = None
+    accuracy = metrics = labelled = start = None
     gone: Sequence[int] = ()
     tasks = range(1, get_typed(dict(plan.params), int, "num_tasks") + 1)
     try:
@@ -56,7 +56,7 @@ def read_state_metrics(plan: ReportPlan, after_task: int) -> StateMetrics:
         accuracy, gone = [found.accuracy.get(str(task)) for task in tasks], found.gone
         untrained = next((row for row in rows if row.after_task == 0), None)
         if untrained is not None:
-            random = [untrained.accuracy.get(str(task)) for task in tasks]
+            start = [untrained.accuracy.get(str(task)) for task in tasks]
     except PipelineError as reason:
         missing.append(str(reason))
     if accuracy is not None and 0 < after_task == plan.last_state:
@@ -64,4 +64,4 @@ def read_state_metrics(plan: ReportPlan, after_task: int) -> StateMetrics:
             metrics = read_results(plan).metrics()
         except PipelineError as reason:
             missing.append(str(reason))
-    return StateMetrics(accuracy, metrics, missing, gone, labelled, random)
+    return StateMetrics(accuracy, metrics, missing, gone, labelled, start)

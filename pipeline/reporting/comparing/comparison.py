@@ -54,10 +54,12 @@ class ComparisonTable:
     Attributes:
         title: the data set, the stream, and the params that differ from other tables.
         rows: one a cell.
+        protocol: how the accuracies of its runs were measured, in a few words.
     """
 
     title: str
     rows: list[Row]
+    protocol: str
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Comparison:
         tables: one for each combination of shared params, images and splits.
         notes: remarks for the reader, a sentence each.
         protocols: how the accuracies of the runs were measured, a few words each.
+        left_out: what was not compared and why, a sentence each.
     """
 
     metrics: list[str]
@@ -77,6 +80,12 @@ class Comparison:
     tables: list[ComparisonTable]
     notes: list[str]
     protocols: Sequence[str] = ()
+    left_out: Sequence[str] = ()
+
+    @property
+    def remarks(self) -> list[str]:
+        """What was left out, and all other remarks."""
+        return [*self.left_out, *self.notes]
 
 
 def compare_runs(grouped: GroupedRuns, metrics: Sequence[str], baseline: str | None) -> Comparison:
@@ -110,14 +119,16 @@ def compare_runs(grouped: GroupedRuns, metrics: Sequence[str], baseline: str | N
         # Runs of earlier versions do not know the names.
         named = max(in_table, key=lambda run: len(run.tasks))
         notes += remark_on_measured(matrices, where, named.say_task)
-        tables.append(ComparisonTable(title, rows))
+        # Runs of other headline probes are of another table.
+        tables.append(ComparisonTable(title, rows, name_protocol(in_table[0].params)))
     notes += note_shortfalls(runs)
     for name in metrics:
         lacking = [run.name for run in runs if name not in run.metrics]
         if lacking:
             notes.append(f"Made before there was a {name}: {', '.join(lacking)}.")
-    protocols = list(dict.fromkeys(name_protocol(run.params) for run in runs))
-    return Comparison(list(metrics), chosen, tables, notes, protocols)
+    protocols = list(dict.fromkeys(table.protocol for table in tables))
+    copies = [f"The same run, counted once: {', '.join(names)}." for names in grouped.copies]
+    return Comparison(list(metrics), chosen, tables, notes, protocols, copies)
 
 
 def _choose_baseline(strategies: Sequence[str], asked: str | None) -> str | None:
@@ -130,7 +141,7 @@ def _choose_baseline(strategies: Sequence[str], asked: str | None) -> str | None
 
 def _notes(grouped: GroupedRuns, baseline: str | None) -> list[str]:
     """Return the remarks on all tables together."""
-    notes = [f"The same run, counted once: {', '.join(names)}." for names in grouped.copies]
+    notes = []
     if len(grouped.groups) > 1:
         notes.append(
             "Each table holds runs of the same shared params, images and splits. Tables are never "
@@ -162,7 +173,7 @@ def _require_metrics(runs: Sequence[Run], metrics: Sequence[str]) -> None:
 def _row(
     cell: RunCell, base: RunCell | None, cells: Sequence[RunCell], metrics: Sequence[str]
 ) -> Row:
-    values = {name: _values(cell, name) for name in metrics}
+    values = {name: cell.list_metric(name) for name in metrics}
     of_method = [other.settings.method for other in cells if other.method == cell.method]
     of_strategy = [other.settings.strategy for other in cells if other.strategy == cell.strategy]
     return Row(
@@ -170,17 +181,17 @@ def _row(
         format_settings(cell.settings.method, differing_params(of_method)),
         format_settings(cell.settings.strategy, differing_params(of_strategy)),
         {name: estimate(list(found.values())) for name, found in values.items()},
-        {name: estimate(_costs(cell, name)) for name in COSTS},
+        {name: estimate(cell.list_cost(name)) for name in COSTS},
         base,
         {
-            name: None if base is None else paired_difference(_pairs(found, _values(base, name)))
+            name: None if base is None else paired_difference(_pairs(found, base.list_metric(name)))
             for name, found in values.items()
         },
     )
 
 
 def _describe_random(cell: RunCell, metrics: Sequence[str]) -> Row:
-    values = {name: estimate(list(_values(cell, name).values())) for name in metrics}
+    values = {name: estimate(list(cell.list_metric(name).values())) for name in metrics}
     return Row(cell, "", "", values, dict.fromkeys(COSTS), None, dict.fromkeys(metrics))
 
 
@@ -210,14 +221,3 @@ def _find_baseline(cell: RunCell, group: RunGroup, name: str | None) -> RunCell 
         )
         return f"{name} was run with several options ({several}); name the runs to compare"
     return same[0]
-
-
-def _values(cell: RunCell, metric: str) -> dict[int, float]:
-    """Return a metric's defined values by seed."""
-    found = {seed: run.metrics.get(metric) for seed, run in cell.runs.items()}
-    return {seed: float(value) for seed, value in found.items() if isinstance(value, int | float)}
-
-
-def _costs(cell: RunCell, name: str) -> list[float]:
-    found = [run.cost.get(name) for run in cell.runs.values() if run.cost is not None]
-    return [float(value) for value in found if isinstance(value, int | float)]

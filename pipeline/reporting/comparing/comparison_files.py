@@ -1,4 +1,4 @@
-"""A comparison as Markdown, CSV and LaTeX."""
+"""A comparison as Markdown, CSV, LaTeX, a page and images."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def output_files(output: Path) -> dict[Path, Callable[[Comparison, Path], None]]:
+def output_files(output: Path) -> dict[Path, Callable[[Comparison, Path], list[Path]]]:
     """Return the files to write for an output path, each with its writer.
 
-    One file by the path's suffix; three files without a suffix.
+    What the path's suffix says; all of it without a suffix. Of ``.png`` there is one file for each
+    figure, with its name before the suffix.
 
     Raises:
         RunError: the suffix is unknown.
@@ -45,17 +46,18 @@ def output_files(output: Path) -> dict[Path, Callable[[Comparison, Path], None]]
     return {output.with_name(output.name + suffix): write for suffix, write in WRITERS.items()}
 
 
-def _write_markdown(comparison: Comparison, path: Path) -> None:
+def _write_markdown(comparison: Comparison, path: Path) -> list[Path]:
     parts = []
     for table in format_tables(comparison):
         parts += [f"**{escape_markdown(table.title)}**", _tabulated(table, "pipe", escape_markdown)]
     parts += write_legends(comparison)
-    notes = [f"- {escape_warning(note)}" for note in comparison.notes]
+    notes = [f"- {escape_warning(note)}" for note in comparison.remarks]
     parts += ["\n".join(notes)] if notes else []
     rewrite_text(path, "\n\n".join(parts) + "\n")
+    return [path]
 
 
-def _write_latex(comparison: Comparison, path: Path) -> None:
+def _write_latex(comparison: Comparison, path: Path) -> list[Path]:
     parts = ["% \\usepackage{booktabs} in the preamble"]
     for table in format_tables(comparison):
         body = _tabulated(table, "latex_booktabs", show_controls)
@@ -63,9 +65,10 @@ def _write_latex(comparison: Comparison, path: Path) -> None:
             f"% {show_controls(table.title)}",
             body.replace("±", r"$\pm$").replace("−", "$-$"),
         ]
-    comments = [*write_legends(comparison), *comparison.notes]
+    comments = [*write_legends(comparison), *comparison.remarks]
     parts += [f"% {show_controls(line)}" for line in comments]
     rewrite_text(path, "\n".join(parts).replace("–", "--") + "\n")
+    return [path]
 
 
 def _tabulated(table: TextTable, form: str, escape: Callable[[str], str]) -> str:
@@ -80,7 +83,7 @@ def _tabulated(table: TextTable, form: str, escape: Callable[[str], str]) -> str
     return text
 
 
-def _write_csv(comparison: Comparison, path: Path) -> None:
+def _write_csv(comparison: Comparison, path: Path) -> list[Path]:
     rows = [
         cells
         for table in comparison.tables
@@ -88,6 +91,21 @@ def _write_csv(comparison: Comparison, path: Path) -> None:
         for cells in _csv_rows(comparison, table.title, row)
     ]
     rewrite_text(path, csv_text(COLUMNS, rows))
+    return [path]
+
+
+def _write_page(comparison: Comparison, path: Path) -> list[Path]:
+    # Here: numpy and jinja2 take longer than the tables.
+    from pipeline.reporting.comparison_page.page import render_comparison
+
+    rewrite_text(path, render_comparison(comparison))
+    return [path]
+
+
+def _write_images(comparison: Comparison, path: Path) -> list[Path]:
+    from pipeline.reporting.comparison_page.images import write_images
+
+    return write_images(comparison, path)
 
 
 def _csv_rows(comparison: Comparison, title: str, row: Row) -> list[dict[str, str | int | float]]:
@@ -124,8 +142,10 @@ def _csv_rows(comparison: Comparison, title: str, row: Row) -> list[dict[str, st
     return rows
 
 
-WRITERS: dict[str, Callable[[Comparison, Path], None]] = {
+WRITERS: dict[str, Callable[[Comparison, Path], list[Path]]] = {
     ".md": _write_markdown,
     ".csv": _write_csv,
     ".tex": _write_latex,
+    ".html": _write_page,
+    ".png": _write_images,
 }

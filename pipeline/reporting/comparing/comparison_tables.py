@@ -52,11 +52,14 @@ class TextTable:
 
 def format_tables(comparison: Comparison) -> list[TextTable]:
     """Return a text table of means for each table, and one of its differences if it has some."""
-    tables = []
-    for table in comparison.tables:
-        tables.append(_means(comparison, table))
-        if any(row.baseline is not None for row in table.rows):
-            tables.append(_differences(comparison, table))
+    return [found for table in comparison.tables for found in format_table(comparison, table)]
+
+
+def format_table(comparison: Comparison, table: ComparisonTable) -> list[TextTable]:
+    """Return a table's means as text, and its differences if it has some."""
+    tables = [_means(comparison, table)]
+    if any(row.baseline is not None for row in table.rows):
+        tables.append(_differences(comparison, table))
     return tables
 
 
@@ -91,7 +94,7 @@ def _means(comparison: Comparison, table: ComparisonTable) -> TextTable:
             _cost(row.costs["forward_passes"], 2),
             _cost(row.costs["strategy_bytes"], 2, 1e6),
         ]
-        rows.append([*_names(row), str(n), *metrics, *costs])
+        rows.append([*name_row(row), str(n), *metrics, *costs])
     return TextTable(
         table.title,
         ["method", "strategy", "n", *headers, "seconds", "passes", "MB"],
@@ -108,8 +111,10 @@ def _differences(comparison: Comparison, table: ComparisonTable) -> TextTable:
         shared = len(row.shared_seeds)
         most = max(len(row.cell.runs), len(row.baseline.runs))
         seeds = str(shared) if shared == most else f"{shared} of {most}"
-        metrics = [_difference(name, found, shared) for name, found in row.differences.items()]
-        rows.append([*_names(row), seeds, *metrics])
+        metrics = [
+            format_difference(name, found, shared) for name, found in row.differences.items()
+        ]
+        rows.append([*name_row(row), seeds, *metrics])
     return TextTable(
         f"{table.title}: difference to {comparison.baseline}",
         ["method", "strategy", "shared seeds", *headers],
@@ -117,7 +122,8 @@ def _differences(comparison: Comparison, table: ComparisonTable) -> TextTable:
     )
 
 
-def _names(row: Row) -> tuple[str, str]:
+def name_row(row: Row) -> tuple[str, str]:
+    """Return a row's method and strategy, each with the options in which it differs."""
     given = (
         (row.cell.method, row.method_options),
         (row.cell.strategy, row.strategy_options),
@@ -129,7 +135,14 @@ def _names(row: Row) -> tuple[str, str]:
     return first, second
 
 
-def _number(metric: str, value: float, sign: str = "") -> str:
+def format_number(metric: str, value: float, sign: str = "") -> str:
+    """Return a metric's value as text, with as many decimals as it has.
+
+    Args:
+        metric: its name in metrics.json.
+        value: its value, or a difference of two.
+        sign: "+": with a sign.
+    """
     text = f"{value:{sign}.{DECIMALS.get(metric, 2)}f}"
     # A difference that rounds to nothing has no sign.
     return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
@@ -138,22 +151,29 @@ def _number(metric: str, value: float, sign: str = "") -> str:
 def _mean(metric: str, found: Estimate | None, runs: int) -> str:
     if found is None:
         return NONE
-    spread = NONE if found.deviation is None else _number(metric, found.deviation)
+    spread = NONE if found.deviation is None else format_number(metric, found.deviation)
     fewer = f" (n = {found.n})" if found.n != runs else ""
-    return f"{_number(metric, found.mean)} ± {spread}{fewer}"
+    return f"{format_number(metric, found.mean)} ± {spread}{fewer}"
 
 
 def _cost(found: Estimate | None, decimals: int, unit: float = 1) -> str:
     return NONE if found is None else f"{found.mean / unit:.{decimals}f}"
 
 
-def _difference(metric: str, found: Difference | None, shared: int) -> str:
+def format_difference(metric: str, found: Difference | None, shared: int) -> str:
+    """Return a difference with its interval, and on how many seeds the first is the better one.
+
+    Args:
+        metric: the metric's name.
+        found: the difference; None: a dash.
+        shared: the seeds that both have, some of which may lack the metric.
+    """
     if found is None:
         return NONE
     bounds = NONE
     if found.interval is not None:
-        bounds = ", ".join(_number(metric, bound, "+") for bound in found.interval)
+        bounds = ", ".join(format_number(metric, bound, "+") for bound in found.interval)
     better = count_wins(metric, found)
     count = f" {better}/{found.n}" if better is not None else ""
     fewer = f" (n = {found.n})" if found.n != shared and better is None else ""
-    return f"{_number(metric, found.mean, '+')} [{bounds}]{count}{fewer}"
+    return f"{format_number(metric, found.mean, '+')} [{bounds}]{count}{fewer}"

@@ -31,6 +31,16 @@ class RunCell:
     settings: Settings
     runs: dict[int, Run]
 
+    def list_metric(self, name: str) -> dict[int, float]:
+        """Return a metric's defined values by seed."""
+        found = {seed: run.metrics.get(name) for seed, run in self.runs.items()}
+        return {seed: float(v) for seed, v in found.items() if isinstance(v, int | float)}
+
+    def list_cost(self, name: str) -> list[float]:
+        """Return what the runs have of a cost in cost.json."""
+        found = [run.cost.get(name) for run in self.runs.values() if run.cost is not None]
+        return [float(value) for value in found if isinstance(value, int | float)]
+
 
 @dataclass(frozen=True)
 class RunGroup:

@@ -17,7 +17,10 @@ from pipeline.files.sealed_json import Json, JsonValue
 from pipeline.files.typed_json import get_typed
 
 # What compare sets side by side, and where the images are (their digest says which they are).
-NOT_SETTINGS = frozenset({"method", "strategy", "seed", "data.root"}) | MACHINE_PARAMS
+# Other data change none of the metrics that are compared.
+NOT_SETTINGS = (
+    frozenset({"method", "strategy", "seed", "data.root", "evaluation.transfer"}) | MACHINE_PARAMS
+)
 # What only a data set of image files has: the params from image_size on.
 _DATA = list(Data.model_fields)
 OF_FILES = frozenset(_DATA[_DATA.index("image_size") :])

@@ -38,18 +38,18 @@ class Bar:
 
 
 def build_bars(results: Results, against: Run | None) -> list[Bar]:
-    """Return the bars of this run and of another run, or of the random network and the best."""
+    """Return the bars of this run and of another run, or of state 0 and the best."""
     last = results.matrix[-1]
     this = str(results.params["strategy"])
     if against is not None:
         return [
             Bar(f"this run ({this})", "var(--this)", last),
             Bar(against.name, "var(--other)", against.matrix[-1]),
-            Bar("random network", "var(--faint)", results.matrix[0]),
+            Bar(results.row_name(0), "var(--faint)", results.matrix[0]),
         ]
     shown = [
         Bar("after all tasks", "var(--this)", last),
-        Bar("random network", "var(--faint)", results.matrix[0]),
+        Bar(results.row_name(0), "var(--faint)", results.matrix[0]),
     ]
     if len(results.matrix) > 2:
         best = [best_measured(results.matrix, task) for task in range(results.num_tasks)]

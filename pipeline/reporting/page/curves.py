@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from markupsafe import Markup
 
@@ -17,6 +18,7 @@ from pipeline.reporting.page.svg import SERIES, round_ticks, series_color
 from pipeline.reporting.plots import NOT_LOSSES
 from pipeline.reporting.results import Results
 from pipeline.reporting.task_begins import find_begins
+from pipeline.reporting.transfer import transfer_columns
 
 NAME_ROOM = 12  # characters of a task's name, and of the other run's
 MARKS_ROOM = 40  # of all tasks' names where they begin
@@ -53,12 +55,39 @@ def draw_accuracy(results: Results, against: Run | None) -> Markup:
     means = _means(results.matrix)
     first, last = (average_measured(results.matrix[row]) for row in (0, -1))
     lines.append(Line("mean", means, MEAN, "strong", dots=True))
+    start = results.row_name(0)
     averaged = "the tasks measured" if results.has_gaps else "all tasks"
     chart = Chart(
         name="accuracy",
         title="Accuracy over the tasks",
         description=f"The mean accuracy of {averaged} goes from {format_cell(first)} % with the "
-        f"random network to {format_cell(last)} % at the end. All values are in the matrix above.",
+        f"{start} to {format_cell(last)} % at the end. All values are in the matrix above.",
+        x_label=f"tasks learnt (0: {start})",
+        y_label="accuracy (%)",
+        x_ticks=_steps(0, len(results.matrix) - 1, ["0", "all"] if results.at_once else None),
+    )
+    return draw_line_chart(chart, lines)
+
+
+def draw_transfer(results: Results) -> Markup:
+    """Draw the accuracy on each other data set after each task, one line a probe."""
+    columns = transfer_columns(results)
+    many = len(columns) > SERIES
+    lines = []
+    for place, (data, probe) in enumerate(columns):
+        points = [
+            (float(row.after_task), row.accuracy[probe])
+            for row in results.transfer
+            if row.data == data and probe in row.accuracy
+        ]
+        name = shorten_label(PurePath(data).name or data, NAME_ROOM)
+        color = "var(--faint)" if many else series_color(place, len(columns))
+        lines.append(Line("" if many else f"{name} {probe}", points, color, "thin", dots=True))
+    chart = Chart(
+        name="transfer",
+        title="Accuracy on other data",
+        description="The accuracy of each state on labelled data beside the stream. All values "
+        "are in the table.",
         x_label="tasks learnt (0: random network)",
         y_label="accuracy (%)",
         x_ticks=_steps(0, len(results.matrix) - 1, ["0", "all"] if results.at_once else None),

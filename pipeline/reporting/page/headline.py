@@ -16,13 +16,13 @@ MEANINGS = {
         "Forward transfer FT",
         "points",
         1,
-        "above the random network before a task is learnt; more is better",
+        "above the {start} before a task is learnt; more is better",
     ),
     "plasticity": (
         "Plasticity",
         "points",
         1,
-        "above the random network once a task is learnt; more is better",
+        "above the {start} once a task is learnt; more is better",
     ),
     "stability": ("Stability", "%", 1, "kept of each task's best; 100 is nothing lost"),
     "cka": (
@@ -64,7 +64,9 @@ def headline_metrics(results: Results, against: Run | None) -> list[HeadlineMetr
             title,
             _format(metrics, name, decimals),
             unit,
-            meaning if measured else MEANINGS_WITH_GAPS.get(name, meaning),
+            (meaning if measured else MEANINGS_WITH_GAPS.get(name, meaning)).format(
+                start=results.row_name(0)
+            ),
             None if against is None else _format_other(against.metrics, name, decimals),
         )
         for name, (title, unit, decimals, meaning) in MEANINGS.items()

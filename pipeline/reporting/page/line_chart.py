@@ -10,11 +10,13 @@ from typing import Literal
 from markupsafe import Markup
 
 from pipeline.reporting.chart_labels import alone_in_line, spread_labels
+from pipeline.reporting.page.markers import CIRCLE, draw_marker
 from pipeline.reporting.page.svg import CHARACTER, Drawing, Scale, format_number, round_ticks
 
 WIDTH, HEIGHT = 440, 290
 LEFT, TOP, BOTTOM = 44, 30, 46
 LABEL_GAP = 16
+KEY = 12  # width of a marker beside a name
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,9 @@ class Line:
         kind: the line's style.
         dots: whether points are marked, with their values as hints; a point that no line
             reaches always is.
+        marker: the shape of these marks.
+        bounds: the interval around each point, drawn as a band, or as an upright line around
+            a point that no line reaches; None where there is none.
     """
 
     name: str
@@ -35,6 +40,8 @@ class Line:
     color: str
     kind: Literal["strong", "thin", "dashed"] = "strong"
     dots: bool = False
+    marker: str = CIRCLE
+    bounds: Sequence[tuple[float, float] | None] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,8 @@ class Chart:
         x_ticks: positions and texts of the horizontal axis's ticks.
         marks: positions and names of vertical lines, e.g. the beginnings of tasks.
         from_zero: whether the vertical axis begins at 0.
+        named: whether names stand at the lines' ends.
+        keyed: whether their markers stand beside them.
     """
 
     name: str
@@ -60,15 +69,19 @@ class Chart:
     x_ticks: Sequence[tuple[float, str]]
     marks: Sequence[tuple[float, str]] = ()
     from_zero: bool = False
+    named: bool = True
+    keyed: bool = False
 
 
 def draw_line_chart(chart: Chart, lines: Sequence[Line]) -> Markup:
     """Return the chart of lines, which together have at least one finite point."""
     drawing = Drawing(chart.name, WIDTH, HEIGHT, chart.title, chart.description)
-    longest = max(len(line.name) for line in lines)
-    right = WIDTH - (16 + longest * CHARACTER if longest else 12)
+    longest = max(len(line.name) for line in lines) if chart.named else 0
+    key = KEY if chart.keyed else 0
+    right = WIDTH - (16 + key + longest * CHARACTER if longest else 12)
     xs = [x for line in lines for x, _ in line.points] + [x for x, _ in chart.x_ticks]
     ys = [y for line in lines for _, y in line.points if math.isfinite(y)]
+    ys += [bound for line in lines for bounds in line.bounds for bound in bounds or ()]
     y_ticks = round_ticks(min([*ys, 0.0]) if chart.from_zero else min(ys), max(ys))
     x = Scale(min(xs), max(xs), LEFT + 8, right - 4)
     y = Scale(y_ticks[0], y_ticks[-1], HEIGHT - BOTTOM, TOP + (16 if chart.marks else 4))
@@ -83,8 +96,11 @@ def draw_line_chart(chart: Chart, lines: Sequence[Line]) -> Markup:
     drawing.add("text", "middle muted", chart.x_label, x=(LEFT + right) / 2, y=HEIGHT - 6)
     _draw_marks(drawing, chart.marks, x, right)
     for line in lines:
+        _draw_bounds(drawing, line, x, y)
+    for line in lines:
         _draw_line(drawing, line, x, y)
-    _name_lines(drawing, [line for line in lines if line.name], x, y)
+    if longest:
+        _name_lines(drawing, [line for line in lines if line.name], x, y, key)
     return drawing.markup()
 
 
@@ -111,13 +127,31 @@ def _draw_line(drawing: Drawing, line: Line, x: Scale, y: Scale) -> None:
         (horizontal, vertical), value = places[index], values[index]
         if math.isfinite(value):
             hint = f"{line.name} {format_number(value)}".strip()
-            drawing.add(
-                "circle", "dot", hint=hint, color=line.color, cx=horizontal, cy=vertical, r=radius
+            draw_marker(
+                drawing, line.marker, horizontal, vertical, radius, hint=hint, color=line.color
             )
 
 
-def _name_lines(drawing: Drawing, lines: Sequence[Line], x: Scale, y: Scale) -> None:
-    """Write each line's name beside its last finite point."""
+def _draw_bounds(drawing: Drawing, line: Line, x: Scale, y: Scale) -> None:
+    """Draw bands between neighbouring points that have bounds, and lines around lonely ones."""
+    lows = [math.nan if bounds is None else bounds[0] for bounds in line.bounds]
+    alone = alone_in_line(lows)
+    edges: list[tuple[float, float, float]] = []
+    for index, ((across, _), bounds) in enumerate(zip(line.points, line.bounds, strict=False)):
+        if bounds is not None and index not in alone:
+            edges.append((x(across), y(bounds[0]), y(bounds[1])))
+        elif bounds is not None:
+            at, low, high = x(across), y(bounds[0]), y(bounds[1])
+            drawing.add("line", "whisker", color=line.color, x1=at, y1=low, x2=at, y2=high)
+        if edges and (bounds is None or index == len(line.bounds) - 1):
+            around = [(at, low) for at, low, _ in edges]
+            around += [(at, high) for at, _, high in reversed(edges)]
+            drawing.path("band", around, hint=line.name, color=line.color)
+            edges = []
+
+
+def _name_lines(drawing: Drawing, lines: Sequence[Line], x: Scale, y: Scale, key: float) -> None:
+    """Write each line's name beside its last finite point, behind ``key`` units for its marker."""
     ended = [
         (line, [(h, v) for h, v in line.points if math.isfinite(v)][-1])
         for line in lines
@@ -130,4 +164,9 @@ def _name_lines(drawing: Drawing, lines: Sequence[Line], x: Scale, y: Scale) -> 
     for (line, _), height in zip(ended, heights, strict=True):
         weight = " bold" if line.kind == "strong" else ""
         place = HEIGHT - height + 4 + excess
-        drawing.add("text", f"name{weight}", line.name, color=line.color, x=x.end + 10, y=place)
+        left = x.end + 10 + key
+        drawing.add("text", f"name{weight}", line.name, color=line.color, x=left, y=place)
+        if key:
+            draw_marker(
+                drawing, line.marker, x.end + 14, place - 4, 4, hint=line.name, color=line.color
+            )

@@ -14,6 +14,7 @@ from pipeline.artifacts.features import Features
 from pipeline.artifacts.split import fingerprint_stream, shared_test
 from pipeline.files.sealed_json import JsonValue
 from pipeline.reporting import probe_tables as evaluation_tables
+from pipeline.reporting import transfer
 from pipeline.reporting.below_random import warn_of_shortfalls
 from pipeline.reporting.comparing.measured_cells import remark_on_measured
 from pipeline.reporting.comparing.runs import Run
@@ -92,7 +93,7 @@ def render_page(results: Results, extras: Extras) -> str:
     )
     against, params = extras.against, results.params
     shown_bars = bars.build_bars(results, against)
-    warning = warn_of_shortfalls(results.matrix, results.say_task)
+    warning = warn_of_shortfalls(results.matrix, results.say_task, results.row_name(0))
     return environment.get_template("page.html").render(
         params=params,
         stream=name_stream(params["scenario"]),
@@ -125,6 +126,7 @@ def render_page(results: Results, extras: Extras) -> str:
             "about": evaluation_tables.ABOUT_REPRESENTATIONS,
             "rows": evaluation_tables.representation_rows(results),
         },
+        transfer=_describe_transfer(results),
         loss_curves=curves.draw_losses(results),
         epoch_curves=_epoch_curves(results),
         view_strips=_data_uris(extras.view_strips),
@@ -135,6 +137,19 @@ def render_page(results: Results, extras: Extras) -> str:
         tested=fingerprint_tested(results.splits, results.labelled),
         revision=extras.revision,
     )
+
+
+def _describe_transfer(results: Results) -> dict[str, object] | None:
+    """Return what there is of data beside the stream; None: there are none."""
+    if not results.transfer:
+        return None
+    return {
+        "heading": transfer.HEADING,
+        "about": transfer.explain_transfer(results),
+        "columns": [(show_controls(d), probe) for d, probe in transfer.transfer_columns(results)],
+        "rows": transfer.transfer_rows(results),
+        "curve": curves.draw_transfer(results),
+    }
 
 
 def flatten_params(values: Mapping[str, JsonValue], prefix: str = "") -> list[tuple[str, str]]:

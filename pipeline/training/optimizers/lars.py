@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -64,30 +64,40 @@ class LARS(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                update = self._update(parameter, parameter.grad, group)
-                state = self.state[parameter]
-                if "momentum_buffer" not in state:
-                    state["momentum_buffer"] = update.clone()
-                else:
-                    state["momentum_buffer"].mul_(group["momentum"]).add_(update)
-                parameter.sub_(group["lr"] * state["momentum_buffer"])
+            parameters = [each for each in group["params"] if each.grad is not None]
+            if not parameters:
+                continue
+            gradients = cast(list[Tensor], [each.grad for each in parameters])
+            updates = self._updates(parameters, gradients, group)
+            for parameter, update in zip(parameters, updates, strict=True):
+                if "momentum_buffer" not in self.state[parameter]:
+                    self.state[parameter]["momentum_buffer"] = torch.zeros_like(update)
+            buffers = [self.state[each]["momentum_buffer"] for each in parameters]
+            torch._foreach_mul_(buffers, group["momentum"])
+            torch._foreach_add_(buffers, updates)
+            torch._foreach_sub_(parameters, torch._foreach_mul(buffers, group["lr"]))
         return loss
 
     @staticmethod
-    def _update(parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
-        """Return local (g + β w)."""
+    def _updates(
+        parameters: list[Tensor], gradients: list[Tensor], group: dict[str, Any]
+    ) -> list[Tensor]:
+        """Return local (g + β w) of each parameter of a group."""
         decay = group["weight_decay"]
-        decayed = gradient + decay * parameter if decay else gradient
         if not group["adaptive"]:
-            return decayed
-        weight_norm, gradient_norm = parameter.norm(), gradient.norm()
+            if not decay:
+                return gradients
+            return list(torch._foreach_add(gradients, torch._foreach_mul(parameters, decay)))
+        weight_norm = torch.stack(torch._foreach_norm(parameters))
+        gradient_norm = torch.stack(torch._foreach_norm(gradients))
         scale = gradient_norm + decay * weight_norm + EPS
         local = group["trust_coefficient"] * weight_norm / scale
         if group["clip"]:
             local = (local / max(group["lr"], EPS)).clamp(max=1)
         # No branch on a value: that would make a GPU wait.
         usable = (weight_norm > 0) & (gradient_norm > 0)
-        return torch.where(usable, local * decayed, gradient)
+        decays, rates = usable * decay, torch.where(usable, local, 1)
+        decayed = torch._foreach_mul(parameters, decays.unbind())
+        torch._foreach_add_(decayed, gradients)
+        torch._foreach_mul_(decayed, rates.unbind())
+        return list(decayed)
