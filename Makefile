@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo demo-domains check test lowest mlflow docs torture bench lock clean
+.PHONY: help demo demo-domains check test lowest mlflow docs torture slurm bench lock clean
 
 help:
 	@echo "make demo   set up .venv, then dvc repro: the forgetting table of params.yaml"
@@ -15,6 +15,7 @@ help:
 	@echo "make mlflow  the test of the logger for MLflow, in an environment of its own"
 	@echo "make docs   build the README and docs/ into a site, .scratch/site"
 	@echo "make torture  kill stages and change inputs at random moments, and compare the files with those of a run in peace"
+	@echo "make slurm  run a sweep of 24 small runs through SLURM, where there is one, and compare its files"
 	@echo "make bench  measure speed, beside lightly and Kornia in an environment of their own"
 	@echo "make lock   resolve requirements.lock anew from pyproject.toml"
 	@echo "make clean  remove .venv and the tools' caches; data and results stay"
@@ -62,6 +63,10 @@ torture: $(BIN)/installed-dev
 	python -m tests.torture.changes --trials 200
 	python -m tests.torture.folders --trials 1000
 	python -m tests.torture.queue
+
+# A quarter of an hour on two cores; needs a SLURM that answers sinfo.
+slurm: $(BIN)/installed-dev
+	python -m tests.slurm.sweep
 
 # About an hour, with nothing else on the machine. The peers get the torch that we have.
 bench: .scratch/peers/installed

@@ -34,6 +34,8 @@ SCRATCH = Path(".scratch")  # can be deleted; in the main checkout, except for l
 STORES = SCRATCH / "images"
 CHECKPOINTS = SCRATCH / "checkpoints"
 LOCKS = SCRATCH / "locks"
+SWEEPS = SCRATCH / "sweeps"  # bookkeeping, not results
+SWEEP_ROOT = "CASSLE_ROOT"  # in the environment of a sweep's runs: the main checkout
 RUN_LOGS = SCRATCH / "logs"  # of the loggers that params name
 EXTRACTED = SCRATCH / "features"  # by state and images
 WEIGHTS = SCRATCH / "weights"  # of networks that are named, as fetched
@@ -52,8 +54,11 @@ def find_data(root: str) -> Path:
 
 
 def main_checkout() -> Path:
-    """Return the root of the main checkout; a queued experiment of DVC runs in a copy of it."""
-    return Path(os.environ.get("DVC_ROOT", ""))
+    """Return the root of the main checkout; queued experiments and runs of sweeps have copies.
+
+    DVC sets its variable for stages itself, in a copy that it did not make to that copy.
+    """
+    return Path(os.environ.get(SWEEP_ROOT) or os.environ.get("DVC_ROOT", ""))
 
 
 def plan(slot: str) -> Path:

@@ -19,7 +19,7 @@ from pipeline.files.typed_json import get_typed
 
 KEY = "backbone.weights"
 # In a folder: what `cassle export` and Hugging Face name the file.
-IN_FOLDERS = ("backbone.safetensors", "model.safetensors", "pytorch_model.bin")
+IN_FOLDERS = ("model.safetensors", "pytorch_model.bin")
 WHAT_TO_NAME = (
     "name a file of weights (safetensors or torch), a folder with one (an export, states of a "
     "run, a model of Hugging Face), or a model as timm/NAME"

@@ -15,6 +15,7 @@ from pipeline.cli import (  # noqa: F401 - importing the others adds their comma
     growing_commands,
     preset_commands,
     stage_commands,
+    sweep_commands,
     tool_commands,
 )
 from pipeline.cli.app import app
@@ -39,6 +40,7 @@ from pipeline.runtime.shortages import describe_shortage
 from pipeline.runtime.signals import stopping_at_once
 
 app.add_typer(preset_commands.presets_app, name="preset")
+app.add_typer(sweep_commands.sweep_app, name="sweep")
 
 
 def main(command: Callable[[], object] = app) -> None:

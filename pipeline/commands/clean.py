@@ -13,6 +13,7 @@ from pipeline import layout
 from pipeline.artifacts.plans.files import plan_digest, read_plan
 from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.commands.damaged import find_damaged
+from pipeline.commands.sweeps.bookkeeping import CHECKOUT, LOCK
 from pipeline.data.image_files.store_writer import find_abandoned
 from pipeline.errors import PipelineError, RunError
 from pipeline.files.atomic import find_unfinished, find_way_out
@@ -48,7 +49,7 @@ def run(*, everything: bool, ask: bool) -> None:
     Raises:
         RunError: there is no terminal to ask on, or something cannot be removed.
     """
-    found = [*_checkpoints(), *_unfinished(), *_stores(), *_evaluated(), *_damaged()]
+    found = [*_checkpoints(), *_unfinished(), *_stores(), *_evaluated(), *_sweeps(), *_damaged()]
     for left in found:
         size = sum(path.stat().st_size for path in _files(left.path))
         print(f"{left.path}  {size / 1e6:.1f} MB  {left.what}")
@@ -121,6 +122,16 @@ def _evaluated() -> list[Leftover]:
         Leftover(root / folder, f"{what}, to evaluate no state twice", stale=False)
         for folder, what in kept.items()
         if (root / folder).is_dir()
+    ]
+
+
+def _sweeps() -> list[Leftover]:
+    """Return the jobs of sweeps: logs, and of one that was killed its checkout too."""
+    return [
+        Leftover(lock.parent, "a killed run of a sweep", stale=True)
+        if (lock.parent / CHECKOUT).exists()
+        else Leftover(lock.parent, "the log of a run of a sweep", stale=False)
+        for lock in sorted(layout.SWEEPS.glob(f"*/*/*/{LOCK}"))
     ]
 
 

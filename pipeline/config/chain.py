@@ -7,6 +7,7 @@ own, in ``slots/``, each with a short lock file beside it.
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import shutil
@@ -47,7 +48,7 @@ def read_slots() -> int:
     """
     if not layout.CHAIN.is_file():
         return 0
-    return 1 + sum(len(_load(path)["stages"]["train"]["foreach"]) for path in _files())
+    return 1 + sum(_count_listed(path, _read(path)) for path in _files())
 
 
 def read_locked_outputs() -> dict[Path, str]:
@@ -212,19 +213,39 @@ def _file(first: int) -> Path:
 
 
 def _load(path: Path) -> Any:
+    return _parse(path, _read(path))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise _explain_foreign(path, error) from error
+
+
+def _parse(path: Path, text: str) -> Any:
     from ruamel.yaml import YAML
 
     yaml = YAML()
     yaml.preserve_quotes = True
     try:
-        held = yaml.load(path.read_text(encoding="utf-8"))
+        held = yaml.load(text)
         len(held["stages"]["train"]["foreach"])
     except Exception as error:  # the library's constructors raise many types
-        raise RunError(
-            f"{path} is not the pipeline's ({' '.join(str(error).split())}); "
-            f"`git checkout {path}` brings it back"
-        ) from error
+        raise _explain_foreign(path, error) from error
     return held
+
+
+@functools.lru_cache(maxsize=64)  # a sweep plans many runs, and parsing takes a tenth of a second
+def _count_listed(path: Path, text: str) -> int:
+    return len(_parse(path, text)["stages"]["train"]["foreach"])
+
+
+def _explain_foreign(path: Path, error: Exception) -> RunError:
+    return RunError(
+        f"{path} is not the pipeline's ({' '.join(str(error).split())}); "
+        f"`git checkout {path}` brings it back"
+    )
 
 
 def _dump(path: Path, held: object, comment: str = "") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.config.params import PARAMS_MODEL
@@ -12,6 +12,20 @@ from pipeline.config.user_paths import PATH_ERROR
 from pipeline.errors import closest, shorten
 
 MAX_PROBLEMS = 20  # listed in one message
+
+
+def explain_problems(error: ValidationError, model: type[BaseModel] = PARAMS_MODEL) -> list[str]:
+    """Return one line for each of a file's problems, up to ``MAX_PROBLEMS``.
+
+    Args:
+        error: pydantic's.
+        model: what the file was validated by.
+    """
+    details = drop_echoes(error.errors())
+    problems = [explain_problem(detail, model) for detail in details[:MAX_PROBLEMS]]
+    if len(details) > MAX_PROBLEMS:
+        problems.append(f"{len(details) - MAX_PROBLEMS} more problems")
+    return problems
 
 
 def drop_echoes(details: list[ErrorDetails]) -> list[ErrorDetails]:
@@ -25,7 +39,7 @@ def drop_echoes(details: list[ErrorDetails]) -> list[ErrorDetails]:
     return [d for d in details if d["type"] != "missing" or not misspelt(d["loc"])]
 
 
-def explain_problem(detail: ErrorDetails) -> str:
+def explain_problem(detail: ErrorDetails, model: type[BaseModel] = PARAMS_MODEL) -> str:
     """Return the message for one of pydantic's errors, in one line."""
     # The location also holds the tags of union branches; only keys are shown.
     parts = [part for part in detail["loc"] if isinstance(part, int) or part.isidentifier()]
@@ -33,7 +47,7 @@ def explain_problem(detail: ErrorDetails) -> str:
     kind = detail["type"]
     if kind == "extra_forbidden":
         section = ".".join(str(part) for part in detail["loc"][:-1])
-        allowed = _keys_of(detail["loc"][:-1])
+        allowed = _keys_of(detail["loc"][:-1], model)
         place = f" in {section}" if section else ""
         return (
             f"{shorten(detail['loc'][-1])}{place} is unknown; "
@@ -52,11 +66,10 @@ def explain_problem(detail: ErrorDetails) -> str:
     return f"{where or 'keys'}: {message}, got {shorten(detail['input'])}"
 
 
-def _keys_of(location: tuple[int | str, ...]) -> list[str]:
-    """Return the allowed keys of the section at ``location``."""
-    model: type[BaseModel] = PARAMS_MODEL
+def _keys_of(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
+    """Return the allowed keys of the section of a model at ``location``."""
     for part in location:
         annotation = model.model_fields[str(part)].annotation
         candidates = [annotation, *getattr(annotation, "__args__", ())]
         model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipeline.config.messages import MAX_PROBLEMS, drop_echoes, explain_problem
+from pipeline.config.messages import explain_problems
 from pipeline.config.params import Params, validate_params
 from pipeline.config.yaml_text import read_mapping
 from pipeline.errors import ParamsError
@@ -47,8 +47,5 @@ def parse_params(text: str, source: str) -> Params:
     try:
         return validate_params(values)
     except ValidationError as error:
-        details = drop_echoes(error.errors())
-        problems = [explain_problem(detail) for detail in details[:MAX_PROBLEMS]]
-        if len(details) > MAX_PROBLEMS:
-            problems.append(f"{len(details) - MAX_PROBLEMS} more problems")
+        problems = explain_problems(error)
         raise ParamsError("\n".join(f"{source}: {line}" for line in problems)) from error

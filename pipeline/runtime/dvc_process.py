@@ -8,6 +8,8 @@ import signal
 import threading
 import time
 
+from pipeline.runtime.signals import was_told
+
 POLL_SECONDS = 1.0  # between two checks that dvc is alive
 
 
@@ -35,7 +37,7 @@ def end_with_parent(parent: int) -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(POLL_SECONDS)
-        os.kill(os.getpid(), signal.SIGTERM)
+        _stop()
 
     threading.Thread(target=watch, daemon=True).start()
 
@@ -89,4 +91,14 @@ def _watch_dvc(dvc: tuple[int, float] | None) -> None:
         time.sleep(POLL_SECONDS)
     else:
         return
-    os.kill(os.getpid(), signal.SIGTERM)
+    _stop()
+
+
+def _stop() -> None:
+    """Send SIGTERM, unless this process was told to stop already.
+
+    What tells a whole group of processes, as SLURM and systemd do, ends dvc at once and this
+    stage when it has saved; a second signal would end it without.
+    """
+    if not was_told():
+        os.kill(os.getpid(), signal.SIGTERM)

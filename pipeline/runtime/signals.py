@@ -14,6 +14,13 @@ STDOUT, STDERR = 1, 2  # written to directly: a signal may interrupt a print
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 UNWIND_SECONDS = 1.0  # for a stage to end by itself once it was told to
 
+_told = threading.Event()
+
+
+def was_told() -> bool:
+    """Return whether a signal has told this process to stop its training."""
+    return _told.is_set()
+
 
 def list_heard() -> Sequence[signal.Signals]:
     """The signals that stop a process: not SIGHUP where it is ignored, as ``nohup`` has it."""
@@ -49,6 +56,7 @@ class HeardSignals:
 
     def hear(self, number: int) -> None:
         """Enter a signal; of a closed terminal, leave it."""
+        _told.set()
         if number == signal.SIGHUP:
             leave_terminal()
         if self.first is None:

@@ -270,11 +270,15 @@ def test_a_vit_runs_from_check_to_the_card(project: Project) -> None:
     plan = layout.plan("init").read_text()
     assert '"patch_size":7' in plan.replace(" ", "")
     project.must("export", "--output", "out", "--no-onnx")
-    tensors, weights = load_file(layout.state(2)), load_file("out/backbone.safetensors")
-    assert all(torch.equal(tensors[f"method.backbone.{key}"], weights[key]) for key in weights)
+    tensors, weights = load_file(layout.state(2)), load_file("out/model.safetensors")
+    own = "method.backbone.network"
+    assert all(torch.equal(tensors[f"{own}.{key}"], weights[key]) for key in weights)
+    timm = pytest.importorskip("timm")
+    network = timm.create_model(f"local-dir:{project.root / 'out'}", pretrained=True)
+    assert all(torch.equal(value, weights[key]) for key, value in network.state_dict().items())
     card = (project.root / "out/README.md").read_text()
     given = "'test_vit', num_classes=0, in_chans=1, patch_size=7, **sizes"
-    assert f"network = timm.create_model({given})" in card
+    assert f"backbone = timm.create_model({given})" in card
 
 
 def test_a_stem_and_the_patches_of_others_change_no_plan(project: Project) -> None:

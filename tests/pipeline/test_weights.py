@@ -174,7 +174,7 @@ def test_a_wrong_file_is_refused_before_any_training(name: str, project: Project
     ("source", "said"),
     [
         ("gone.pth", "'gone.pth' is not there; name a file of weights"),
-        ("data", "the folder 'data' holds no backbone.safetensors"),
+        ("data", "the folder 'data' holds no model.safetensors"),
     ],
 )
 def test_weights_that_are_not_there_are_refused_by_plan(

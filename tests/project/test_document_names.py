@@ -171,6 +171,10 @@ def check_cassle(words: list[str]) -> None:
     command: Any = typer.main.get_command(app)  # Typer has a click of its own
     for word in words:
         if hasattr(command, "commands") and not word.startswith("-") and not word.isupper():
+            # `cassle sweep FILE` is short for `cassle sweep start FILE`.
+            if command.name == "sweep" and word.endswith(".yaml"):
+                command = command.commands["start"]
+                continue
             assert word in command.commands, f"cassle has no {word}"
             command = command.commands[word]
         elif word.startswith("--") and word != "--help":

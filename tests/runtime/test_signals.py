@@ -177,6 +177,36 @@ def test_a_stage_stops_if_its_dvc_died_before_the_watch_began(tmp_path: Path) ->
     assert not (tmp_path / "running").exists()
 
 
+SAVING = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from pipeline.runtime import dvc_process
+from pipeline.runtime.signals import StopRequest
+dvc_process.POLL_SECONDS = 0.02
+dvc_process.end_with_dvc()
+stop = StopRequest(prints=False)
+with stop.listening():
+    Path("running").write_text("")
+    while stop.received is None:
+        time.sleep(0.01)
+    time.sleep(0.5)  # it saves, and its dvc is gone
+Path("saved").write_text("")
+"""
+
+
+def test_a_signal_to_dvc_and_its_stage_together_is_one_signal(tmp_path: Path) -> None:
+    (tmp_path / "dvc").write_text(DVC)
+    (tmp_path / "stage.py").write_text(SAVING.format(root=str(ROOT)))
+    environment = os.environ | {"DVC_STAGE": "train@2"}
+    command = [sys.executable, str(tmp_path / "dvc")]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True)
+    assert wait_for(tmp_path / "running")
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait() == -signal.SIGTERM
+    assert wait_for(tmp_path / "saved", 10)
+
+
 @pytest.mark.parametrize(("name", "stage"), [("dvc", True), ("dvc", False), ("make", True)])
 def test_a_stage_runs_to_its_end_if_dvc_lives_or_did_not_start_it(
     name: str, stage: bool, tmp_path: Path

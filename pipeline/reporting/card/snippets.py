@@ -114,7 +114,7 @@ def timm_snippet(plan: BackbonePlan, features: int) -> str:
 
 
 def torch_snippet(plan: BackbonePlan, shape: str, features: int) -> str:
-    """Return a snippet that loads backbone.safetensors in torch.
+    """Return a snippet that loads model.safetensors in torch.
 
     Args:
         plan: of the backbone.

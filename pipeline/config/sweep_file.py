@@ -1,0 +1,97 @@
+"""The file of a sweep: which params its runs change, and what each takes of a cluster."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, JsonValue, ValidationError
+
+from pipeline.config.messages import explain_problems
+from pipeline.config.option_types import NonNegativeInt, PositiveFloat, PositiveInt, Seed
+from pipeline.config.overrides import Overrides
+from pipeline.config.sections import Section
+from pipeline.config.yaml_text import read_mapping
+from pipeline.errors import ParamsError
+from pipeline.files.atomic import is_special
+
+MAX_RUNS = 10_000
+
+
+class Slurm(Section):
+    """What SLURM is asked for; other options of sbatch are in ``extra``."""
+
+    partition: str | None = None
+    time: PositiveInt = 1440  # minutes, after which a run saves and is queued again
+    gpus: NonNegativeInt = 0
+    cpus: PositiveInt = 1
+    memory: PositiveFloat | None = None  # GB
+    at_once: PositiveInt = 100  # runs
+    setup: list[str] = Field(default_factory=list)  # lines of shell before each run
+    extra: dict[str, str | int | bool] = Field(default_factory=dict)
+
+
+class SweepFile(Section):
+    """A sweep: each preset with each set of ``list``, each point of ``grid``, and each seed."""
+
+    presets: list[str] = Field(default_factory=list)
+    sets: list[dict[str, JsonValue]] = Field(default_factory=list, alias="list")
+    grid: dict[str, Annotated[list[JsonValue], Field(min_length=1)]] = Field(default_factory=dict)
+    seeds: list[Seed] = Field(default_factory=list)
+    slurm: Slurm = Slurm()
+
+
+def read_sweep(path: Path) -> SweepFile:
+    """Return a sweep, read from its file.
+
+    Raises:
+        ParamsError: it is missing, not YAML or invalid; one line for each problem.
+    """
+    try:
+        if is_special(path):
+            raise ParamsError(f"{path} is no regular file; name the file of a sweep")
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ParamsError(
+            f"{path} is missing; name the file of a sweep, as docs/scaling.md describes it"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} cannot be read: {error}") from error
+    try:
+        sweep = SweepFile.model_validate(read_mapping(text, str(path)))
+    except ValidationError as error:
+        problems = explain_problems(error, SweepFile)
+        raise ParamsError("\n".join(f"{path}: {line}" for line in problems)) from error
+    if not (sweep.presets or sweep.sets or sweep.grid or sweep.seeds):
+        raise ParamsError(f"{path} names no runs; give it presets, list, grid or seeds")
+    return sweep
+
+
+def list_combinations(sweep: SweepFile) -> Iterator[tuple[str | None, Overrides]]:
+    """Yield the preset and the overrides of each run, seeds last.
+
+    Raises:
+        ParamsError: a key is given twice, or there are too many runs.
+    """
+    twice = [key for key in sweep.grid if any(key in each for each in sweep.sets)]
+    twice += ["seed"] if sweep.seeds and _names_seed(sweep) else []
+    if twice:
+        raise ParamsError(
+            "\n".join(f"{key} is given twice; leave one of them out" for key in twice)
+        )
+    presets: list[str | None] = [*sweep.presets] or [None]
+    axes: list[list[dict[str, JsonValue]]] = [sweep.sets or [{}]]
+    axes += [[{key: value} for value in values] for key, values in sweep.grid.items()]
+    axes += [[{"seed": seed} for seed in sweep.seeds] or [{}]]
+    count = math.prod(map(len, axes)) * len(presets)
+    if count > MAX_RUNS:
+        raise ParamsError(f"it has {count} runs, expected at most {MAX_RUNS}; split it")
+    for preset, parts in itertools.product(presets, itertools.product(*axes)):
+        yield preset, {key: value for part in parts for key, value in part.items()}
+
+
+def _names_seed(sweep: SweepFile) -> bool:
+    return "seed" in sweep.grid or any("seed" in each for each in sweep.sets)

@@ -1,0 +1,240 @@
+"""Sweeps on this machine: what runs, what is kept, and what is said of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline import layout
+from pipeline.commands.sweeps.bookkeeping import (
+    Outcome,
+    Sweep,
+    hold_job,
+    is_held,
+    job_folder,
+    write_outcome,
+    write_slurm_id,
+    write_sweep,
+)
+from pipeline.commands.sweeps.jobs import Job
+from pipeline.commands.sweeps.local import list_places
+from pipeline.commands.sweeps.run_job import RACE
+from pipeline.commands.sweeps.states import Stand, list_states
+from pipeline.files.append import read_tail
+from tests.support.sweep_repository import SweepRepository
+
+SWEEP = "grid: {strategy: [finetune, er]}\nseeds: [0]\n"
+FINETUNE, ER = "strategy=finetune,seed=0", "strategy=er,seed=0"
+
+
+@pytest.fixture
+def repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> SweepRepository:
+    return SweepRepository(tmp_path, monkeypatch, capsys)
+
+
+@pytest.mark.pipeline
+def test_a_sweep_shares_first_tasks_keeps_experiments_and_goes_on_with_what_failed(
+    repository: SweepRepository,
+) -> None:
+    (repository.root / "sweep.yaml").write_text(SWEEP)
+    printed = repository.must("sweep", "sweep.yaml", "--print").splitlines()
+    assert printed == [
+        f"dvc exp run --name {name} -S strategy={strategy} -S seed=0"
+        for name, strategy in ((FINETUNE, "finetune"), (ER, "er"))
+    ]
+    asked = repository.must("sweep", "sweep.yaml")
+    assert "2 runs: 2 to do; first tasks that runs share: 0 of 1 done" in asked
+    assert not repository.trace.exists()
+
+    code, out, err = repository.cassle("sweep", "sweep.yaml", "--local", "2")
+    assert code == 2, out
+    assert f"/2 {ER}: failed after" in out
+    assert "2 runs: 1 done, 1 failed" in err
+    assert repository.experiments() == [FINETUNE]
+    shared = f"first {repository.root}\n"
+    assert repository.trace.read_text() == shared, "once, and it knows where checkpoints lie"
+    shown = repository.must("sweep", "status")
+    assert f"failed   {ER}  no memory left" in shown
+    assert not list((repository.root / layout.SWEEPS).rglob("checkout"))
+
+    repository.mended.write_text("")
+    said = repository.must("sweep", "sweep.yaml", "--local", "1")
+    assert f"1/1 {ER}: done after" in said
+    assert sorted(repository.experiments()) == sorted([FINETUNE, ER])
+    assert repository.trace.read_text() == shared
+    kept = repository.git("for-each-ref", "--format=%(objectname)", "refs/exps").split()
+    params = [repository.git("show", f"{commit}:second.txt") for commit in kept]
+    assert {"strategy: er" in text for text in params} == {True, False}
+    assert repository.git("status", "--porcelain") == "?? sweep.yaml", "nothing here was touched"
+    assert "2 runs: 2 done" in repository.must("sweep", "sweep.yaml", "--local", "1")
+
+
+@pytest.mark.pipeline
+def test_ctrl_c_stops_a_sweep_and_says_what_is_left(repository: SweepRepository) -> None:
+    (repository.root / "sweep.yaml").write_text("seeds: [9, 10]\n")
+    log = job_folder(layout.SWEEPS / "sweep", "seed=9") / "log.txt"
+
+    def interrupt() -> None:
+        while "training" not in read_tail(log):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    code, out, err = repository.cassle("sweep", "sweep.yaml", "--local", "1")
+    assert code == 128 + signal.SIGINT
+    assert "the sweep was stopped; the same command goes on with what is missing" in err
+    assert "seed=9: stopped after" in out
+    shown = repository.must("sweep", "status", "sweep.yaml")
+    assert "2 runs: 1 stopped, 1 to do" in shown
+    assert subprocess.run(["pgrep", "-f", "sleep 60.0625"], capture_output=True).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["none.yaml"], "none.yaml is missing; name the file of a sweep"),
+        (["sweep.yaml", "--print", "--slurm"], "--print, --local and --slurm exclude each other"),
+        (["status"], "no sweep was started here; start one: cassle sweep FILE --local 2"),
+        (["status", "sweep.yaml"], "sweep.yaml was not started here"),
+    ],
+)
+def test_a_wrong_command_is_refused(
+    repository: SweepRepository, arguments: list[str], problem: str
+) -> None:
+    (repository.root / "sweep.yaml").write_text(SWEEP)
+    code, _, err = repository.cassle("sweep", *arguments)
+    assert code == 2
+    assert problem in err
+    assert "Traceback" not in err
+
+
+def test_what_is_not_committed_is_refused(repository: SweepRepository) -> None:
+    (repository.root / "sweep.yaml").write_text("seeds: [0]\n")
+    (repository.root / "pipeline").mkdir()
+    (repository.root / "pipeline/mine.py").write_text("")
+    code, _, err = repository.cassle("sweep", "sweep.yaml", "--local", "1")
+    assert code == 2
+    assert "not committed: pipeline/; runs of a sweep start from a commit: commit it" in err
+    (repository.root / "pipeline/mine.py").unlink()
+    (repository.root / ".gitignore").write_text("images\n")
+    repository.git("rm", "-r", "--quiet", "--cached", "images")
+    repository.commit()
+    code, _, err = repository.cassle("sweep", "sweep.yaml", "--local", "1")
+    assert code == 2
+    assert "data.root: images is ignored by git, so a checkout lacks it" in err
+
+
+def test_without_slurm_or_submitit_it_is_said(
+    repository: SweepRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository.root / "sweep.yaml").write_text(SWEEP)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert (
+        "pip install 'cassle-pipeline[slurm]'"
+        in repository.cassle("sweep", "sweep.yaml", "--slurm")[2]
+    )
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert (
+        "sbatch and srun, which are not here"
+        in repository.cassle("sweep", "sweep.yaml", "--slurm")[2]
+    )
+
+
+NAMES = ["kept", "running", "waiting", "again", "failed", "lost", "stopped", "killed", "new"]
+
+
+@pytest.fixture
+def sweep(repository: SweepRepository, monkeypatch: pytest.MonkeyPatch) -> Sweep:
+    """A sweep whose runs stand in all ways, and a SLURM that is made up."""
+    base = repository.git("rev-parse", "HEAD")
+    repository.git("update-ref", f"refs/exps/{base[:2]}/{base[2:]}/kept", base)
+    found = Sweep("table.yaml", base, tuple(Job(name, (), base) for name in NAMES))
+    write_sweep(found)
+    for number, name in enumerate(NAMES[1:6]):
+        write_slurm_id(job_folder(found.folder, name), f"7_{number}")
+    for name in ("running", "again", "lost", "killed"):
+        folder = job_folder(found.folder, name)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "log.txt").write_text(f"-- began\nepoch 3\rof {name}\n\n")
+    write_outcome(job_folder(found.folder, "failed"), Outcome("failed", 3.0, "no memory\nleft"))
+    write_outcome(job_folder(found.folder, "stopped"), Outcome("stopped", 3.0))
+    (job_folder(found.folder, "stopped") / "log.txt").write_text("stopped\n")
+    (found.folder / "slurm").mkdir()
+    (found.folder / "slurm/7_4_0_log.err").write_text("slurmstepd: error: out of memory\n")
+    told = "7|0|RUNNING|None\n7|1|PENDING|Priority\n7|2|PENDING|BeginTime\n9|N/A|RUNNING|None"
+    squeue = repository.root.parent / "bin/squeue"
+    squeue.parent.mkdir()
+    squeue.write_text(f"#!/bin/sh\necho '{told}'\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{squeue.parent}{os.pathsep}{os.environ['PATH']}")
+    return found
+
+
+def test_status_says_where_each_run_stands_and_why(
+    repository: SweepRepository, sweep: Sweep
+) -> None:
+    assert {state.job.name: state.stand for state in list_states(sweep)} == {
+        "kept": Stand.done,
+        "running": Stand.running,
+        "waiting": Stand.waiting,
+        "again": Stand.waiting,
+        "failed": Stand.failed,
+        "lost": Stand.failed,
+        "stopped": Stand.stopped,
+        "killed": Stand.stopped,
+        "new": Stand.missing,
+    }
+    lines = repository.must("sweep", "status", "table").splitlines()
+    assert lines[1] == "  9 runs: 1 done, 1 running, 2 waiting, 2 failed, 2 stopped, 1 to do"
+    assert "  running  running  of running" in lines
+    assert "  waiting  waiting  SLURM's job 7 (Priority)" in lines
+    assert "  waiting  again  to go on where it was: SLURM's job 7 (BeginTime)" in lines
+    assert lines[lines.index("  failed   failed  no memory") + 1].strip() == "left"
+    at = lines.index("  failed   lost  SLURM's job 7_4 has ended without a word")
+    assert [line.strip() for line in lines[at + 1 : at + 3]] == [
+        "slurmstepd: error: out of memory",
+        "of lost",
+    ]
+
+
+def test_a_run_counts_as_running_while_a_process_that_it_started_lives(
+    repository: SweepRepository, sweep: Sweep
+) -> None:
+    folder = job_folder(sweep.folder, "new")
+    with hold_job(folder) as lock:
+        child = subprocess.Popen(["sleep", "60"], pass_fds=(lock,))
+        assert is_held(folder)
+    assert is_held(folder)
+    child.kill()
+    child.wait()
+    assert not is_held(folder)
+
+
+def test_runs_at_a_time_share_threads_and_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    assert list_places(1) == [{}]
+    threads = {"OMP_NUM_THREADS": "2"}
+    assert list_places(3) == [
+        {"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": gpu} for gpu in ("4", "5", "4")
+    ]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4")
+    assert list_places(4) == [threads] * 4
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert list_places(2) == [{}, {}]
+
+
+def test_the_fault_of_dvc_that_passes_is_told_from_others() -> None:
+    gone = "[Errno 2] No such file or directory"
+    assert RACE.search(f"ERROR: {gone}: '/x/.dvc/cache/runs/ab/abcd/ef' -> '/x'")
+    assert not RACE.search(f"ERROR: {gone}: 'data/runs.csv'")

@@ -1,0 +1,1 @@
+"""Sweeps through a real SLURM."""
