@@ -195,6 +195,8 @@ def check(words: list[str]) -> None:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
         case ["dvc", *rest]:
             get_main_parser().parse_args(rest)
+        case ["cp" | "mkdir", *_]:
+            pass
         case _:
             raise AssertionError(f"not understood: {words}")
 
@@ -207,7 +209,7 @@ def test_commands_are_understood(document: Path) -> None:
 
 def test_commands_are_found() -> None:
     found = {words[0] for document in DOCUMENTS for words in commands(document)}
-    assert found == {"cassle", "dvc", "make", "python"}
+    assert found - {"cp", "mkdir"} == {"cassle", "dvc", "make", "python"}
     assert sum(1 for document in DOCUMENTS for _ in commands(document)) > 80
 
 
