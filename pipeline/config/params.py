@@ -14,14 +14,17 @@ from pydantic import Field, create_model, model_validator
 from pipeline.config.checks import (
     check_composition,
     check_loggers,
+    check_start,
+    check_stream,
+    find_named,
+    require_chosen,
+)
+from pipeline.config.data_sections import AugmentParams, Data
+from pipeline.config.evaluation_checks import (
     check_online,
     check_probes,
     check_probing,
-    check_start,
-    check_stream,
     check_transfer,
-    find_named,
-    require_chosen,
 )
 from pipeline.config.option_types import NonNegativeFloat, Seed
 from pipeline.config.registry.backbones import BACKBONES, entry_name
@@ -31,16 +34,8 @@ from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.optimizers import OPTIMIZERS
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
-from pipeline.config.sections import (
-    AugmentParams,
-    BackboneChoice,
-    Choices,
-    Data,
-    EvaluationChoice,
-    LinearEval,
-    Section,
-    Train,
-)
+from pipeline.config.section import Choices, Section
+from pipeline.config.sections import BackboneChoice, EvaluationChoice, LinearEval, Train
 from pipeline.layout import MAX_TASKS
 
 

@@ -13,7 +13,7 @@ from pydantic import Field, JsonValue, ValidationError
 from pipeline.config.messages import explain_problems
 from pipeline.config.option_types import NonNegativeInt, PositiveFloat, PositiveInt, Seed
 from pipeline.config.overrides import Overrides
-from pipeline.config.sections import Section
+from pipeline.config.section import Section
 from pipeline.config.yaml_text import read_mapping
 from pipeline.errors import ParamsError
 from pipeline.files.atomic import is_special

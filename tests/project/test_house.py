@@ -23,7 +23,7 @@ from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.optimizers import OPTIMIZERS
 from pipeline.config.registry.probes import PROBES, ProbeComponent
 from pipeline.config.registry.strategies import STRATEGIES
-from pipeline.config.sections import Section
+from pipeline.config.section import Section
 from pipeline.evaluation.base import Probe
 from pipeline.layout import (
     EVALUATIONS,

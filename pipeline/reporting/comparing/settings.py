@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
+from pipeline.config.data_sections import Data
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
-from pipeline.config.sections import MACHINE_PARAMS, Data
+from pipeline.config.sections import MACHINE_PARAMS
 from pipeline.files.sealed_json import Json, JsonValue
 from pipeline.files.typed_json import get_typed
 
