@@ -22,6 +22,7 @@ LOGS = Path("data/logs")
 ONLINE = Path("data/online")  # classifiers of the probe online
 EVALUATIONS = Path("data/evaluations.json")
 FEATURES = Path("data/features.safetensors")
+ENCODER = Path("data/encoder.safetensors")
 VIEWS = Path("data/views.png")
 REPORTS = Path("reports")
 OUTPUT_FOLDERS = (SPLITS, STATES, LOGS, ONLINE, EVALUATIONS.parent, REPORTS)  # that stages write to

@@ -15,12 +15,14 @@ from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
 from pipeline.data.image_files.file_options import Color, FileOptions, Keep
 from pipeline.data.interpolation import Interpolation
 from pipeline.errors import StateError
-from pipeline.files.sealed_json import digest
-from pipeline.files.tensors import read_tensors
+from pipeline.files.sealed_json import Json, digest
+from pipeline.files.tensors import pack_tensors, read_tensor_header, read_tensors
 from pipeline.files.typed_json import as_json, from_json
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from pipeline.models.backbone import Backbone
 
 WEIGHTS = "model.safetensors"  # where timm and the Hugging Face hub look for weights
 REMEDY = "name a folder that `cassle export` wrote, or the model.safetensors in it"
@@ -97,6 +99,27 @@ def derive_preprocessing(dataset: DatasetPlan) -> Preprocessing:
     )
 
 
+def pack_encoder(backbone: Backbone, origin: EncoderOrigin) -> bytes:
+    """Return a safetensors file of a network, its tensors by their public names.
+
+    Args:
+        backbone: the network, on the CPU.
+        origin: what it is; the file's header.
+    """
+    from pipeline.models.public_names import publish_names
+
+    return pack_tensors(publish_names(backbone), as_json(origin))[0]
+
+
+def read_origin(file: Path) -> EncoderOrigin:
+    """Return what an exported network is, from its header alone.
+
+    Raises:
+        StateError: the file is missing, damaged or no export.
+    """
+    return _parse_origin(file, read_tensor_header(file, StateError, REMEDY))
+
+
 def read_encoder(path: Path) -> tuple[EncoderOrigin, dict[str, Tensor]]:
     """Return an exported backbone: what it is, and its tensors by their public names.
 
@@ -108,9 +131,12 @@ def read_encoder(path: Path) -> tuple[EncoderOrigin, dict[str, Tensor]]:
     """
     file = (path / WEIGHTS if path.is_dir() else path).resolve()
     tensors, header = read_tensors(file, StateError, REMEDY)
+    return _parse_origin(file, header), tensors
+
+
+def _parse_origin(file: Path, header: Json) -> EncoderOrigin:
     held = {key: value for key, value in header.items() if key not in ("format", "content")}
     try:
-        origin = from_json(EncoderOrigin, held)
+        return from_json(EncoderOrigin, held)
     except ValueError as error:
         raise StateError(f"{file} is no exported encoder ({error}); {REMEDY}") from error
-    return origin, tensors

@@ -10,13 +10,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from pipeline.artifacts.encoder import EncoderOrigin, Preprocessing
+from pipeline.artifacts.encoder import Preprocessing
 from pipeline.artifacts.image_graph import FilePixels
 from pipeline.files.sealed_json import Json
-from pipeline.files.tensors import HEADER, pack_tensors
-from pipeline.files.typed_json import as_json
+from pipeline.files.tensors import HEADER
 from pipeline.models.backbone import Backbone
-from pipeline.models.public_names import publish_names
 
 EXAMPLES = 2  # a batch of one would be taken for a constant
 
@@ -64,16 +62,6 @@ class PortableFromFiles(nn.Module):
         """Return the features ``(N, F)`` of uint8 images ``(N, H, W, 4)``, red to alpha."""
         features: Tensor = self.portable(self.pixels(images))
         return features
-
-
-def to_safetensors(backbone: Backbone, origin: EncoderOrigin) -> bytes:
-    """Return the parameters and buffers, by the names that other libraries give them.
-
-    Args:
-        backbone: the network, on the CPU.
-        origin: what it is; the file's header.
-    """
-    return pack_tensors(publish_names(backbone), as_json(origin))[0]
 
 
 def to_onnx(network: Portable | PortableFromFiles, shape: Sequence[int], about: Json) -> bytes:

@@ -125,7 +125,8 @@ def evaluate(
     inputs = note_evaluation(task)
     from pipeline.stages import evaluate as stage
 
-    with lock_stage("evaluate", layout.EVALUATIONS, layout.FEATURES, layout.VIEWS):
+    outputs = (layout.EVALUATIONS, layout.FEATURES, layout.ENCODER, layout.VIEWS)
+    with lock_stage("evaluate", *outputs):
         stage.run(device, inputs, task)
 
 

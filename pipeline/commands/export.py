@@ -12,7 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.artifacts.encoder import WEIGHTS, EncoderOrigin, derive_preprocessing
+from pipeline.artifacts.encoder import (
+    WEIGHTS,
+    EncoderOrigin,
+    derive_preprocessing,
+    pack_encoder,
+)
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import require_plan
 from pipeline.artifacts.plans.init import InitPlan
@@ -99,7 +104,6 @@ def run(task: int, output: Path, wanted: Wanted) -> None:
             cannot be written, or the hub does not take it.
     """
     api = None if wanted.repository is None else connect(wanted.repository)
-    from pipeline.artifacts.portable import to_safetensors
     from pipeline.building.trained_backbone import load_backbone
     from pipeline.runtime.git import git_revision
 
@@ -108,7 +112,7 @@ def run(task: int, output: Path, wanted: Wanted) -> None:
     backbone, content = load_backbone(plan, task)
     dataset = plan.dataset
     origin = EncoderOrigin(task, content, plan.backbone, derive_preprocessing(dataset))
-    contents = {WEIGHTS: to_safetensors(backbone, origin)}
+    contents = {WEIGHTS: pack_encoder(backbone, origin)}
     if wanted.with_onnx:
         contents[ONNX] = _make_onnx(backbone, origin, from_files=wanted.from_files)
     config = describe_for_timm(origin, backbone.num_features)

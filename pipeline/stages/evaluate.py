@@ -39,6 +39,7 @@ from pipeline.runtime.before_torch import before_torch
 from pipeline.runtime.device import Device
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.shortages import explain_out_of_memory
+from pipeline.stages.last_encoder import write_last_encoder
 from pipeline.stages.transfer import evaluate_transfer
 from pipeline.training.saved import remove_finished
 
@@ -112,6 +113,8 @@ def run(device: Device, inputs: Inputs, only: int | None = None) -> None:
         transfer = evaluate_transfer(
             plan, splits, device, inputs, states, () if found is None else found.transfer, only
         )
+        if only in (None, plan.last_state):
+            write_last_encoder(plan, contents[plan.last_state])
         inputs.require_unchanged()
         others = [row for task, row in sorted(earlier.items()) if task not in rows]
         write_evaluations(

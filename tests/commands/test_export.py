@@ -20,12 +20,17 @@ import torchvision
 from safetensors.torch import load_file
 
 from pipeline import layout
-from pipeline.artifacts.encoder import EncoderOrigin, derive_preprocessing, read_encoder
+from pipeline.artifacts.encoder import (
+    EncoderOrigin,
+    derive_preprocessing,
+    pack_encoder,
+    read_encoder,
+)
 from pipeline.artifacts.evaluation import Evaluation, find_evaluations
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import require_plan
 from pipeline.artifacts.plans.parts import BackbonePlan, DatasetPlan
-from pipeline.artifacts.portable import Portable, to_onnx, to_safetensors
+from pipeline.artifacts.portable import Portable, to_onnx
 from pipeline.artifacts.split import fingerprint_stream, read_splits
 from pipeline.artifacts.timm_config import describe_for_timm
 from pipeline.building.backbone import build_backbone
@@ -88,7 +93,7 @@ def write_weights(spec: BackbonePlan, backbone: Backbone) -> EncoderOrigin:
     """Write model.safetensors and preprocessing.json as an export does."""
     dataset = some_dataset(spec.channels)
     origin = EncoderOrigin(1, "ab", spec, derive_preprocessing(dataset))
-    write_bytes(Path("model.safetensors"), to_safetensors(backbone, origin))
+    write_bytes(Path("model.safetensors"), pack_encoder(backbone, origin))
     write_json(Path("preprocessing.json"), describe_preprocessing(dataset, Wanted()))
     return origin
 

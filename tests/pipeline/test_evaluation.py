@@ -23,7 +23,7 @@ from pipeline.stages.evaluate_states import StateEvaluator
 from tests.support.params import ROOT
 from tests.support.project import CLASSES, PER_CLASS, Project
 
-OUTPUTS = (layout.EVALUATIONS, layout.FEATURES, layout.VIEWS)
+OUTPUTS = (layout.EVALUATIONS, layout.FEATURES, layout.ENCODER, layout.VIEWS)
 IMAGES = CLASSES * (PER_CLASS["train"] + PER_CLASS["t10k"])
 
 

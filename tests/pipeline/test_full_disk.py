@@ -62,7 +62,7 @@ def outputs(project: Project, stage: tuple[str, ...]) -> dict[Path, bytes]:
     if stage == ("plan",):  # which leaves alone what would not change
         shutil.rmtree(layout.PLAN)
     if stage == ("evaluate",):  # likewise
-        for path in (layout.EVALUATIONS, layout.FEATURES, layout.VIEWS):
+        for path in (layout.EVALUATIONS, layout.FEATURES, layout.ENCODER, layout.VIEWS):
             path.unlink()
     project.must(*stage, *planned(stage))
     return {
@@ -231,7 +231,7 @@ def test_no_space_for_what_is_kept_between_evaluations_costs_no_output(
     for folder in (layout.EXTRACTED, layout.ROWS):
         shutil.rmtree(folder)
         folder.write_text("no folder")
-    for path in (layout.EVALUATIONS, layout.FEATURES, layout.VIEWS):
+    for path in (layout.EVALUATIONS, layout.FEATURES, layout.ENCODER, layout.VIEWS):
         path.unlink()
     project.must("evaluate", "--planned")
     assert held(project.root) == before

@@ -26,6 +26,7 @@ from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.section import Section
 from pipeline.evaluation.base import Probe
 from pipeline.layout import (
+    ENCODER,
     EVALUATIONS,
     FEATURES,
     SPLIT_INDEX,
@@ -334,7 +335,8 @@ def test_each_task_begins_with_the_state_of_the_one_before() -> None:
 
 def test_the_report_depends_on_the_evaluations_and_the_views() -> None:
     stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
-    assert set(outputs(stages["evaluate"])) == {str(EVALUATIONS), str(FEATURES), str(VIEWS)}
+    written = {str(EVALUATIONS), str(FEATURES), str(ENCODER), str(VIEWS)}
+    assert set(outputs(stages["evaluate"])) == written
     assert {str(EVALUATIONS), str(VIEWS)} <= set(stages["report"]["deps"])
 
 
