@@ -46,7 +46,8 @@ def require_timm_name(model: str) -> None:
     bare = model.partition(".")[0]
     if bare in names:
         raise ValueError(
-            f"'{PREFIX}{model[:80]}' names weights too; the network is '{PREFIX}{bare}'"
+            f"'{PREFIX}{model[:80]}' names weights too, which belong in backbone.weights; the "
+            f"network is '{PREFIX}{bare}'"
         )
     near = difflib.get_close_matches(model[:80], names, n=NEAREST, cutoff=0.5)
     nearest = f"nearest: {', '.join(PREFIX + name for name in near)}; " if near else ""
