@@ -16,7 +16,7 @@ from pipeline.data.image_files.file_options import Color, FileOptions, Keep
 from pipeline.data.interpolation import Interpolation
 from pipeline.errors import StateError
 from pipeline.files.sealed_json import Json, digest
-from pipeline.files.tensors import pack_tensors, read_tensor_header, read_tensors
+from pipeline.files.tensors import pack_tensors, read_arrays, read_tensors
 from pipeline.files.typed_json import as_json, from_json
 
 if TYPE_CHECKING:
@@ -112,12 +112,13 @@ def pack_encoder(backbone: Backbone, origin: EncoderOrigin) -> bytes:
 
 
 def read_origin(file: Path) -> EncoderOrigin:
-    """Return what an exported network is, from its header alone.
+    """Return what an exported network is, without importing torch; all of the file is checked.
 
     Raises:
         StateError: the file is missing, damaged or no export.
     """
-    return _parse_origin(file, read_tensor_header(file, StateError, REMEDY))
+    _, header = read_arrays(file, StateError, REMEDY)
+    return _parse_origin(file, header)
 
 
 def read_encoder(path: Path) -> tuple[EncoderOrigin, dict[str, Tensor]]:
