@@ -27,7 +27,7 @@ from pipeline.commands.check_images import (
     list_problems,
 )
 from pipeline.commands.check_transfer import check_transfer
-from pipeline.commands.check_weights import check_weights
+from pipeline.commands.check_weights import check_weights, forget_weights
 from pipeline.config.chain import list_outside, list_unknown, read_slots, require_slots
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading
@@ -59,8 +59,7 @@ def run(params: Params, device: Device, *, deep: bool = False) -> None:
     print(f"params: {params.method} with {params.strategy}, {count_tasks(params)} tasks")
     problems = check_weights(params)
     if problems:  # what is wrong with the images is to be said all the same
-        backbone = params.backbone.model_copy(update={"weights": None})
-        params = params.model_copy(update={"backbone": backbone})
+        params = forget_weights(params)
     steps: list[Callable[[], object]] = [
         lambda: problems.extend(_check_data(params, deep=deep)),
         lambda: check_backbone(params),

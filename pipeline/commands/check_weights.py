@@ -21,14 +21,23 @@ def check_weights(params: Params) -> list[str]:
         _check_fit(params)
     except PipelineError as error:
         problems.append(str(error))
+        params = forget_weights(params)
     if params.backbone.freeze_until is not None:
         try:
             print(_describe_frozen(params, params.backbone.freeze_until))
         except ValueError as error:
             problems.append(f"backbone.freeze_until: {error}")
+        except PipelineError:  # of the backbone itself, which is checked beside this
+            pass
     if params.distill_from_start:
         print(_describe_start(params.strategy.split("+")))
     return problems
+
+
+def forget_weights(params: Params) -> Params:
+    """Return params with random weights, to check all else by."""
+    backbone = params.backbone.model_copy(update={"weights": None})
+    return params.model_copy(update={"backbone": backbone})
 
 
 def _check_fit(params: Params) -> None:
