@@ -105,7 +105,12 @@ def _check(base: Mapping[Any, Any], overrides: Overrides) -> list[str] | Params:
 
 def _make_run(name: str, overrides: Overrides, base: Mapping[Any, Any], params: Params) -> SweepRun:
     plans = resolve(params)
-    first = [plan_digest(plans.prepare), *([plan_digest(plans.online)] if plans.online else [])]
+    # Each training depends on data/splits/online.json too, which names these two plans.
+    beside = (plans.online, plans.probing)
+    first = [
+        plan_digest(plans.prepare),
+        *(None if plan is None else plan_digest(plan) for plan in beside),
+    ]
     trainings = [digest([*first, plan_digest(plan)]) for plan in plans.train.values()]
     written = [
         write_override(key, value, known=has_key(base, key)) for key, value in overrides.items()

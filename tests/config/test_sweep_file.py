@@ -125,6 +125,11 @@ def test_runs_that_only_evaluate_in_other_ways_share_all_tasks(folder: Path) -> 
     assert [job.target for job in jobs] == ["train@3", None, None]
 
 
+def test_runs_that_measure_while_they_train_in_other_ways_share_no_training(folder: Path) -> None:
+    jobs = plan_jobs(runs_of("grid: {evaluation.every: [null, 1, 2]}"), "c")
+    assert [job.target for job in jobs] == [None, None, None]
+
+
 def test_a_run_that_begins_like_no_other_waits_for_nothing(folder: Path) -> None:
     jobs = plan_jobs(runs_of("list: [{seed: 0}, {seed: 1}, {split_seed: 1}, {num_tasks: 2}]"), "c")
     assert jobs == [
