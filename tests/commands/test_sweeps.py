@@ -18,14 +18,17 @@ from pipeline.commands.sweeps.bookkeeping import (
     hold_job,
     is_held,
     job_folder,
+    read_outcome,
     write_outcome,
     write_slurm_id,
     write_sweep,
 )
 from pipeline.commands.sweeps.jobs import Job
-from pipeline.commands.sweeps.local import list_places
-from pipeline.commands.sweeps.run_job import RACE
+from pipeline.commands.sweeps.local import list_places, run_locally
+from pipeline.commands.sweeps.processes import JobProcesses
+from pipeline.commands.sweeps.run_job import RACE, run_job
 from pipeline.commands.sweeps.states import Stand, list_states
+from pipeline.errors import RunError
 from pipeline.files.append import read_tail
 from tests.support.sweep_repository import SweepRepository
 
@@ -217,6 +220,57 @@ def test_a_run_counts_as_running_while_a_process_that_it_started_lives(
     child.kill()
     child.wait()
     assert not is_held(folder)
+
+
+def test_an_error_of_the_sweep_itself_stops_its_jobs(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = []
+
+    def run(job: Job, folder: Path, processes: JobProcesses, place: object) -> Outcome:
+        began.append(job.name)
+        while len(began) > 1 and not processes.stopped:
+            time.sleep(0.001)
+        return Outcome("stopped", 0.0)
+
+    def tell(job: Job, outcome: Outcome | None) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("pipeline.commands.sweeps.local.run_job", run)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(BrokenPipeError):
+        run_locally(sweep.jobs, sweep.folder, 1, tell)
+    assert len(began) <= 2, "the first one, and the next, which was stopped"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    ("error", "stops", "outcome"),
+    [
+        (RunError("git clone: killed"), False, ("failed", "git clone: killed")),
+        (RunError("git clone: killed"), True, ("stopped", "")),
+        (OSError(28, "No space left"), False, ("failed", "[Errno 28] No space left")),
+        (KeyError("dir"), True, ("failed", "KeyError: 'dir'")),
+    ],
+)
+def test_a_job_that_cannot_go_on_says_why_unless_it_was_stopped(
+    sweep: Sweep,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    stops: bool,
+    outcome: tuple[str, str],
+) -> None:
+    processes = JobProcesses()
+
+    def fail(folder: Path, baseline: str) -> Path:
+        if stops:
+            processes.stop()
+        raise error
+
+    monkeypatch.setattr("pipeline.commands.sweeps.run_job.make_checkout", fail)
+    ended = run_job(sweep.jobs[-1], sweep.folder, processes)
+    assert (ended.state, ended.reason) == outcome
+    assert read_outcome(job_folder(sweep.folder, sweep.jobs[-1].name)) == ended
 
 
 def test_runs_at_a_time_share_threads_and_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
