@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.artifacts.plans.files import plan_digest
-from pipeline.config.chain import require_slots
+from pipeline.config.chain import list_outside, require_slots
 from pipeline.config.messages import MAX_PROBLEMS, explain_problems
 from pipeline.config.overrides import (
     Overrides,
@@ -40,13 +40,13 @@ class SweepRun:
         overrides: what ``dvc exp run -S`` is given, in this order.
         trainings: a digest for each task, of all that its training is made from: runs that agree
             in one share it.
-        root: its folder of images.
+        folders: of images that it reads, as paths from here.
     """
 
     name: str
     overrides: tuple[str, ...]
     trainings: tuple[str, ...]
-    root: str
+    folders: tuple[str, ...]
 
 
 def list_runs(sweep: SweepFile, source: str, params: Path) -> list[SweepRun]:
@@ -115,7 +115,8 @@ def _make_run(name: str, overrides: Overrides, base: Mapping[Any, Any], params: 
     written = [
         write_override(key, value, known=has_key(base, key)) for key, value in overrides.items()
     ]
-    return SweepRun(name, tuple(written), tuple(trainings), params.data.root)
+    folders = (params.data.root, *list_outside(params))
+    return SweepRun(name, tuple(written), tuple(trainings), folders)
 
 
 def _describe(source: str, problems: Mapping[str, list[str]]) -> list[str]:

@@ -132,7 +132,45 @@ def test_what_is_not_committed_is_refused(repository: SweepRepository) -> None:
     repository.commit()
     code, _, err = repository.cassle("sweep", "sweep.yaml", "--local", "1")
     assert code == 2
-    assert "data.root: images is ignored by git, so a checkout lacks it" in err
+    assert "the images in images: the folder is ignored by git, so a checkout lacks it" in err
+
+
+def test_folders_beside_the_root_and_presets_have_to_be_committed(
+    repository: SweepRepository,
+) -> None:
+    (repository.root / "sweep.yaml").write_text("presets: [small]\nseeds: [0]\n")
+    (repository.root / "presets").mkdir()
+    preset = repository.root / "presets/small.yaml"
+    preset.write_text("# Small.\nevaluation:\n  transfer: [cars]\n")
+    (repository.root / "cars").mkdir()
+    _, _, err = repository.cassle("sweep", "sweep.yaml")
+    assert (
+        f"the images in cars: the folder is not tracked by git, so a checkout lacks it; name it by its absolute path, {repository.root / 'cars'}"
+        in err
+    )
+    (repository.root / "cars/one").write_text("1")
+    repository.commit()
+    preset.write_text("# Small.\nevaluation:\n  transfer: [cars]\ntrain:\n  epochs: 3\n")
+    assert "not committed: presets/small.yaml;" in repository.cassle("sweep", "sweep.yaml")[2]
+    repository.git("checkout", "presets")
+    repository.must("sweep", "sweep.yaml")
+
+
+def test_two_files_of_one_name_do_not_share_a_sweep(repository: SweepRepository) -> None:
+    for folder in ("a", "b"):
+        (repository.root / folder).mkdir()
+        (repository.root / folder / "table.yaml").write_text("seeds: [0]\n")
+    write_sweep(Sweep("a/table.yaml", "c" * 40, ()))
+    repository.must("sweep", "./a/table.yaml")
+    code, _, err = repository.cassle("sweep", "b/table.yaml")
+    assert code == 2
+    assert "b/table.yaml and a/table.yaml have the same name" in err
+    assert (
+        "b/table.yaml was not started here"
+        in repository.cassle("sweep", "status", "b/table.yaml")[2]
+    )
+    (repository.root / "a/table.yaml").unlink()
+    repository.must("sweep", "b/table.yaml")
 
 
 def test_without_slurm_or_submitit_it_is_said(

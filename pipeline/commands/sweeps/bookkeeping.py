@@ -75,6 +75,28 @@ def find_folder(file: Path) -> Path:
     return layout.SWEEPS / file.stem
 
 
+def are_different(file: Path, other: Path) -> bool:
+    """Return whether two paths lead to two files that are both there."""
+    return file.is_file() and other.is_file() and not file.samefile(other)
+
+
+def require_own_folder(sweep: Sweep) -> None:
+    """Check that the folder of a sweep's bookkeeping is not that of another file.
+
+    Raises:
+        RunError: it is, and that file is still there.
+    """
+    try:
+        other = read_sweep(sweep.folder).file
+    except RunError:
+        return  # it is written anew
+    if are_different(Path(other), Path(sweep.file)):
+        raise RunError(
+            f"{sweep.file} and {other} have the same name, and the bookkeeping of both would be "
+            f"in {sweep.folder}; rename one of them"
+        )
+
+
 def write_sweep(sweep: Sweep) -> None:
     """Write down a sweep that starts."""
     write_sealed(sweep.folder / JOBS, as_json(sweep))
