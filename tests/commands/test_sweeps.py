@@ -7,7 +7,9 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -258,6 +260,52 @@ def test_a_run_counts_as_running_while_a_process_that_it_started_lives(
     child.kill()
     child.wait()
     assert not is_held(folder)
+
+
+def test_a_job_begins_though_somebody_looks_at_it_at_that_moment(sweep: Sweep) -> None:
+    folder = job_folder(sweep.folder, "new")
+    looking = threading.Event()
+
+    def look() -> None:
+        with hold_job(folder):
+            looking.set()
+            time.sleep(0.05)
+
+    threading.Thread(target=look, daemon=True).start()
+    assert looking.wait(10)
+    assert is_held(folder), "at once"
+    with hold_job(folder):
+        pass
+
+
+def test_runs_that_are_added_wait_for_a_shared_task_that_was_queued_again(
+    repository: SweepRepository, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit")
+    (repository.root / "sweep.yaml").write_text(SWEEP)
+    asked: list[dict[str, object]] = []
+
+    class Executor:
+        def __init__(self, folder: Path, **options: object) -> None:
+            pass
+
+        def update_parameters(self, **options: object) -> None:
+            asked.append(options)
+
+        def map_array(self, task: object, jobs: Sequence[Job]) -> list[SimpleNamespace]:
+            return [SimpleNamespace(job_id=f"8{len(asked)}_{n}") for n in range(len(jobs))]
+
+    monkeypatch.setattr("submitit.AutoExecutor", Executor)
+    monkeypatch.setattr("pipeline.commands.sweeps.start.require_slurm", lambda: None)
+    assert "job 81: 1 first tasks" in repository.must("sweep", "sweep.yaml", "--slurm")
+    assert [options.get("slurm_dependency") for options in asked] == [None, "afterany:81"]
+    # It is in the queue that is made up, stopped before; one run waits, the other is given again.
+    [first] = Path(layout.SWEEPS / "sweep/jobs").glob("first-*")
+    write_slurm_id(first, "7_1")
+    write_outcome(first, Outcome("stopped", 3.0))
+    write_slurm_id(first.parent / ER, "7_2")
+    assert "job 83: 1 runs" in repository.must("sweep", "sweep.yaml", "--slurm")
+    assert [options.get("slurm_dependency") for options in asked[2:]] == ["afterany:7"]
 
 
 def test_an_error_of_the_sweep_itself_stops_its_jobs(

@@ -89,7 +89,9 @@ def submit(file: Path) -> None:
     states = list_states(sweep)
     print(f"{file}: {summarize(states)}", flush=True)
     jobs = choose_jobs(states)
-    for line in submit_jobs(jobs, sweep.folder, given.slurm):
+    # One that was queued again waits too, though its first part has an end written down.
+    pending = [s.job.name for s in states if s.stand in (Stand.running, Stand.waiting)]
+    for line in submit_jobs(jobs, sweep.folder, given.slurm, pending):
         print(line)
     if jobs:
         print(
