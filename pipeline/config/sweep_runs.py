@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -80,9 +81,9 @@ def list_runs(sweep: SweepFile, source: str, params: Path) -> list[SweepRun]:
                 problems.setdefault(problem, []).append(name)
         else:
             runs.append(_make_run(name, overrides, base, found))
-    names = [run.name for run in runs]
-    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-        problems["this run is given twice; leave one out"] = [name]
+    counts = Counter(run.name for run in runs)
+    if twice := [name for name, count in counts.items() if count > 1]:
+        problems["this run is given twice; leave one out"] = twice
     if problems:
         raise ParamsError("\n".join(_describe(source, problems)))
     return runs
