@@ -154,7 +154,14 @@ def test_folders_beside_the_root_and_presets_have_to_be_committed(
     repository.commit()
     preset.write_text("# Small.\nevaluation:\n  transfer: [cars]\ntrain:\n  epochs: 3\n")
     assert "not committed: presets/small.yaml;" in repository.cassle("sweep", "sweep.yaml")[2]
-    repository.git("checkout", "presets")
+    preset.write_text("# Small.\nevaluation:\n  transfer: [more/cars]\n")
+    (repository.root / "more/cars").mkdir(parents=True)
+    (repository.root / "more.dvc").write_text("outs: [{path: more}]\n")
+    (repository.root / ".gitignore").write_text(".scratch/\n/more\n")
+    repository.git("add", "presets", ".gitignore")
+    repository.git("commit", "--quiet", "-m", "Change")
+    assert "not committed: more.dvc;" in repository.cassle("sweep", "sweep.yaml")[2]
+    repository.commit()
     repository.must("sweep", "sweep.yaml")
 
 

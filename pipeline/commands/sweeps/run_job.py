@@ -69,8 +69,8 @@ def run_job(
             if not _is_stop(error, processes):
                 state, reason = "failed", _explain(error)
             with suppress(OSError):  # the disk may be full
-                append_line(log, f"failed: {reason}" if reason else STOPPED)
-                if reason and not isinstance(error, PipelineError):
+                append_line(log, f"failed: {reason}" if state == "failed" else STOPPED)
+                if not isinstance(error, PipelineError | StoppedJobError):
                     append_line(log, traceback.format_exc())
         finally:
             # Also where a signal's handler ends this process.

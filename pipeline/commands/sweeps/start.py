@@ -17,7 +17,7 @@ from pipeline.config.sweep_runs import SweepRun, list_runs
 from pipeline.errors import RunError
 from pipeline.layout import CHAIN, PARAMS, PRESETS, RAW, SLOTS
 from pipeline.runtime.dvc_repository import require_dvc_repository
-from pipeline.runtime.git import find_commit, find_untracked_reason, run_git
+from pipeline.runtime.git import find_commit, find_untracked_reason, list_pointers, run_git
 
 TRACKED = ("pipeline", str(PARAMS), str(CHAIN), str(SLOTS))
 
@@ -161,7 +161,7 @@ def _require_committed(runs: Sequence[SweepRun], beside: Sequence[str]) -> str:
                 f"the images in {folder}: the folder {reason}, so a checkout lacks it; name it by "
                 f"its absolute path, {Path(folder).resolve()}, or track it (`dvc add`) and commit"
             )
-    pointers = [f"{folder}.dvc" for folder in folders]  # there where DVC tracks it
+    pointers = [str(each) for folder in folders for each in list_pointers(Path(folder))]
     changed = run_git("status", "--porcelain", "--", *TRACKED, *beside, *folders, *pointers)
     names = [line[3:] for line in (changed or b"").decode(errors="replace").splitlines()]
     if names:
