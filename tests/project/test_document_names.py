@@ -85,7 +85,8 @@ def names() -> frozenset[str]:
     found = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True)
     outputs = re.findall(r"^ +- ([\w./]+):?$", (ROOT / "dvc.yaml").read_text(), re.MULTILINE)
     paths = [*found.stdout.splitlines(), *outputs, "data/states/task_1", "data/logs/task_1.json"]
-    paths += ["data/plan/train_1.json", layout.CODE.as_posix()]
+    paths += ["data/plan/train_1.json", "data/plan/machine.json", layout.CODE.as_posix()]
+    paths += [".scratch/logs/csv/a_run/task_N/metrics.csv"]
     ends = set()
     for path in map(Path, paths):
         for start in range(len(path.parts)):
