@@ -14,6 +14,7 @@ import pipeline
 from pipeline.artifacts.embeddings import Embeddings, read_embeddings, write_embeddings
 from pipeline.building import embedding
 from pipeline.commands import embedding_parts
+from pipeline.commands.embedding_parts import Parts, Row
 from pipeline.errors import DataError, PipelineError, RunError
 from tests.support.image_files import embedded, save
 from tests.support.project import Project
@@ -169,6 +170,36 @@ def test_a_rerun_embeds_only_what_is_new_or_changed(
     read.clear()
     pipeline.embed(root, encoder, "out.npz")
     assert read == []
+
+
+def test_features_of_one_folder_are_never_given_to_another(project: Project) -> None:
+    project.trained(0)
+    encoder = pipeline.load_encoder(0)
+    first, second = embedded(2)
+    for folder, image in (("one", first), ("two", second)):
+        save(Path(folder, "x.png"), image, "L")
+        # As a camera that numbers from 1 and a copy to another disk: same name, size and time.
+        content = Path(folder, "x.png").read_bytes()
+        Path(folder, "x.png").write_bytes(content + bytes(4096 - len(content)))
+        os.utime(Path(folder, "x.png"), ns=(9, 9))
+    expected = pipeline.embed("two", encoder)
+    kept = pipeline.embed("one", encoder, "x.npz")
+    with pytest.raises(RunError, match=r"x\.npz holds features of another folder, .*/one; name"):
+        pipeline.embed("two", encoder, "x.npz")
+    assert_equal(read_embeddings(Path("x.npz")), kept)
+    assert_equal(pipeline.embed("one/../one", encoder, "x.npz"), kept)
+    assert_equal(pipeline.embed("two", encoder, "x.npz", replace=True), expected)
+
+    # Nor are the parts that a killed run has left.
+    stamps = Row(4096, 9, kept.features[0])
+    parts = Parts(Path("y.npz"), encoder.identity, Path("one"))
+    parts.add({"x.png": stamps})
+    parts.flush()
+    assert list(Parts(Path("y.npz"), encoder.identity, Path("one")).read(replace=False)) == [
+        "x.png"
+    ]
+    assert_equal(pipeline.embed("two", encoder, "y.npz"), expected)
+    assert not parts.folder.exists()
 
 
 def test_what_cannot_be_read_is_counted_and_named(
