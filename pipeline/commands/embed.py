@@ -135,7 +135,14 @@ def _embed_missing(
 ) -> Iterator[Batch]:
     from pipeline.building.embedding import embed_batches
 
-    return embed_batches(encoder, root, paths, batch_size, len(os.sched_getaffinity(0)))
+    return embed_batches(encoder, root, paths, batch_size, _count_cores())
+
+
+def _count_cores() -> int:
+    """The cores that this process may use; all of them where the system does not say."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _watch(batches: Iterable[Batch], total: int) -> Iterator[Batch]:

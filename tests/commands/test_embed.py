@@ -13,7 +13,7 @@ from PIL import Image
 import pipeline
 from pipeline.artifacts.embeddings import Embeddings, read_embeddings, write_embeddings
 from pipeline.building import embedding
-from pipeline.commands import embedding_parts
+from pipeline.commands import embed, embedding_parts
 from pipeline.commands.embedding_parts import Parts, Row
 from pipeline.errors import DataError, PipelineError, RunError
 from tests.support.image_files import embedded, save
@@ -200,6 +200,17 @@ def test_features_of_one_folder_are_never_given_to_another(project: Project) -> 
     ]
     assert_equal(pipeline.embed("two", encoder, "y.npz"), expected)
     assert not parts.folder.exists()
+
+
+def test_a_system_that_does_not_say_which_cores_are_ours_has_all_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert embed._count_cores() == len(os.sched_getaffinity(0))
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert embed._count_cores() == 7
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert embed._count_cores() == 1
 
 
 def test_what_cannot_be_read_is_counted_and_named(
