@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,12 @@ def some_embeddings(count: int = 3) -> Embeddings:
         numbers + 9,
         {"x": "bad"},
     )
+
+
+def damage_packed(whole: bytes) -> bytes:
+    """The bytes of a file with paths that zlib cannot unpack."""
+    start = whole.index(b"paths.npy") + len(b"paths.npy")
+    return whole[:start] + b"\xff" * 4 + whole[start + 4 :]
 
 
 def assert_equal(one: Embeddings, other: Embeddings) -> None:
@@ -85,7 +93,19 @@ def test_files_of_another_kind_are_refused_and_not_unpickled(tmp_path: Path) -> 
         read_embeddings(path)
     write_embeddings(path, some_embeddings())
     whole, numbers = path.read_bytes(), some_embeddings().features.tobytes()
-    for damaged in (whole[:-200], whole[:300], b"", whole.replace(numbers, bytes(len(numbers)))):
+    method = whole.index(b"PK\x01\x02") + 10
+    misread = io.BytesIO()
+    with zipfile.ZipFile(misread, "w") as archive:
+        archive.writestr("paths.npy", b"\x93NUMPY\x01\x00\x08\x00{'descr(")
+    for damaged in (
+        whole[:-200],
+        whole[:300],
+        b"",
+        whole.replace(numbers, bytes(len(numbers))),
+        damage_packed(whole),
+        whole[:method] + b"\x63" + whole[method + 1 :],  # packed in a way that nobody knows
+        misread.getvalue(),  # NumPy's own header ends too early
+    ):
         path.write_bytes(damaged)
         with pytest.raises(RunError, match=r"x\.npz is damaged or was not written"):
             read_embeddings(path)
@@ -190,7 +210,7 @@ def test_features_of_one_folder_are_never_given_to_another(project: Project) -> 
     assert_equal(pipeline.embed("one/../one", encoder, "x.npz"), kept)
     assert_equal(pipeline.embed("two", encoder, "x.npz", replace=True), expected)
 
-    # Nor are the parts that a killed run has left.
+    # Nor are the parts that a killed run has left; damaged ones do not count either.
     stamps = Row(4096, 9, kept.features[0])
     parts = Parts(Path("y.npz"), encoder.identity, Path("one"))
     parts.add({"x.png": stamps})
@@ -198,6 +218,9 @@ def test_features_of_one_folder_are_never_given_to_another(project: Project) -> 
     assert list(Parts(Path("y.npz"), encoder.identity, Path("one")).read(replace=False)) == [
         "x.png"
     ]
+    part = next(parts.folder.iterdir())
+    part.with_name("000001.npz").write_bytes(damage_packed(part.read_bytes()))
+    assert "x.png" in Parts(Path("y.npz"), encoder.identity, Path("one")).read(replace=False)
     assert_equal(pipeline.embed("two", encoder, "y.npz"), expected)
     assert not parts.folder.exists()
 
