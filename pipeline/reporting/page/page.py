@@ -71,7 +71,7 @@ class Extras:
     """The page's content besides the results.
 
     Attributes:
-        revision: what the code is called in git.
+        revision: what the code is called.
         class_names: the data set's class names, by label.
         state_bytes: the size of each state file in bytes, the random network's first; None for
             a missing file.
