@@ -31,7 +31,7 @@ StateOption = Annotated[
         "--state",
         min=0,
         max=layout.MAX_TASKS,
-        help="The state after this task; 0 is random.",
+        help="The state after this task; 0 is what the stream starts from.",
         show_default="the last one of the plan",
     ),
 ]
