@@ -64,7 +64,8 @@ torture: $(BIN)/installed-dev
 	python -m tests.torture.folders --trials 1000
 	python -m tests.torture.queue
 
-# A quarter of an hour on two cores; needs a SLURM that answers sinfo.
+# The sweep took 32 minutes on two busy cores; then each run is made once more by itself. Needs a
+# SLURM that answers sinfo.
 slurm: $(BIN)/installed-dev
 	python -m tests.slurm.sweep
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import layout
 from pipeline.artifacts.fetched_weights import MODEL_PREFIXES, fetch_weights
+from pipeline.artifacts.plans.init import InputRecipe
 from pipeline.errors import StateError
 from pipeline.files.sealed_json import JsonValue, file_digest
 from pipeline.files.tensors import read_about
@@ -26,21 +26,6 @@ WHAT_TO_NAME = (
 )
 HEADER_LENGTH = 8  # bytes of a safetensors file that say how long its header is
 HEADER_LIMIT = 100_000_000  # bytes, safetensors' own
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How images enter a network.
-
-    Attributes:
-        mean: of each channel, scaled to [0, 1], that is subtracted.
-        std: of each channel, by which it is then divided.
-        image_size: height and width in pixels that it was trained at.
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    image_size: int
 
 
 def find_weights(source: str) -> Path:
@@ -62,6 +47,13 @@ def find_weights(source: str) -> Path:
     if not path.is_file():
         what = "is no regular file" if path.exists() else "is not there"
         raise StateError(f"{KEY}: '{source}' {what}; {WHAT_TO_NAME}")
+    if path.resolve().is_relative_to(layout.STATES.resolve()) or (
+        path.resolve() == layout.ENCODER.resolve()
+    ):
+        raise StateError(
+            f"{KEY}: '{source}' is what this run writes itself, so it would change under it; copy "
+            f"it first (mkdir weights; cp {path} weights/) and name the copy"
+        )
     return path
 
 
@@ -100,7 +92,7 @@ def digest_weights(path: Path) -> str:
         raise StateError(f"{KEY}: {path} cannot be read: {error}") from error
 
 
-def read_preprocessing(path: Path) -> Preprocessing | None:
+def read_recipe(path: Path) -> InputRecipe | None:
     """Return how images enter the network of a file of weights, where file or folder say it.
 
     The header of an export says it, preprocessing.json beside it, or a config.json of timm's.
@@ -143,7 +135,7 @@ def _read_json(path: Path) -> JsonValue:
     return value
 
 
-def _parse_own(recipe: JsonValue) -> Preprocessing:
+def _parse_own(recipe: JsonValue) -> InputRecipe:
     return _checked(
         get_typed(recipe, tuple[float, ...], "mean"),
         get_typed(recipe, tuple[float, ...], "std"),
@@ -151,7 +143,7 @@ def _parse_own(recipe: JsonValue) -> Preprocessing:
     )
 
 
-def _parse_timm(config: JsonValue) -> Preprocessing:
+def _parse_timm(config: JsonValue) -> InputRecipe:
     return _checked(
         get_typed(config, tuple[float, ...], "mean"),
         get_typed(config, tuple[float, ...], "std"),
@@ -159,7 +151,7 @@ def _parse_timm(config: JsonValue) -> Preprocessing:
     )
 
 
-def _checked(mean: tuple[float, ...], std: tuple[float, ...], size: int) -> Preprocessing:
+def _checked(mean: tuple[float, ...], std: tuple[float, ...], size: int) -> InputRecipe:
     if not mean or len(mean) != len(std) or min(std) <= 0 or size < 1:
         raise ValueError(f"mean {list(mean)}, std {list(std)} and {size} pixels say nothing")
-    return Preprocessing(mean, std, size)
+    return InputRecipe(mean, std, size)

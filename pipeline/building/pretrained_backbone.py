@@ -46,9 +46,14 @@ def build_pretrained(plan: BackbonePlan, weights: WeightsPlan) -> tuple[Backbone
         return backbone, load_pretrained(backbone, tensors)
     except ValueError as error:
         raise StateError(
-            f"{KEY}: {path} does not fit {plan.name} with stem {plan.stem}: {error}; set "
-            "backbone.name, its options and backbone.stem to the network that these weights are of"
+            f"{KEY}: {path} does not fit {plan.name}{_name_stem(plan)}: {error}; set "
+            "backbone.name, its options, backbone.stem and backbone.patch_size to the network that "
+            "these weights are of"
         ) from error
+
+
+def _name_stem(plan: BackbonePlan) -> str:
+    return "" if plan.stem is None else f" with stem {plan.stem}"
 
 
 def _parse(content: bytes) -> dict[str, Tensor]:

@@ -176,6 +176,7 @@ def list_departures(values: Mapping[object, object], params: Mapping[str, Any]) 
         allowed = ", ".join(sorted(known))
         return [f"strategy: {strategy} instead of one it has options for ({allowed})"]
     wanted = copy.deepcopy(dict(params))
+    _start_from_random(wanted)
     for _ in presets.lay_over(wanted, values):
         pass  # each change is made as it is told
     # A strategy is compared without the options of others.
@@ -185,6 +186,13 @@ def list_departures(values: Mapping[object, object], params: Mapping[str, Any]) 
         f"{key}: {ours.get(key, 'not set')} instead of {theirs.get(key, 'none')}"
         for key in differing_params([ours, theirs])
     ]
+
+
+def _start_from_random(params: dict[str, Any]) -> None:
+    """Set, in place, what a recipe that names no weights begins with."""
+    params["distill_from_start"] = False
+    params["backbone"] |= {"weights": None, "freeze_until": None}
+    params["train"] |= {"backbone_rate": 1.0, "head_warmup_epochs": 0}
 
 
 def _settings(params: Mapping[str, Any]) -> Values:

@@ -29,14 +29,8 @@ IN_ROOT = 20  # slots in the dvc.yaml of the root, and in each file beside it
 KEPT = (layout.SPLIT_INDEX, layout.SPLIT_ORIGIN, layout.SPLIT_ONLINE)
 # Stages that depend on the folders of images that are not in data.root.
 READING = ("plan", "prepare", "evaluate")
-OWN_DEPS = frozenset(
-    {
-        *("pipeline", layout.CODE.as_posix(), "${data.root}"),
-        *("data/plan/prepare.json", "data/plan/online.json"),
-        *("data/plan/evaluate.json", "data/plan/views.json", "data/splits/index.json"),
-        *("data/states", "data/online"),
-    }
-)
+OWN_DEPS = ("pipeline", layout.CODE.as_posix(), "${data.root}", "data/states", "data/online")
+OWN_FOLDERS = (f"{layout.PLAN.as_posix()}/", "data/splits/")
 COMMENT = "Written by `cassle slots`: see the stage `train` in dvc.yaml.\n"
 
 
@@ -124,7 +118,12 @@ def ensure_slots(num_tasks: int, outside: Sequence[str] = ()) -> None:
 def _list_known() -> list[str]:
     """The folders beside data.root that dvc.yaml names."""
     deps = _load(layout.CHAIN)["stages"][READING[-1]]["deps"]
-    return [path for path in deps if path not in OWN_DEPS]
+    return [path for path in deps if not _is_own(path)]
+
+
+def _is_own(path: str) -> bool:
+    """Whether a dependency is the chain's own, and no folder of images that params name."""
+    return path in OWN_DEPS or path.startswith(OWN_FOLDERS)
 
 
 def list_unknown(outside: Sequence[str]) -> list[str]:
@@ -183,7 +182,7 @@ def write_slots(count: int, outside: Sequence[str] = ()) -> None:
     for name in READING:
         deps = stages[name]["deps"]
         for place in reversed(range(len(deps))):
-            if deps[place] not in OWN_DEPS:
+            if not _is_own(deps[place]):
                 del deps[place]
         # Before the last one, to which the comment below the list belongs.
         deps[-1:-1] = list(outside)

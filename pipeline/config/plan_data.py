@@ -13,7 +13,7 @@ from pipeline.config.chain import read_slots
 from pipeline.config.params import Params
 from pipeline.config.plan_weights import (
     choose_image_size,
-    find_preprocessing,
+    find_recipe,
     take_over_normalization,
 )
 from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, TRANSFORMED, Dataset
@@ -102,7 +102,7 @@ def plan_dataset(params: Params) -> DatasetPlan:
             data.resize.
     """
     entry, data = dataset_entry(params), params.data
-    weights = find_preprocessing(params)
+    weights = find_recipe(params)
     size = choose_image_size(params, weights)
     if entry.files and data.resize is not None and data.resize < size:
         raise ParamsError(

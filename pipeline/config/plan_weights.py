@@ -2,39 +2,59 @@
 
 from __future__ import annotations
 
-from pipeline.artifacts.plans.init import WeightsPlan
-from pipeline.artifacts.weights import (
-    Preprocessing,
-    digest_weights,
-    find_weights,
-    read_preprocessing,
-)
+from pipeline import layout
+from pipeline.artifacts.plans.files import read_plan
+from pipeline.artifacts.plans.init import InitPlan, InputRecipe, WeightsPlan
+from pipeline.artifacts.weights import digest_weights, find_weights, read_recipe
 from pipeline.config.params import Params
 from pipeline.config.registry.datasets import DATASETS
+from pipeline.errors import RunError, StateError
 
 
 def plan_weights(params: Params) -> WeightsPlan | None:
     """The weights to start from; None: random ones.
 
+    What was trained from them needs them no more: where they are gone since they were planned,
+    they are what the plan of ``init`` says.
+
     Raises:
-        StateError: they are not there.
+        StateError: they are not there, or what says how images enter is damaged.
     """
     source = params.backbone.weights
-    return None if source is None else WeightsPlan(source, digest_weights(find_weights(source)))
+    if source is None:
+        return None
+    try:
+        path = find_weights(source)
+    except StateError:
+        planned = _recall_weights(source)
+        if planned is None:
+            raise
+        return planned
+    return WeightsPlan(source, digest_weights(path), read_recipe(path))
 
 
-def find_preprocessing(params: Params) -> Preprocessing | None:
-    """How images enter the network of the weights, where these say it.
+def _recall_weights(source: str) -> WeightsPlan | None:
+    """The weights of a source as they were planned; None: they were not."""
+    try:
+        planned = read_plan(InitPlan, "init") if layout.plan("init").is_file() else None
+    except RunError:
+        return None
+    weights = None if planned is None else planned.weights
+    return weights if weights is not None and weights.source == source else None
+
+
+def find_recipe(params: Params) -> InputRecipe | None:
+    """How images entered the network of the weights, where these say it.
 
     Raises:
         StateError: they are not there, or what says it is damaged.
     """
-    source = params.backbone.weights
-    return None if source is None else read_preprocessing(find_weights(source))
+    weights = plan_weights(params)
+    return None if weights is None else weights.images
 
 
 def take_over_normalization(
-    params: Params, found: Preprocessing | None
+    params: Params, found: InputRecipe | None
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of each channel: those of the weights, else those of the data set.
 
@@ -46,7 +66,7 @@ def take_over_normalization(
     return found.mean, found.std
 
 
-def choose_image_size(params: Params, found: Preprocessing | None) -> int:
+def choose_image_size(params: Params, found: InputRecipe | None) -> int:
     """Height and width in pixels: as params say, else as the weights do, else the data set's own.
 
     Images of a data set that is no folder of files have the size that they have.
@@ -60,7 +80,7 @@ def choose_image_size(params: Params, found: Preprocessing | None) -> int:
 
 def describe_taken_over(params: Params) -> list[str]:
     """What is taken over from the weights, and what contradicts them, line by line."""
-    found, entry = find_preprocessing(params), DATASETS[params.dataset]
+    found, entry = find_recipe(params), DATASETS[params.dataset]
     if params.backbone.weights is None:
         return []
     if found is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from pydantic import Field, JsonValue, ValidationError
 
 from pipeline.config.messages import explain_problems
 from pipeline.config.option_types import NonNegativeInt, PositiveFloat, PositiveInt, Seed
-from pipeline.config.overrides import Overrides
+from pipeline.config.overrides import Overrides, flatten
 from pipeline.config.section import Section
 from pipeline.config.yaml_text import read_mapping
 from pipeline.errors import ParamsError
@@ -76,9 +77,7 @@ def list_combinations(sweep: SweepFile) -> Iterator[tuple[str | None, Overrides]
     Raises:
         ParamsError: a key is given twice, or there are too many runs.
     """
-    twice = [key for key in sweep.grid if any(key in each for each in sweep.sets)]
-    twice += ["seed"] if sweep.seeds and _names_seed(sweep) else []
-    if twice:
+    if twice := _list_twice(sweep):
         raise ParamsError(
             "\n".join(f"{key} is given twice; leave one of them out" for key in twice)
         )
@@ -93,5 +92,15 @@ def list_combinations(sweep: SweepFile) -> Iterator[tuple[str | None, Overrides]
         yield preset, {key: value for part in parts for key, value in part.items()}
 
 
-def _names_seed(sweep: SweepFile) -> bool:
-    return "seed" in sweep.grid or any("seed" in each for each in sweep.sets)
+def _list_twice(sweep: SweepFile) -> list[str]:
+    """Return the dotted keys that one run would be given twice, in whatever way each is written."""
+    sets = [Counter(key for key, _ in flatten(each)) for each in sweep.sets]
+    within = [key for keys in sets for key, count in keys.items() if count > 1]
+    axes = [{key for keys in sets for key in keys}]
+    axes += [
+        {key for value in values for key, _ in flatten({name: value})}
+        for name, values in sweep.grid.items()
+    ]
+    axes += [{"seed"}] if sweep.seeds else []
+    across = Counter(key for axis in axes for key in sorted(axis))
+    return list(dict.fromkeys([*within, *(key for key, count in across.items() if count > 1)]))

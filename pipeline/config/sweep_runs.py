@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.artifacts.plans.files import plan_digest
-from pipeline.config.chain import require_slots
+from pipeline.config.chain import list_outside, require_slots
 from pipeline.config.messages import MAX_PROBLEMS, explain_problems
 from pipeline.config.overrides import (
     Overrides,
@@ -40,13 +41,13 @@ class SweepRun:
         overrides: what ``dvc exp run -S`` is given, in this order.
         trainings: a digest for each task, of all that its training is made from: runs that agree
             in one share it.
-        root: its folder of images.
+        folders: of images that it reads, as paths from here.
     """
 
     name: str
     overrides: tuple[str, ...]
     trainings: tuple[str, ...]
-    root: str
+    folders: tuple[str, ...]
 
 
 def list_runs(sweep: SweepFile, source: str, params: Path) -> list[SweepRun]:
@@ -80,9 +81,9 @@ def list_runs(sweep: SweepFile, source: str, params: Path) -> list[SweepRun]:
                 problems.setdefault(problem, []).append(name)
         else:
             runs.append(_make_run(name, overrides, base, found))
-    names = [run.name for run in runs]
-    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-        problems["this run is given twice; leave one out"] = [name]
+    counts = Counter(run.name for run in runs)
+    if twice := [name for name, count in counts.items() if count > 1]:
+        problems["this run is given twice; leave one out"] = twice
     if problems:
         raise ParamsError("\n".join(_describe(source, problems)))
     return runs
@@ -105,12 +106,18 @@ def _check(base: Mapping[Any, Any], overrides: Overrides) -> list[str] | Params:
 
 def _make_run(name: str, overrides: Overrides, base: Mapping[Any, Any], params: Params) -> SweepRun:
     plans = resolve(params)
-    first = [plan_digest(plans.prepare), *([plan_digest(plans.online)] if plans.online else [])]
+    # Each training depends on data/splits/online.json too, which names these two plans.
+    beside = (plans.online, plans.probing)
+    first = [
+        plan_digest(plans.prepare),
+        *(None if plan is None else plan_digest(plan) for plan in beside),
+    ]
     trainings = [digest([*first, plan_digest(plan)]) for plan in plans.train.values()]
     written = [
         write_override(key, value, known=has_key(base, key)) for key, value in overrides.items()
     ]
-    return SweepRun(name, tuple(written), tuple(trainings), params.data.root)
+    folders = (params.data.root, *list_outside(params))
+    return SweepRun(name, tuple(written), tuple(trainings), folders)
 
 
 def _describe(source: str, problems: Mapping[str, list[str]]) -> list[str]:

@@ -32,6 +32,8 @@ SETTINGS_MODULES = ("omegaconf", "pytorch_lightning", "lightning", "numpy", "ml_
 # Under these names a checkpoint keeps the network's tensors beside what else it holds.
 NETWORKS = ("state_dict", "model_state_dict", "model", "teacher", "student", "network")
 
+DEEPEST = 8  # mappings in each other
+
 
 class _Values:
     """Stands for a class whose objects hold values by key or attribute; makes a plain mapping."""
@@ -95,12 +97,12 @@ def _only_holds_values(name: str) -> bool:
     return name in SETTINGS or name.partition(".")[0] in SETTINGS_MODULES
 
 
-def _find_tensors(held: object) -> dict[str, Tensor]:
+def _find_tensors(held: object, depth: int = 0) -> dict[str, Tensor]:
     """Return the tensors of a ``state_dict``, be it nested in a checkpoint."""
     if isinstance(held, Mapping):
         for name in NETWORKS:
-            if isinstance(held.get(name), Mapping):
-                return _find_tensors(held[name])
+            if isinstance(held.get(name), Mapping) and depth < DEEPEST:
+                return _find_tensors(held[name], depth + 1)
         found = {key: value for key, value in held.items() if isinstance(value, Tensor)}
         if found and all(isinstance(key, str) for key in found):
             return found

@@ -35,9 +35,7 @@ def rankme(z: Tensor) -> float:
     Args:
         z: projections ``(N, D)``; not centred.
     """
-    wide = to_float64(z)
-    gram = wide @ wide.T if len(wide) < wide.shape[1] else wide.T @ wide
     # On the CPU: a GPU takes many times as long for so small a matrix.
-    values = torch.linalg.eigvalsh(gram.cpu()).clamp(min=0).sqrt()
+    values = torch.linalg.svdvals(to_float64(z).cpu())
     share = values / values.sum().clamp(min=torch.finfo(values.dtype).tiny)
     return float(torch.special.entr(share).sum().exp())

@@ -28,6 +28,18 @@ class Backbone(nn.Module, ABC):
         """Return what torchvision or timm call a tensor of ``state_dict()``; else the same name."""
         return name
 
+    def resample(self, name: str, weight: Tensor) -> Tensor | None:
+        """Return a tensor of weights that were made for another image size, fitted to this one.
+
+        Args:
+            name: in ``state_dict()``.
+            weight: of another shape, or of the same.
+
+        Returns:
+            None where nothing is to be fitted, as in networks that take any size.
+        """
+        return None
+
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
         """Return the features ``(N, num_features)`` of ``images`` ``(N, C, H, W)``."""

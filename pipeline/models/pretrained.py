@@ -38,9 +38,17 @@ def load_pretrained(backbone: Backbone, tensors: Mapping[str, Tensor]) -> list[s
     for name, wanted in expected.items():
         if name not in found and name.endswith(COUNTER):
             found[name] = torch.zeros_like(wanted)
-        elif name in found and (adapted := _adapt_channels(found[name], wanted)) is not None:
+        elif name not in found or not _is_like(found[name], wanted):
+            continue
+        elif (adapted := _adapt_channels(found[name], wanted)) is not None:
             before, after = found[name].shape[1], wanted.shape[1]
             remarks.append(f"{name} was made for {before} channels and is adapted to {after}")
+            found[name] = adapted
+        elif (adapted := backbone.resample(name, found[name])) is not None:
+            remarks.append(
+                f"{name} was made for images or patches of another size and is resampled from "
+                f"{_shape(found[name])} to {_shape(adapted)}"
+            )
             found[name] = adapted
     _require_fit(found, expected)
     load_strictly(backbone, found)
@@ -93,16 +101,30 @@ def _require_fit(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) ->
         for name, wanted in expected.items()
         if name in found and found[name].shape != wanted.shape
     ]
+    unlike = [
+        name
+        for name, wanted in expected.items()
+        if name in found and not _is_like(found[name], wanted)
+    ]
+    if unlike:
+        raise ValueError("; ".join(_name_some(unlike, "no plain real numbers")))
     problems = [
         *_name_some([name for name in expected if name not in found], "missing"),
         *_name_some([name for name in found if name not in expected], "unknown"),
         *_name_some(shapes, "of other shapes"),
         *_name_some(
-            [name for name, tensor in found.items() if not tensor.isfinite().all()], "not finite"
+            [name for name in expected if name in found and not found[name].isfinite().all()],
+            "not finite",
         ),
     ]
     if problems:
         raise ValueError("; ".join(problems))
+
+
+def _is_like(tensor: Tensor, wanted: Tensor) -> bool:
+    """Whether a tensor holds numbers that can stand for those of another one."""
+    plain = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_meta
+    return plain and tensor.is_floating_point() == wanted.is_floating_point()
 
 
 def _name_some(names: list[str], what: str) -> list[str]:

@@ -48,6 +48,26 @@ class TimmNetwork(Backbone):
         """Return timm's own name of a tensor."""
         return name.removeprefix("network.")
 
+    def resample(self, name: str, weight: Tensor) -> Tensor | None:
+        """Return position embeddings and patch kernels of a ViT fitted to this image size."""
+        own = self.state_dict()[name]
+        embed = getattr(self.network, "patch_embed", None)
+        if weight.shape == own.shape or weight.ndim != own.ndim or embed is None:
+            return None
+        from timm.layers.patch_embed import resample_patch_embed
+        from timm.layers.pos_embed import resample_abs_pos_embed
+
+        if name == "network.pos_embed" and weight.ndim == 3:
+            whole = bool(getattr(self.network, "no_embed_class", False))
+            prefix = 0 if whole else int(getattr(self.network, "num_prefix_tokens", 0))
+            grid = list(embed.grid_size)
+            fitted: Tensor = resample_abs_pos_embed(weight, grid, num_prefix_tokens=prefix)
+        elif name == "network.patch_embed.proj.weight" and weight.shape[:2] == own.shape[:2]:
+            fitted = resample_patch_embed(weight, list(own.shape[-2:]))
+        else:
+            return None
+        return fitted if fitted.shape == own.shape else None
+
     def parameters_without_decay(self) -> list[nn.Parameter]:
         """Return those that timm's own recipes leave out: class token, position embedding, ..."""
         list_names = getattr(self.network, "no_weight_decay", set)

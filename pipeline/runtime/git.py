@@ -118,13 +118,18 @@ def identify_objects(names: Sequence[str]) -> list[str | None]:
     return [None if " " in line else line for line in lines]
 
 
+def list_pointers(path: Path) -> list[Path]:
+    """Return the files of which one is there if DVC tracks a path, or a folder that it is in."""
+    return [each.parent / f"{each.name}.dvc" for each in (path, *path.parents) if each.name]
+
+
 def find_untracked_reason(path: Path) -> str | None:
     """Return why experiments that run in a copy of the repository lack a path; None: they do not.
 
     Args:
         path: relative to the current folder.
     """
-    if not in_repository() or (path.parent / f"{path.name}.dvc").exists():
+    if not in_repository() or any(pointer.exists() for pointer in list_pointers(path)):
         return None
     if run_git("ls-files", "--error-unmatch", "--", str(path)) is not None:
         return None

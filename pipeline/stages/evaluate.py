@@ -173,7 +173,7 @@ def _describe_inputs(
         {
             "plan": as_json(one),
             "state": contents[task],
-            "before": contents.get(task - 1),
+            "before": None if task <= 0 else contents.get(task - 1),
             "splits": asked,
             "labelled": beyond_splits,
             **_describe_online(plan, digests, task),

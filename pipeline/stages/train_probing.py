@@ -113,7 +113,7 @@ def _draw_sample(
     splits = [read_split(task) for task in range(1, max(plan.tasks) + 1)]
     images = open_labelled_images(plan.dataset, probing.labelled, splits, Inputs("probing"))
     asked = [task for task in images.tasks(len(splits)) if _is_here(images, splits, task, learnt)]
-    to_test = round(count * SHARE_TESTED)
+    to_test = max(1, round(count * SHARE_TESTED))
     train, labels, _ = _draw(images, asked, "train", count - to_test)
     test, test_labels, test_tasks = _draw(images, images.tested(asked), "test", to_test)
     return Sample(
@@ -151,6 +151,8 @@ def _draw(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """So many images of some tasks, always the same ones.
 
+    Of more tasks than images some are asked, spread evenly up to the last one.
+
     Returns:
         The images, uint8 ``(N, C, H, W)``, their labels ``(N,)`` and their tasks ``(N,)``.
 
@@ -160,6 +162,8 @@ def _draw(
     tasks = [task for task in tasks if len(images.labels(task, part))]
     if not tasks:
         raise DataError(f"no task so far has labelled {part} images that are here")
+    if len(tasks) > count:
+        tasks = [tasks[(place + 1) * len(tasks) // count - 1] for place in range(count)]
     drawn = []
     for task in tasks:
         labels = images.labels(task, part)

@@ -123,10 +123,11 @@ def _train(
             learner.online = begin_online(plan, online, learner, noted)
     probing = read_plan(ProbingPlan, "probing")
     probes = None
-    if probing is not None and processes.first:
-        learnt = inputs.previous.origin.task_order
-        probes = begin_probing(plan, probing, learnt, learner.total_steps, epochs)
-        learner.probing = probes
+    with group.fail_together():
+        if probing is not None and processes.first:
+            learnt = inputs.previous.origin.task_order
+            probes = begin_probing(plan, probing, learnt, learner.total_steps, epochs)
+            learner.probing = probes
     fingerprint = _fingerprint(plan, online, probing, inputs, group, precision)
     # All code is imported by now, and all inputs are read.
     with group.fail_together():

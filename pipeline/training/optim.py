@@ -76,6 +76,7 @@ def build_optimizer(
     for group in groups:
         if group.pop("of_backbone", False):
             group["lr"] = optimization.learning_rate * optimization.backbone_rate
+            group["rate_factor"] = optimization.backbone_rate
     return optimization.optimizer(
         groups, lr=optimization.learning_rate, weight_decay=optimization.weight_decay
     )

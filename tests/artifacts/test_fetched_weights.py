@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 
 from pipeline import layout
 from pipeline.artifacts import fetched_weights
-from pipeline.artifacts.weights import Preprocessing, find_weights, read_preprocessing
+from pipeline.artifacts.plans.init import InputRecipe
+from pipeline.artifacts.weights import find_weights, read_recipe
 from pipeline.errors import StateError
 
 WEIGHTS = {"conv1.weight": torch.arange(4.0).reshape(2, 2).T}
@@ -60,7 +61,7 @@ def test_a_model_is_fetched_once_with_what_it_says_of_images(
     assert hub.asked == [asked]
     assert path.parent == layout.WEIGHTS
     assert torch.equal(load_file(path)["conv1.weight"], WEIGHTS["conv1.weight"])
-    assert read_preprocessing(path) == Preprocessing((0.1, 0.2, 0.3), (0.5, 0.5, 0.6), 64)
+    assert read_recipe(path) == InputRecipe((0.1, 0.2, 0.3), (0.5, 0.5, 0.6), 64)
 
 
 def test_a_folder_of_that_name_comes_first(hub: Hub) -> None:
@@ -100,4 +101,4 @@ def test_without_timm_it_says_what_to_install(hub: Hub, monkeypatch: pytest.Monk
 def test_a_recipe_that_says_nothing_is_refused(recipe: object, tmp_path: Path) -> None:
     (tmp_path / "preprocessing.json").write_text(json.dumps(recipe))
     with pytest.raises(StateError, match=r"mend preprocessing\.json or remove it"):
-        read_preprocessing(tmp_path / "net.pth")
+        read_recipe(tmp_path / "net.pth")

@@ -226,7 +226,7 @@ def test_the_cards_code_loads_a_resnet_into_torchvision_and_timm(
         network = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
         assert (network(augment.normalize(images)) - expected).abs().max() < TOLERANCE
         given = timm.data.resolve_model_data_config(network)
-        assert given["input_size"] == (channels, SIZE, SIZE)
+        assert tuple(given["input_size"]) == (channels, SIZE, SIZE)
         assert list(given["mean"]) == STATISTICS[channels][0]
         assert given["crop_pct"] == 1
 

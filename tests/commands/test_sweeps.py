@@ -7,7 +7,9 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,14 +20,17 @@ from pipeline.commands.sweeps.bookkeeping import (
     hold_job,
     is_held,
     job_folder,
+    read_outcome,
     write_outcome,
     write_slurm_id,
     write_sweep,
 )
 from pipeline.commands.sweeps.jobs import Job
-from pipeline.commands.sweeps.local import list_places
-from pipeline.commands.sweeps.run_job import RACE
+from pipeline.commands.sweeps.local import list_places, run_locally
+from pipeline.commands.sweeps.processes import JobProcesses
+from pipeline.commands.sweeps.run_job import RACE, run_job
 from pipeline.commands.sweeps.states import Stand, list_states
+from pipeline.errors import RunError
 from pipeline.files.append import read_tail
 from tests.support.sweep_repository import SweepRepository
 
@@ -129,7 +134,52 @@ def test_what_is_not_committed_is_refused(repository: SweepRepository) -> None:
     repository.commit()
     code, _, err = repository.cassle("sweep", "sweep.yaml", "--local", "1")
     assert code == 2
-    assert "data.root: images is ignored by git, so a checkout lacks it" in err
+    assert "the images in images: the folder is ignored by git, so a checkout lacks it" in err
+
+
+def test_folders_beside_the_root_and_presets_have_to_be_committed(
+    repository: SweepRepository,
+) -> None:
+    (repository.root / "sweep.yaml").write_text("presets: [small]\nseeds: [0]\n")
+    (repository.root / "presets").mkdir()
+    preset = repository.root / "presets/small.yaml"
+    preset.write_text("# Small.\nevaluation:\n  transfer: [cars]\n")
+    (repository.root / "cars").mkdir()
+    _, _, err = repository.cassle("sweep", "sweep.yaml")
+    assert (
+        f"the images in cars: the folder is not tracked by git, so a checkout lacks it; name it by its absolute path, {repository.root / 'cars'}"
+        in err
+    )
+    (repository.root / "cars/one").write_text("1")
+    repository.commit()
+    preset.write_text("# Small.\nevaluation:\n  transfer: [cars]\ntrain:\n  epochs: 3\n")
+    assert "not committed: presets/small.yaml;" in repository.cassle("sweep", "sweep.yaml")[2]
+    preset.write_text("# Small.\nevaluation:\n  transfer: [more/cars]\n")
+    (repository.root / "more/cars").mkdir(parents=True)
+    (repository.root / "more.dvc").write_text("outs: [{path: more}]\n")
+    (repository.root / ".gitignore").write_text(".scratch/\n/more\n")
+    repository.git("add", "presets", ".gitignore")
+    repository.git("commit", "--quiet", "-m", "Change")
+    assert "not committed: more.dvc;" in repository.cassle("sweep", "sweep.yaml")[2]
+    repository.commit()
+    repository.must("sweep", "sweep.yaml")
+
+
+def test_two_files_of_one_name_do_not_share_a_sweep(repository: SweepRepository) -> None:
+    for folder in ("a", "b"):
+        (repository.root / folder).mkdir()
+        (repository.root / folder / "table.yaml").write_text("seeds: [0]\n")
+    write_sweep(Sweep("a/table.yaml", "c" * 40, ()))
+    repository.must("sweep", "./a/table.yaml")
+    code, _, err = repository.cassle("sweep", "b/table.yaml")
+    assert code == 2
+    assert "b/table.yaml and a/table.yaml have the same name" in err
+    assert (
+        "b/table.yaml was not started here"
+        in repository.cassle("sweep", "status", "b/table.yaml")[2]
+    )
+    (repository.root / "a/table.yaml").unlink()
+    repository.must("sweep", "b/table.yaml")
 
 
 def test_without_slurm_or_submitit_it_is_said(
@@ -217,6 +267,103 @@ def test_a_run_counts_as_running_while_a_process_that_it_started_lives(
     child.kill()
     child.wait()
     assert not is_held(folder)
+
+
+def test_a_job_begins_though_somebody_looks_at_it_at_that_moment(sweep: Sweep) -> None:
+    folder = job_folder(sweep.folder, "new")
+    looking = threading.Event()
+
+    def look() -> None:
+        with hold_job(folder):
+            looking.set()
+            time.sleep(0.05)
+
+    threading.Thread(target=look, daemon=True).start()
+    assert looking.wait(10)
+    assert is_held(folder), "at once"
+    with hold_job(folder):
+        pass
+
+
+def test_runs_that_are_added_wait_for_a_shared_task_that_was_queued_again(
+    repository: SweepRepository, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit")
+    (repository.root / "sweep.yaml").write_text(SWEEP)
+    asked: list[dict[str, object]] = []
+
+    class Executor:
+        def __init__(self, folder: Path, **options: object) -> None:
+            pass
+
+        def update_parameters(self, **options: object) -> None:
+            asked.append(options)
+
+        def map_array(self, task: object, jobs: Sequence[Job]) -> list[SimpleNamespace]:
+            return [SimpleNamespace(job_id=f"8{len(asked)}_{n}") for n in range(len(jobs))]
+
+    monkeypatch.setattr("submitit.AutoExecutor", Executor)
+    monkeypatch.setattr("pipeline.commands.sweeps.start.require_slurm", lambda: None)
+    assert "job 81: 1 first tasks" in repository.must("sweep", "sweep.yaml", "--slurm")
+    assert [options.get("slurm_dependency") for options in asked] == [None, "afterany:81"]
+    # It is in the queue that is made up, stopped before; one run waits, the other is given again.
+    [first] = Path(layout.SWEEPS / "sweep/jobs").glob("first-*")
+    write_slurm_id(first, "7_1")
+    write_outcome(first, Outcome("stopped", 3.0))
+    write_slurm_id(first.parent / ER, "7_2")
+    assert "job 83: 1 runs" in repository.must("sweep", "sweep.yaml", "--slurm")
+    assert [options.get("slurm_dependency") for options in asked[2:]] == ["afterany:7"]
+
+
+def test_an_error_of_the_sweep_itself_stops_its_jobs(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = []
+
+    def run(job: Job, folder: Path, processes: JobProcesses, place: object) -> Outcome:
+        began.append(job.name)
+        while len(began) > 1 and not processes.stopped:
+            time.sleep(0.001)
+        return Outcome("stopped", 0.0)
+
+    def tell(job: Job, outcome: Outcome | None) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("pipeline.commands.sweeps.local.run_job", run)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(BrokenPipeError):
+        run_locally(sweep.jobs, sweep.folder, 1, tell)
+    assert len(began) <= 2, "the first one, and the next, which was stopped"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    ("error", "stops", "outcome"),
+    [
+        (RunError("git clone: killed"), False, ("failed", "git clone: killed")),
+        (RunError("git clone: killed"), True, ("stopped", "")),
+        (OSError(28, "No space left"), False, ("failed", "[Errno 28] No space left")),
+        (KeyError("dir"), True, ("failed", "KeyError: 'dir'")),
+    ],
+)
+def test_a_job_that_cannot_go_on_says_why_unless_it_was_stopped(
+    sweep: Sweep,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    stops: bool,
+    outcome: tuple[str, str],
+) -> None:
+    processes = JobProcesses()
+
+    def fail(folder: Path, baseline: str) -> Path:
+        if stops:
+            processes.stop()
+        raise error
+
+    monkeypatch.setattr("pipeline.commands.sweeps.run_job.make_checkout", fail)
+    ended = run_job(sweep.jobs[-1], sweep.folder, processes)
+    assert (ended.state, ended.reason) == outcome
+    assert read_outcome(job_folder(sweep.folder, sweep.jobs[-1].name)) == ended
 
 
 def test_runs_at_a_time_share_threads_and_gpus(monkeypatch: pytest.MonkeyPatch) -> None:

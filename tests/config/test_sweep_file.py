@@ -89,6 +89,10 @@ def test_all_problems_are_named_at_once_with_how_many_runs_have_them(folder: Pat
         ("seeds: [a]", "seeds.0: input should be a valid integer, got 'a'"),
         ("seeds: [0]\ngrid: {seed: [1]}", "seed is given twice; leave one of them out"),
         ("list: [{strategy: er}]\ngrid: {strategy: [er]}", "strategy is given twice; leave one of them out"),
+        ("list: [{train: {epochs: 2}}]\ngrid: {train.epochs: [3]}", "train.epochs is given twice; leave one of them out"),
+        ("grid: {train: [{epochs: 2}], train.epochs: [3]}", "train.epochs is given twice; leave one of them out"),
+        ("list: [{train: {epochs: 2}, train.epochs: 3}]", "train.epochs is given twice; leave one of them out"),
+        ("seeds: [0, 0, 1, 1]", "this run is given twice; leave one out (in 2 runs, the first seed=0)"),
         ("seeds: [0, 0]", "this run is given twice; leave one out (in seed=0)"),
         ("presets: [wode]", "preset: 'wode' is unknown; did you mean 'wide'?"),
         ("seeds: []", "sweep.yaml names no runs; give it presets, list, grid or seeds"),
@@ -123,6 +127,11 @@ def test_runs_that_begin_alike_wait_for_one_training_of_all_they_share(folder: P
 def test_runs_that_only_evaluate_in_other_ways_share_all_tasks(folder: Path) -> None:
     jobs = plan_jobs(runs_of("grid: {evaluation.knn.k: [5, 10]}"), "c")
     assert [job.target for job in jobs] == ["train@3", None, None]
+
+
+def test_runs_that_measure_while_they_train_in_other_ways_share_no_training(folder: Path) -> None:
+    jobs = plan_jobs(runs_of("grid: {evaluation.every: [null, 1, 2]}"), "c")
+    assert [job.target for job in jobs] == [None, None, None]
 
 
 def test_a_run_that_begins_like_no_other_waits_for_nothing(folder: Path) -> None:

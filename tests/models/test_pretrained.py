@@ -134,3 +134,19 @@ def test_what_does_not_fit_is_named_and_the_backbone_stays(
     with pytest.raises(ValueError, match=said.replace("(", r"\(")):
         load_pretrained(backbone, change(dict(source.state_dict())))
     assert all(torch.equal(backbone.state_dict()[name], before[name]) for name in before)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda tensor: tensor.to_sparse(),
+        lambda tensor: tensor.to("meta"),
+        lambda tensor: tensor.to(torch.complex64),
+        lambda tensor: tensor.to(torch.int8),
+    ],
+)
+def test_numbers_of_another_kind_are_refused_by_name(spoil: Callable[[Tensor], Tensor]) -> None:
+    tensors = new_resnet().state_dict()
+    tensors["stem.0.weight"] = spoil(tensors["stem.0.weight"])
+    with pytest.raises(ValueError, match=r"1 no plain real numbers: stem\.0\.weight"):
+        load_pretrained(new_resnet(), tensors)

@@ -20,6 +20,7 @@ from pipeline.errors import RunError
 from pipeline.methods.base import Method, Position
 from pipeline.models import timm_names
 from pipeline.models.frozen import frozen_copy
+from pipeline.models.pretrained import load_pretrained
 from pipeline.models.timm_names import TIMM_MISSING, list_timm_names, require_timm_name
 from pipeline.models.timm_network import TimmNetwork
 from pipeline.seeding import seeded_initialization
@@ -279,6 +280,25 @@ def test_a_vit_runs_from_check_to_the_card(project: Project) -> None:
     card = (project.root / "out/README.md").read_text()
     given = "'test_vit', num_classes=0, in_chans=1, patch_size=7, **sizes"
     assert f"backbone = timm.create_model({given})" in card
+
+
+def test_a_vit_takes_weights_of_another_image_and_patch_size() -> None:
+    with seeded_initialization(0, "test"):
+        large = TimmNetwork(3, "test_vit", 48, 16)
+        small = TimmNetwork(3, "test_vit", 32, 8)
+    remarks = load_pretrained(small, large.state_dict())
+    assert [line.partition(" was made")[0] for line in remarks] == [
+        "network.pos_embed",
+        "network.patch_embed.proj.weight",
+    ]
+    images = torch.rand(2, 3, 32, 32)
+    assert small.eval()(images).isfinite().all()
+    own, taken = small.state_dict(), large.state_dict()
+    assert torch.equal(
+        own["network.blocks.0.attn.qkv.weight"], taken["network.blocks.0.attn.qkv.weight"]
+    )
+    same = load_pretrained(TimmNetwork(3, "test_vit", 48, 16), taken)
+    assert same == []
 
 
 def test_a_stem_and_the_patches_of_others_change_no_plan(project: Project) -> None:

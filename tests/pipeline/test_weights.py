@@ -73,9 +73,7 @@ def test_a_file_of_torchvision_becomes_state_0(project: Project) -> None:
     assert plan.digest == hashlib.sha256(Path("resnet.pth").read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize(
-    "source", ["elsewhere", "elsewhere/task_1.safetensors", "data/states", "exported"]
-)
+@pytest.mark.parametrize("source", ["elsewhere", "elsewhere/task_1.safetensors", "exported"])
 def test_a_state_and_an_export_give_the_same_features_bit_for_bit(
     source: str, trained: Project
 ) -> None:
@@ -201,6 +199,24 @@ def test_check_names_all_problems_at_once_and_what_is_taken_over(trained: Projec
     out = trained.must("check")
     assert "frozen: 44 of" in out
     assert "task 1: cassle looks back at the weights; er acts from task 2 on" in out
+
+
+def test_what_a_run_writes_itself_is_no_start_of_it(trained: Project) -> None:
+    for source in ("data/states", str(layout.state(1))):
+        trained.set({"backbone.weights": source})
+        said = trained.refuses("plan")
+        assert "is what this run writes itself" in said
+        assert "cp data/states/task_" in said
+
+
+def test_what_was_planned_needs_the_weights_no_more(trained: Project) -> None:
+    trained.must("plan")
+    before = layout.plan("init").read_bytes()
+    Path("elsewhere").rename("gone")
+    trained.must("plan")
+    assert layout.plan("init").read_bytes() == before
+    trained.set({"backbone.weights": "nowhere"})
+    assert "'nowhere' is not there" in trained.refuses("plan")
 
 
 def test_looking_back_at_random_weights_is_refused(project: Project) -> None:

@@ -484,7 +484,7 @@ def test_the_tables_are_written_side_by_side(repository: Repository) -> None:
 def test_images_of_an_earlier_comparison_go_and_other_files_stay(repository: Repository) -> None:
     repository.experiment("alone", 80.0, strategy="finetune", cost={"training_seconds": 9.0})
     kept = {Path("out/c_notes.png"), Path("out/other_order.png")}
-    for path in (*kept, Path("out/c_2_order.png"), Path("out/c_differences.png")):
+    for path in (*kept, Path("out/c_table_2_order.png"), Path("out/c_differences.png")):
         path.parent.mkdir(exist_ok=True)
         path.touch()
     # Fine-tuning alone has nothing to be compared with and no order.

@@ -8,16 +8,33 @@ from pipeline.artifacts.plans.parts import BackbonePlan
 
 
 @dataclass(frozen=True)
+class InputRecipe:
+    """How images entered the network that weights are of.
+
+    Attributes:
+        mean: of each channel, scaled to [0, 1], that is subtracted.
+        std: of each channel, by which it is then divided.
+        image_size: height and width in pixels that it was trained at.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    image_size: int
+
+
+@dataclass(frozen=True)
 class WeightsPlan:
     """Weights that were trained elsewhere.
 
     Attributes:
         source: a file, a folder or the name of a model, as params have it.
         digest: the SHA-256 of the file that holds them.
+        images: how images entered; None: they do not say it.
     """
 
     source: str
     digest: str
+    images: InputRecipe | None = None
 
 
 @dataclass(frozen=True)

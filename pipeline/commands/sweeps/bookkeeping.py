@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ LOG = "log.txt"
 LOCK = "lock"  # as of a checkpoint: `cassle clean` looks whether it is held
 CHECKOUT = "checkout"
 SLURM_ID = "slurm_id"
+LOCK_SECONDS = 1.0  # who looks whether a job is held holds it for a moment
+POLL_SECONDS = 0.02
 REMEDY = "start the sweep again"
 
 
@@ -73,6 +76,28 @@ class Sweep:
 def find_folder(file: Path) -> Path:
     """Return the folder of a sweep's bookkeeping, named by the sweep's file."""
     return layout.SWEEPS / file.stem
+
+
+def are_different(file: Path, other: Path) -> bool:
+    """Return whether two paths lead to two files that are both there."""
+    return file.is_file() and other.is_file() and not file.samefile(other)
+
+
+def require_own_folder(sweep: Sweep) -> None:
+    """Check that the folder of a sweep's bookkeeping is not that of another file.
+
+    Raises:
+        RunError: it is, and that file is still there.
+    """
+    try:
+        other = read_sweep(sweep.folder).file
+    except RunError:
+        return  # it is written anew
+    if are_different(Path(other), Path(sweep.file)):
+        raise RunError(
+            f"{sweep.file} and {other} have the same name, and the bookkeeping of both would be "
+            f"in {sweep.folder}; rename one of them"
+        )
 
 
 def write_sweep(sweep: Sweep) -> None:
@@ -132,11 +157,15 @@ def read_slurm_id(folder: Path) -> str | None:
 
 
 @contextmanager
-def hold_job(folder: Path) -> Iterator[int]:
+def hold_job(folder: Path, seconds: float = LOCK_SECONDS) -> Iterator[int]:
     """Hold the lock of a job; yield its descriptor.
 
     A process that inherits the descriptor holds the lock too, so a job counts as running until
     the last of its processes has ended, in whatever way.
+
+    Args:
+        folder: of the job's bookkeeping.
+        seconds: how long to try.
 
     Raises:
         BusyError: another process holds it.
@@ -147,7 +176,7 @@ def hold_job(folder: Path) -> Iterator[int]:
     except OSError as error:
         raise RunError(f"cannot write {folder}: {error.strerror or error}") from error
     try:
-        _lock(handle, folder)
+        _lock(handle, folder, time.monotonic() + seconds)
         yield handle
     finally:
         os.close(handle)
@@ -158,18 +187,21 @@ def is_held(folder: Path) -> bool:
     if not (folder / LOCK).exists():
         return False
     try:
-        with hold_job(folder):
+        with hold_job(folder, seconds=0):
             return False
     except RunError:
         return True
 
 
-def _lock(handle: int, folder: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            raise BusyError(f"{folder.name} is being run already") from None
-        # A cluster's file system may have none; SLURM knows what runs there.
-        if error.errno not in NO_LOCKS:
-            raise RunError(f"cannot lock {folder / LOCK}: {error.strerror or error}") from error
+def _lock(handle: int, folder: Path, until: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in NO_LOCKS:
+                return None  # as a cluster's file system may; SLURM knows what runs there
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise RunError(f"cannot lock {folder / LOCK}: {error.strerror or error}") from error
+        if time.monotonic() >= until:
+            raise BusyError(f"{folder.name} is being run already")
+        time.sleep(POLL_SECONDS)

@@ -36,6 +36,7 @@ def git(*arguments: str, output: int | None = None) -> str:
         stdout=subprocess.PIPE if output is None else output,
         stderr=subprocess.PIPE if output is None else output,
         text=True,
+        start_new_session=True,  # Ctrl-C is for the sweep, which stops after it
     )
     if done.returncode != 0:
         said = (done.stderr or "").strip().splitlines()[-1:] or [f"exit code {done.returncode}"]

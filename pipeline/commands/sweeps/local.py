@@ -38,6 +38,8 @@ def run_locally(jobs: Sequence[Job], sweep: Path, count: int, tell: Tell) -> Non
 
     Raises:
         InterruptedRunError: a signal stopped them.
+
+    Whatever else is raised, by ``tell`` too, stops them as a signal does.
     """
     processes, stop = JobProcesses(), StopRequest()
     places: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
@@ -55,21 +57,30 @@ def run_locally(jobs: Sequence[Job], sweep: Path, count: int, tell: Tell) -> Non
             places.put(place)
 
     waves = [job for job in jobs if job.target], [job for job in jobs if not job.target]
+    waiting: dict[Future[Outcome | None], Job] = {}
+
+    def stop_all() -> None:
+        for future in waiting:
+            future.cancel()
+        processes.stop()
+
     with stop.listening(), ThreadPoolExecutor(count) as pool:
-        for wave in waves:
-            waiting: dict[Future[Outcome | None], Job] = {}
-            for job in wave if not processes.stopped else ():
-                waiting[pool.submit(run_one, job)] = job
-            while waiting:
-                if stop.received is not None and not processes.stopped:
-                    for future in waiting:
-                        future.cancel()
-                    processes.stop()
-                ended, _ = wait(waiting, LOOK_SECONDS, FIRST_COMPLETED)
-                for future in ended:
-                    job = waiting.pop(future)
-                    if not future.cancelled():
-                        tell(job, future.result())
+        try:
+            for wave in waves:
+                for job in wave if not processes.stopped else ():
+                    waiting[pool.submit(run_one, job)] = job
+                while waiting:
+                    if stop.received is not None and not processes.stopped:
+                        stop_all()
+                    ended, _ = wait(waiting, LOOK_SECONDS, FIRST_COMPLETED)
+                    for future in ended:
+                        job = waiting.pop(future)
+                        if not future.cancelled():
+                            tell(job, future.result())
+        except BaseException:
+            # The pool waits for what it was given before it lets anything out.
+            stop_all()
+            raise
     if stop.received is not None:
         raise InterruptedRunError(
             "the sweep was stopped; the same command goes on with what is missing", stop.received

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import time
+import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +35,7 @@ from pipeline.errors import PipelineError, RunError
 from pipeline.files.append import append_line, open_log, read_tail
 
 TRIES = 5
+STOPPED = "stopped; it goes on where it was"
 SHOWN = 3  # lines of a log that say why a job failed
 # Two that come to a stage at once can meet in DVC's run cache (3.67): one deletes what the other
 # is writing. What has been run is kept, so the next try goes on from there.
@@ -58,16 +60,18 @@ def run_job(
     with hold_job(folder) as lock, open_log(folder / LOG) as log:
         (folder / OUTCOME).unlink(missing_ok=True)
         began, state, reason = time.monotonic(), "stopped", ""
-        append_line(log, f"-- {time.strftime('%Y-%m-%d %H:%M:%S')} {job.name}")
         try:
+            append_line(log, f"-- {time.strftime('%Y-%m-%d %H:%M:%S')} {job.name}")
             _require_first(job, sweep)
             _run(job, folder, processes, variables or {}, log, lock)
             state = "done"
-        except StoppedJobError:
-            append_line(log, "stopped; it goes on where it was")
-        except PipelineError as error:
-            state, reason = "failed", str(error)
-            append_line(log, f"failed: {reason}")
+        except Exception as error:
+            if not _is_stop(error, processes):
+                state, reason = "failed", _explain(error)
+            with suppress(OSError):  # the disk may be full
+                append_line(log, f"failed: {reason}" if state == "failed" else STOPPED)
+                if not isinstance(error, PipelineError | StoppedJobError):
+                    append_line(log, traceback.format_exc())
         finally:
             # Also where a signal's handler ends this process.
             outcome = Outcome(state, round(time.monotonic() - began, 1), reason)  # type: ignore[arg-type]
@@ -75,6 +79,19 @@ def run_job(
             with suppress(RunError):
                 remove_checkout(folder / CHECKOUT)
     return outcome
+
+
+def _is_stop(error: Exception, processes: JobProcesses) -> bool:
+    """Return whether a job ended because it was stopped, which may fail what it was at."""
+    return isinstance(error, StoppedJobError) or (
+        processes.stopped and isinstance(error, PipelineError)
+    )
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, PipelineError | OSError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def _require_first(job: Job, sweep: Path) -> None:

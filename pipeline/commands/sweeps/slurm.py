@@ -6,14 +6,13 @@ import importlib.util
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.commands.sweeps.bookkeeping import (
     job_folder,
-    read_outcome,
     read_slurm_id,
     write_slurm_id,
 )
@@ -92,13 +91,16 @@ def require_slurm() -> None:
         )
 
 
-def submit_jobs(jobs: Sequence[Job], sweep: Path, options: Slurm) -> list[str]:
+def submit_jobs(
+    jobs: Sequence[Job], sweep: Path, options: Slurm, pending: Collection[str] = ()
+) -> list[str]:
     """Give jobs to SLURM: an array of the runs, and one of the trainings that they wait for.
 
     Args:
         jobs: of the sweep.
         sweep: the folder of its bookkeeping.
         options: what SLURM is asked for.
+        pending: the names of trainings that SLURM has already and that have not ended.
 
     Returns:
         A line for each array.
@@ -107,25 +109,27 @@ def submit_jobs(jobs: Sequence[Job], sweep: Path, options: Slurm) -> list[str]:
         RunError: SLURM refuses it.
     """
     lines = []
+    firsts = [job for job in jobs if job.target]
+    awaited = {*pending, *(job.name for job in firsts)}
     for wave, what in (
-        ([job for job in jobs if job.target], "first tasks"),
+        (firsts, "first tasks"),
         ([job for job in jobs if not job.target], "runs"),
     ):
         if wave:
-            identity = _submit(wave, sweep, options)
+            before = awaited & {job.after for job in wave}
+            identity = _submit(wave, sweep, options, before)
             lines.append(
                 f"job {identity}: {len(wave)} {what}, {options.at_once} at a time or fewer"
             )
     return lines
 
 
-def _submit(wave: Sequence[Job], sweep: Path, options: Slurm) -> str:
-    """Submit one array; return its identity."""
+def _submit(wave: Sequence[Job], sweep: Path, options: Slurm, awaited: Collection[str]) -> str:
+    """Submit one array, which waits for trainings; return its identity."""
     import submitit
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-    firsts = [job_folder(sweep, name) for name in {job.after for job in wave} if name is not None]
-    known = [read_slurm_id(folder) for folder in firsts if read_outcome(folder) is None]
+    known = [read_slurm_id(job_folder(sweep, name)) for name in awaited]
     # The runs look themselves whether it has failed.
     before = sorted({identity.partition("_")[0] for identity in known if identity is not None})
     executor = submitit.AutoExecutor(

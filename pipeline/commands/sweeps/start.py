@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.commands.sweeps.bookkeeping import Outcome, Sweep, write_sweep
+from pipeline.commands.sweeps.bookkeeping import Outcome, Sweep, require_own_folder, write_sweep
 from pipeline.commands.sweeps.jobs import Job, plan_jobs
 from pipeline.commands.sweeps.local import run_locally
 from pipeline.commands.sweeps.slurm import require_slurm, submit_jobs
@@ -15,9 +15,9 @@ from pipeline.commands.sweeps.states import JobState, Stand, list_states
 from pipeline.config.sweep_file import SweepFile, read_sweep
 from pipeline.config.sweep_runs import SweepRun, list_runs
 from pipeline.errors import RunError
-from pipeline.layout import CHAIN, PARAMS, RAW, SLOTS
+from pipeline.layout import CHAIN, PARAMS, PRESETS, RAW, SLOTS
 from pipeline.runtime.dvc_repository import require_dvc_repository
-from pipeline.runtime.git import find_commit, find_untracked_reason, run_git
+from pipeline.runtime.git import find_commit, find_untracked_reason, list_pointers, run_git
 
 TRACKED = ("pipeline", str(PARAMS), str(CHAIN), str(SLOTS))
 
@@ -89,7 +89,9 @@ def submit(file: Path) -> None:
     states = list_states(sweep)
     print(f"{file}: {summarize(states)}", flush=True)
     jobs = choose_jobs(states)
-    for line in submit_jobs(jobs, sweep.folder, given.slurm):
+    # One that was queued again waits too, though its first part has an end written down.
+    pending = [s.job.name for s in states if s.stand in (Stand.running, Stand.waiting)]
+    for line in submit_jobs(jobs, sweep.folder, given.slurm, pending):
         print(line)
     if jobs:
         print(
@@ -124,12 +126,19 @@ def _prepare(file: Path) -> tuple[SweepFile, Sweep]:
     """Check a sweep and the repository; return both."""
     given = read_sweep(file)
     runs = list_runs(given, str(file), PARAMS)
-    baseline = _require_committed(runs)
-    return given, Sweep(str(file), baseline, tuple(plan_jobs(runs, baseline)))
+    # A run's name says of a preset which, not what is in it.
+    baseline = _require_committed(runs, [str(PRESETS)] if given.presets else [])
+    sweep = Sweep(str(file), baseline, tuple(plan_jobs(runs, baseline)))
+    require_own_folder(sweep)
+    return given, sweep
 
 
-def _require_committed(runs: Sequence[SweepRun]) -> str:
+def _require_committed(runs: Sequence[SweepRun], beside: Sequence[str]) -> str:
     """Return the commit that runs start from; all that they read is in it.
+
+    Args:
+        runs: all of them.
+        beside: what else they are made from, as paths from here.
 
     Raises:
         RunError: something is not.
@@ -141,12 +150,19 @@ def _require_committed(runs: Sequence[SweepRun]) -> str:
     if baseline is None:
         raise RunError("there is no commit yet; runs of a sweep start from one: git commit")
     # What loaders fetch is read where it lies, and so is what has an absolute path.
-    roots = [
-        root
-        for root in dict.fromkeys(run.root for run in runs)
-        if not Path(root).is_absolute() and RAW not in (Path(root), *Path(root).parents)
+    folders = [
+        folder
+        for folder in dict.fromkeys(folder for run in runs for folder in run.folders)
+        if not Path(folder).is_absolute() and RAW not in (Path(folder), *Path(folder).parents)
     ]
-    changed = run_git("status", "--porcelain", "--", *TRACKED, *roots)
+    for folder in folders:
+        if reason := find_untracked_reason(Path(folder)):
+            raise RunError(
+                f"the images in {folder}: the folder {reason}, so a checkout lacks it; name it by "
+                f"its absolute path, {Path(folder).resolve()}, or track it (`dvc add`) and commit"
+            )
+    pointers = [str(each) for folder in folders for each in list_pointers(Path(folder))]
+    changed = run_git("status", "--porcelain", "--", *TRACKED, *beside, *folders, *pointers)
     names = [line[3:] for line in (changed or b"").decode(errors="replace").splitlines()]
     if names:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
@@ -154,10 +170,4 @@ def _require_committed(runs: Sequence[SweepRun]) -> str:
             f"not committed: {', '.join(names[:3])}{more}; runs of a sweep start from a commit: "
             "commit it, or put it back"
         )
-    for root in roots:
-        if reason := find_untracked_reason(Path(root)):
-            raise RunError(
-                f"data.root: {root} {reason}, so a checkout lacks it; name it by its absolute "
-                f"path, {Path(root).resolve()}, or track it (`dvc add`) and commit"
-            )
     return baseline

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.commands.sweeps.bookkeeping import JOBS, find_folder, read_sweep
+from pipeline.commands.sweeps.bookkeeping import (
+    JOBS,
+    are_different,
+    find_folder,
+    read_sweep,
+)
 from pipeline.commands.sweeps.start import summarize
 from pipeline.commands.sweeps.states import Stand, list_states
 from pipeline.errors import RunError
@@ -33,6 +38,8 @@ def print_status(file: Path | None) -> None:
         raise RunError(f"{which}{there}; start one: cassle sweep FILE --local 2")
     for folder in folders:
         sweep = read_sweep(folder)
+        if file is not None and are_different(file, Path(sweep.file)):
+            raise RunError(f"{file} was not started here, but {sweep.file}, of the same name")
         states = list_states(sweep)
         print(f"{sweep.file}, from commit {sweep.baseline[:7]}")
         print(f"  {summarize(states)}")

@@ -191,9 +191,7 @@ class Augment:
 
 
 def _change(images: Tensor, chosen: Tensor | None, change: Change) -> Tensor:
-    """Return the images, those that are chosen changed.
-
-    On a GPU nothing here waits, nor sorts, as writing to given places would.
+    """Return the images, those that are chosen changed; on a CPU in place.
 
     Args:
         images: ``(N, C, H, W)``.
@@ -205,12 +203,27 @@ def _change(images: Tensor, chosen: Tensor | None, change: Change) -> Tensor:
     places = chosen.nonzero().flatten()
     if not len(places):
         return images
-    # Where each image comes from: its own place, or behind all images, where the changed ones are.
-    count = len(chosen)
-    source = torch.where(chosen, count - 1 + chosen.cumsum(0), torch.arange(count))
     at = send(places, images.device)
     # Channels first, as they lie in memory: see pipeline.data.augmentation.resampling.
     planes = images.transpose(0, 1)
-    changed = change(planes.index_select(1, at).transpose(0, 1), at)
-    both = torch.cat([planes, changed.transpose(0, 1)], dim=1)
-    return both.index_select(1, send(source, images.device)).transpose(0, 1)
+    changed = change(planes.index_select(1, at).transpose(0, 1), at).transpose(0, 1)
+    if images.device.type == "cpu":
+        planes.index_copy_(1, at, changed)  # there a fraction of the time of what follows
+        return images
+    return gather_changed(planes, changed, chosen).transpose(0, 1)
+
+
+def gather_changed(planes: Tensor, changed: Tensor, chosen: Tensor) -> Tensor:
+    """Return planes with those of the chosen images replaced.
+
+    Gathers: on a GPU, writing to given places would sort them, and wait.
+
+    Args:
+        planes: ``(C, N, H, W)``.
+        changed: of the chosen images, in their order, ``(C, M, H, W)``.
+        chosen: bool ``(N,)``, on the CPU.
+    """
+    count = len(chosen)
+    # Where each image comes from: its own place, or behind all images, where the changed ones are.
+    source = torch.where(chosen, count - 1 + chosen.cumsum(0), torch.arange(count))
+    return torch.cat([planes, changed], dim=1).index_select(1, send(source, planes.device))

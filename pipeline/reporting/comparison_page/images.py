@@ -44,8 +44,8 @@ KEYS_ACROSS = 2  # columns of the legend below a chart
 def write_images(comparison: Comparison, path: Path) -> list[Path]:
     """Write each figure of each table beside a path, and return the files.
 
-    ``comparison_differences.png``; of several tables ``comparison_2_differences.png`` is the
-    second one's. Images of these names that an earlier comparison wrote there are removed.
+    ``comparison_differences.png``; of several tables ``comparison_table_2_differences.png`` is
+    the second one's. Images of these names that an earlier comparison wrote there are removed.
 
     Args:
         comparison: the comparison.
@@ -55,7 +55,7 @@ def write_images(comparison: Comparison, path: Path) -> list[Path]:
     for number, table in enumerate(comparison.tables, start=1):
         for figure in draw_figures(comparison, table):
             if figure.charts:
-                middle = f"_{number}" if len(comparison.tables) > 1 else ""
+                middle = f"_table_{number}" if len(comparison.tables) > 1 else ""
                 file = path.with_name(f"{path.stem}{middle}_{name_key(figure.key)}.png")
                 _write_image(figure, table.title, file)
                 written.append(file)
@@ -71,7 +71,7 @@ def name_key(key: str) -> str:
 def _remove_others(path: Path, written: Sequence[Path]) -> None:
     """Remove the images of an earlier comparison that this one has no figure for."""
     keys = "|".join(map(name_key, KEYS))
-    ours = re.compile(rf"{re.escape(path.stem)}(_\d+)?_({keys})\.png")
+    ours = re.compile(rf"{re.escape(path.stem)}(_table_\d+)?_({keys})\.png")
     for found in path.parent.iterdir():
         if ours.fullmatch(found.name) and found not in written:
             found.unlink()

@@ -128,7 +128,7 @@ def _draw_figure(figure: Figure, table: ComparisonTable, anchor: str) -> DrawnFi
 
 
 def _count(table: ComparisonTable) -> str:
-    """Return how much a table holds: ``6 runs: 1 method, 2 strategies, 3 seeds``."""
+    """Return how much a table holds: ``6 runs: 1 method, 2 rows, 3 seeds``."""
     rows = [row for _, members in list_methods(table) for row in members]
     seeds = {seed for row in rows for seed in row.cell.runs}
     counts = {

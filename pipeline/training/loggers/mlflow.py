@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from pytorch_lightning.loggers import MLFlowLogger
 
 EXPERIMENT = "cassle"
+PATIENCE = 60.0  # seconds, for another run that opens the database
 RUN = "cassle.run"  # the tag by which the processes of a run find it
 
 
@@ -32,10 +35,11 @@ class MLflow(MLFlowLogger):
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         database = f"sqlite:///{Path(save_dir).resolve() / 'mlflow.db'}"
         address = os.environ.get("MLFLOW_TRACKING_URI") or database
-        client = MlflowClient(address)
         experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
-        found = client.get_experiment_by_name(experiment)
-        number = client.create_experiment(experiment) if found is None else found.experiment_id
+        # Two runs that begin together would both make the tables of a new database.
+        with FileLock(Path(save_dir, "mlflow.lock"), timeout=PATIENCE):
+            client = MlflowClient(address)
+            number = _open_experiment(client, experiment)
         runs = client.search_runs([number], f"tags.`{RUN}` = '{name}'", max_results=1)
         self._known: dict[str, set[int]] = {}
         self._earlier = bool(runs)
@@ -67,3 +71,16 @@ class MLflow(MLFlowLogger):
             held = self.experiment.get_metric_history(self.run_id, name) if self._earlier else []
             self._known[name] = {point.step for point in held}
         return self._known[name]
+
+
+def _open_experiment(client: MlflowClient, name: str) -> str:
+    """Return the number of an experiment, which is made where it is not there."""
+    if found := client.get_experiment_by_name(name):
+        return str(found.experiment_id)
+    try:
+        return str(client.create_experiment(name))
+    except MlflowException:  # a run on another machine was faster
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return str(found.experiment_id)

@@ -14,6 +14,7 @@ import wandb
 from pytorch_lightning.loggers import WandbLogger
 
 PROJECT = "cassle"
+PATIENCE = 20.0  # seconds that a server has to begin a run
 
 
 class Wandb(WandbLogger):
@@ -45,7 +46,7 @@ class Wandb(WandbLogger):
             mode=mode,
             resume=None if mode == "offline" else "allow",
             # It would take over the process's output, and speak between its lines.
-            settings=wandb.Settings(console="off", silent=True),
+            settings=wandb.Settings(console="off", silent=True, init_timeout=PATIENCE),
         )
         # W&B warns of what Lightning gives it.
         self._wandb_init.pop("anonymous", None)

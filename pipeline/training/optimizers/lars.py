@@ -28,7 +28,9 @@ class LARS(torch.optim.Optimizer):
 
     Args:
         params: parameters, or groups of them. A group with ``adaptive: False`` takes plain
-            steps of SGD with momentum (its own ``weight_decay`` applies).
+            steps of SGD with momentum (its own ``weight_decay`` applies). A group whose ``lr`` is
+            some factor of the others' names it as ``rate_factor``: the clip does not see it, so
+            its steps are that factor of what they were.
         lr: the learning rate.
         weight_decay: β.
         trust_coefficient: η; 0.02 in the reference, 0.001 in the paper.
@@ -53,6 +55,7 @@ class LARS(torch.optim.Optimizer):
             "trust_coefficient": trust_coefficient,
             "clip": clip,
             "adaptive": True,
+            "rate_factor": 1.0,
         }
         super().__init__(params, defaults)
 
@@ -93,7 +96,8 @@ class LARS(torch.optim.Optimizer):
         scale = gradient_norm + decay * weight_norm + EPS
         local = group["trust_coefficient"] * weight_norm / scale
         if group["clip"]:
-            local = (local / max(group["lr"], EPS)).clamp(max=1)
+            whole_rate = group["lr"] / group["rate_factor"]
+            local = (local / max(whole_rate, EPS)).clamp(max=1)
         # No branch on a value: that would make a GPU wait.
         usable = (weight_norm > 0) & (gradient_norm > 0)
         decays, rates = usable * decay, torch.where(usable, local, 1)

@@ -73,6 +73,16 @@ def test_a_clipped_step_is_that_computed_by_hand() -> None:
     assert w == pytest.approx([3 - 0.1 * 0.5 * 1.2, 4 - 0.1 * 0.5 * 1.6])
 
 
+def test_a_groups_rate_factor_scales_its_steps_whether_they_are_clipped_or_not() -> None:
+    for gradient in ((1.2, 1.6), (0.3, 0.4)):
+        (whole,) = take_step(lars(W, clip=True), gradient)
+        slow = lars(W, clip=True, lr=0.02)
+        slow.param_groups[0]["rate_factor"] = 0.2
+        (part,) = take_step(slow, gradient)
+        moved = [0.2 * (after - before) for before, after in zip(W, whole, strict=True)]
+        assert [a - b for a, b in zip(part, W, strict=True)] == pytest.approx(moved)
+
+
 def test_clipping_stops_at_the_plain_step() -> None:
     # ‖g‖ = 0.5: local = 0.2, which is twice the rate.
     (free,) = take_step(lars(W), (0.3, 0.4))
