@@ -73,7 +73,7 @@ def split(task: int) -> Path:
 
 
 def state(task: int) -> Path:
-    """Return the path of the state after task ``task``; 0 is the random network."""
+    """Return the path of the state after task ``task``; 0: what the stream starts from."""
     return STATES / f"task_{task}.safetensors"
 
 

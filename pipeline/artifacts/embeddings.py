@@ -120,8 +120,8 @@ def read_embeddings(path: Path) -> Embeddings:
         return _parse(arrays, unseal(json.loads(text)))
     except FileNotFoundError:
         raise RunError(f"{path} is missing; `cassle embed FOLDER -o {path}` makes it") from None
-    except (OSError, ValueError, KeyError, EOFError, RecursionError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
+    except Exception as error:  # the readers of damaged archives and tables raise many types
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise RunError(
             f"{path} is damaged or was not written by `cassle embed` ({reason}); name another "
             "file, or delete it"

@@ -63,7 +63,7 @@ class EncoderOrigin:
     """What an exported backbone is, as its file's header says.
 
     Attributes:
-        after_task: the last task it has learnt; 0: the random network.
+        after_task: the last task it has learnt; 0: what the stream starts from.
         state: SHA-256 of the tensors of the state it was taken from.
         backbone: the network.
         preprocessing: how an image file becomes its input.

@@ -17,9 +17,9 @@ from pipeline.artifacts.encoder import Preprocessing
 from pipeline.data.augmentation.resampling import resample_matrix
 from pipeline.data.canvas import MAX_ELONGATION, MAX_IN_PROPORTION
 from pipeline.data.interpolation import Interpolation
+from pipeline.data.luminance import LUMINANCE
 
 WEIGHT_UNIT = 2**22  # Pillow's weights are multiples of its inverse
-LUMA = (19595, 38470, 7471)  # of red, green and blue in grey, in 65536ths, as Pillow has them
 REACH = {"bilinear": 1, "bicubic": 2}  # of the filters, in pixels
 
 
@@ -165,5 +165,5 @@ class FilePixels(nn.Module):
         """Return the pixels in the network's channels, float ``(N, C, size, size)``."""
         if self.how.channels == 3:
             return pixels
-        red, green, blue = (pixels[:, place] * share for place, share in enumerate(LUMA))
+        red, green, blue = (pixels[:, place] * share for place, share in enumerate(LUMINANCE))
         return ((red + green + blue + 2**15) / 2**16).floor()[:, None]

@@ -34,12 +34,12 @@ class Origin:
     """Where a state comes from, as its header says.
 
     Attributes:
-        task: the last task it has learnt; 0: the random network.
+        task: the last task it has learnt; 0: what the stream starts from.
         plan: the digest of the plan that made it.
         seed: of the run.
         code: the fingerprint of the code that made it.
         backbone: its network.
-        method: the name of the objective; None of the random network.
+        method: the name of the objective; None of state 0.
         strategy: the names of the strategies that made it, joined by ``+``; None: none did.
         parent: the content of the state it was made from.
         ancestors: the content of each state that it comes from, from state 0 to its parent.
@@ -110,7 +110,7 @@ def read_state(
     """The state after a task, once it is known to be the expected one.
 
     Args:
-        task: the last task it has learnt; 0: the random network.
+        task: the last task it has learnt; 0: what the stream starts from.
         plan: the digest of the plan that has to have made it.
         backbone: the network it has to hold.
         method: the objective that has to have made it; None: any.

@@ -17,7 +17,7 @@ class Transfer:
     """What the features of a state are worth on other data.
 
     Attributes:
-        after_task: the number of the state; 0: the random network.
+        after_task: the number of the state; 0: what the stream starts from.
         data: the data, as params name them.
         key: the digest of all it was made from.
         accuracy: in percent over all classes of the data, by the name of the probe.

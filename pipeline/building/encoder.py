@@ -124,9 +124,9 @@ def load_encoder(source: int | str | Path | None = None, device: str = "auto") -
     """Return the encoder of a state, or of an export.
 
     Args:
-        source: the number of a state of the project in the working folder, 0 being the random
-            network; or the folder of an export, or its ``model.safetensors``; None: the last
-            state of the project.
+        source: the number of a state of the project in the working folder, 0 being what the
+            stream starts from; or the folder of an export, or its ``model.safetensors``; None:
+            the last state of the project.
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``mps``.
 
     Raises:

@@ -31,7 +31,7 @@ StateOption = Annotated[
         "--state",
         min=0,
         max=layout.MAX_TASKS,
-        help="The state after this task; 0 is random.",
+        help="The state after this task; 0 is what the stream starts from.",
         show_default="the last one of the plan",
     ),
 ]
@@ -76,7 +76,7 @@ def embed_folder(
         typer.Option("--on-bad-image", help="Leave unreadable images out and name them, or stop."),
     ] = OnBadImage.skip,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace features of another encoder.")
+        bool, typer.Option("--force", help="Replace features of another encoder or folder.")
     ] = False,
     params: ParamsOption = layout.PARAMS,
     device: DeviceOption = Device.auto,

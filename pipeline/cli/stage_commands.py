@@ -77,7 +77,7 @@ def prepare(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False
 
 @app.command()
 def init(params: ParamsOption = layout.PARAMS, planned: PlannedOption = False) -> None:
-    """Make the random network, state 0."""
+    """Make the network that the stream starts from, state 0."""
     require_plans("init", params=params, planned=planned)
     from pipeline.stages.stage_inputs import note_initialization
 

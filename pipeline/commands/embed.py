@@ -52,11 +52,12 @@ def embed(
         output: the file to write, ``.npz`` or ``.parquet``; None: none.
         batch_size: images that pass the network together.
         on_bad_image: leave unreadable images out and name them, or raise an error.
-        replace: whether features of another encoder in the output may be replaced.
+        replace: whether features of another encoder or folder in the output may be replaced.
 
     Raises:
         PipelineError: the folder holds no readable image, or an unreadable one and they are
-            errors; the output is no file of embeddings, of another encoder, or cannot be written.
+            errors; the output is no file of embeddings, of another encoder or folder, or cannot be
+            written.
     """
     root, file = Path(folder), None if output is None else Path(output)
     paths = list_paths(root)
@@ -67,7 +68,7 @@ def embed(
         from pipeline.building.encoder import load_encoder
 
         encoder = load_encoder()
-    parts = Parts(file, encoder.identity)
+    parts = Parts(file, encoder.identity, root)
     known = parts.read(replace=replace)
     stamps = {path: _stamp(root / path) for path in paths}
     missing = [
@@ -134,7 +135,14 @@ def _embed_missing(
 ) -> Iterator[Batch]:
     from pipeline.building.embedding import embed_batches
 
-    return embed_batches(encoder, root, paths, batch_size, len(os.sched_getaffinity(0)))
+    return embed_batches(encoder, root, paths, batch_size, _count_cores())
+
+
+def _count_cores() -> int:
+    """The cores that this process may use; all of them where the system does not say."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _watch(batches: Iterable[Batch], total: int) -> Iterator[Batch]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.artifacts.embeddings import Embeddings, read_embeddings, write_embeddings
 from pipeline.errors import RunError
 from pipeline.files.atomic import remove_unfinished
+from pipeline.reporting.text_formats import show_controls
 
 PART_IMAGES, PART_SECONDS = 4096, 30.0  # after which a part is written
 
@@ -53,11 +54,13 @@ class Parts:
     Args:
         file: the output; None: nothing is kept.
         identity: of the encoder.
+        root: the folder of the images.
     """
 
-    def __init__(self, file: Path | None, identity: str) -> None:
+    def __init__(self, file: Path | None, identity: str, root: Path) -> None:
         self.file = file
         self.identity = identity
+        self.root = root
         self.waiting: dict[str, Row] = {}
         self.written = time.monotonic()
         self.count = 0
@@ -72,23 +75,24 @@ class Parts:
         return sorted(self.folder.glob("[0-9]*.npz"))
 
     def read(self, *, replace: bool) -> dict[str, Row]:
-        """Return what is there already, by path; parts of other encoders do not count.
+        """Return what is there already, by path; parts of other encoders or folders do not count.
 
         Raises:
-            RunError: the output is no file of embeddings, or of another encoder and not to be
-                replaced.
+            RunError: the output is no file of embeddings, or of another encoder or folder and not
+                to be replaced.
         """
         if self.file is None:
             return {}
         known: dict[str, Row] = {}
         if self.file.exists():
             held = read_embeddings(self.file)
-            if held.encoder == self.identity:
+            other = self._find_difference(held)
+            if other is None:
                 known |= read_rows(held)
             elif not replace:
                 raise RunError(
-                    f"{self.file} holds features of another encoder; name another file, or add "
-                    "--force to replace it"
+                    f"{self.file} holds features of {other}; name another file, or add --force "
+                    "to replace it"
                 )
         for path in self._list():
             self.count = int(path.stem) + 1
@@ -96,9 +100,18 @@ class Parts:
                 held = read_embeddings(path)
             except RunError:
                 continue
-            if held.encoder == self.identity:
+            if self._find_difference(held) is None:
                 known |= read_rows(held)
         return known
+
+    def _find_difference(self, held: Embeddings) -> str | None:
+        """What else the features are of, in words; None: they are of this encoder and folder."""
+        if held.encoder != self.identity:
+            return "another encoder"
+        # Paths are relative to the folder: in another one they name other images.
+        if held.root != str(self.root.resolve()):
+            return f"another folder, {show_controls(held.root)}"
+        return None
 
     def add(self, rows: Mapping[str, Row]) -> None:
         """Take rows in, and write a part now and then."""
@@ -113,7 +126,7 @@ class Parts:
         """Write what is not yet on disk as a part."""
         if self.file is None or not self.waiting:
             return
-        part = gather(self.identity, Path(), self.waiting, {})
+        part = gather(self.identity, self.root, self.waiting, {})
         write_embeddings(self.folder / f"{self.count:06}.npz", part)
         self.waiting, self.written, self.count = {}, time.monotonic(), self.count + 1
 

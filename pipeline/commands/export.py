@@ -34,6 +34,7 @@ from pipeline.files.typed_json import as_json
 from pipeline.reporting.card.card import render_card
 from pipeline.reporting.card.contents import Card, Link
 from pipeline.reporting.card.state_metrics import read_state_metrics
+from pipeline.reporting.code_name import name_code
 
 if TYPE_CHECKING:
     from pipeline.models.backbone import Backbone
@@ -105,7 +106,6 @@ def run(task: int, output: Path, wanted: Wanted) -> None:
     """
     api = None if wanted.repository is None else connect(wanted.repository)
     from pipeline.building.trained_backbone import load_backbone
-    from pipeline.runtime.git import git_revision
 
     plan = require_plan(EvaluatePlan, "evaluate")
     report = require_plan(ReportPlan, "report")
@@ -130,7 +130,7 @@ def run(task: int, output: Path, wanted: Wanted) -> None:
         num_features=backbone.num_features,
         chain=_follow_chain(task),
         quality=quality,
-        revision=git_revision(),
+        code=name_code(),
         protocol=report.protocol,
         decoding=list_decoding(dataset),
         weights=require_plan(InitPlan, "init").weights,

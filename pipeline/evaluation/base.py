@@ -115,7 +115,7 @@ class ImageProbe(Probe):
 class OnlineProbe(Probe):
     """A classifier that was trained while the network was, and is only tested here.
 
-    The random network has none, so nothing is measured on it.
+    State 0 has none, so nothing is measured on it.
     """
 
     @abstractmethod

@@ -19,8 +19,8 @@ GONE = (
 NOT_DUE = "a state is tested on the tasks it has learnt and on the next one"
 UNLABELLED = "–: the images of {} have no labels, so nothing is measured on them."
 NOT_BEGUN = (
-    f"{NOT_MEASURED} in the first row: the classifier learns while the network is trained, and the "
-    "random network is not; so FT and plasticity are undefined."
+    "– in the first row: the classifier learns while the network is trained, and the "
+    "{} is not; so FT and plasticity are undefined."
 )
 NOT_HERE = "the images of the task were no longer here when the state was tested"
 
@@ -41,7 +41,7 @@ def remark_on_gaps(results: Results) -> list[str]:
     unlabelled = [split.task for split in results.splits if by_task and not split.classes]
     named = ", ".join(results.say_task(task) for task in unlabelled)
     return [
-        *([NOT_BEGUN] if not_begun else []),
+        *([NOT_BEGUN.format(results.row_name(0))] if not_begun else []),
         *_explain_dashes(rows, unlabelled),
         *([UNLABELLED.format(named)] if unlabelled else []),
         *([GONE] if results.gone and by_task else []),

@@ -96,7 +96,7 @@ def draw_accuracy_matrix(results: Results, path: Path) -> None:
 
 
 def draw_accuracy_over_tasks(results: Results, path: Path) -> None:
-    """Draw the mean accuracy and each task's after each task, from the random network on."""
+    """Draw the mean accuracy and each task's after each task, from state 0 on."""
     figure = make_figure(7, 4.2)
     axes = figure.add_subplot()
     steps = list(range(len(results.matrix)))

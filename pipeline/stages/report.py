@@ -6,7 +6,6 @@ import logging
 import webbrowser
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rich.console import Console
@@ -17,25 +16,23 @@ from pipeline.artifacts.features import read_features
 from pipeline.artifacts.plans.files import require_plan
 from pipeline.artifacts.plans.report import ReportPlan
 from pipeline.artifacts.view_sheet import describe_sheet, read_view_strips
-from pipeline.config.fingerprint import digest_sources
 from pipeline.files.atomic import write_text
 from pipeline.files.csv_tables import write_csv
 from pipeline.files.sealed_json import write_json, write_sealed
 from pipeline.layout import REPORTS
 from pipeline.metrics.accuracy_matrix import average_measured
 from pipeline.reporting import plots, tables, terminal, transfer
+from pipeline.reporting.code_name import name_code
 from pipeline.reporting.comparing.runs import describe_run, read_run
 from pipeline.reporting.page.against import require_same_tasks
 from pipeline.reporting.page.page import Extras, render_page
 from pipeline.reporting.results import Results
 from pipeline.reporting.results_reading import read_results
-from pipeline.runtime.git import identify_code
 from pipeline.runtime.inputs import Inputs
 
 PAGE = REPORTS / "report.html"
 # Beside the page, which DVC knows: another run is no dependency of the report.
 COMPARISON = REPORTS / "against.html"
-DISTRIBUTION = "cassle-pipeline"  # the name under which the code is installed
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +52,7 @@ def run(inputs: Inputs, against: str | None = None, show: bool = False) -> None:
     """
     plan = require_plan(ReportPlan, "report")
     results = read_results(plan)
-    revision = _name_code()
+    revision = name_code()
     extras = _gather_extras(plan, results, revision)
     other = read_run(against) if against is not None else None
     if other is not None:
@@ -87,17 +84,6 @@ def write_tables(results: Results) -> None:
     _write_representations(results)
     _write_losses(results)
     write_csv(REPORTS / "transfer.csv", transfer.COLUMNS, transfer.transfer_records(results))
-
-
-def _name_code() -> str:
-    """What the code is called: by git, where it lies here, else by its version and its digest."""
-    if Path("pipeline").is_dir():
-        return identify_code()
-    try:
-        known = version(DISTRIBUTION)
-    except PackageNotFoundError:
-        known = "of no version"
-    return f"{DISTRIBUTION} {known}, SHA-256 {digest_sources()[:12]} of its files"
 
 
 def _gather_extras(plan: ReportPlan, results: Results, revision: str) -> Extras:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,8 @@ from PIL import Image
 import pipeline
 from pipeline.artifacts.embeddings import Embeddings, read_embeddings, write_embeddings
 from pipeline.building import embedding
-from pipeline.commands import embedding_parts
+from pipeline.commands import embed, embedding_parts
+from pipeline.commands.embedding_parts import Parts, Row
 from pipeline.errors import DataError, PipelineError, RunError
 from tests.support.image_files import embedded, save
 from tests.support.project import Project
@@ -42,6 +45,12 @@ def some_embeddings(count: int = 3) -> Embeddings:
         numbers + 9,
         {"x": "bad"},
     )
+
+
+def damage_packed(whole: bytes) -> bytes:
+    """The bytes of a file with paths that zlib cannot unpack."""
+    start = whole.index(b"paths.npy") + len(b"paths.npy")
+    return whole[:start] + b"\xff" * 4 + whole[start + 4 :]
 
 
 def assert_equal(one: Embeddings, other: Embeddings) -> None:
@@ -84,7 +93,19 @@ def test_files_of_another_kind_are_refused_and_not_unpickled(tmp_path: Path) -> 
         read_embeddings(path)
     write_embeddings(path, some_embeddings())
     whole, numbers = path.read_bytes(), some_embeddings().features.tobytes()
-    for damaged in (whole[:-200], whole[:300], b"", whole.replace(numbers, bytes(len(numbers)))):
+    method = whole.index(b"PK\x01\x02") + 10
+    misread = io.BytesIO()
+    with zipfile.ZipFile(misread, "w") as archive:
+        archive.writestr("paths.npy", b"\x93NUMPY\x01\x00\x08\x00{'descr(")
+    for damaged in (
+        whole[:-200],
+        whole[:300],
+        b"",
+        whole.replace(numbers, bytes(len(numbers))),
+        damage_packed(whole),
+        whole[:method] + b"\x63" + whole[method + 1 :],  # packed in a way that nobody knows
+        misread.getvalue(),  # NumPy's own header ends too early
+    ):
         path.write_bytes(damaged)
         with pytest.raises(RunError, match=r"x\.npz is damaged or was not written"):
             read_embeddings(path)
@@ -169,6 +190,50 @@ def test_a_rerun_embeds_only_what_is_new_or_changed(
     read.clear()
     pipeline.embed(root, encoder, "out.npz")
     assert read == []
+
+
+def test_features_of_one_folder_are_never_given_to_another(project: Project) -> None:
+    project.trained(0)
+    encoder = pipeline.load_encoder(0)
+    first, second = embedded(2)
+    for folder, image in (("one", first), ("two", second)):
+        save(Path(folder, "x.png"), image, "L")
+        # As a camera that numbers from 1 and a copy to another disk: same name, size and time.
+        content = Path(folder, "x.png").read_bytes()
+        Path(folder, "x.png").write_bytes(content + bytes(4096 - len(content)))
+        os.utime(Path(folder, "x.png"), ns=(9, 9))
+    expected = pipeline.embed("two", encoder)
+    kept = pipeline.embed("one", encoder, "x.npz")
+    with pytest.raises(RunError, match=r"x\.npz holds features of another folder, .*/one; name"):
+        pipeline.embed("two", encoder, "x.npz")
+    assert_equal(read_embeddings(Path("x.npz")), kept)
+    assert_equal(pipeline.embed("one/../one", encoder, "x.npz"), kept)
+    assert_equal(pipeline.embed("two", encoder, "x.npz", replace=True), expected)
+
+    # Nor are the parts that a killed run has left; damaged ones do not count either.
+    stamps = Row(4096, 9, kept.features[0])
+    parts = Parts(Path("y.npz"), encoder.identity, Path("one"))
+    parts.add({"x.png": stamps})
+    parts.flush()
+    assert list(Parts(Path("y.npz"), encoder.identity, Path("one")).read(replace=False)) == [
+        "x.png"
+    ]
+    part = next(parts.folder.iterdir())
+    part.with_name("000001.npz").write_bytes(damage_packed(part.read_bytes()))
+    assert "x.png" in Parts(Path("y.npz"), encoder.identity, Path("one")).read(replace=False)
+    assert_equal(pipeline.embed("two", encoder, "y.npz"), expected)
+    assert not parts.folder.exists()
+
+
+def test_a_system_that_does_not_say_which_cores_are_ours_has_all_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert embed._count_cores() == len(os.sched_getaffinity(0))
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert embed._count_cores() == 7
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert embed._count_cores() == 1
 
 
 def test_what_cannot_be_read_is_counted_and_named(

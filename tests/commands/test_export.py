@@ -48,6 +48,7 @@ from pipeline.models.backbone import Backbone
 from pipeline.models.public_names import adopt_names
 from pipeline.models.stems import STEMS
 from pipeline.reporting.card import snippets
+from pipeline.reporting.code_name import name_code
 from tests.support.networks import OURS, TIMMS, backbone_spec
 from tests.support.params import ROOT
 from tests.support.project import Project
@@ -357,6 +358,8 @@ def test_the_random_network_makes_no_claim(project: Project) -> None:
     assert "the random network" in card
     assert "| 1 | no |" in card
     assert "tags: [self-supervised-learning, continual-learning, untrained]" in card
+    assert f"- code: {name_code()}; MIT licence" in card
+    assert "- code: cassle-pipeline " in card
 
 
 def test_all_tasks_at_once_are_all_learnt(project: Project) -> None:

@@ -29,7 +29,7 @@ def make_card(quality: StateMetrics, after_task: int, at_once: bool = False) -> 
         num_features=8,
         chain=[Link(after_task, "0" * 64)],
         quality=quality,
-        revision="0123",
+        code="0123",
         protocol="p",
         files={},
     )  # fmt: skip

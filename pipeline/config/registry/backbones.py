@@ -39,19 +39,19 @@ BACKBONES = {
     "resnet50": Component("pipeline.models.resnet:ResNet50", "torchvision's ResNet-50"),
     "vit_tiny": TimmBackbone(
         TIMM,
-        "vision transformer of 5.5 M weights, timm's; patches fit the images",
+        "vision transformer of about 5.5 M weights, timm's; patches fit the images",
         model="vit_tiny_patch16_224",
         fit_patches=True,
     ),
     "vit_small": TimmBackbone(
         TIMM,
-        "vision transformer of 22 M weights, timm's; patches fit the images",
+        "vision transformer of about 22 M weights, timm's; patches fit the images",
         model="vit_small_patch16_224",
         fit_patches=True,
     ),
     "vit_base": TimmBackbone(
         TIMM,
-        "vision transformer of 86 M weights, timm's; patches fit the images",
+        "vision transformer of about 86 M weights, timm's; patches fit the images",
         model="vit_base_patch16_224",
         fit_patches=True,
     ),

@@ -13,11 +13,9 @@ from PIL import Image
 from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.image_files.decode import RESAMPLING
 from pipeline.data.interpolation import Interpolation
+from pipeline.data.luminance import LUMINANCE
 from pipeline.data.parts import Part
 from pipeline.data.source import Bytes, ImageReader, Keys, Labels, Selection, Source
-
-# Red, green and blue in the luminance of ITU-R BT.601, in parts of 65,536.
-LUMINANCE = (19595, 38470, 7471)
 
 
 def fit_channels(images: Bytes, channels: int) -> Bytes:

@@ -161,7 +161,7 @@ def _origin(card: Card) -> list[str]:
     lines = [
         "## Where it comes from",
         "",
-        f"- code: git revision {card.revision}; MIT licence. The images have terms of their own.",
+        f"- code: {card.code}; MIT licence. The images have terms of their own.",
         f"- images, SHA-256: training {trained}, test {tested}",
         f"- state, SHA-256 of its tensors: {card.chain[0].content}",
         "",

@@ -43,7 +43,7 @@ class Card:
         num_features: the size of its features.
         chain: the state and those before it, backwards.
         quality: its accuracies and metrics.
-        revision: the code's git revision.
+        code: what the code is called.
         protocol: how the headline probe's accuracies come about.
         files: size in bytes and SHA-256 of each exported file.
         decoding: the steps from an image file to the network's input; none without files.
@@ -61,7 +61,7 @@ class Card:
     num_features: int
     chain: Sequence[Link]
     quality: StateMetrics
-    revision: str
+    code: str
     protocol: str
     files: dict[str, tuple[int, str]]
     decoding: Sequence[str] = ()

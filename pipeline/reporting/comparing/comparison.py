@@ -13,6 +13,7 @@ from pipeline.reporting.comparing.random_network import list_random_cells, note_
 from pipeline.reporting.comparing.run_groups import GroupedRuns, RunCell, RunGroup
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.comparing.settings import differing_params, format_settings, name_protocol
+from pipeline.reporting.start import name_start
 
 DEFAULT_BASELINE = "finetune"
 COSTS = ("training_seconds", "training_cpu_seconds", "forward_passes", "strategy_bytes")
@@ -116,9 +117,10 @@ def compare_runs(grouped: GroupedRuns, metrics: Sequence[str], baseline: str | N
         rows += [_describe_random(cell, metrics) for cell in list_random_cells(group)]
         in_table = [run for cell in group.cells for run in cell.runs.values()]
         matrices = {run.name: run.matrix for run in in_table}
+        starts = {run.name: name_start(run.params) for run in in_table}
         # Runs of earlier versions do not know the names.
         named = max(in_table, key=lambda run: len(run.tasks))
-        notes += remark_on_measured(matrices, where, named.say_task)
+        notes += remark_on_measured(matrices, starts, where, named.say_task)
         # Runs of other headline probes are of another table.
         tables.append(ComparisonTable(title, rows, name_protocol(in_table[0].params)))
     notes += note_shortfalls(runs)

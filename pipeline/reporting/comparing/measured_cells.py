@@ -12,6 +12,7 @@ MOST_NAMED = 6  # tasks of a row
 
 def remark_on_measured(
     matrices: Mapping[str, Matrix],
+    starts: Mapping[str, str],
     where: str = "",
     say_task: Callable[[int], str] = "task {}".format,
 ) -> list[str]:
@@ -21,18 +22,14 @@ def remark_on_measured(
 
     Args:
         matrices: the accuracies of each run, by its name for people.
+        starts: likewise, the name of row 0.
         where: of which table the remark is, beginning with a space.
         say_task: the name of a task in a sentence, by its number.
     """
-    cells = {name: _cells(matrix) for name, matrix in matrices.items()}
-    somewhere = {
-        place for held in cells.values() for place, value in held.items() if value is not None
-    }
-    lacking = {
-        name: [place for place, value in held.items() if value is None and place in somewhere]
-        for name, held in cells.items()
-    }
-    said = [f"{name} ({_describe(places, say_task)})" for name, places in lacking.items() if places]
+    said = [
+        f"{name} ({_describe(places, starts[name], say_task)})"
+        for name, places in _find_lacking(matrices).items()
+    ]
     if not said:
         return []
     return [
@@ -44,7 +41,7 @@ def remark_on_measured(
 
 def measure_the_same(first: Run, other: Run) -> bool:
     """Return whether the same accuracies were measured in two runs."""
-    return not remark_on_measured({"first": first.matrix, "other": other.matrix})
+    return not _find_lacking({"first": first.matrix, "other": other.matrix})
 
 
 def agree_where_measured(first: Matrix, other: Matrix) -> bool:
@@ -54,6 +51,19 @@ def agree_where_measured(first: Matrix, other: Matrix) -> bool:
         value is None or theirs[place] is None or value == theirs[place]
         for place, value in ours.items()
     )
+
+
+def _find_lacking(matrices: Mapping[str, Matrix]) -> dict[str, list[tuple[int, int]]]:
+    """Return the cells that a run lacks and another one has, of each run that lacks some."""
+    cells = {name: _cells(matrix) for name, matrix in matrices.items()}
+    somewhere = {
+        place for held in cells.values() for place, value in held.items() if value is not None
+    }
+    lacking = {
+        name: [place for place, value in held.items() if value is None and place in somewhere]
+        for name, held in cells.items()
+    }
+    return {name: places for name, places in lacking.items() if places}
 
 
 def _cells(matrix: Matrix) -> dict[tuple[int, int], float | None]:
@@ -67,13 +77,13 @@ def _cells(matrix: Matrix) -> dict[tuple[int, int], float | None]:
     }
 
 
-def _describe(places: Sequence[tuple[int, int]], say_task: Callable[[int], str]) -> str:
+def _describe(places: Sequence[tuple[int, int]], start: str, say_task: Callable[[int], str]) -> str:
     """Return cells in words, row by row."""
     rows: dict[int, list[str]] = {}
     for after, task in places:
         rows.setdefault(after, []).append(say_task(task))
     return ", ".join(
-        f"{'random network' if after == 0 else f'state after task {after}'} on {_and(tasks)}"
+        f"{start if after == 0 else f'state after task {after}'} on {_and(tasks)}"
         for after, tasks in rows.items()
     )
 

@@ -52,7 +52,7 @@ class Run:
         revision: the commit; None for the workspace.
         params: the planned params.
         metrics: metrics by name; finite numbers, None for an undefined one.
-        matrix: accuracies in percent, row 0 the random network; None: not measured; see
+        matrix: accuracies in percent, row 0 of state 0; None: not measured; see
             ``pipeline.metrics.accuracy_matrix``.
         cost: cost.json; None for runs without one.
         identity: digests of the images and of the splits.

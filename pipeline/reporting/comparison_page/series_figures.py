@@ -23,10 +23,11 @@ from pipeline.reporting.comparison_page.charts import (
 from pipeline.reporting.comparison_page.interval_figures import UNITS, name_metric
 from pipeline.reporting.comparison_page.order_figure import choose_metric
 from pipeline.reporting.page.svg import round_ticks
+from pipeline.reporting.start import name_start
 
 MOST_TICKS = 12
 OVER_TASKS = (
-    "The mean accuracy of all tasks, learnt or not, after each task; 0 is the random network. "
+    "The mean accuracy of all tasks, learnt or not, after each task; 0 is the {}. "
     "Lines are means over seeds, bands their 95 % confidence intervals (Student's t, each "
     "point for itself); one seed has no band. What learns all tasks at once has a point at "
     "the end alone."
@@ -60,7 +61,9 @@ def draw_over_tasks(table: ComparisonTable) -> Figure:
                 f"over-tasks-{index}", method, "tasks learnt", "accuracy (%)", series, ticks
             )
         )
-    return Figure("over-tasks", "Accuracy over the tasks", OVER_TASKS, charts)
+    runs = [run for row in table.rows for run in row.cell.runs.values()]
+    starts = " or the ".join(dict.fromkeys(name_start(run.params) for run in runs))
+    return Figure("over-tasks", "Accuracy over the tasks", OVER_TASKS.format(starts), charts)
 
 
 def draw_cost(comparison: Comparison, table: ComparisonTable) -> Figure | None:

@@ -95,7 +95,7 @@ def draw_transfer(results: Results) -> Markup:
         title="Accuracy on other data",
         description="The accuracy of each state on labelled data beside the stream. All values "
         "are in the table.",
-        x_label="tasks learnt (0: random network)",
+        x_label=f"tasks learnt (0: {results.row_name(0)})",
         y_label="accuracy (%)",
         x_ticks=_steps(0, len(results.matrix) - 1, ["0", "all"] if results.at_once else None),
     )

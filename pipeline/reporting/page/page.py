@@ -24,6 +24,7 @@ from pipeline.reporting.page.against import different_params
 from pipeline.reporting.page.headline import headline_metrics
 from pipeline.reporting.page.svg import series_color
 from pipeline.reporting.results import Cells, Results
+from pipeline.reporting.start import name_start
 from pipeline.reporting.tables import matrix_cells
 from pipeline.reporting.task_contents import (
     describe_tasks,
@@ -71,9 +72,9 @@ class Extras:
     """The page's content besides the results.
 
     Attributes:
-        revision: what the code is called in git.
+        revision: what the code is called.
         class_names: the data set's class names, by label.
-        state_bytes: the size of each state file in bytes, the random network's first; None for
+        state_bytes: the size of each state file in bytes, state 0 first; None for
             a missing file.
         view_strips: one PNG a task; None if they were not drawn.
         features: the features of the last state; None if they were not kept.
@@ -190,7 +191,8 @@ def _remark_on_both(results: Results, against: Run | None) -> list[str]:
     if against is None:
         return []
     matrices = {"this run": results.matrix, against.name: against.matrix}
-    return remark_on_measured(matrices, say_task=results.say_task)
+    starts = {"this run": results.row_name(0), against.name: name_start(against.params)}
+    return remark_on_measured(matrices, starts, say_task=results.say_task)
 
 
 def _epoch_curves(results: Results) -> list[tuple[str, Markup, str]]:
