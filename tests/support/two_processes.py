@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
 import socket
 import sys
@@ -28,13 +30,14 @@ Job = tuple[Path, int, str, int]  # project, task, what is done ("" for nothing)
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [int(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Free ports below those that systems give to connections, which could take them meanwhile."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.SystemRandom().choice([p for p in range(20_000, 30_000) if p not in found])
+        with socket.socket() as tried, contextlib.suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
 
 
 def _work(rank: int, jobs: Sequence[Job], ports: Sequence[int], both: Barrier) -> None:
