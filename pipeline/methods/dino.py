@@ -14,9 +14,9 @@ from pipeline.distributed.collectives import mean_over_ranks
 from pipeline.methods.base import Encoded, Position, Views
 from pipeline.methods.momentum import MomentumMethod
 from pipeline.methods.precision import in_float32
-from pipeline.methods.prototypes import Prototypes, soft_cross_entropy
+from pipeline.methods.prototypes import PrototypeMethod, Prototypes, soft_cross_entropy
 from pipeline.models.backbone import Backbone
-from pipeline.models.momentum import cosine_momentum, momentum_copy, update_momentum
+from pipeline.models.momentum import momentum_copy
 
 INITIAL_STD = 0.02  # of the head's weights
 START_LENGTH = 1.0  # of the prototypes, where they are trained
@@ -94,12 +94,11 @@ def build_head(widths: Sequence[int], *, batch_norm: bool) -> nn.Sequential:
     return head
 
 
-class DINO(MomentumMethod):
+class DINO(PrototypeMethod, MomentumMethod):
     """DINO: an MLP to a bottleneck of unit length, prototypes, and a momentum network of both.
 
-    z is the bottleneck before it is scaled to length 1. The distillation is that of methods
-    with prototypes, SwAV's: the cross-entropy between the frozen network's own assignment of z̄
-    and that of g(z) to new prototypes. The frozen network is the one that was trained, as of
+    z is the bottleneck before it is scaled to length 1. The distillation is that of all methods
+    with prototypes. The frozen network is the one that was trained, as of
     every method, not the momentum network; so there is neither centring nor sharpening in it.
 
     Momentum network and centre cross task boundaries; the temperature starts anew with each
@@ -182,38 +181,14 @@ class DINO(MomentumMethod):
         targets = tuple(sharpen(each, self.center, self.sharpness).detach() for each in scores)
         return dino_loss(own, targets, self.temperature)
 
-    def distill_head(self) -> nn.Module:
-        """Return new prototypes, which belong to the distillation."""
-        count, size = self.prototypes.weight.shape
-        return Prototypes(size, count, self.prototypes.lengths is not None, START_LENGTH)
-
-    def distill_target(self, projections: Tensor) -> Tensor:
-        """Return the scores of z̄ with the frozen prototypes."""
-        scores: Tensor = self.prototypes(projections)
-        return scores
-
-    def compare(self, predicted: Tensor, past: Tensor) -> Tensor:
-        """Cross-entropy between the past's assignment and the predicted one, both softmax.
-
-        Args:
-            predicted: scores of g(z) with the distillation's prototypes, ``(N, K)``.
-            past: scores of z̄ with the frozen prototypes, ``(N, K)``.
-        """
-        target = functional.softmax(past / self.distill_temperature, dim=1)
-        return soft_cross_entropy(predicted, target, self.distill_temperature)
-
-    def after_backward(self, at: Position) -> None:
-        """Keep the prototypes as they are while they are frozen."""
-        if at.epoch < self.freeze_prototypes_epochs:
-            for parameter in self.prototypes.parameters():
-                parameter.grad = None
+    def list_copies(self) -> list[tuple[nn.Module, nn.Module]]:
+        """Return those of the momentum network, its prototypes among them."""
+        return [*super().list_copies(), (self.momentum_prototypes, self.prototypes)]
 
     @torch.no_grad()
     def after_step(self, at: Position) -> None:
         """Update the momentum network, the centre and the temperature."""
         super().after_step(at)
-        momentum = cosine_momentum(self.momentum, self.final_momentum, at.progress)
-        update_momentum(self.momentum_prototypes, self.prototypes, momentum)
         if self._latest:
             mean = mean_over_ranks(torch.stack(self._latest).mean(dim=0))
             self.center.lerp_(mean, 1 - self.center_momentum)

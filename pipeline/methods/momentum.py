@@ -15,7 +15,8 @@ from pipeline.models.momentum import cosine_momentum, momentum_copy, update_mome
 class MomentumMethod(Method):
     """A method whose targets come from a slow copy of its backbone and projector.
 
-    A subclass with more that L_SSL alone uses adds its names to ``loss_only``.
+    A subclass with more that L_SSL alone uses adds its names to ``loss_only``, and one with another
+    copy lists that in ``list_copies``.
 
     Args:
         backbone: the network to train.
@@ -50,6 +51,13 @@ class MomentumMethod(Method):
         projections: Tensor = self.momentum_projector(self.momentum_backbone(torch.cat(views)))
         return projections.chunk(len(views))
 
+    def list_copies(self) -> list[tuple[nn.Module, nn.Module]]:
+        """Return each module that is a moving average, and the one in training that it follows."""
+        return [
+            (self.momentum_backbone, self.backbone),
+            (self.momentum_projector, self.projector),
+        ]
+
     def after_step(self, at: Position) -> None:
         """Update the momentum network.
 
@@ -57,5 +65,5 @@ class MomentumMethod(Method):
         at ``final_momentum``; there it lags by one step.
         """
         momentum = cosine_momentum(self.momentum, self.final_momentum, at.progress)
-        update_momentum(self.momentum_backbone, self.backbone, momentum)
-        update_momentum(self.momentum_projector, self.projector, momentum)
+        for slow, fast in self.list_copies():
+            update_momentum(slow, fast, momentum)

@@ -1,4 +1,4 @@
-"""Prototypes: directions to which projections are assigned, and the loss between assignments."""
+"""Prototypes: directions to which projections are assigned, and the losses between assignments."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.methods.base import Method, Position
 from pipeline.methods.precision import in_float32
 
 
@@ -52,6 +53,7 @@ class Prototypes(nn.Module):
         self, size: int, count: int, train_lengths: bool, start_length: float | None = None
     ) -> None:
         super().__init__()
+        self.start_length = start_length
         self.weight = nn.Linear(size, count, bias=False).weight
         self.lengths: nn.Parameter | None = None
         if train_lengths:
@@ -60,7 +62,54 @@ class Prototypes(nn.Module):
                 lengths = torch.full_like(lengths, start_length)
             self.lengths = nn.Parameter(lengths)
 
+    def build_new(self) -> Prototypes:
+        """Return as many new prototypes, with lengths that train if these have such."""
+        count, size = self.weight.shape
+        return Prototypes(size, count, self.lengths is not None, self.start_length)
+
     def forward(self, z: Tensor) -> Tensor:
         """Return the scores ``(N, K)`` of ``z`` ``(N, D)``: cosines, times the lengths."""
         scores = prototype_scores(z, self.weight)
         return scores if self.lengths is None else scores * self.lengths.T
+
+
+class PrototypeMethod(Method):
+    """A method with prototypes, which stay as they are in the first epochs of each task.
+
+    The distillation is the cross-entropy between the frozen network's own assignment of z̄ and that
+    of g(z) to new prototypes. A subclass sets the attributes.
+
+    Attributes:
+        prototypes: of the objective.
+        distill_temperature: τ of the distillation.
+        freeze_prototypes_epochs: the number of those epochs.
+    """
+
+    prototypes: Prototypes
+    distill_temperature: float
+    freeze_prototypes_epochs: int
+
+    def distill_head(self) -> nn.Module:
+        """Return new prototypes, which belong to the distillation."""
+        return self.prototypes.build_new()
+
+    def distill_target(self, projections: Tensor) -> Tensor:
+        """Return the scores of z̄ with the frozen prototypes."""
+        scores: Tensor = self.prototypes(projections)
+        return scores
+
+    def compare(self, predicted: Tensor, past: Tensor) -> Tensor:
+        """Cross-entropy between the past's assignment and the predicted one, both softmax.
+
+        Args:
+            predicted: scores of g(z) with the distillation's prototypes, ``(N, K)``.
+            past: scores of z̄ with the frozen prototypes, ``(N, K)``.
+        """
+        target = functional.softmax(past / self.distill_temperature, dim=1)
+        return soft_cross_entropy(predicted, target, self.distill_temperature)
+
+    def after_backward(self, at: Position) -> None:
+        """Keep the prototypes as they are while they are frozen."""
+        if at.epoch < self.freeze_prototypes_epochs:
+            for parameter in self.prototypes.parameters():
+                parameter.grad = None

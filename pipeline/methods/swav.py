@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from pipeline.distributed.collectives import gather_rows
-from pipeline.methods.base import Encoded, Method, Position, Views
+from pipeline.methods.base import Encoded, Position, Views
 from pipeline.methods.precision import in_float32
-from pipeline.methods.prototypes import Prototypes, soft_cross_entropy
+from pipeline.methods.prototypes import PrototypeMethod, Prototypes, soft_cross_entropy
 from pipeline.methods.queue import enqueue
 from pipeline.models.backbone import Backbone
 from pipeline.models.heads import mlp
@@ -41,7 +40,7 @@ def sinkhorn_knopp(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
     return logarithm.exp()
 
 
-class SwAV(Method):
+class SwAV(PrototypeMethod):
     """SwAV with a projector with BatchNorm and, optionally, a queue of past projections.
 
     The prototypes cross task boundaries; the queue starts anew with each task.
@@ -117,32 +116,6 @@ class SwAV(Method):
         if 0 < size <= int(self.queued):
             scores = torch.cat([scores, self.prototypes(self.queue[view])])
         return sinkhorn_knopp(scores, self.epsilon, self.sinkhorn_iterations)[:count]
-
-    def distill_head(self) -> nn.Module:
-        """Return new prototypes, which belong to the distillation."""
-        count, size = self.prototypes.weight.shape
-        return Prototypes(size, count, self.prototypes.lengths is not None)
-
-    def distill_target(self, projections: Tensor) -> Tensor:
-        """Return the scores of z̄ with the frozen prototypes."""
-        scores: Tensor = self.prototypes(projections)
-        return scores
-
-    def compare(self, predicted: Tensor, past: Tensor) -> Tensor:
-        """Cross-entropy between the past's assignment and the predicted one, both softmax.
-
-        Args:
-            predicted: scores of g(z) with the distillation's prototypes, ``(N, K)``.
-            past: scores of z̄ with the frozen prototypes, ``(N, K)``.
-        """
-        target = functional.softmax(past / self.distill_temperature, dim=1)
-        return soft_cross_entropy(predicted, target, self.distill_temperature)
-
-    def after_backward(self, at: Position) -> None:
-        """Keep the prototypes as they are while they are frozen."""
-        if at.epoch < self.freeze_prototypes_epochs:
-            for parameter in self.prototypes.parameters():
-                parameter.grad = None
 
     def after_step(self, at: Position) -> None:
         """Put this step's projections into the queue."""
