@@ -19,7 +19,8 @@ from pipeline.artifacts.split import Split, fingerprint_stream
 from pipeline.artifacts.training_log import Timing
 from pipeline.config.registry.probes import PROBES
 from pipeline.reporting.comparing.runs import Run
-from pipeline.reporting.page.page import TEMPLATES, Extras, render_page
+from pipeline.reporting.page.page import Extras, render_page
+from pipeline.reporting.page.rendering import TEMPLATES
 from pipeline.reporting.representations import FeatureChange
 from pipeline.reporting.results import Probed, Results
 from tests.support.browser import Browser, find_browser

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from pipeline.reporting.comparing.comparison import Comparison, ComparisonTable
@@ -24,7 +23,7 @@ from pipeline.reporting.comparison_page.charts import (
 )
 from pipeline.reporting.comparison_page.figures import draw_figures
 from pipeline.reporting.comparison_page.svg_charts import draw_chart, draw_key
-from pipeline.reporting.page.page import TEMPLATES as STYLE
+from pipeline.reporting.page.rendering import open_templates
 from pipeline.reporting.text_formats import show_controls, split_command
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -70,24 +69,21 @@ class TablePart:
 
 def render_comparison(comparison: Comparison) -> str:
     """Return the page as HTML; the same comparison gives the same text."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([TEMPLATES, STYLE]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     parts = [
         _describe_table(comparison, table, f"table-{number}")
         for number, table in enumerate(comparison.tables, start=1)
     ]
-    return environment.get_template("comparison.html").render(
-        comparison=comparison,
-        parts=parts,
-        count=sum(len(part.runs) for part in parts),
-        left_out=[split_command(show_controls(note)) for note in comparison.left_out],
-        notes=[split_command(show_controls(note)) for note in comparison.notes],
-        legends=write_legends(comparison),
+    return (
+        open_templates(TEMPLATES)
+        .get_template("comparison.html")
+        .render(
+            comparison=comparison,
+            parts=parts,
+            count=sum(len(part.runs) for part in parts),
+            left_out=[split_command(show_controls(note)) for note in comparison.left_out],
+            notes=[split_command(show_controls(note)) for note in comparison.notes],
+            legends=write_legends(comparison),
+        )
     )
 
 

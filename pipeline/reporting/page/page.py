@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from pipeline.artifacts.features import Features
@@ -22,6 +20,7 @@ from pipeline.reporting.gaps import remark_on_gaps
 from pipeline.reporting.page import bars, curves, feature_map
 from pipeline.reporting.page.against import different_params
 from pipeline.reporting.page.headline import headline_metrics
+from pipeline.reporting.page.rendering import open_templates
 from pipeline.reporting.page.svg import series_color
 from pipeline.reporting.results import Cells, Results
 from pipeline.reporting.start import name_start
@@ -36,7 +35,6 @@ from pipeline.reporting.task_names import ROOM, name_stream
 from pipeline.reporting.text_formats import show_controls, split_command
 
 MAP_ROOM = 20  # characters of a task's name in a map
-TEMPLATES = Path(__file__).parent / "templates"
 SWEPT = ("dataset", "scenario", "num_tasks", "method", "strategy", "distill_weight", "seed")
 EPOCH_CURVES = (
     (
@@ -91,58 +89,55 @@ class Extras:
 
 def render_page(results: Results, extras: Extras) -> str:
     """Return the page as HTML; the same results give the same text."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     against, params = extras.against, results.params
     shown_bars = bars.build_bars(results, against)
     warning = warn_of_shortfalls(results.matrix, results.say_task, results.row_name(0))
-    return environment.get_template("page.html").render(
-        params=params,
-        stream=name_stream(params["scenario"]),
-        swept=[name for name in SWEPT if name in params],
-        all_params=flatten_params(params),
-        protocol=results.protocol,
-        results=results,
-        task_names=results.name_tasks(ROOM[1]),
-        holdings=describe_tasks(results.splits, results.labelled),
-        what_tasks_are=tasks_heading(results.splits),
-        warning=split_command(warning) if warning else None,
-        gap_remarks=remark_on_gaps(results),
-        measured_remarks=_remark_on_both(results, against),
-        remarks=remark_on_tasks(results.splits, results.labelled),
-        headline_metrics=headline_metrics(results, against),
-        against=against,
-        different=different_params(params, against.params) if against else [],
-        shares=_shares(results.shown),
-        matrix_cells=matrix_cells(results)[1],
-        accuracy_curves=curves.draw_accuracy(results, against),
-        forgetting_curve=curves.draw_forgetting(results, against),
-        bars=shown_bars,
-        bar_chart=bars.draw_bar_chart(results, shown_bars, difference=against is not None),
-        probes={
-            "about": evaluation_tables.explain_columns(results),
-            "columns": evaluation_tables.probe_columns(results),
-            "rows": evaluation_tables.probe_rows(results),
-        },
-        inside={
-            "about": evaluation_tables.ABOUT_REPRESENTATIONS,
-            "rows": evaluation_tables.representation_rows(results),
-        },
-        transfer=_describe_transfer(results),
-        loss_curves=curves.draw_losses(results),
-        epoch_curves=_epoch_curves(results),
-        view_strips=_data_uris(extras.view_strips),
-        maps=_maps(extras.features, results, extras.class_names),
-        state_bytes=extras.state_bytes,
-        cost=results.cost(),
-        fingerprint=fingerprint_stream(results.splits)["train"],
-        tested=fingerprint_tested(results.splits, results.labelled),
-        revision=extras.revision,
+    return (
+        open_templates()
+        .get_template("page.html")
+        .render(
+            params=params,
+            stream=name_stream(params["scenario"]),
+            swept=[name for name in SWEPT if name in params],
+            all_params=flatten_params(params),
+            protocol=results.protocol,
+            results=results,
+            task_names=results.name_tasks(ROOM[1]),
+            holdings=describe_tasks(results.splits, results.labelled),
+            what_tasks_are=tasks_heading(results.splits),
+            warning=split_command(warning) if warning else None,
+            gap_remarks=remark_on_gaps(results),
+            measured_remarks=_remark_on_both(results, against),
+            remarks=remark_on_tasks(results.splits, results.labelled),
+            headline_metrics=headline_metrics(results, against),
+            against=against,
+            different=different_params(params, against.params) if against else [],
+            shares=_shares(results.shown),
+            matrix_cells=matrix_cells(results)[1],
+            accuracy_curves=curves.draw_accuracy(results, against),
+            forgetting_curve=curves.draw_forgetting(results, against),
+            bars=shown_bars,
+            bar_chart=bars.draw_bar_chart(results, shown_bars, difference=against is not None),
+            probes={
+                "about": evaluation_tables.explain_columns(results),
+                "columns": evaluation_tables.probe_columns(results),
+                "rows": evaluation_tables.probe_rows(results),
+            },
+            inside={
+                "about": evaluation_tables.ABOUT_REPRESENTATIONS,
+                "rows": evaluation_tables.representation_rows(results),
+            },
+            transfer=_describe_transfer(results),
+            loss_curves=curves.draw_losses(results),
+            epoch_curves=_epoch_curves(results),
+            view_strips=_data_uris(extras.view_strips),
+            maps=_maps(extras.features, results, extras.class_names),
+            state_bytes=extras.state_bytes,
+            cost=results.cost(),
+            fingerprint=fingerprint_stream(results.splits)["train"],
+            tested=fingerprint_tested(results.splits, results.labelled),
+            revision=extras.revision,
+        )
     )
 
 

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 from PIL import Image
 
 from pipeline.data.image_files.decode import BadImageError, read_square
 from pipeline.data.image_files.file_options import WHITE
 from pipeline.errors import DataError
-from pipeline.reporting.page.page import TEMPLATES as SHARED
+from pipeline.reporting.page.rendering import open_templates
 from pipeline.reporting.text_formats import show_controls
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -57,13 +56,7 @@ class Found:
 
 def render_found(found: Found) -> str:
     """Return the page as HTML; names in it are shown as they are, whatever they hold."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([TEMPLATES, SHARED]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = open_templates(TEMPLATES)
     environment.filters["shown"] = show_controls
     return environment.get_template("search.html").render(
         found=found,
