@@ -8,9 +8,8 @@ from pydantic import ValidationError
 
 from pipeline.config.messages import explain_problems
 from pipeline.config.params import Params, validate_params
-from pipeline.config.yaml_text import read_mapping
+from pipeline.config.yaml_text import read_file, read_mapping
 from pipeline.errors import ParamsError
-from pipeline.files.atomic import is_special
 
 
 def load_params(path: Path) -> Params:
@@ -19,18 +18,21 @@ def load_params(path: Path) -> Params:
     Raises:
         ParamsError: the file is missing, not YAML or invalid; one line for each problem.
     """
-    try:
-        if is_special(path):
-            raise ParamsError(f"{path} is no regular file; name a params file with --params")
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ParamsError(
-            f"{path} is missing; run this in the project's root, or name the file with --params "
-            "(`cassle new` makes a project)"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{path} cannot be read: {error}") from error
-    return parse_params(text, str(path))
+    return parse_params(read_params_text(path), str(path))
+
+
+def read_params_text(path: Path) -> str:
+    """Return the text of a params file.
+
+    Raises:
+        ParamsError: it is missing, no regular file, or cannot be read.
+    """
+    return read_file(
+        path,
+        "name a params file with --params",
+        "run this in the project's root, or name the file with --params (`cassle new` makes a "
+        "project)",
+    )
 
 
 def parse_params(text: str, source: str) -> Params:

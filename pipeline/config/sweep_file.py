@@ -15,9 +15,8 @@ from pipeline.config.messages import explain_problems
 from pipeline.config.option_types import NonNegativeInt, PositiveFloat, PositiveInt, Seed
 from pipeline.config.overrides import Overrides, flatten
 from pipeline.config.section import Section
-from pipeline.config.yaml_text import read_mapping
+from pipeline.config.yaml_text import read_file, read_mapping
 from pipeline.errors import ParamsError
-from pipeline.files.atomic import is_special
 
 MAX_RUNS = 10_000
 
@@ -51,16 +50,8 @@ def read_sweep(path: Path) -> SweepFile:
     Raises:
         ParamsError: it is missing, not YAML or invalid; one line for each problem.
     """
-    try:
-        if is_special(path):
-            raise ParamsError(f"{path} is no regular file; name the file of a sweep")
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ParamsError(
-            f"{path} is missing; name the file of a sweep, as docs/scaling.md describes it"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{path} cannot be read: {error}") from error
+    what = "name the file of a sweep"
+    text = read_file(path, what, f"{what}, as docs/scaling.md describes it")
     try:
         sweep = SweepFile.model_validate(read_mapping(text, str(path)))
     except ValidationError as error:

@@ -24,6 +24,7 @@ from pipeline.config.overrides import (
 )
 from pipeline.config.params import Params, validate_params
 from pipeline.config.presets import read_values
+from pipeline.config.read import read_params_text
 from pipeline.config.resolve import resolve
 from pipeline.config.stream import count_tasks
 from pipeline.config.sweep_file import SweepFile, list_combinations
@@ -62,7 +63,7 @@ def list_runs(sweep: SweepFile, source: str, params: Path) -> list[SweepRun]:
         ParamsError: combinations are invalid. Each problem has a line, which says how many runs
             have it.
     """
-    base = read_mapping(params.read_text(encoding="utf-8"), str(params))
+    base = read_mapping(read_params_text(params), str(params))
     try:
         combinations = list(list_combinations(sweep))
         presets = {name: dict(flatten(read_values(name))) for name in sweep.presets}

@@ -6,15 +6,38 @@ refused before its values are built.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ParamsError
+from pipeline.files.atomic import is_special
 
 if TYPE_CHECKING:
     from ruamel.yaml.nodes import Node
 
 MAX_CHARACTERS = 200_000
 MAX_VALUES = 10_000
+
+
+def read_file(path: Path, what_to_name: str, where_missing: str = "") -> str:
+    """Return the text of a file.
+
+    Args:
+        path: the file.
+        what_to_name: what to do where it is no regular file.
+        where_missing: likewise where it is missing, if that is something else.
+
+    Raises:
+        ParamsError: it is missing, no regular file, or cannot be read.
+    """
+    try:
+        if is_special(path):
+            raise ParamsError(f"{path} is no regular file; {what_to_name}")
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ParamsError(f"{path} is missing; {where_missing or what_to_name}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} cannot be read: {error}") from error
 
 
 def read_mapping(text: str, source: str) -> dict[object, object]:

@@ -139,3 +139,11 @@ def test_a_run_that_begins_like_no_other_waits_for_nothing(folder: Path) -> None
     assert jobs == [
         Job(name, (name,), "c") for name in ("seed=0", "seed=1", "split_seed=1", "num_tasks=2")
     ]
+
+
+def test_without_params_a_sweep_says_what_is_missing(folder: Path) -> None:
+    Path("params.yaml").unlink()
+    assert problems_of("seeds: [0, 1]") == [
+        "params.yaml is missing; run this in the project's root, or name the file with --params "
+        "(`cassle new` makes a project)"
+    ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from pipeline.config.data_sections import Data
+from pipeline.config.overrides import flatten
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.registry.methods import METHODS
@@ -67,7 +68,7 @@ def read_settings(params: Json) -> Settings:
         shared["data"] = {key: value for key, value in data.items() if key not in OF_FILES}
     shared["train"] = _without_other_optimizers(shared.get("train"))
     return Settings(
-        {key: text for key, text in _flatten(shared, "") if key not in NOT_SETTINGS},
+        {key: text for key, text in _flatten(shared) if key not in NOT_SETTINGS},
         dict(_options(params, "methods", [method], of_method)),
         dict(_options(params, "strategies", strategies, of_strategy)),
     )
@@ -111,7 +112,7 @@ def _options(
     for name in names:
         value = held.get(name) if isinstance(held, dict) else None
         if value is not None:
-            yield from _flatten(value, name)
+            yield from _flatten({name: value})
     yield from ((key, _text(params[key])) for key in sorted(top_level) if key in params)
 
 
@@ -135,13 +136,10 @@ def _without_other_optimizers(train: JsonValue) -> JsonValue:
     return {key: v for key, v in train.items() if not isinstance(v, dict) or key == chosen}
 
 
-def _flatten(value: JsonValue, name: str) -> Iterable[tuple[str, str]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _flatten(inner, f"{name}.{key}" if name else key)
-    elif value is not None:
-        yield name, _text(value)
+def _flatten(section: Json) -> Iterable[tuple[str, str]]:
+    """Yield the dotted name and the text of each value that there is."""
+    return ((name, _text(value)) for name, value in flatten(section) if value is not None)
 
 
-def _text(value: JsonValue) -> str:
+def _text(value: object) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from pipeline.artifacts.features import Features
 from pipeline.artifacts.split import fingerprint_stream, shared_test
-from pipeline.files.sealed_json import JsonValue
+from pipeline.config.overrides import flatten
 from pipeline.reporting import probe_tables as evaluation_tables
 from pipeline.reporting import transfer
 from pipeline.reporting.below_random import warn_of_shortfalls
@@ -99,7 +99,7 @@ def render_page(results: Results, extras: Extras) -> str:
             params=params,
             stream=name_stream(params["scenario"]),
             swept=[name for name in SWEPT if name in params],
-            all_params=flatten_params(params),
+            all_params=[(name, _text(value)) for name, value in flatten(params)],
             protocol=results.protocol,
             results=results,
             task_names=results.name_tasks(ROOM[1]),
@@ -154,18 +154,7 @@ def _describe_transfer(results: Results) -> dict[str, object] | None:
     }
 
 
-def flatten_params(values: Mapping[str, JsonValue], prefix: str = "") -> list[tuple[str, str]]:
-    """Return nested params as pairs of dotted name and value, as text."""
-    rows: list[tuple[str, str]] = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            rows += flatten_params(value, f"{prefix}{name}.")
-        else:
-            rows.append((f"{prefix}{name}", _text(value)))
-    return rows
-
-
-def _text(value: JsonValue) -> str:
+def _text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "null" if value is None else str(value)
