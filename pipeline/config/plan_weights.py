@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pipeline import layout
 from pipeline.artifacts.plans.files import read_plan
 from pipeline.artifacts.plans.init import InitPlan, InputRecipe, WeightsPlan
@@ -23,14 +25,25 @@ def plan_weights(params: Params) -> WeightsPlan | None:
     source = params.backbone.weights
     if source is None:
         return None
+    found = _find_or_recall(source)
+    if isinstance(found, WeightsPlan):
+        return found
+    return WeightsPlan(source, digest_weights(found), read_recipe(found))
+
+
+def _find_or_recall(source: str) -> Path | WeightsPlan:
+    """The file of weights; where it is gone, what the plan of ``init`` says of it.
+
+    Raises:
+        StateError: it is not there, and was not planned.
+    """
     try:
-        path = find_weights(source)
+        return find_weights(source)
     except StateError:
         planned = _recall_weights(source)
         if planned is None:
             raise
         return planned
-    return WeightsPlan(source, digest_weights(path), read_recipe(path))
 
 
 def _recall_weights(source: str) -> WeightsPlan | None:
@@ -44,13 +57,16 @@ def _recall_weights(source: str) -> WeightsPlan | None:
 
 
 def find_recipe(params: Params) -> InputRecipe | None:
-    """How images entered the network of the weights, where these say it.
+    """How images entered the network of the weights, where these say it; not all of them are read.
 
     Raises:
         StateError: they are not there, or what says it is damaged.
     """
-    weights = plan_weights(params)
-    return None if weights is None else weights.images
+    source = params.backbone.weights
+    if source is None:
+        return None
+    found = _find_or_recall(source)
+    return found.images if isinstance(found, WeightsPlan) else read_recipe(found)
 
 
 def take_over_normalization(

@@ -21,7 +21,11 @@ from pipeline import layout
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import require_plan
 from pipeline.artifacts.plans.init import InitPlan
+from pipeline.artifacts.weights import digest_weights
 from pipeline.building.trained_backbone import load_backbone
+from pipeline.config import plan_weights
+from pipeline.config.read import load_params
+from pipeline.config.resolve import resolve
 from tests.support.interruption import KilledError, at_step, kill
 from tests.support.params import Changes
 from tests.support.project import Project
@@ -217,6 +221,20 @@ def test_what_was_planned_needs_the_weights_no_more(trained: Project) -> None:
     assert layout.plan("init").read_bytes() == before
     trained.set({"backbone.weights": "nowhere"})
     assert "'nowhere' is not there" in trained.refuses("plan")
+
+
+def test_a_plan_reads_all_of_the_weights_once(
+    trained: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def count(path: Path) -> str:
+        read.append(path)
+        return digest_weights(path)
+
+    monkeypatch.setattr(plan_weights, "digest_weights", count)
+    resolve(load_params(layout.PARAMS))
+    assert [path.name for path in read] == ["task_1.safetensors"]
 
 
 def test_looking_back_at_random_weights_is_refused(project: Project) -> None:
