@@ -143,23 +143,6 @@ def find_evaluations() -> Evaluations | None:
         return None
 
 
-def write_row(path: Path, row: Evaluation) -> None:
-    """Write one evaluation to a file of its own.
-
-    Raises:
-        RunError: it cannot be written.
-    """
-    write_sealed(path, as_json(row))
-
-
-def read_row(path: Path) -> Evaluation | None:
-    """The evaluation in a file of its own; None where there is none, or it is damaged."""
-    try:
-        return from_json(Evaluation, _read(path))
-    except (RunError, ValueError):
-        return None
-
-
 def repeat_row(row: Evaluation, num_tasks: int) -> Evaluation:
     """The evaluation on images that all tasks share, under each task's number."""
     tasks = [str(task) for task in range(1, num_tasks + 1)]

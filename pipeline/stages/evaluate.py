@@ -9,7 +9,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 from pipeline import layout
 from pipeline.artifacts.evaluation import (
@@ -17,12 +16,11 @@ from pipeline.artifacts.evaluation import (
     Evaluation,
     Evaluations,
     find_evaluations,
-    read_row,
     repeat_row,
     write_evaluations,
-    write_row,
 )
 from pipeline.artifacts.features import read_features
+from pipeline.artifacts.kept_rows import find_row, keep_row
 from pipeline.artifacts.online import OnlineOrigin, require_online
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.plans.files import plan_digest, require_plan
@@ -101,7 +99,7 @@ def run(device: Device, inputs: Inputs, only: int | None = None) -> None:
                 rows[task], lines = evaluator.evaluate(task, reached[task], keys[task], before)
                 inputs.require_unchanged()
                 with suppress(RunError):  # without room it is not kept for another run
-                    write_row(_row_path(keys[task]), rows[task])
+                    keep_row(rows[task])
                 for line in lines:
                     logger.info(line)
             if only in (None, plan.last_state):
@@ -193,16 +191,11 @@ def _describe_online(plan: EvaluatePlan, digests: Sequence[str], task: int) -> J
     return {"online": require_online(task, origin)}
 
 
-def _row_path(key: str) -> Path:
-    return layout.main_checkout() / layout.ROWS / f"{key[:40]}.json"
-
-
 def _find_row(key: str, earlier: Evaluation | None) -> Evaluation | None:
     """The evaluation with a key, if it was made before."""
     if earlier is not None and earlier.key == key:
         return earlier
-    kept = read_row(_row_path(key))
-    return kept if kept is not None and kept.key == key else None
+    return find_row(Evaluation, key)
 
 
 def _find_features(

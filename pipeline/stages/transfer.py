@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from pipeline.artifacts.plans.evaluate import EvaluatePlan
+from pipeline.artifacts.kept_rows import find_row, keep_row
+from pipeline.artifacts.plans.evaluate import EvaluatePlan, TransferData, TransferPlan
 from pipeline.artifacts.split import Split
-from pipeline.artifacts.transfer import Transfer, find_transfer, keep_transfer
+from pipeline.artifacts.transfer import Transfer
 from pipeline.building.labelled_images import ImagesFromElsewhere
 from pipeline.building.transfer_images import list_transfer_images
 from pipeline.errors import RunError
@@ -59,8 +60,8 @@ def evaluate_transfer(
     evaluator = None
     for task, content in contents.items():
         for data in plan.transfer.data:
-            key = _describe(plan, data.name, content, images[data.name])
-            row = known.get(key) or find_transfer(key)
+            key = _describe(plan, plan.transfer, data, content, images[data.name])
+            row = known.get(key) or find_row(Transfer, key)
             if row is None and only in (None, task):
                 if evaluator is None:
                     before_torch()
@@ -70,7 +71,7 @@ def evaluate_transfer(
                 row = evaluator.evaluate(task, data, key)
                 inputs.require_unchanged()
                 with suppress(RunError):  # without room it is not kept for another run
-                    keep_transfer(row)
+                    keep_row(row)
                 said = ", ".join(f"{name} {value:.1f} %" for name, value in row.accuracy.items())
                 logger.info("after task %d, on %s: %s", task, data.name, said)
             if row is not None:
@@ -79,11 +80,14 @@ def evaluate_transfer(
     return found
 
 
-def _describe(plan: EvaluatePlan, name: str, content: str, images: ImagesFromElsewhere) -> str:
+def _describe(
+    plan: EvaluatePlan,
+    transfer: TransferPlan,
+    data: TransferData,
+    content: str,
+    images: ImagesFromElsewhere,
+) -> str:
     """The digest of all that the evaluation of a state on data is made from."""
-    transfer = plan.transfer
-    assert transfer is not None, "data without a plan"
-    data = next(each for each in transfer.data if each.name == name)
     return digest(
         {
             "data": as_json(data),
