@@ -56,6 +56,18 @@ class PeerFailedError(PipelineError):
     """Another process of the same training has ended; its own message says why."""
 
 
+def describe_missing(what: str, package: str, extra: str) -> str:
+    """Return that something needs a package that is not installed, and how to install it.
+
+    Args:
+        what: needs it.
+        package: its name, or several.
+        extra: of this package, which has it.
+    """
+    install = f"`pip install 'cassle-pipeline[{extra}]'`"
+    return f"{what} needs {package}, not installed here; run {install}"
+
+
 def closest(name: str, allowed: Iterable[str]) -> str:
     """Return the hint ``did you mean 'x'? one of: ...`` for an unknown name."""
     names = list(allowed)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import RunError
+from pipeline.errors import RunError, describe_missing
 from pipeline.files.atomic import is_special, write_bytes
 from pipeline.files.sealed_json import Json, seal, unseal
 from pipeline.files.typed_json import get_typed
@@ -80,10 +80,8 @@ def require_ending(path: Path) -> None:
     if path.suffix not in ENDINGS:
         raise RunError(f"{path} ends neither in .npz nor in .parquet; name such a file")
     if path.suffix == ".parquet" and find_spec("pyarrow") is None:
-        raise RunError(
-            f"{path} needs pyarrow, not installed here; run `pip install "
-            "'cassle-pipeline[parquet]'`, or write an .npz file"
-        )
+        missing = describe_missing(str(path), "pyarrow", "parquet")
+        raise RunError(f"{missing}, or write an .npz file")
 
 
 def write_embeddings(path: Path, held: Embeddings) -> None:

@@ -84,12 +84,12 @@ def embed_folder(
     """Write the features of all images of a folder; a rerun embeds what is new or changed."""
     from pipeline.artifacts.embeddings import require_ending
     from pipeline.commands import embed as command
-    from pipeline.commands.export import lock_name
+    from pipeline.runtime.locks import name_lock
 
     _require_one(state, encoder)
     require_ending(output)
     command.list_paths(folder)
-    with lock_stage(lock_name(output, "embed")):
+    with lock_stage(name_lock("embed", output)):
         command.embed(
             folder,
             _load(state, encoder, params, device),
@@ -120,9 +120,9 @@ def search(
 ) -> None:
     """Find the images nearest to one, by the cosine of their features."""
     from pipeline.commands import search as command
-    from pipeline.commands.export import lock_name
+    from pipeline.runtime.locks import name_lock
 
     _require_one(state, encoder)
     command.require_searchable(image, place, page)
-    with lock_stage(lock_name(place, "search")):
+    with lock_stage(name_lock("search", place)):
         command.run(image, place, _load(state, encoder, params, device), count, page)

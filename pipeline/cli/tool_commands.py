@@ -104,12 +104,13 @@ def export(
 ) -> None:
     """Write a state's backbone for use elsewhere: for timm, torchvision, ONNX and the hub."""
     from pipeline.commands import export as stage
+    from pipeline.runtime.locks import name_lock
 
     if no_onnx and with_preprocessing:
         raise ParamsError("--with-preprocessing is of backbone.onnx; leave --no-onnx out")
     require_plans("report", "evaluate", params=params, planned=False)
     number = stage.choose_state(task)
-    with lock_stage(stage.lock_name(output)):
+    with lock_stage(name_lock("export", output)):
         stage.require_exportable(output, with_onnx=not no_onnx, force=force)
         stage.run(number, output, stage.Wanted(not no_onnx, with_preprocessing, push))
 

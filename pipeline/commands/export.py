@@ -27,7 +27,7 @@ from pipeline.artifacts.split import read_splits
 from pipeline.artifacts.timm_config import CONFIG, describe_for_timm
 from pipeline.commands.push import connect, push
 from pipeline.data.image_files.kinds import describe_decoding
-from pipeline.errors import RunError, StateError
+from pipeline.errors import RunError, StateError, describe_missing
 from pipeline.files.folders import require_writable_folder, write_folder
 from pipeline.files.sealed_json import Json, dump_json
 from pipeline.files.typed_json import as_json
@@ -57,11 +57,6 @@ def choose_state(task: int | None) -> int:
     return last if task is None else task
 
 
-def lock_name(output: Path, command: str = "export") -> str:
-    """Return the name of an output's lock, the same for all spellings of its path."""
-    return f"{command}_{hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:12]}"
-
-
 def require_exportable(output: Path, *, with_onnx: bool, force: bool) -> None:
     """Check that the files can be made and written.
 
@@ -71,10 +66,8 @@ def require_exportable(output: Path, *, with_onnx: bool, force: bool) -> None:
     require_writable_folder(output, FILES, replace=force)
     missing = [name for name in ONNX_PACKAGES if find_spec(name) is None]
     if with_onnx and missing:
-        raise RunError(
-            f"{ONNX} needs {' and '.join(missing)}, not installed here; run "
-            "`pip install 'cassle-pipeline[export]'`, or leave the file out with --no-onnx"
-        )
+        needed = describe_missing(ONNX, " and ".join(missing), "export")
+        raise RunError(f"{needed}, or leave the file out with --no-onnx")
 
 
 @dataclass(frozen=True)

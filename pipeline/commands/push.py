@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import RunError
+from pipeline.errors import RunError, describe_missing
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 
@@ -25,10 +25,7 @@ def connect(repository: str) -> Any:
     if not REPOSITORY.fullmatch(repository):
         raise RunError(f"--push {repository!r} is no name of a repository; write it as NAME/REPO")
     if find_spec("huggingface_hub") is None:
-        raise RunError(
-            "--push needs huggingface_hub, not installed here; run "
-            "`pip install 'cassle-pipeline[hub]'`"
-        )
+        raise RunError(describe_missing("--push", "huggingface_hub", "hub"))
     import huggingface_hub
 
     if huggingface_hub.get_token() is None:

@@ -13,7 +13,7 @@ from pipeline.config.registry.loggers import LOGGERS
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.section import Choices
 from pipeline.data.stream.tasks import ClassOrder, group_classes
-from pipeline.errors import closest, shorten
+from pipeline.errors import closest, describe_missing, shorten
 
 Entry = TypeVar("Entry", bound=Component)
 
@@ -155,9 +155,7 @@ def check_loggers(names: list[str]) -> None:
     for name in names:
         package = find_named("train.loggers", name, LOGGERS).package
         if package and importlib.util.find_spec(package) is None:
-            raise ValueError(
-                f"train.loggers: {name} needs the package {package}, not installed here; run "
-                f"`pip install 'cassle-pipeline[{name}]'`, or leave it out"
-            )
+            missing = describe_missing(f"train.loggers: {name}", f"the package {package}", name)
+            raise ValueError(f"{missing}, or leave it out")
         if names.count(name) > 1:
             raise ValueError(f"train.loggers: {shorten(name)} is there twice in {shorten(names)}")

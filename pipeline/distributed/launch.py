@@ -111,8 +111,13 @@ def _environment(count: int) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
     # Each would take all cores.
-    environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+    environment.setdefault("OMP_NUM_THREADS", str(share_threads(count)))
     return environment
+
+
+def share_threads(count: int) -> int:
+    """Return how many threads each of some processes gets, if they share the machine evenly."""
+    return max(1, (os.cpu_count() or 1) // count)
 
 
 def _wait(children: Sequence[subprocess.Popen[bytes]], heard: HeardSignals) -> int:

@@ -8,6 +8,11 @@ from pipeline.errors import RunError
 from pipeline.runtime.git import in_repository
 
 
+def find_dvc_root(folder: Path) -> Path | None:
+    """Return the root of the DVC repository that a folder is in; None: it is in none."""
+    return next((each for each in (folder, *folder.parents) if (each / ".dvc").is_dir()), None)
+
+
 def require_dvc_repository(folder: Path) -> str:
     """Return in what ``dvc repro`` runs in a folder, in words.
 
@@ -17,7 +22,7 @@ def require_dvc_repository(folder: Path) -> str:
     Raises:
         RunError: it is not.
     """
-    root = next((each for each in (folder, *folder.parents) if (each / ".dvc").is_dir()), None)
+    root = find_dvc_root(folder)
     in_git = in_repository(folder)
     if root is not None and (in_git or _does_without_git(root)):
         return "git and DVC" if in_git else "DVC without git"

@@ -8,6 +8,7 @@ stage runs, so a queued experiment, which runs in a copy, has its own.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import sys
 import time
@@ -67,6 +68,11 @@ def lock_outputs(name: str, outputs: Sequence[Path]) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def name_lock(command: str, path: Path) -> str:
+    """Return the name of a command's lock of a path, the same for all spellings of it."""
+    return f"{command}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
 
 
 def open_lock(place: Path, seconds: float = -1) -> FileLock:

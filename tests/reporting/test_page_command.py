@@ -123,5 +123,5 @@ def test_views_of_another_plan_are_refused(project: Project) -> None:
 
 def test_the_plan_knows_the_template(project: Project) -> None:
     templates = json.loads(layout.plan("report").read_text())["templates"]
-    assert set(templates) == {"page.html", "page.css"}
+    assert set(templates) == {"page.html", "page.css", "head.html"}
     assert all(len(value) == 64 for value in templates.values())

@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
-from pipeline.commands.export import lock_name
 from pipeline.errors import RunError
 from pipeline.runtime import locks
-from pipeline.runtime.locks import lock_outputs
+from pipeline.runtime.locks import lock_outputs, name_lock
 from pipeline.training.checkpoint import lock_checkpoint
 from tests.support.params import ROOT
 from tests.support.project import Project
@@ -98,7 +97,7 @@ def test_a_lock_is_free_again_after_an_error(project: Project) -> None:
 @pytest.mark.usefixtures("no_patience")
 def test_two_exports_to_one_folder_do_not_mix(project: Project) -> None:
     project.trained(0)
-    with another_process(lock_name(Path("out"))) as process:
+    with another_process(name_lock("export", Path("out"))) as process:
         code, _, err = project.cassle(
             "export", "0", "--output", str(project.root / "out"), "--no-onnx"
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline.errors import RunError
 from pipeline.files.atomic import write_text
+from pipeline.runtime.dvc_repository import find_dvc_root
 
 # What git and DVC set for programs that they start would lead them to another repository.
 MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "DVC_STAGE")
@@ -64,7 +65,8 @@ def make_checkout(folder: Path, baseline: str) -> Path:
     inside = Path(git("rev-parse", "--show-prefix").strip())
     git("clone", "--quiet", "--shared", "--no-checkout", "--template=", str(top), str(folder))
     git("-C", str(folder), "checkout", "--quiet", "--detach", baseline)
-    root = find_dvc_root()
+    root = find_dvc_root(Path.cwd().resolve())
+    assert root is not None, "a sweep starts in a DVC repository"
     settings = "".join(f"    {name} = {value}\n" for name, value in read_cache(root).items())
     place = folder / root.relative_to(top.resolve()) / ".dvc" / "config.local"
     write_text(place, f"[cache]\n{settings}")
@@ -82,12 +84,6 @@ def remove_checkout(folder: Path) -> None:
             shutil.rmtree(folder)
     except OSError as error:
         raise RunError(f"cannot remove {folder}: {error.strerror or error}") from error
-
-
-def find_dvc_root() -> Path:
-    """Return the folder of the DVC repository that the current folder is in."""
-    here = Path.cwd().resolve()
-    return next(each for each in (here, *here.parents) if (each / ".dvc").is_dir())
 
 
 def read_cache(root: Path) -> dict[str, str]:

@@ -31,6 +31,12 @@ class Job:
     after: str | None = None
 
 
+def write_command(name: str, overrides: Iterable[str]) -> list[str]:
+    """Return the words after ``dvc`` that run an experiment with overrides."""
+    settings = [word for override in overrides for word in ("-S", override)]
+    return ["exp", "run", "--name", name, *settings]
+
+
 def plan_jobs(runs: Sequence[SweepRun], baseline: str) -> list[Job]:
     """Return the jobs of runs, those first that others wait for.
 

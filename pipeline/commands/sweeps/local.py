@@ -19,6 +19,7 @@ from pipeline.commands.sweeps.bookkeeping import (
 from pipeline.commands.sweeps.jobs import Job
 from pipeline.commands.sweeps.processes import JobProcesses
 from pipeline.commands.sweeps.run_job import run_job
+from pipeline.distributed.launch import share_threads
 from pipeline.errors import InterruptedRunError
 from pipeline.runtime.signals import StopRequest
 
@@ -93,10 +94,8 @@ def list_places(count: int) -> list[dict[str, str]]:
     They share the machine's threads evenly, and take its GPUs in turn, one each, where there are
     several; what the environment says of threads stays.
     """
-    threads = max(1, (os.cpu_count() or 1) // count)
-    shared = (
-        {} if count == 1 or "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(threads)}
-    )
+    given = count == 1 or "OMP_NUM_THREADS" in os.environ
+    shared = {} if given else {"OMP_NUM_THREADS": str(share_threads(count))}
     gpus = _list_gpus() if count > 1 else []
     return [
         {**shared, **({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if len(gpus) > 1 else {})}

@@ -29,7 +29,7 @@ from pipeline.commands.sweeps.checkout import (
     make_checkout,
     remove_checkout,
 )
-from pipeline.commands.sweeps.jobs import Job
+from pipeline.commands.sweeps.jobs import Job, write_command
 from pipeline.commands.sweeps.processes import JobProcesses, StoppedJobError
 from pipeline.errors import PipelineError, RunError
 from pipeline.files.append import append_line, open_log, read_tail
@@ -124,8 +124,7 @@ def _run(
     dvc = [sys.executable, "-m", "dvc"]
     # What persists between runs has to be there, as in a run of DVC's own queue.
     restore = [*dvc, "checkout", "--quiet", "--force", "--allow-missing"]
-    settings = [word for override in job.overrides for word in ("-S", override)]
-    command = [*dvc, "exp", "run", "--name", job.name, *settings]
+    command = [*dvc, *write_command(job.name, job.overrides)]
     command += [] if job.target is None else [job.target]
     for left in reversed(range(TRIES)):
         root = make_checkout(checkout, job.baseline)

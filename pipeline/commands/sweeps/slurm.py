@@ -6,8 +6,7 @@ import importlib.util
 import shutil
 import signal
 import subprocess
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,17 +28,6 @@ TIMEOUTS = 1000  # after so many times in the queue a run is given up; each goes
 FOLDER = "slurm"  # of submitit's files, and what SLURM says
 # What SLURM sends a job before its time is over (submitit's choice), and NCCL's neighbour.
 WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
-
-
-@dataclass(frozen=True)
-class SlurmQueue:
-    """What SLURM says of this user's jobs.
-
-    Attributes:
-        states: SLURM's word for each job's state, and why it waits, by its identity.
-    """
-
-    states: Mapping[str, tuple[str, str]]
 
 
 class SlurmTask:
@@ -160,14 +148,16 @@ def _submit(wave: Sequence[Job], sweep: Path, options: Slurm, awaited: Collectio
     return given[0].job_id.partition("_")[0]
 
 
-def read_queue() -> SlurmQueue:
-    """Return what SLURM says of this user's jobs; nothing where there is no SLURM.
+def read_queue() -> dict[str, tuple[str, str]]:
+    """Return SLURM's word for the state of each of this user's jobs, and why it waits.
+
+    By the job's identity; nothing where there is no SLURM.
 
     Raises:
         RunError: it does not answer.
     """
     if (program := shutil.which("squeue")) is None:
-        return SlurmQueue({})
+        return {}
     form = "%F|%K|%T|%r"
     told = subprocess.run(
         [program, "--me", "--noheader", "--array", "--format", form], capture_output=True, text=True
@@ -178,4 +168,4 @@ def read_queue() -> SlurmQueue:
     for line in told.stdout.splitlines():
         number, place, state, why = line.strip().split("|", 3)
         states[f"{number}_{place}" if place.isdecimal() else number] = (state, why)
-    return SlurmQueue(states)
+    return states

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.commands.sweeps.bookkeeping import Outcome, Sweep, require_own_folder, write_sweep
-from pipeline.commands.sweeps.jobs import Job, plan_jobs
+from pipeline.commands.sweeps.jobs import Job, plan_jobs, write_command
 from pipeline.commands.sweeps.local import run_locally
 from pipeline.commands.sweeps.slurm import require_slurm, submit_jobs
 from pipeline.commands.sweeps.states import JobState, Stand, list_states
@@ -25,9 +25,7 @@ TRACKED = ("pipeline", str(PARAMS), str(CHAIN), str(SLOTS))
 def print_commands(file: Path) -> None:
     """Print a command for each run of a sweep, after all were checked."""
     for run in list_runs(read_sweep(file), str(file), PARAMS):
-        words = ["dvc", "exp", "run", "--name", run.name]
-        words += [word for override in run.overrides for word in ("-S", override)]
-        print(shlex.join(words))
+        print(shlex.join(["dvc", *write_command(run.name, run.overrides)]))
 
 
 def show(file: Path) -> None:

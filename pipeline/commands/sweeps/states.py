@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +17,7 @@ from pipeline.commands.sweeps.bookkeeping import (
 )
 from pipeline.commands.sweeps.checkout import name_reference
 from pipeline.commands.sweeps.jobs import Job
-from pipeline.commands.sweeps.slurm import FOLDER, SlurmQueue, read_queue
+from pipeline.commands.sweeps.slurm import FOLDER, read_queue
 from pipeline.files.append import read_tail
 from pipeline.runtime.git import list_references
 
@@ -59,7 +60,7 @@ def list_states(sweep: Sweep) -> list[JobState]:
     kept = set(list_references(f"refs/exps/{base[:2]}/{base[2:]}"))
     folders = [job_folder(sweep.folder, job.name) for job in sweep.jobs]
     identities = [read_slurm_id(folder) for folder in folders]
-    queue = read_queue() if any(identities) else SlurmQueue({})
+    queue = read_queue() if any(identities) else {}
     return [
         _find_state(job, folder, name_reference(base, job.name) in kept, identity, queue)
         for job, folder, identity in zip(sweep.jobs, folders, identities, strict=True)
@@ -67,7 +68,7 @@ def list_states(sweep: Sweep) -> list[JobState]:
 
 
 def _find_state(
-    job: Job, folder: Path, kept: bool, identity: str | None, queue: SlurmQueue
+    job: Job, folder: Path, kept: bool, identity: str | None, queue: Mapping[str, tuple[str, str]]
 ) -> JobState:
     if kept:
         return JobState(job, Stand.done)
@@ -76,7 +77,7 @@ def _find_state(
     outcome = read_outcome(folder)
     if outcome is not None and outcome.state == "done" and job.target is not None:
         return JobState(job, Stand.done)
-    state, why = queue.states.get(identity or "", ("", ""))
+    state, why = queue.get(identity or "", ("", ""))
     if state == "PENDING":
         number = (identity or "").partition("_")[0]
         again = "to go on where it was: " if (folder / LOG).exists() else ""

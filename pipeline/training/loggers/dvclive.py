@@ -10,6 +10,8 @@ from typing import Any
 
 from dvclive.lightning import DVCLiveLogger
 
+from pipeline.training.loggers.known_points import KnownPoints
+
 
 class DVCLive(DVCLiveLogger):
     """DVCLive's own logger, with all tasks in one folder, which no experiment of DVC has.
@@ -28,15 +30,14 @@ class DVCLive(DVCLiveLogger):
         super().__init__(
             dir=str(self.folder), resume=True, report=None, save_dvc_exp=False, dvcyaml=None
         )
-        self._known: dict[str, set[int]] = {}
+        self._known = KnownPoints(self._read_steps)
 
     def log_metrics(
         self, metrics: Mapping[str, float], step: int | None = None, sync: bool | None = True
     ) -> None:
         """Log the metrics that this step has not yet."""
         at = step or 0
-        new = {name: value for name, value in metrics.items() if at not in self._steps(name)}
-        super().log_metrics(new, at, sync=True)
+        super().log_metrics(self._known.select_new(metrics, at), at, sync=True)
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *more: Any, **named: Any) -> None:
         """Write the params into params.yaml."""
@@ -46,13 +47,10 @@ class DVCLive(DVCLiveLogger):
         """Write the summary; DVCLive's own end would add the folder to DVC's experiment."""
         self.experiment.sync()
 
-    def _steps(self, name: str) -> set[int]:
-        """The steps that a file of points had when this process began."""
-        if name not in self._known:
-            path = self.folder / "plots" / "metrics" / f"{name}.tsv"
-            rows = []
-            if path.is_file():
-                with path.open(encoding="utf-8", newline="") as file:
-                    rows = list(csv.DictReader(file, delimiter="\t"))
-            self._known[name] = {int(row["step"]) for row in rows if row["step"]}
-        return self._known[name]
+    def _read_steps(self, name: str) -> list[int]:
+        """The steps that a file of points has."""
+        path = self.folder / "plots" / "metrics" / f"{name}.tsv"
+        if not path.is_file():
+            return []
+        with path.open(encoding="utf-8", newline="") as file:
+            return [int(row["step"]) for row in csv.DictReader(file, delimiter="\t") if row["step"]]

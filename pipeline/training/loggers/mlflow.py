@@ -13,6 +13,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from pytorch_lightning.loggers import MLFlowLogger
 
+from pipeline.training.loggers.known_points import KnownPoints
+
 EXPERIMENT = "cassle"
 PATIENCE = 60.0  # seconds, for another run that opens the database
 RUN = "cassle.run"  # the tag by which the processes of a run find it
@@ -41,7 +43,7 @@ class MLflow(MLFlowLogger):
             client = MlflowClient(address)
             number = _open_experiment(client, experiment)
         runs = client.search_runs([number], f"tags.`{RUN}` = '{name}'", max_results=1)
-        self._known: dict[str, set[int]] = {}
+        self._known = KnownPoints(self._read_steps)
         self._earlier = bool(runs)
         super().__init__(
             experiment_name=experiment,
@@ -56,8 +58,7 @@ class MLflow(MLFlowLogger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log the metrics that this step has not yet."""
         at = step or 0
-        new = {name: value for name, value in metrics.items() if at not in self._steps(name)}
-        if new:
+        if new := self._known.select_new(metrics, at):
             super().log_metrics(new, at)
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *more: Any, **named: Any) -> None:
@@ -65,12 +66,10 @@ class MLflow(MLFlowLogger):
         if not self._earlier:
             super().log_hyperparams(params)
 
-    def _steps(self, name: str) -> set[int]:
-        """The steps at which the run had points of a metric when this process began."""
-        if name not in self._known:
-            held = self.experiment.get_metric_history(self.run_id, name) if self._earlier else []
-            self._known[name] = {point.step for point in held}
-        return self._known[name]
+    def _read_steps(self, name: str) -> list[int]:
+        """The steps at which an earlier process has logged points of a metric."""
+        held = self.experiment.get_metric_history(self.run_id, name) if self._earlier else []
+        return [point.step for point in held]
 
 
 def _open_experiment(client: MlflowClient, name: str) -> str:
