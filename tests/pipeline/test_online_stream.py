@@ -54,7 +54,7 @@ def test_training_goes_on_over_a_boundary_that_is_not_told(
         }
     )
     project.trained(2)
-    whole, first = outputs(2), load_file(layout.state(1))
+    whole, first, last = outputs(2), load_file(layout.state(1)), load_file(layout.state(2))
     held = {name for name in first if name.startswith("training.")}
     assert any(name.startswith("training.optimizer.") for name in held)
     assert any(name.startswith("training.buffer.queue") for name in held)
@@ -72,7 +72,6 @@ def test_training_goes_on_over_a_boundary_that_is_not_told(
     assert held.isdisjoint(told[0])
     network = [name for name in told[0] if name.startswith("method.")]
     assert all(torch.equal(told[0][name], first[name]) for name in network)
-    last = load_file(layout.state(2))
     assert not all(torch.equal(told[1][name], last[name]) for name in network)
 
 
