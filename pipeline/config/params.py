@@ -15,7 +15,9 @@ from pipeline.config.checks import (
     check_composition,
     check_loggers,
     check_norm,
+    check_online_stream,
     check_start,
+    check_strategies,
     check_stream,
     find_named,
     require_chosen,
@@ -37,6 +39,7 @@ from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.section import Choices, Section
 from pipeline.config.sections import BackboneChoice, EvaluationChoice, LinearEval, Train
+from pipeline.config.stream_section import Stream
 from pipeline.layout import MAX_TASKS
 
 
@@ -53,6 +56,7 @@ class Params(Section):
     distill_from_start: bool
     seed: Seed
     split_seed: Seed
+    stream: Stream
     data: Data
     augment: AugmentParams
     backbone: BackboneChoice
@@ -73,6 +77,14 @@ class Params(Section):
         require_chosen("backbone.name", backbone, BACKBONES, "backbone", self.backbone)
         check_norm(self.backbone.name, self.backbone.norm)
         require_chosen("train.optimizer", self.train.optimizer, OPTIMIZERS, "train", self.train)
+        check_strategies(self.strategy.split("+"), self.method, self.stream)
+        check_online_stream(
+            self.stream,
+            self.method,
+            self.methods.options_of(self.method) or {},
+            self.train,
+            probing=self.evaluation.every is not None,
+        )
         check_start(self.distill_from_start, self.backbone.weights)
         check_loggers(self.train.loggers)
         check_probes(self.evaluation)
