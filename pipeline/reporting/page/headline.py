@@ -28,13 +28,13 @@ MEANINGS = {
         "Backward transfer BWT",
         "points",
         1,
-        "since each task was learnt; more is better",
+        "won since each task was learnt; more is better",
     ),
     "knowledge_gain": (
         "Knowledge gain K",
         "points",
         1,
-        "on a task by learning it; more is better",
+        "won on a task by learning it; more is better",
     ),
     "plasticity": (
         "Plasticity",
