@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from pipeline.config.data_sections import Data
+from pipeline.config.registry.backbones import BACKBONES, ResNetBackbone, find_backbone
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, Dataset
 from pipeline.config.registry.loggers import LOGGERS
@@ -17,6 +18,7 @@ from pipeline.config.stream_section import Stream
 from pipeline.data.stream.tasks import ClassOrder, group_classes
 from pipeline.errors import closest, describe_missing, shorten
 from pipeline.files.sealed_json import Json
+from pipeline.models.norms import Norm
 
 Entry = TypeVar("Entry", bound=Component)
 
@@ -44,6 +46,24 @@ def require_chosen(
     if component.options and given.options_of(name) is None:
         raise ValueError(
             f"{section}.{name} is missing; add its options: {', '.join(component.options)}"
+        )
+
+
+def check_norm(name: str, norm: Norm) -> None:
+    """Check that the backbone has a choice of norm where params choose one.
+
+    Args:
+        name: of the backbone, which is known to be there.
+        norm: as the param.
+
+    Raises:
+        ValueError: it has norms of its own.
+    """
+    if norm != "batch" and not isinstance(find_backbone(name), ResNetBackbone):
+        ours = [each for each, entry in BACKBONES.items() if isinstance(entry, ResNetBackbone)]
+        raise ValueError(
+            f"backbone.norm: {norm} is for {', '.join(ours)}, and {shorten(name)} has norms of its "
+            "own; set backbone.norm: batch, which it passes over"
         )
 
 

@@ -14,6 +14,7 @@ from pydantic import Field, create_model, model_validator
 from pipeline.config.checks import (
     check_composition,
     check_loggers,
+    check_norm,
     check_online_stream,
     check_start,
     check_strategies,
@@ -74,6 +75,7 @@ class Params(Section):
             require_chosen("strategy", name, STRATEGIES, "strategies", self.strategies)
         backbone = entry_name(self.backbone.name)
         require_chosen("backbone.name", backbone, BACKBONES, "backbone", self.backbone)
+        check_norm(self.backbone.name, self.backbone.norm)
         require_chosen("train.optimizer", self.train.optimizer, OPTIMIZERS, "train", self.train)
         check_strategies(self.strategy.split("+"), self.method, self.stream)
         check_online_stream(

@@ -18,8 +18,12 @@ HEADLINES = {
     "average_accuracy": "average accuracy A",
     "forgetting": "forgetting F",
     "forward_transfer": "forward transfer FT",
+    "average_incremental_accuracy": "average incremental accuracy",
+    "backward_transfer": "backward transfer BWT",
+    "knowledge_gain": "knowledge gain K",
     "plasticity": "plasticity",
     "stability": "stability",
+    "consolidation": "consolidation C",
     "cka": "CKA, state to state",
 }
 

@@ -14,8 +14,8 @@ from pipeline.reporting.text_formats import show_controls
 
 SHARED_TEST = (
     "Each task is tested on the whole test set. There is no accuracy on one task alone, so "
-    "forgetting, forward transfer, plasticity and stability are undefined; the average accuracy "
-    "after each task is in accuracy_over_tasks.csv."
+    "forgetting, transfer, knowledge gain, plasticity and stability are undefined; the average "
+    "accuracy after each task is in accuracy_over_tasks.csv."
 )
 
 

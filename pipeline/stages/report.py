@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import webbrowser
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,22 +141,26 @@ def _write_probes(results: Results) -> None:
 
 
 def _write_representations(results: Results) -> None:
-    """Write rank and CKA of every state in one table; one that is not known is an empty cell."""
+    """Write what is known of every state's features; what is not known is an empty cell."""
+    names = ("rank", "cka", "consolidation")
     rows: list[dict[str, str | int | float]] = []
     nothing: list[float | None] = [None] * results.num_tasks
     similar = [nothing, *(change.tasks for change in results.changes)]
-    for after, ranks, ckas in zip(results.after_tasks, results.ranks, similar, strict=True):
-        for task, known in _measured(zip(ranks, ckas, strict=True), ("rank", "cka")):
+    states = zip(results.after_tasks, results.ranks, similar, results.consolidation, strict=True)
+    for after, *found in states:
+        for task, known in _measured(zip(*found, strict=True), names):
             rows.append({"after_task": after, "task": task, **known})
-    write_csv(REPORTS / "representations.csv", ["after_task", "task", "rank", "cka"], rows)
+    write_csv(REPORTS / "representations.csv", ["after_task", "task", *names], rows)
 
 
 def _measured(
-    pairs: Iterable[tuple[float | None, float | None]], names: tuple[str, str]
+    found: Iterable[Sequence[float | None]], names: Sequence[str]
 ) -> Iterator[tuple[int, dict[str, float]]]:
     """Yield each task's number with what was measured of it, by name; no task with nothing."""
-    for task, pair in enumerate(pairs, start=1):
-        known = {name: value for name, value in zip(names, pair, strict=True) if value is not None}
+    for task, values in enumerate(found, start=1):
+        known = {
+            name: value for name, value in zip(names, values, strict=True) if value is not None
+        }
         if known:
             yield task, known
 

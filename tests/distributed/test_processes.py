@@ -46,7 +46,8 @@ def strategy(name: str) -> Changes:
 
 # Every method and every strategy but offline at least once, BatchNorm, queues and memories among them.
 CONFIGS: dict[str, Changes] = {
-    "simclr finetune": strategy("finetune"),
+    # A network without any BatchNorm.
+    "simclr finetune": strategy("finetune") | {"backbone.norm": "group"},
     "simclr cassle": {},
     "simclr er": strategy("er"),
     "barlow_twins cassle": method("barlow_twins"),

@@ -119,7 +119,8 @@ def test_a_change_reruns_what_uses_it_and_nothing_else(repository: Repository) -
     shown = json.loads(repository.run("dvc", "metrics", "show", "--json"))
     metrics = shown[""]["data"]["reports/metrics.json"]["data"]
     figures = {"average_accuracy", "forgetting", "forward_transfer", "plasticity", "stability"}
-    assert set(metrics) == figures | {"cka", "headline"}
+    figures |= {"average_incremental_accuracy", "backward_transfer", "knowledge_gain"}
+    assert set(metrics) == figures | {"consolidation", "cka", "headline"}
     for command in (("show",), ("diff", "HEAD")):
         assert "index.html" in repository.run("dvc", "plots", *command, "-o", "drawn")
         page = (repository.root / "drawn/index.html").read_text()

@@ -58,6 +58,7 @@ def make_results(tasks: int = 3, classes: int = 2, at_once: bool = False) -> Res
         probes={"linear": Probed(matrix, aware), "knn": Probed(aware, aware)},
         ranks=[[12.25] * tasks] * rows,
         changes=[change] * (rows - 1),
+        consolidation=[[87.25] * tasks] * rows,
         splits=[
             Split(
                 task=task, scenario="class", dataset="fashion_mnist", root="data", classes=[0],

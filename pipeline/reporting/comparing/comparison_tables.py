@@ -10,12 +10,25 @@ from pipeline.reporting.comparing.comparison import Comparison, ComparisonTable,
 NONE = "–"
 DECIMALS = {"cka": 4}
 # The better direction; other metrics have none.
-MORE_IS_BETTER = ("average_accuracy", "forward_transfer", "plasticity", "stability")
+MORE_IS_BETTER = (
+    "average_accuracy",
+    "average_incremental_accuracy",
+    "forward_transfer",
+    "backward_transfer",
+    "knowledge_gain",
+    "plasticity",
+    "stability",
+    "consolidation",
+)
 LESS_IS_BETTER = ("forgetting",)
 HEADERS = {
     "average_accuracy": "A (%)",
     "forgetting": "F",
     "forward_transfer": "FT",
+    "average_incremental_accuracy": "AIA (%)",
+    "backward_transfer": "BWT",
+    "knowledge_gain": "K",
+    "consolidation": "C (%)",
     "stability": "stability (%)",
     "cka": "CKA",
 }
@@ -23,6 +36,10 @@ TITLES = {
     "average_accuracy": "average accuracy",
     "forgetting": "forgetting",
     "forward_transfer": "forward transfer",
+    "average_incremental_accuracy": "average incremental accuracy",
+    "backward_transfer": "backward transfer",
+    "knowledge_gain": "knowledge gain",
+    "consolidation": "consolidation",
 }
 LEGEND = (
     "mean ± sample standard deviation (n - 1) over n runs, one a seed; means of the seconds of "

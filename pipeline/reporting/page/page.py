@@ -125,7 +125,8 @@ def render_page(results: Results, extras: Extras) -> str:
                 "rows": evaluation_tables.probe_rows(results),
             },
             inside={
-                "about": evaluation_tables.ABOUT_REPRESENTATIONS,
+                "about": evaluation_tables.explain_representations(results),
+                "columns": evaluation_tables.representation_columns(results),
                 "rows": evaluation_tables.representation_rows(results),
             },
             transfer=_describe_transfer(results),
