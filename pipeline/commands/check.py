@@ -14,11 +14,8 @@ from pipeline.artifacts.split_origin import was_cut_alike
 from pipeline.building.cut_stream import cut_stream
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
 from pipeline.building.stream_changes import describe_changes
-from pipeline.building.stream_contents import (
-    TaskImages,
-    list_contents,
-    read_known,
-)
+from pipeline.building.stream_contents import list_contents, read_known
+from pipeline.building.task_images import TaskImages
 from pipeline.commands.check_backbone import check_backbone
 from pipeline.commands.check_images import (
     describe_images,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.artifacts.split import Split
-from pipeline.building.stream_contents import TaskImages
+from pipeline.building.task_images import TaskImages
 from pipeline.config.params import Params
 from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.image_files.content import list_first

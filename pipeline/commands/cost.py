@@ -19,7 +19,7 @@ from pipeline.building.stand_in import begin_stand_in, lay_out
 from pipeline.building.views import build_augment
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.resolve import Plans
-from pipeline.data.stream.tasks import divide_evenly
+from pipeline.data.stream.division import divide_evenly
 from pipeline.errors import ParamsError
 from pipeline.files.sealed_json import dump_json
 from pipeline.files.typed_json import as_json
