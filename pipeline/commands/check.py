@@ -18,6 +18,7 @@ from pipeline.building.stream_contents import list_contents, read_known
 from pipeline.building.task_images import TaskImages
 from pipeline.commands.check_backbone import check_backbone
 from pipeline.commands.check_images import (
+    describe_cut,
     describe_images,
     describe_test_part,
     describe_tree,
@@ -82,7 +83,7 @@ def _check_repository(params: Params) -> None:
     if unknown := list_unknown(list_outside(params)):
         print(
             f"dvc.yaml does not name {', '.join(unknown)}, so `dvc repro` does not notice when "
-            f"images change there; `cassle slots {read_slots()}` writes it"
+            f"something changes there; `cassle slots {read_slots()}` writes it"
         )
 
 
@@ -120,6 +121,8 @@ def _check_data(params: Params, *, deep: bool) -> list[str]:
     tested = tasks[-1:] if plan.scenario == "data" else tasks
     test = sum(len(task.keys("test")) for task in tested)
     print(f"data: {sum(sizes)} training and {test} test images, {min(sizes)} or more a task")
+    if cut := describe_cut(plan.stream):
+        print(cut)
     for line in describe_tree(tasks, plan.scenario):
         print(line)
     if isinstance(source, FileSource):

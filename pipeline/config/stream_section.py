@@ -25,18 +25,18 @@ class Stream(Section):
     """How a stream is cut; see docs/data.md.
 
     Attributes:
-        blurred: of scenario: class: the share of a task's training images that lie where
-            neighbouring tasks mix; see ``pipeline.data.stream.blurring``.
         imbalanced: the longest task to the shortest, where all were as long; see
             ``pipeline.data.stream.lengths``.
+        blurred: of scenario: class: the share of a task's training images that lie where
+            neighbouring tasks mix; see ``pipeline.data.stream.blurring``.
         irregular: of scenario: class: whether the numbers of classes a task are drawn; see
             ``pipeline.data.stream.division``.
         superclasses: of scenario: class: a CSV file that says which classes stay together; None:
             each comes for itself. See ``pipeline.config.superclasses``.
     """
 
-    blurred: Annotated[float, Field(ge=0, le=1)]
     imbalanced: Annotated[float, Field(ge=1, le=1_000_000)]
+    blurred: Annotated[float, Field(ge=0, le=1)]
     irregular: bool
     superclasses: UserPath | None
 

@@ -30,9 +30,11 @@ def divide_evenly(items: Sequence[Item], groups: int) -> list[Sequence[Item]]:
 
 
 def divide_irregularly(items: Sequence[Item], groups: int, split_seed: int) -> list[Sequence[Item]]:
-    """Divide a sequence into groups of drawn sizes, each division as likely as any other.
+    """Divide a sequence into groups of drawn sizes, each such division as likely as any other.
 
-    A group holds two items or more where there are three or more for each, else one or more.
+    A group holds two items or more where there are three or more for each, else one or more. The
+    largest holds at least two more than the smallest, unless there is but one item more than
+    groups.
 
     Args:
         items: more than there are groups.
@@ -51,9 +53,12 @@ def divide_irregularly(items: Sequence[Item], groups: int, split_seed: int) -> l
     # The items above the least, in a row with groups - 1 walls among them.
     places = len(items) - least * groups + groups - 1
     draw = random.Random(derive_seed(split_seed, "class counts"))
-    walls = sorted(draw.sample(range(places), groups - 1))
-    pairs = zip([-1, *walls], [*walls, places], strict=True)
-    return _cut(items, [least + right - left - 1 for left, right in pairs])
+    while True:
+        walls = sorted(draw.sample(range(places), groups - 1))
+        pairs = zip([-1, *walls], [*walls, places], strict=True)
+        sizes = [least + right - left - 1 for left, right in pairs]
+        if max(sizes) - min(sizes) > 1 or len(items) - least * groups < 2 or groups == 1:
+            return _cut(items, sizes)
 
 
 def _cut(items: Sequence[Item], sizes: Sequence[int]) -> list[Sequence[Item]]:
