@@ -15,6 +15,7 @@ import pytest
 from pipeline import layout
 from pipeline.artifacts.split import Split, read_split, write_splits
 from pipeline.building.cut_stream import cut_stream
+from pipeline.building.labelled_images import LabelledImages
 from pipeline.building.stream_contents import list_contents
 from pipeline.building.uneven_tasks import cut_unevenly
 from pipeline.config.superclasses import read_superclasses
@@ -27,6 +28,8 @@ from pipeline.data.stream.superclasses import group_superclasses
 from pipeline.errors import DataError
 from pipeline.reporting.stream_map import UNLABELLED, count_stream
 from pipeline.reporting.task_contents import remark_on_tasks
+from pipeline.runtime.inputs import Inputs
+from pipeline.stages.train_probing import draw_images
 from tests.data.test_scenarios import Made
 from tests.support.image_files import file_options, reading, tree
 from tests.support.params import Changes
@@ -173,6 +176,14 @@ def test_a_blurred_split_says_which_classes_are_its_own_and_is_tested_on_these()
     trained = [sorted(key for split in each for key in split.train) for each in (plain, blurred)]
     assert trained[0] == trained[1]
     assert blurred == cut(source, "class", 3, blurred=1.0)
+
+
+def test_probes_while_a_task_trains_know_no_class_that_drifts_in_from_the_next() -> None:
+    source = MadeMore(20)
+    splits = cut(source, "class", 2, blurred=1.0)
+    images = LabelledImages(source, splits[:1], Inputs("probing"), NAMES)
+    _, labels, _ = draw_images(images, [1], "train", 1000)
+    assert set(labels.tolist()) == set(splits[0].classes) < set(splits[0].labels["train"])
 
 
 def test_classes_of_files_keep_their_labels_where_they_drift_in(tmp_path: Path) -> None:
