@@ -38,6 +38,9 @@ class Timing:
         cpu_seconds: of training and looking back, by all threads of the process that wrote it
             and by those it had read images; None: an older version made it.
         teacher_passes: those of the forward passes that were through the strategy's own network.
+        images_forward: images that passed through a backbone, each view counted; None: an older
+            version made it; likewise the next one.
+        images_backward: those of them that passed backward too; what ``train.budget`` limits.
     """
 
     seconds: float
@@ -52,6 +55,8 @@ class Timing:
     log: str
     cpu_seconds: float | None = None
     teacher_passes: float = 0.0
+    images_forward: int | None = None
+    images_backward: int | None = None
 
 
 def name_measurement(probe: str, over: Over) -> str:

@@ -1,11 +1,12 @@
-"""The section of params.yaml on how a stream is cut, and what fits it."""
+"""The section of params.yaml on the stream: how its images come, how it is cut, and what fits."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pipeline.config.option_types import PositiveInt
 from pipeline.config.section import Section
 from pipeline.config.user_paths import UserPath
 from pipeline.data.stream.tasks import ClassOrder
@@ -22,9 +23,13 @@ NOT_BLURRED = {
 
 
 class Stream(Section):
-    """How a stream is cut; see docs/data.md.
+    """How the images of the stream come, and how it is cut; see docs/data.md.
 
     Attributes:
+        online: each image comes once, in minibatches of ``train.batch_size``, and the rate of
+            learning is constant; else each task's images pass in epochs.
+        passes: steps on each minibatch of an online stream, one after another.
+        boundaries: of an online stream: whether strategies are told where a task ends.
         imbalanced: the longest task to the shortest, where all were as long; see
             ``pipeline.data.stream.lengths``.
         blurred: of scenario: class: the share of a task's training images that lie where
@@ -35,6 +40,9 @@ class Stream(Section):
             each comes for itself. See ``pipeline.config.superclasses``.
     """
 
+    online: bool
+    passes: PositiveInt
+    boundaries: Literal["hidden", "told"]
     imbalanced: Annotated[float, Field(ge=1, le=1_000_000)]
     blurred: Annotated[float, Field(ge=0, le=1)]
     irregular: bool

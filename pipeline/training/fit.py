@@ -92,7 +92,7 @@ def fit(
     if loggers is not None:
         callbacks.append(loggers)
     if processes.first and show_progress:
-        callbacks.append(TaskProgress(learner.optimization.epochs))
+        callbacks.append(TaskProgress(learner.steps.epochs))
     with warnings.catch_warnings():
         # Images live in memory: worker processes would only copy them.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")

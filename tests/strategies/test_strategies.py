@@ -239,8 +239,8 @@ def test_offline_matched_to_the_stream_sees_as_many_samples(project: Project) ->
     ],
 )
 def test_epochs_of_offline(counts: list[int], batch_size: int, epochs: int, matched: int) -> None:
-    assert Offline(match="epochs").epochs(counts, batch_size, epochs) == epochs
-    assert Offline(match="steps").epochs(counts, batch_size, epochs) == matched
+    assert Offline(match="epochs").phases(counts, batch_size, epochs) == (epochs,)
+    assert Offline(match="steps").phases(counts, batch_size, epochs) == (matched,)
 
 
 # Composition
