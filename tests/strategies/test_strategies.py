@@ -66,7 +66,8 @@ def overriding(strategy: str, method: str) -> list[str]:
 
 def terms_of(strategy: str) -> set[str]:
     """What a strategy adds to the log of a later task: a term of its own name, but CaSSLe's."""
-    return {{"cassle": "distill"}.get(name, name) for name in overriding(strategy, "terms")}
+    own = {"cassle": {"distill"}, "pocon": {"expert", "past"}}
+    return {term for name in overriding(strategy, "terms") for term in own.get(name, {name})}
 
 
 def choose(project: Project, strategy: str, method: str = "simclr") -> None:

@@ -76,6 +76,12 @@ STRATEGIES = {
             "teacher_batchnorm": Literal["batch", "running"],
         },
     ),
+    "pocon": Component(
+        "pipeline.strategies.pocon:POCON",
+        "train an expert, then join it with the past network (Gomez-Villa et al., 2024)",
+        {"weight": Weight, "consolidation": PositiveFloat, "adapter_hidden": Width},
+        composes=False,
+    ),
     "offline": Component(
         "pipeline.strategies.offline:Offline",
         "learn all tasks at once: the upper bound",
