@@ -33,7 +33,7 @@ from pipeline.stages.train_probing import draw_images
 from tests.data.test_scenarios import Made
 from tests.support.image_files import file_options, reading, tree
 from tests.support.params import Changes
-from tests.support.project import Project
+from tests.support.project import CLASSES, Project
 from tests.support.streams import plan_cut
 
 SHIPPED = "presets/cifar100_superclasses.csv"
@@ -349,3 +349,30 @@ def test_a_stream_of_domains_of_unequal_lengths_does_not_grow(project: Project) 
     project.must("plan")
     project.must("prepare")
     assert "such a stream does not grow" in project.refuses("add-task", "own/c")
+
+
+def test_a_blurred_run_is_reported_by_the_classes_that_are_each_tasks_own(
+    project: Project,
+) -> None:
+    project.set(
+        {
+            **{"stream.blurred": 1.0, "stream.irregular": True, "num_tasks": 2},
+            **{"evaluation.probes": ["nearest_mean"], "evaluation.headline": "nearest_mean"},
+            **{"train.epochs": 1, "train.warmup_epochs": 0},
+        }
+    )
+    project.run_all(2)
+    splits = [read_split(task) for task in (1, 2)]
+    report = Path("reports/report.md").read_text()
+    for split in splits:
+        names = ", ".join(split.class_names)
+        assert f"| {split.task} | {names} | {len(split.train)} | {len(split.test)} |" in report
+    assert "Boundaries are blurred (stream.blurred)" in report
+    assert "](stream.png)" in report
+    assert Path("reports/stream.png").stat().st_size > 0
+    held = count_stream(splits)
+    page = Path("reports/report.html").read_text()
+    drawing = page[page.index('aria-labelledby="stream-title') :].partition("</svg>")[0]
+    cells = sum(count > 0 for row in held.counts for count in row)
+    assert cells > CLASSES
+    assert drawing.count('class="middle small"') == cells
