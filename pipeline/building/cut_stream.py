@@ -159,6 +159,9 @@ def _number_classes(
             numbers |= {name: len(numbers) + place for place, name in enumerate(new)}
             own.append({name: numbers[name] for name in sorted(present, key=numbers.__getitem__)})
         numbers |= own[-1]
+    # Of a class that can be read nowhere else there may be images all the same.
+    for name in (name for task in tasks for name in task.drifting or ()):
+        numbers.setdefault(name, len(numbers))
     return own, numbers
 
 

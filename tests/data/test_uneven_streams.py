@@ -200,6 +200,23 @@ def test_classes_of_files_keep_their_labels_where_they_drift_in(tmp_path: Path) 
         assert [Path(str(key)).parts[0] for key in split.train] == split.names("train")
 
 
+def test_a_class_that_can_be_read_where_it_drifts_in_alone_is_one_clear_error(
+    tmp_path: Path,
+) -> None:
+    folder = tree(tmp_path / "own", dict.fromkeys(NAMES, 12))
+    options = file_options(on_bad_image="skip")
+    first = cut(ImageFolder(folder, options, reading(tmp_path)), "class", 3, blurred=1.0)[0]
+    assert first.drifting
+    name = min(first.drifting)
+    for path in (folder / name).iterdir():
+        if f"{name}/{path.name}" not in first.train:
+            path.write_bytes(b"no image")
+    plan = plan_cut(ImageFolder(folder, options, reading(tmp_path)), "class", 3)
+    blurred = replace(plan, stream=replace(plan.stream, blurred=1.0))
+    with pytest.raises(DataError, match=f"of the (train|test) part is left of {name}"):
+        cut_stream(blurred, ImageFolder(folder, options, reading(tmp_path)))
+
+
 @pytest.mark.parametrize("scenario", ["class", "data"])
 def test_imbalanced_tasks_leave_out_training_images_and_keep_all_tests(scenario: str) -> None:
     plain = cut(MadeMore(30), scenario, 3)
