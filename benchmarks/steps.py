@@ -39,6 +39,7 @@ from pipeline.training.callbacks.checkpoint import Checkpointing
 from pipeline.training.checkpoint import lock_checkpoint
 from pipeline.training.fit import fit, make_deterministic
 from pipeline.training.learner import Learner
+from pipeline.training.task_steps import TaskSteps
 
 
 class Interleave(pl.Callback):
@@ -118,7 +119,8 @@ def train(load: Workload, interleave: Interleave, epochs: int, steps: int) -> li
     # The last step is followed by no batch, so an epoch more than counts.
     order = TaskOrder(len(held), load.batch_size, epochs + 1, seed=0, task=2)
     optimization = replace(load.optimization, epochs=epochs + 1)
-    learner = Learner(load.method, load.strategy, load.augment, optimization, steps, 0, 2)
+    counted = TaskSteps([steps * (epochs + 1)], steps)
+    learner = Learner(load.method, load.strategy, load.augment, optimization, counted, 0, 2)
     make_deterministic(device)
     batches = training_batches(held, order)
     alone = Group(Processes(), device)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # Of keys of a header that would not say what differs.
 NAMES = {"code": "version of the code", "plan": "set of params"}
 METHOD, BACKBONE, STRATEGY = "method", "method.backbone", "strategy"
+TRAINING = "training"  # the optimizer, and buffers of the method that a new task begins without
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ class State:
     """A network after a task.
 
     Attributes:
-        tensors: ``method.*`` and ``strategy.*``.
+        tensors: ``method.*`` and ``strategy.*``; in an online stream without boundaries
+            ``training.*``.
         content: SHA-256 of the tensors' names, types, shapes and bytes.
         origin: where it comes from.
     """
@@ -85,7 +87,8 @@ def write_state(sections: Mapping[str, Mapping[str, Tensor]], origin: Origin) ->
     """Write the state after a task, whole or not at all.
 
     Args:
-        sections: parameters and buffers by name, in ``METHOD``, ``BACKBONE`` or ``STRATEGY``.
+        sections: parameters and buffers by name, by section: ``METHOD``, ``BACKBONE``,
+            ``STRATEGY`` or ``TRAINING``.
         origin: where it comes from, its task too.
 
     Raises:

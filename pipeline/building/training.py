@@ -1,7 +1,8 @@
-"""The method, the strategy and the optimization that a plan names."""
+"""The method, the strategy, the optimization and the steps that a plan names."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from torch.optim import Optimizer
@@ -13,6 +14,9 @@ from pipeline.models.backbone import Backbone
 from pipeline.strategies.base import Strategy
 from pipeline.strategies.finetune import Finetune
 from pipeline.training.optim import Optimization
+from pipeline.training.task_steps import TaskSteps, spend_budget
+
+LOG_ROWS = 10  # of the log, for a task of an online stream
 
 
 def build_method(plan: TrainPlan, backbone: Backbone) -> Method:
@@ -43,3 +47,28 @@ def build_optimization(plan: OptimizationPlan) -> Optimization:
         backbone_rate=plan.backbone_rate,
         head_warmup_epochs=plan.head_warmup_epochs,
     )
+
+
+def count_steps(plan: TrainPlan, strategy: Strategy, counts: Sequence[int]) -> TaskSteps:
+    """The steps of a task.
+
+    Args:
+        plan: of the training.
+        strategy: that acts on the task.
+        counts: images of each task that is learnt now.
+
+    Raises:
+        RunError: the budget is too small for the task.
+    """
+    training, stream = plan.train, plan.online_stream
+    per_epoch = sum(counts) // training.batch_size
+    phases = strategy.phases(counts, training.batch_size, training.epochs)
+    if stream is not None:
+        phases = [stream.passes]
+    steps = [epochs * per_epoch for epochs in phases]
+    if training.budget is not None:
+        images = strategy.count_images(training.batch_size, len(plan.views))
+        steps = spend_budget(phases, per_epoch, training.budget, images, plan.task)
+    if stream is None:
+        return TaskSteps(steps, per_epoch)
+    return TaskSteps(steps, -(-sum(steps) // LOG_ROWS), per_epoch)

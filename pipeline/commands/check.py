@@ -20,6 +20,7 @@ from pipeline.building.stream_contents import (
     read_known,
 )
 from pipeline.commands.check_backbone import check_backbone
+from pipeline.commands.check_budget import check_budget
 from pipeline.commands.check_images import (
     describe_images,
     describe_test_part,
@@ -32,7 +33,7 @@ from pipeline.config.chain import list_outside, list_unknown, read_slots, requir
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading
 from pipeline.config.registry.probes import list_while_training
-from pipeline.config.registry.strategies import STRATEGIES
+from pipeline.config.registry.strategies import reads_past
 from pipeline.config.stream import count_tasks, fix_stream
 from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.parts import PARTS
@@ -135,7 +136,8 @@ def _check_data(params: Params, *, deep: bool) -> list[str]:
             f"train.batch_size ({params.train.batch_size}) is above the {smallest} images of "
             f"task {sizes.index(smallest) + 1}, the smallest; lower it or num_tasks"
         )
-    for line in list_changes(plan, source, known, tasks, params.strategy):
+    problems += check_budget(params, sizes)
+    for line in list_changes(plan, source, known, tasks, looks_back=reads_earlier_images(params)):
         print(line)
     try:
         if deep:
@@ -162,12 +164,18 @@ def _survey(params: Params, source: FileSource) -> list[str]:
     return problems
 
 
+def reads_earlier_images(params: Params) -> bool:
+    """Return whether a strategy reads the images of a task once that has ended."""
+    return reads_past(params.strategy.split("+"), online=params.stream.online)
+
+
 def list_changes(
     plan: PreparePlan,
     source: Source,
     known: Sequence[Split],
     tasks: Sequence[TaskImages | Split],
-    strategy: str,
+    *,
+    looks_back: bool,
 ) -> list[str]:
     """Return what has changed since the stream was cut, line by line; none if it was not.
 
@@ -176,14 +184,13 @@ def list_changes(
         source: the data set.
         known: the splits of the tasks as they were cut.
         tasks: what each task holds now.
-        strategy: the names of strategies, joined by ``+``.
+        looks_back: whether a strategy reads the images of the task before.
 
     Raises:
         DataError: images are missing.
     """
     if known and not was_cut_alike(plan):
         return ["the params cut the stream in another way than before: its tasks train again"]
-    looks_back = any(STRATEGIES[name].looks_back for name in strategy.split("+"))
     return list(describe_changes(source, known, tasks, looks_back=looks_back))
 
 

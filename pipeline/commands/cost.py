@@ -16,6 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.building.stand_in import begin_stand_in, lay_out
+from pipeline.building.training import build_strategy
+from pipeline.building.training import count_steps as count_training_steps
 from pipeline.building.views import build_augment
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.resolve import Plans
@@ -105,9 +107,12 @@ def count(name: str, plans: Plans, known: dict[str, float]) -> Cost:
 
 def count_steps(name: str, plans: Plans) -> list[int]:
     """The steps of the training of each task; arguments and errors as ``count``."""
-    train = plans.train[1].train
-    sizes = count_images(name, plans.prepare)
-    return [size // train.batch_size * train.epochs for size in sizes]
+    steps = []
+    for task, size in enumerate(count_images(name, plans.prepare), start=1):
+        # From task 2 on all tasks are alike.
+        plan = plans.train[min(task, len(plans.train), 2)]
+        steps.append(count_training_steps(plan, build_strategy(plan), [size]).total)
+    return steps
 
 
 def count_images(name: str, plan: PreparePlan) -> list[int]:
@@ -149,8 +154,9 @@ def _image_operations(plan: TrainPlan) -> float:
     with FlopCounterMode(display=False) as counter:
         views = strategy.mix(drawn, at)
         encoded = method.encode(views)
-        terms = strategy.terms(Step(method, views, encoded, at)).values()
-        loss = torch.stack([method.loss(views, encoded), *terms]).sum()
+        step = Step(method, views, encoded, at)
+        objective, terms = strategy.objective(step), strategy.terms(step).values()
+        loss = torch.stack([*terms] if objective is None else [objective, *terms]).sum()
         torch.autograd.backward(loss)
     operations: int = counter.get_total_flops()
     return operations / SAMPLE

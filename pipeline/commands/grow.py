@@ -15,7 +15,7 @@ from pipeline.artifacts.evaluation import find_evaluations
 from pipeline.building.data import open_source
 from pipeline.building.stream_contents import list_contents, read_known
 from pipeline.commands.add_task import append_folder, list_new_folders
-from pipeline.commands.check import list_changes
+from pipeline.commands.check import list_changes, reads_earlier_images
 from pipeline.config.chain import ensure_slots, list_outside
 from pipeline.config.plan_data import plan_preparation, plan_reading
 from pipeline.config.read import load_params
@@ -73,7 +73,7 @@ def _grow(path: Path) -> int:
     source = open_source(plan.dataset, plan_reading(params), look=False)
     known = read_known(plan)
     tasks = list_contents(plan, source, known)
-    for line in list_changes(plan, source, known, tasks, params.strategy):
+    for line in list_changes(plan, source, known, tasks, looks_back=reads_earlier_images(params)):
         logger.info(line)
     before = _read_measured()
     # The stages' commands look for python.

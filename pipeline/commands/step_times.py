@@ -32,6 +32,7 @@ from pipeline.training.callbacks.checkpoint import Checkpointing
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.fit import fit, make_deterministic
 from pipeline.training.learner import Learner
+from pipeline.training.task_steps import TaskSteps
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def time_steps(plan: TrainPlan, count: int, steps: int, warm_up: int, device: De
             strategy,
             augment,
             build_optimization(training),
-            order.steps_per_epoch,
+            TaskSteps([order.steps_per_epoch * training.epochs], order.steps_per_epoch),
             plan.seed,
             plan.task,
             parts,

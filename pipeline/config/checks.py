@@ -12,8 +12,11 @@ from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, Dataset
 from pipeline.config.registry.loggers import LOGGERS
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.section import Choices
+from pipeline.config.sections import Train
+from pipeline.config.stream_section import Stream
 from pipeline.data.stream.tasks import ClassOrder, group_classes
 from pipeline.errors import closest, describe_missing, shorten
+from pipeline.files.sealed_json import Json
 
 Entry = TypeVar("Entry", bound=Component)
 
@@ -125,12 +128,75 @@ def check_composition(names: list[str]) -> None:
             raise ValueError(
                 f"strategy: {shorten(name)} is there twice in {shorten('+'.join(names))}"
             )
-        if name == "finetune" or (name in STRATEGIES and STRATEGIES[name].whole_stream):
+        if name in STRATEGIES and not STRATEGIES[name].composes:
             others = "+".join(other for other in names if other != name)
             raise ValueError(
                 f"strategy: '{name}' does not compose, got {shorten('+'.join(names))}; use "
                 f"'{name}' or {shorten(others)}"
             )
+
+
+def check_strategies(names: list[str], method: str, stream: Stream) -> None:
+    """Check that strategies fit the method and the stream.
+
+    Raises:
+        ValueError: they do not.
+    """
+    hidden = stream.online and stream.boundaries == "hidden"
+    for name in names:
+        strategy = STRATEGIES[name]
+        if strategy.methods and method not in strategy.methods:
+            raise ValueError(
+                f"strategy: {name} is defined for {', '.join(strategy.methods)}; got method: "
+                f"{method}; choose another method or strategy"
+            )
+        if hidden and not strategy.without_boundaries:
+            able = [other for other, entry in STRATEGIES.items() if entry.without_boundaries]
+            raise ValueError(
+                f"strategy: {name} has to know where a task ends, and stream.online with "
+                f"stream.boundaries: hidden does not say; use one of {', '.join(able)}, or "
+                "stream.boundaries: told"
+            )
+
+
+def check_online_stream(
+    stream: Stream, method: str, options: Json, train: Train, *, probing: bool
+) -> None:
+    """Check that the params fit a stream that is seen once.
+
+    Args:
+        stream: whether it is such a stream.
+        method: its name.
+        options: of the method.
+        train: how it is trained.
+        probing: whether probes are measured while a task trains.
+
+    Raises:
+        ValueError: they do not.
+    """
+    if not stream.online:
+        return
+    for name, value in options.items():
+        if value and name.endswith(("_epoch", "_epochs")):
+            raise ValueError(
+                f"methods.{method}.{name} counts epochs, and stream.online has none; set it to 0, "
+                f"got {value}"
+            )
+    if train.head_warmup_epochs:
+        raise ValueError(
+            "train.head_warmup_epochs counts epochs, and stream.online has none; set it to 0, "
+            f"got {train.head_warmup_epochs}"
+        )
+    if train.accumulate_grad_batches > 1:
+        raise ValueError(
+            "train.accumulate_grad_batches divides large batches, and stream.online takes small "
+            f"ones; set it to 1, got {train.accumulate_grad_batches}"
+        )
+    if probing:
+        raise ValueError(
+            "evaluation.every counts epochs, and stream.online has none; set it to null; states "
+            "are evaluated at num_tasks points of the stream"
+        )
 
 
 def check_start(distill_from_start: bool, weights: str | None) -> None:

@@ -14,7 +14,9 @@ from pydantic import Field, create_model, model_validator
 from pipeline.config.checks import (
     check_composition,
     check_loggers,
+    check_online_stream,
     check_start,
+    check_strategies,
     check_stream,
     find_named,
     require_chosen,
@@ -36,6 +38,7 @@ from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.section import Choices, Section
 from pipeline.config.sections import BackboneChoice, EvaluationChoice, LinearEval, Train
+from pipeline.config.stream_section import Stream
 from pipeline.layout import MAX_TASKS
 
 
@@ -52,6 +55,7 @@ class Params(Section):
     distill_from_start: bool
     seed: Seed
     split_seed: Seed
+    stream: Stream
     data: Data
     augment: AugmentParams
     backbone: BackboneChoice
@@ -71,6 +75,14 @@ class Params(Section):
         backbone = entry_name(self.backbone.name)
         require_chosen("backbone.name", backbone, BACKBONES, "backbone", self.backbone)
         require_chosen("train.optimizer", self.train.optimizer, OPTIMIZERS, "train", self.train)
+        check_strategies(self.strategy.split("+"), self.method, self.stream)
+        check_online_stream(
+            self.stream,
+            self.method,
+            self.methods.options_of(self.method) or {},
+            self.train,
+            probing=self.evaluation.every is not None,
+        )
         check_start(self.distill_from_start, self.backbone.weights)
         check_loggers(self.train.loggers)
         check_probes(self.evaluation)

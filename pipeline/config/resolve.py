@@ -38,16 +38,16 @@ from pipeline.config.plan_data import (
     plan_view_augments,
     plan_views,
 )
-from pipeline.config.plan_optimization import plan_optimization
+from pipeline.config.plan_optimization import plan_online_stream, plan_optimization
 from pipeline.config.plan_transfer import describe_transfer, plan_transfer
 from pipeline.config.plan_weights import plan_weights
 from pipeline.config.registry.loggers import LOGGERS
 from pipeline.config.registry.probes import ONLINE, PROBES, list_while_training
 from pipeline.config.registry.strategies import (
     COMPOSITE,
-    STRATEGIES,
     learns_at_once,
     list_acting,
+    reads_past,
 )
 from pipeline.config.stage_code import add_code, digest_templates
 from pipeline.config.stream import count_tasks, fix_stream
@@ -135,7 +135,8 @@ def _plan_training(params: Params, task: int, previous: str) -> TrainPlan:
     backbone = plan_backbone(params)
     at_once = learns_at_once(params.strategy)
     strategies = params.strategy.split("+")
-    names = list_acting(strategies, task, from_start=params.distill_from_start)
+    online = params.stream.online
+    names = list_acting(strategies, task, from_start=params.distill_from_start, online=online)
     compose = COMPOSITE if names and len(strategies) > 1 else None
     whole = None
     if at_once:
@@ -154,8 +155,9 @@ def _plan_training(params: Params, task: int, previous: str) -> TrainPlan:
         strategies=tuple(plan_component(params, "strategy", name) for name in names),
         compose=compose,
         whole_stream=whole,
-        looks_back=task > 1 and any(STRATEGIES[name].looks_back for name in names),
+        looks_back=task > 1 and reads_past(names, online=online),
         freeze_until=params.backbone.freeze_until,
+        online_stream=plan_online_stream(params),
     )
     return add_code(plan)
 

@@ -83,6 +83,8 @@ class Train(Choices):
     Each optimizer of the registry that has options has a section of its name beside these.
 
     Attributes:
+        budget: images that pass forward and backward through the network in each task, each view
+            counted, in place of epochs; None: epochs decide.
         batch_size: images of one step of the optimizer, over all devices, nodes and parts.
         devices: of each node: GPUs, or processes on a CPU.
         num_nodes: machines.
@@ -96,6 +98,7 @@ class Train(Choices):
     """
 
     epochs: PositiveInt
+    budget: PositiveInt | None
     batch_size: Annotated[int, Field(ge=2, le=1_000_000)]
     devices: Annotated[int, Field(ge=1, le=1024)]
     num_nodes: Annotated[int, Field(ge=1, le=1024)]

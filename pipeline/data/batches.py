@@ -170,6 +170,45 @@ class TaskOrder(Sampler[list[int]]):
                 yield order[first : first + share]
 
 
+class MinibatchOrder(TaskOrder):
+    """The steps on a task's minibatches, each of which comes once and is not seen again.
+
+    Images come in a random order, and the steps are spread evenly over the minibatches.
+
+    Args:
+        count: images of the task.
+        batch_size: images a minibatch.
+        steps: of the task, one or more on each minibatch.
+        seed: the run's seed.
+        task: the number of the task, from 1.
+        rank: this process's rank.
+        processes: the world size.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        batch_size: int,
+        steps: int,
+        seed: int,
+        task: int,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        super().__init__(count, batch_size, 1, seed, task, 1, rank, processes)
+        self.minibatches = self.steps_per_epoch
+        self.total_steps = steps
+
+    def __iter__(self) -> Iterator[list[int]]:
+        stream = generator(self.seed, "order", self.task, 0)
+        order: list[int] = torch.randperm(self.count, generator=stream).tolist()
+        share = self.batch_size // self.processes
+        for step in range(self.start, self.total_steps):
+            minibatch = step * self.minibatches // self.total_steps
+            first = minibatch * self.batch_size + self.rank * share
+            yield order[first : first + share]
+
+
 def _identity(batch: Any) -> Any:
     return batch
 

@@ -29,15 +29,18 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Position:
-    """The position of training within a task.
+    """The position of training within a task, or within a phase of one that has several.
 
     Attributes:
         step: completed steps of the task.
         steps_per_epoch: steps of an epoch.
-        total_steps: steps of the task.
+        total_steps: steps of the phase; most tasks have one.
         part: the number of this part of the step's batch, from 0.
         parts: the number of parts into which the step's batch is divided (accumulated
             gradients).
+        phase: the number of the phase, from 0.
+        phase_start: steps of the phases before.
+        minibatches: minibatches of the task, if each comes once (an online stream); 0: epochs.
     """
 
     step: int
@@ -45,6 +48,9 @@ class Position:
     total_steps: int
     part: int = 0
     parts: int = 1
+    phase: int = 0
+    phase_start: int = 0
+    minibatches: int = 0
 
     @property
     def stream(self) -> tuple[int, ...]:
@@ -53,13 +59,23 @@ class Position:
 
     @property
     def progress(self) -> float:
-        """The completed share of the task's steps, in [0, 1]."""
-        return self.step / self.total_steps
+        """The completed share of the phase's steps, in [0, 1].
+
+        0 in an online stream, whose end is not known: schedules stay where they begin.
+        """
+        return 0.0 if self.minibatches else (self.step - self.phase_start) / self.total_steps
 
     @property
     def epoch(self) -> int:
-        """The epoch of the next step, from 0."""
-        return self.step // self.steps_per_epoch
+        """The epoch of the next step, from 0, counted from the phase's start; 0 if online."""
+        return 0 if self.minibatches else (self.step - self.phase_start) // self.steps_per_epoch
+
+    @property
+    def minibatch_ends(self) -> bool:
+        """Whether the last completed step was the last one on its minibatch."""
+        steps = (self.step - 1, self.step)
+        before, after = (step * self.minibatches // self.total_steps for step in steps)
+        return after > before
 
 
 class Method(nn.Module, ABC):

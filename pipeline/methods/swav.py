@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -120,7 +121,7 @@ class SwAV(PrototypeMethod):
     def after_step(self, at: Position) -> None:
         """Put this step's projections into the queue."""
         size = self.queue.shape[1]
-        epoch = (at.step - 1) // at.steps_per_epoch  # of the step just done
+        epoch = replace(at, step=at.step - 1).epoch  # of the step just done
         if size > 0 and epoch >= self.queue_start_epoch:
             for latest in self._latest:
                 enqueue(self.queue, int(self.queued) % size, latest)

@@ -90,6 +90,7 @@ def begin_strategy(
             batch_size=plan.train.batch_size // plan.train.accumulate_grad_batches,
             device=str(device),
             generators=lambda *purpose: generator(plan.seed, "strategy", task, *purpose),
+            online=plan.online_stream is not None,
         )
         try:
             strategy.begin_task(start)

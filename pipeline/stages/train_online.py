@@ -39,8 +39,8 @@ def begin_online(
     order = OnlineOrder(
         len(stream.images),
         plan.train.batch_size,
-        learner.steps_per_epoch,
-        learner.total_steps,
+        learner.steps.per_epoch,
+        learner.steps.total,
         plan.seed,
         plan.task,
     )

@@ -9,13 +9,14 @@ from torch import Tensor
 from pipeline.artifacts.plans.files import plan_digest
 from pipeline.artifacts.plans.online import OnlinePlan
 from pipeline.artifacts.plans.train import TrainPlan
-from pipeline.artifacts.state import METHOD, STRATEGY, Origin, State, write_state
+from pipeline.artifacts.state import METHOD, STRATEGY, TRAINING, Origin, State, write_state
 from pipeline.artifacts.training_log import Timing, write_losses, write_timing
 from pipeline.distributed.group import Group
 from pipeline.runtime.device import Precision
 from pipeline.runtime.elapsed import Elapsed
 from pipeline.stages.train_inputs import TaskInputs
 from pipeline.stages.train_online import write_classifier
+from pipeline.stages.train_steps import hold_training
 from pipeline.training.learner import Learner
 
 
@@ -46,28 +47,31 @@ def write_outputs(
     """
     method, strategy = learner.method, learner.strategy
     carried = strategy.carried()
-    passes = [
-        round(learner.forward_passes(images, plan.train.batch_size), 4)
-        for images in (learner.images_passed, learner.teacher_passed)
-    ]
+    passed, processes = learner.passed, group.processes.count
+    views = learner.steps.total * plan.train.batch_size * len(plan.views)
     timing = Timing(
         seconds=round(elapsed.seconds, 1),
         look_back_seconds=round(looked_back.seconds, 1),
-        steps=learner.total_steps,
+        steps=learner.steps.total,
         device=str(group.device),
-        processes=group.processes.count,
+        processes=processes,
         precision=precision,
-        forward_passes=passes[0],
+        forward_passes=round(passed.forward * processes / views, 4),
         strategy_bytes=_count_bytes([*strategy.parameters(), *strategy.buffers()]),
         carried_bytes=_count_bytes(carried.values()),
         log=write_losses(plan.task, learner.epochs.rows),
         cpu_seconds=round(elapsed.cpu_seconds + looked_back.cpu_seconds, 1),
-        teacher_passes=passes[1],
+        teacher_passes=round(passed.teacher * processes / views, 4),
+        images_forward=passed.forward * processes,
+        images_backward=passed.backward * processes,
     )
     write_timing(plan.task, timing)
     write_classifier(plan, online, learner)
     origin = describe_origin(plan, inputs.previous, inputs.split)
-    write_state({METHOD: method.state_dict(), STRATEGY: carried}, origin)
+    sections = {METHOD: method.state_dict(), STRATEGY: carried}
+    if plan.stays_open:
+        sections[TRAINING] = hold_training(learner)
+    write_state(sections, origin)
 
 
 def describe_origin(plan: TrainPlan, parent: State, split: str) -> Origin:

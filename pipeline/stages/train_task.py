@@ -14,7 +14,7 @@ from pipeline.artifacts.plans.train import MachinePlan, TrainPlan
 from pipeline.artifacts.split import find_split_digest
 from pipeline.building.training import build_optimization
 from pipeline.building.views import build_augment
-from pipeline.data.batches import TaskOrder, training_batches
+from pipeline.data.batches import training_batches
 from pipeline.distributed.group import Group, join_group
 from pipeline.distributed.processes import Processes
 from pipeline.distributed.sync_batchnorm import synchronize_batchnorm
@@ -28,6 +28,7 @@ from pipeline.stages.train_inputs import TaskInputs, begin_strategy, read_inputs
 from pipeline.stages.train_online import begin_online
 from pipeline.stages.train_outputs import write_outputs
 from pipeline.stages.train_probing import begin_probing, say_cost
+from pipeline.stages.train_steps import continue_training, plan_steps
 from pipeline.training.fit import fit, make_deterministic
 from pipeline.training.learner import Learner
 from pipeline.training.loggers.opening import open_loggers
@@ -95,28 +96,20 @@ def _train(
         synchronize_batchnorm(strategy)
     looked_back = looking_back.read()
     optimization = build_optimization(training)
-    epochs = strategy.epochs(inputs.counts, training.batch_size, optimization.epochs)
-    parts = training.accumulate_grad_batches
-    order = TaskOrder(
-        len(inputs.images),
-        training.batch_size,
-        epochs,
-        plan.seed,
-        task,
-        parts,
-        processes.rank,
-        processes.count,
-    )
+    with group.fail_together():
+        order, steps = plan_steps(plan, strategy, inputs.counts, processes)
     learner = Learner(
         inputs.method,
         strategy,
         augment,
-        replace(optimization, epochs=epochs),
-        order.steps_per_epoch,
+        replace(optimization, epochs=steps.epochs),
+        steps,
         plan.seed,
         task,
-        parts,
+        training.accumulate_grad_batches,
     )
+    if plan.goes_on:
+        continue_training(learner, inputs.previous)
     with group.fail_together():
         # In one process alone: no other one needs what it learns.
         if online is not None and processes.first:
@@ -126,7 +119,7 @@ def _train(
     with group.fail_together():
         if probing is not None and processes.first:
             learnt = inputs.previous.origin.task_order
-            probes = begin_probing(plan, probing, learnt, learner.total_steps, epochs)
+            probes = begin_probing(plan, probing, learnt, learner.steps.total, steps.epochs)
             learner.probing = probes
     fingerprint = _fingerprint(plan, online, probing, inputs, group, precision)
     # All code is imported by now, and all inputs are read.
@@ -138,7 +131,7 @@ def _train(
         loader = training_batches(inputs.images, order)
         loggers = None
         if processes.first:
-            loggers = open_loggers(machine, task, learner.total_steps, training.batch_size)
+            loggers = open_loggers(machine, task, learner.steps.total, training.batch_size)
         elapsed = fit(
             learner,
             loader,

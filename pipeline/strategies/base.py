@@ -48,6 +48,8 @@ class TaskStart:
         batch_size: images that a loss sees at once, over all ranks.
         device: the device for computations when the task begins.
         generators: random streams of this task.
+        online: whether the images of the stream come once, in minibatches. A memory then takes
+            them in as they come, and there are no images of the task before.
     """
 
     task: int
@@ -59,6 +61,7 @@ class TaskStart:
     batch_size: int
     device: str
     generators: Generators
+    online: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,16 +84,19 @@ class Step:
 class Strategy(nn.Module):
     """The base of all strategies; by itself it is fine-tuning, L_SSL alone.
 
-    A strategy looks back when a task begins, never when one ends, and none acts on task 1, unless
-    params have it look back at pretrained weights: so the state after task 1 is the same for every
-    strategy. The tensors that it needs from
-    task to task are returned by ``carried`` and passed back in ``TaskStart.carried``; its
-    options are keyword arguments of ``__init__``. A frozen copy of the network is its
-    ``teacher``, which stays in eval mode. Random numbers come from ``TaskStart.generators``
-    by the number of the step (``Position.stream``), so no random state has to be saved. Each
-    rank draws for the global batch and takes its own rows
-    (``pipeline.distributed.collectives.own_rows``), so all ranks together see what a single
+    A strategy looks back when a task begins, never when one ends. On task 1 it acts only where
+    its entry in the registry says so, or params have it look back at pretrained weights: else the
+    state after task 1 is the same for every strategy. The tensors that it needs from task to task
+    are returned by ``carried`` and passed back in ``TaskStart.carried``; its options are keyword
+    arguments of ``__init__``. A frozen copy of the network is its ``teacher``, which stays in eval
+    mode. Random numbers come from ``TaskStart.generators`` by the number of the step
+    (``Position.stream``), so no random state has to be saved; all tensors that the next step
+    depends on are parameters and buffers. Each rank draws for the global batch and takes its own
+    rows (``pipeline.distributed.collectives.own_rows``), so all ranks together see what a single
     process would.
+
+    In each step the hooks are called in this order: ``observe``, ``mix``, ``objective``,
+    ``terms``, and after the optimizer's step ``after_step``.
     """
 
     teacher: nn.Module | None
@@ -106,15 +112,24 @@ class Strategy(nn.Module):
             self.teacher.eval()
         return self
 
-    def epochs(self, counts: Sequence[int], batch_size: int, epochs: int) -> int:
-        """Return the number of epochs to train.
+    def phases(self, counts: Sequence[int], batch_size: int, epochs: int) -> Sequence[int]:
+        """Return the number of epochs of each phase of a task; most strategies have one phase.
 
         Args:
             counts: images of each task that this training learns.
             batch_size: images a step.
             epochs: the epochs of one task, from params.
         """
-        return epochs
+        return (epochs,)
+
+    def count_images(self, batch_size: int, views: int) -> int:
+        """Return the images that pass forward and backward in a step, each view counted.
+
+        Args:
+            batch_size: images of the stream in a step.
+            views: of each.
+        """
+        return batch_size * views
 
     def begin_task(self, start: TaskStart) -> None:
         """Look back: freeze a teacher, fill a memory, build modules, load the carried tensors.
@@ -124,13 +139,47 @@ class Strategy(nn.Module):
         """
         require_names(start.carried, ())
 
+    def begin_phase(self, method: Method, phase: int) -> None:
+        """Prepare the next phase of the task, without gradients.
+
+        The optimizer begins each phase anew, and so do the schedules. Not called for phase 0.
+
+        Args:
+            method: the network as the phase before left it; its weights may be changed in place.
+            phase: the number of the phase that begins, from 1.
+        """
+
+    def observe(self, images: Tensor, at: Position) -> None:
+        """Look at the images of a batch, or of a part of one, before their views are made.
+
+        Args:
+            images: this rank's, uint8 ``(N, C, H, W)``.
+            at: the position in the task.
+        """
+
     def mix(self, views: Views, at: Position) -> Views:
         """Return the views to train on instead of ``views``."""
         return views
 
+    def objective(self, step: Step) -> Tensor | None:
+        """Return L_SSL, or the scalar that stands in its place.
+
+        None: the method's loss takes no part in this step, so the method's own hooks are not
+        called either.
+        """
+        return step.method.loss(step.views, step.encoded)
+
     def terms(self, step: Step) -> dict[str, Tensor]:
-        """Return the loss terms to add to L_SSL by name, each a weighted scalar."""
+        """Return the loss terms to add to the objective by name, each a weighted scalar."""
         return {}
+
+    def after_step(self, method: Method, at: Position) -> None:
+        """Update what gradients do not train, without gradients, once a step.
+
+        Args:
+            method: the network after the optimizer's step.
+            at: the position in the task; this step is counted.
+        """
 
     def carried(self) -> dict[str, Tensor]:
         """Return the tensors that the next task's strategy needs."""

@@ -8,7 +8,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from pipeline.methods.base import Position, Views
+from pipeline.methods.base import Method, Position, Views
 from pipeline.models.loading import select_below
 from pipeline.strategies.base import Step, Strategy, TaskStart
 
@@ -41,6 +41,17 @@ class Composite(Strategy):
         for name, part in self._all():
             part.begin_task(replace(start, carried=select_below(start.carried, name)))
 
+    def count_images(self, batch_size: int, views: int) -> int:
+        """Return the images of a step: the batch's once, and what each strategy adds to them."""
+        batch = super().count_images(batch_size, views)
+        added = [part.count_images(batch_size, views) - batch for _, part in self._all()]
+        return batch + sum(added)
+
+    def observe(self, images: Tensor, at: Position) -> None:
+        """Let each strategy look at the images."""
+        for _, part in self._all():
+            part.observe(images, at)
+
     def mix(self, views: Views, at: Position) -> Views:
         """Return the views mixed by each strategy in turn."""
         for _, part in self._all():
@@ -50,6 +61,11 @@ class Composite(Strategy):
     def terms(self, step: Step) -> dict[str, Tensor]:
         """Return the loss terms of all strategies."""
         return {key: term for _, part in self._all() for key, term in part.terms(step).items()}
+
+    def after_step(self, method: Method, at: Position) -> None:
+        """Let each strategy update what it holds."""
+        for _, part in self._all():
+            part.after_step(method, at)
 
     def carried(self) -> dict[str, Tensor]:
         """Return the carried tensors of all strategies, prefixed by their names."""

@@ -45,11 +45,12 @@ class DarkExperienceReplay(Strategy):
         self.register_buffer("projections", torch.zeros(0, 1))
         self.batch_share = batch_share
         self.weight = weight
+        self._part, self._count = 1, 0
 
     def begin_task(self, start: TaskStart) -> None:
         """Fill the memory from the previous task, and project with the network it left."""
         self._normalize, self._generators = start.normalize, start.generators
-        self._count = round(self.batch_share * start.batch_size)
+        self._part, self._count = start.batch_size, round(self.batch_share * start.batch_size)
         places = self.memory.look_back(start, beside=("projections",))
         stored = torch.zeros(len(self.memory), start.method.projection_dim)
         if start.carried:
@@ -68,6 +69,12 @@ class DarkExperienceReplay(Strategy):
     def _project(self, method: Method, images: Tensor) -> Tensor:
         with running_statistics(method):
             return method.encode((self._normalize(images),)).projections[0]
+
+    def count_images(self, batch_size: int, views: int) -> int:
+        """Return the images of a step: memory images pass once, in each part of the batch."""
+        parts = max(1, round(batch_size / self._part))
+        held = memory_batch_size(self._count, len(self.memory))
+        return batch_size * views + parts * held
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """Return the mean squared error between present and stored projections."""

@@ -35,10 +35,17 @@ class ExperienceReplay(Strategy):
         self._augment, self._generators = start.augment, start.generators
         self.memory.look_back(start)
 
+    def count_images(self, batch_size: int, views: int) -> int:
+        """Return the images of a step, those from memory among them."""
+        return (batch_size + self._count(batch_size)) * views
+
+    def _count(self, batch_size: int) -> int:
+        """The number of images from memory beside so many of the stream, over all ranks."""
+        return memory_batch_size(round(self.batch_share * batch_size), len(self.memory))
+
     def mix(self, views: Views, at: Position) -> Views:
         """Return each view with a view of memory images appended."""
-        wanted = round(self.batch_share * len(views[0]) * world_size())
-        count = memory_batch_size(wanted, len(self.memory))
+        count = self._count(len(views[0]) * world_size())
         if count == 0:
             return views
         generator = self._generators("er", *at.stream)

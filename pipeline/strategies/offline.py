@@ -20,9 +20,9 @@ class Offline(Strategy):
         super().__init__()
         self.match = match
 
-    def epochs(self, counts: Sequence[int], batch_size: int, epochs: int) -> int:
+    def phases(self, counts: Sequence[int], batch_size: int, epochs: int) -> Sequence[int]:
         """Return the number of epochs to train, by ``match``."""
         if self.match == "epochs":
-            return epochs
+            return (epochs,)
         stream = epochs * sum(count // batch_size for count in counts)
-        return max(1, round(stream / (sum(counts) // batch_size)))
+        return (max(1, round(stream / (sum(counts) // batch_size))),)

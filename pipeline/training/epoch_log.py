@@ -73,7 +73,7 @@ class EpochLog:
         self.require_finite(step)
         if not projections.isfinite().all():
             raise self._error(step, "projections are not finite")
-        epoch = {"task": self.task, "epoch": step // self.steps_per_epoch, "step": step}
+        epoch = {"task": self.task, "epoch": -(-step // self.steps_per_epoch), "step": step}
         signs = {
             "projection_std": projection_std(projections),
             "projection_rank": rankme(projections),

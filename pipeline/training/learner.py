@@ -9,7 +9,7 @@ from typing import Protocol
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.data.augmentation.augment import Augment
 from pipeline.data.augmentation.view_stream import ViewStream
@@ -24,9 +24,12 @@ from pipeline.training.online import OnlineTrainer
 from pipeline.training.optim import (
     Optimization,
     build_optimizer,
+    hold_optimizer,
     restore_optimizer,
     schedule_rate,
 )
+from pipeline.training.passed_images import PassedImages
+from pipeline.training.task_steps import TaskSteps
 
 
 class EpochProbes(Protocol):
@@ -53,16 +56,14 @@ class Learner(pl.LightningModule):
         strategy: what the past adds; ``begin_task`` has been called.
         augment: makes the views.
         optimization: how the weights move.
-        steps_per_epoch: batches an epoch.
+        steps: of the task.
         seed: the run's seed.
         task: the number of the task, from 1.
         parts: in which a step's batch comes, one after another; gradients are their mean.
 
     Attributes:
         epochs: the metrics of each epoch.
-        images_passed: images that have passed through a backbone: the student's, a teacher's or
-            a momentum network's.
-        teacher_passed: those of them that passed through the strategy's own.
+        passed: images that have passed through a backbone.
         steps_before: steps that earlier processes took.
         optimizer_before: what their optimizer held, see ``restore_optimizer``; empty: nothing.
         online: trains the online classifier, in one of the processes; None: there is none.
@@ -75,7 +76,7 @@ class Learner(pl.LightningModule):
         strategy: Strategy,
         augment: Augment,
         optimization: Optimization,
-        steps_per_epoch: int,
+        steps: TaskSteps,
         seed: int,
         task: int,
         parts: int = 1,
@@ -85,29 +86,35 @@ class Learner(pl.LightningModule):
         self.strategy = strategy
         self.augment = augment
         self.optimization = optimization
-        self.steps_per_epoch = steps_per_epoch
-        self.total_steps = steps_per_epoch * optimization.epochs
+        self.steps = steps
         self.task = task
         self.parts = parts
         self.view_stream = ViewStream(augment, generator(seed, "augment", task))
-        self.epochs = EpochLog(task, steps_per_epoch)
-        self.images_passed = 0
-        self.teacher_passed = 0
+        self.epochs = EpochLog(task, steps.per_epoch)
+        self.passed = PassedImages()
         self.steps_before = 0
         self.optimizer_before: Mapping[str, Tensor] = {}
         self.online: OnlineTrainer | None = None
         self.probing: EpochProbes | None = None
         self._step: Step | None = None
+        self._optimizer: torch.optim.Optimizer | None = None
+        self._with_objective = True
 
     def training_step(self, images: Tensor, index: int) -> Tensor:
-        """Return L_SSL plus the strategy's terms for a batch, or a part of one."""
+        """Return the objective plus the strategy's terms for a batch, or a part of one."""
         at = replace(self.position, part=index % self.parts, parts=self.parts)
+        if at.phase and at.step == at.phase_start and at.part == 0:
+            self._begin_phase(at)
         self._switch_backbone(at)
+        self.strategy.observe(images, at)
         views = self.strategy.mix(self.view_stream(images), at)
         views = tuple(view.contiguous(memory_format=torch.channels_last) for view in views)
         encoded = self.method.encode(views)
         self._step = Step(self.method, views, encoded, at)
-        terms = {"ssl": self.method.loss(views, encoded), **self.strategy.terms(self._step)}
+        objective = self.strategy.objective(self._step)
+        self._with_objective = objective is not None
+        terms = {} if objective is None else {"ssl": objective}
+        terms |= self.strategy.terms(self._step)
         loss = torch.stack(list(terms.values())).sum()
         self.epochs.add({"loss": loss, **terms})
         return loss
@@ -116,15 +123,14 @@ class Learner(pl.LightningModule):
         """Begin to count the images that pass through a backbone."""
         self.epochs.prints = self.global_rank == 0
 
-        teachers = set(self.strategy.modules())
+        self.passed.watch(self, self.strategy)
 
-        def count(backbone: nn.Module, inputs: tuple[Tensor], features: Tensor) -> None:
-            self.images_passed += len(inputs[0])
-            self.teacher_passed += len(inputs[0]) if backbone in teachers else 0
-
-        for module in self.modules():
-            if isinstance(module, Backbone):
-                module.register_forward_hook(count)
+    def _begin_phase(self, at: Position) -> None:
+        """Tell the strategy that a phase begins; the optimizer forgets the phase before."""
+        with torch.no_grad():
+            self.strategy.begin_phase(self.method, at.phase)
+        assert self._optimizer is not None, "training has begun"
+        self._optimizer.state.clear()
 
     def _switch_backbone(self, at: Position) -> None:
         """Put the backbone, and momentum copies of it, in eval mode while the head warms up."""
@@ -134,23 +140,22 @@ class Learner(pl.LightningModule):
                     module.train(not self._warms_up(at))
 
     def _warms_up(self, at: Position) -> bool:
-        return at.epoch < self.optimization.head_warmup_epochs
+        return at.phase == 0 and at.epoch < self.optimization.head_warmup_epochs
 
-    def forward_passes(self, images: int, batch_size: int) -> float:
-        """Return the passes through a backbone for each view of each image of a batch.
+    def hold_optimizer(self) -> dict[str, Tensor]:
+        """Return what the optimizer holds after the last step, as ``restore_optimizer`` takes it.
 
-        Args:
-            images: that have passed in this process.
-            batch_size: images of a step.
+        Where an earlier process took the last step, that is what it saved.
         """
-        views = self.total_steps * batch_size * len(self.augment.recipes)
-        return images * world_size() / views
+        if self._optimizer is None:
+            return dict(self.optimizer_before)
+        return hold_optimizer(self._optimizer)
 
     @property
     def position(self) -> Position:
         """Where in the task training is, those steps counted that an earlier process took."""
         done = self.steps_before + self.global_step
-        return Position(done, self.steps_per_epoch, self.total_steps)
+        return self.steps.locate(done)
 
     @property
     def learning_rate(self) -> float:
@@ -159,12 +164,16 @@ class Learner(pl.LightningModule):
         return rate
 
     def on_after_backward(self) -> None:
-        """Call the method, which may change gradients; the backbone has none in the warm-up."""
+        """Call the method, which may change gradients; the backbone has none in the warm-up.
+
+        A method whose loss is not asked for is not called.
+        """
         at = self.position
         if self._warms_up(at):
             for parameter in self.method.backbone.parameters():
                 parameter.grad = None
-        self.method.after_backward(at)
+        if self._with_objective:
+            self.method.after_backward(at)
 
     def on_train_batch_end(self, outputs: object, batch: Tensor, batch_idx: int) -> None:
         """Update momentum networks and queues; close the epoch after its last step.
@@ -178,18 +187,23 @@ class Learner(pl.LightningModule):
         step, self._step = self._step, None
         if (batch_idx + 1) % self.parts:
             return
-        at = self.position
-        self.method.after_step(at)
+        done = self.position.step
+        # Of the phase that the step was in, also where that was its last.
+        at = replace(self.steps.locate(done - 1), step=done)
+        if self._with_objective:
+            self.method.after_step(at)
+        with torch.no_grad():
+            self.strategy.after_step(self.method, at)
         if world_size() > 1:
             average_statistics(self)
         if self.online is not None:
             self.online.step(self.method.backbone, at)
         # Lightning knows of one epoch alone, the whole task: see pipeline.training.fit.
-        if at.step % self.steps_per_epoch == 0:
+        if self.steps.ends_epoch(at.step):
             projections = gather_rows(torch.cat(step.encoded.projections).detach())
             self.epochs.end_epoch(at.step, projections, self.learning_rate)
             if self.probing is not None:
-                epoch = at.step // self.steps_per_epoch
+                epoch = self.steps.number_epoch(at.step)
                 self.epochs.rows[-1] |= self.probing.measure(self.method.backbone, epoch)
 
     def on_train_end(self) -> None:
@@ -213,7 +227,8 @@ class Learner(pl.LightningModule):
             self.method.parameters_at_constant_rate(),
             self.method.backbone,
         )
-        share_of_peak = schedule_rate(self.optimization, self.steps_per_epoch, self.total_steps)
+        share_of_peak = schedule_rate(self.optimization, self.steps)
+        self._optimizer = optimizer
         before = self.steps_before
         if self.optimizer_before:
             restore_optimizer(optimizer, self.optimizer_before)

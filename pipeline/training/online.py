@@ -30,6 +30,7 @@ from pipeline.training.optim import (
     restore_optimizer,
     schedule_rate,
 )
+from pipeline.training.task_steps import TaskSteps
 
 # Names of its tensors in a snapshot of the training.
 CLASSIFIER, OPTIMIZER = "online", "online_optimizer"
@@ -141,7 +142,7 @@ class OnlineTrainer:
         with seeded_initialization(order.seed, "online"):
             self.classifier = nn.Linear(num_features, stream.num_labels)
         self.share_of_peak = schedule_rate(
-            self.optimization, order.steps_per_epoch, order.total_steps
+            self.optimization, TaskSteps([order.total_steps], order.steps_per_epoch)
         )
         self._held: Mapping[str, Tensor] = {}
         self._optimizer: torch.optim.Optimizer | None = None

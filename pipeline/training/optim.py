@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.models.backbone import Backbone
 from pipeline.training.schedule import warmup_cosine
+from pipeline.training.task_steps import TaskSteps
 
 MOMENTUM = 0.9  # of sgd and lars
 
@@ -82,15 +83,18 @@ def build_optimizer(
     )
 
 
-def schedule_rate(
-    optimization: Optimization, steps_per_epoch: int, total_steps: int
-) -> Callable[[int], float]:
+def schedule_rate(optimization: Optimization, steps: TaskSteps) -> Callable[[int], float]:
     """Return the function from a step of the task, from 0, to its share of the peak rate."""
-    warmup = round(optimization.warmup_epochs * steps_per_epoch)
+    warmup = round(optimization.warmup_epochs * steps.per_epoch)
     peak = optimization.learning_rate
     start = optimization.warmup_start / peak
     final = optimization.final_learning_rate / peak
-    return lambda step: warmup_cosine(step, warmup, total_steps, start, final)
+
+    def share_of_peak(step: int) -> float:
+        at = steps.locate(step)
+        return warmup_cosine(at.step - at.phase_start, warmup, at.total_steps, start, final)
+
+    return share_of_peak
 
 
 def group_parameters(

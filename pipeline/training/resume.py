@@ -52,6 +52,6 @@ def resume(learner: Learner, checkpoint: Checkpoint, group: Group) -> Elapsed:
         )
         raise group.mark_reported(error)
     if snapshot is not None and group.processes.first:
-        done = f"task {learner.task} goes on after step {at.step} of {at.total_steps}"
+        done = f"task {learner.task} goes on after step {at.step} of {learner.steps.total}"
         print(done, file=sys.stderr, flush=True)
     return elapsed

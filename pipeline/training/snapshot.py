@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
+from pipeline.files.csv_tables import list_columns
 from pipeline.files.sealed_json import Json
 from pipeline.models.loading import require_names, select_below
-from pipeline.training.optim import hold_optimizer
+from pipeline.training.passed_images import PassedImages
 
 if TYPE_CHECKING:  # it brings Lightning, which `cassle clean` does without
     from pipeline.training.learner import Learner
@@ -47,20 +48,19 @@ def take_snapshot(learner: Learner) -> Snapshot:
     epochs.require_finite_tensors(step, tensors)
     tensors |= {f"{SUM}.{name}": total for name, total in epochs.sums.items()}
     tensors[AUGMENT] = learner.view_stream.state()
-    held = hold_optimizer(learner.trainer.optimizers[0])
-    tensors |= {f"{OPTIMIZER}.{name}": value for name, value in held.items()}
+    tensors |= {f"{OPTIMIZER}.{name}": t for name, t in learner.hold_optimizer().items()}
     if learner.online is not None:
         tensors |= learner.online.snapshot()
+    columns = list_columns(epochs.rows)
     record: Json = {
         "step": step,
         # JSON objects keep no order, and columns have one.
-        "columns": list(epochs.rows[0]) if epochs.rows else [],
-        "rows": [list(row.values()) for row in epochs.rows],
+        "columns": columns,
+        "rows": [[row.get(name) for name in columns] for row in epochs.rows],
         "terms": list(epochs.sums),
         "summed": epochs.summed,
         "warned": epochs.warned,
-        "images_passed": learner.images_passed,
-        "teacher_passed": learner.teacher_passed,
+        "passed": asdict(learner.passed),
     }
     return Snapshot(tensors, record)
 
@@ -72,10 +72,15 @@ def restore_snapshot(learner: Learner, snapshot: Snapshot) -> None:
         ValueError: it is of another network.
     """
     network = learner.network()
+    memories = {f"{NETWORK}.strategy.{name}" for name, _ in learner.strategy.named_buffers()}
     held = {name: t for name, t in snapshot.tensors.items() if name.startswith(f"{NETWORK}.")}
     require_names(held, network)
     with torch.no_grad():
         for name, tensor in network.items():
+            if name in memories and _may_have_grown(tensor, held[name]):
+                owner, _, leaf = name.removeprefix(f"{NETWORK}.").rpartition(".")
+                setattr(learner.get_submodule(owner), leaf, held[name].to(tensor.device).clone())
+                continue
             if tensor.shape != held[name].shape:
                 raise ValueError(f"{name} is {tuple(held[name].shape)}")
             tensor.copy_(held[name])
@@ -85,8 +90,7 @@ def restore_snapshot(learner: Learner, snapshot: Snapshot) -> None:
     learner.view_stream.resume(snapshot.tensors[AUGMENT])
     record = snapshot.record
     learner.steps_before = cast(int, record["step"])
-    learner.images_passed = cast(int, record["images_passed"])
-    learner.teacher_passed = cast(int, record["teacher_passed"])
+    learner.passed = PassedImages(**cast(dict[str, int], record["passed"]))
     columns = cast(list[str], record["columns"])
     rows = cast(list[list[float | None]], record["rows"])
     sums = select_below(snapshot.tensors, SUM)
@@ -95,3 +99,10 @@ def restore_snapshot(learner: Learner, snapshot: Snapshot) -> None:
     epochs.sums = {name: sums[name] for name in cast(list[str], record["terms"])}
     epochs.summed = cast(int, record["summed"])
     epochs.warned = cast(bool, record["warned"])
+
+
+def _may_have_grown(new: Tensor, held: Tensor) -> bool:
+    """Whether a memory's buffer has changed the number of its rows while a task trained."""
+    if new.ndim != held.ndim or new.ndim == 0:
+        return False
+    return len(new) == 0 or new.shape[1:] == held.shape[1:]

@@ -252,7 +252,7 @@ def test_finetuning_adds_nothing_and_takes_over_nothing() -> None:
     assert strategy.terms(now) == {}
     assert strategy.mix(now.views, now.at) is now.views
     assert strategy.carried() == {}
-    assert strategy.epochs([100, 50], 10, 7) == 7
+    assert strategy.phases([100, 50], 10, 7) == (7,)
     strategy.begin_task(task_start(now.method))
     with pytest.raises(ValueError, match=r"b\.weight is unknown"):
         strategy.begin_task(task_start(now.method, carried={"b.weight": torch.zeros(1)}))

@@ -66,7 +66,8 @@ def overriding(strategy: str, method: str) -> list[str]:
 
 def terms_of(strategy: str) -> set[str]:
     """What a strategy adds to the log of a later task: a term of its own name, but CaSSLe's."""
-    return {{"cassle": "distill"}.get(name, name) for name in overriding(strategy, "terms")}
+    own = {"cassle": {"distill"}, "pocon": {"expert", "past"}}
+    return {term for name in overriding(strategy, "terms") for term in own.get(name, {name})}
 
 
 def choose(project: Project, strategy: str, method: str = "simclr") -> None:
@@ -239,8 +240,8 @@ def test_offline_matched_to_the_stream_sees_as_many_samples(project: Project) ->
     ],
 )
 def test_epochs_of_offline(counts: list[int], batch_size: int, epochs: int, matched: int) -> None:
-    assert Offline(match="epochs").epochs(counts, batch_size, epochs) == epochs
-    assert Offline(match="steps").epochs(counts, batch_size, epochs) == matched
+    assert Offline(match="epochs").phases(counts, batch_size, epochs) == (epochs,)
+    assert Offline(match="steps").phases(counts, batch_size, epochs) == (matched,)
 
 
 # Composition

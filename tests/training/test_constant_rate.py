@@ -16,6 +16,7 @@ from pipeline.training.learner import Learner
 from pipeline.training.optim import Optimization, build_optimizer
 from pipeline.training.optimizers.lars import LARS
 from pipeline.training.optimizers.sgd import SGD
+from pipeline.training.task_steps import TaskSteps
 from tests.support.networks import tiny_method
 
 PEAK = 0.4
@@ -37,7 +38,7 @@ def optimization(exclude: bool = True) -> Optimization:
 def rates(method: Method, exclude: bool = True) -> dict[str, list[float]]:
     """Return the rate of each parameter at each step of a task of ten steps."""
     augment = Augment((), 8, [0.5], [0.25])
-    learner = Learner(method, Finetune(), augment, optimization(exclude), 2, 0, 1)
+    learner = Learner(method, Finetune(), augment, optimization(exclude), TaskSteps([10], 2), 0, 1)
     made: Any = learner.configure_optimizers()
     names = {id(parameter): name for name, parameter in method.named_parameters()}
     found: dict[str, list[float]] = {name: [] for name in names.values()}

@@ -21,6 +21,8 @@ class OptimizationPlan:
         precision: ``auto``, ``32-true`` or ``bf16-mixed``.
         backbone_rate: the factor on the learning rate of the backbone's parameters.
         head_warmup_epochs: epochs at the beginning in which the backbone stays as it is.
+        budget: images that pass forward and backward in the task, in place of epochs; None:
+            epochs decide.
     """
 
     optimizer: ComponentPlan
@@ -37,6 +39,7 @@ class OptimizationPlan:
     precision: str
     backbone_rate: float = 1.0
     head_warmup_epochs: int = 0
+    budget: int | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,20 @@ class WholeStreamPlan:
 
     tasks: int
     splits: str
+
+
+@dataclass(frozen=True)
+class OnlineStreamPlan:
+    """A stream whose images come once, in minibatches.
+
+    Attributes:
+        passes: steps on each minibatch.
+        told: whether strategies are told where a task ends; else training goes on as if there
+            were none.
+    """
+
+    passes: int
+    told: bool
 
 
 @dataclass(frozen=True)
@@ -71,6 +88,7 @@ class TrainPlan:
         whole_stream: all tasks at once; None: this task alone.
         looks_back: whether a strategy reads the images of the task before.
         freeze_until: the backbone's last part that does not train; None: all of it trains.
+        online_stream: the images come once; None: they pass in epochs.
     """
 
     task: int
@@ -87,12 +105,24 @@ class TrainPlan:
     whole_stream: WholeStreamPlan | None = None
     looks_back: bool = False
     freeze_until: str | None = None
+    online_stream: OnlineStreamPlan | None = None
 
     @property
     def tasks(self) -> Sequence[int]:
         """The tasks whose images are learnt."""
         whole = self.whole_stream
         return [self.task] if whole is None else range(1, whole.tasks + 1)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether training goes on from the task before as if there were no boundary."""
+        stream = self.online_stream
+        return stream is not None and not stream.told and self.task > 1
+
+    @property
+    def stays_open(self) -> bool:
+        """Whether the state has to hold what training goes on with in the next task."""
+        return self.online_stream is not None and not self.online_stream.told
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,11 @@ class Component:
         top_level: params from the top of params.yaml that the class takes as well.
         whole_stream: of a strategy: it learns all tasks at once.
         looks_back: of a strategy: it reads the images of the task before when a task begins.
+        composes: of a strategy: it can be one of several, joined by ``+``.
+        from_first_task: of a strategy: it acts on task 1 too, which is then its own.
+        without_boundaries: of a strategy: it acts in an online stream that tells of no boundary,
+            from its first step.
+        methods: of a strategy: the methods that it is defined for; none: all.
         package: of a logger: what it imports that not every installation has; in the extra of
             pyproject.toml that has the logger's name.
     """
@@ -34,6 +39,10 @@ class Component:
     top_level: tuple[str, ...] = ()
     whole_stream: bool = False
     looks_back: bool = False
+    composes: bool = True
+    from_first_task: bool = False
+    without_boundaries: bool = False
+    methods: tuple[str, ...] = ()
     package: str = ""
 
     @property

@@ -20,6 +20,8 @@ STRATEGIES = {
     "finetune": Component(
         "pipeline.strategies.finetune:Finetune",
         "go on training with the method's loss alone: the lower bound",
+        composes=False,
+        without_boundaries=True,
     ),
     "cassle": Component(
         "pipeline.strategies.cassle:Cassle",
@@ -74,11 +76,19 @@ STRATEGIES = {
             "teacher_batchnorm": Literal["batch", "running"],
         },
     ),
+    "pocon": Component(
+        "pipeline.strategies.pocon:POCON",
+        "train an expert, then join it with the past network (Gomez-Villa et al., 2024)",
+        {"weight": Weight, "consolidation": PositiveFloat, "adapter_hidden": Width},
+        composes=False,
+    ),
     "offline": Component(
         "pipeline.strategies.offline:Offline",
         "learn all tasks at once: the upper bound",
         {"match": Literal["epochs", "steps"]},
         whole_stream=True,
+        composes=False,
+        without_boundaries=True,
     ),
 }
 
@@ -93,26 +103,48 @@ def learns_at_once(strategy: str) -> bool:
     return any(name in STRATEGIES and STRATEGIES[name].whole_stream for name in names)
 
 
-def list_acting(strategies: Sequence[str], task: int, *, from_start: bool) -> list[str]:
+def list_acting(
+    strategies: Sequence[str], task: int, *, from_start: bool, online: bool = False
+) -> list[str]:
     """Return those of a run's strategies that act on a task.
 
-    On task 1 that is one that learns all tasks at once. Where task 1 looks back too, it is each
-    that looks at the network alone: there are no images of a task before.
+    On task 1 that is one that learns all tasks at once, or that acts from the first step on.
+    Where task 1 looks back too, it is each that looks at the network alone: there are no images
+    of a task before.
 
     Args:
         strategies: their names.
         task: its number, from 1.
         from_start: whether task 1 looks back.
+        online: whether the stream is seen once, in small minibatches.
     """
     if task > 1:
         return list(strategies)
-    return [
-        name
-        for name in strategies
-        if STRATEGIES[name].whole_stream
-        or (from_start and name != "finetune" and not STRATEGIES[name].looks_back)
-    ]
+    return [name for name in strategies if _acts_first(name, from_start, online)]
+
+
+def _acts_first(name: str, from_start: bool, online: bool) -> bool:
+    """Whether a strategy acts on task 1."""
+    strategy = STRATEGIES[name]
+    if strategy.whole_stream or strategy.from_first_task:
+        return True
+    if name == "finetune":
+        return False
+    return (online and strategy.without_boundaries) or (from_start and not strategy.looks_back)
 
 
 # What holds several strategies at once, e.g. cassle+er.
 COMPOSITE = "pipeline.strategies.composite:Composite"
+
+
+def reads_past(strategies: Sequence[str], *, online: bool) -> bool:
+    """Return whether one of some strategies reads the images of a task once that has ended.
+
+    In an online stream a memory takes images in as they come.
+
+    Args:
+        strategies: their names.
+        online: whether the stream is seen once.
+    """
+    entries = [STRATEGIES[name] for name in strategies]
+    return any(each.looks_back and not (online and each.without_boundaries) for each in entries)

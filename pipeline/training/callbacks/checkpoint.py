@@ -94,7 +94,7 @@ class Checkpointing(pl.Callback):
         self._save(learner)
         at = learner.position
         error = InterruptedRunError(
-            f"stopped: task {learner.task} is saved after step {at.step} of {at.total_steps}; "
+            f"stopped: task {learner.task} is saved after step {at.step} of {learner.steps.total}; "
             "the same command goes on from there",
             signal_number,
         )

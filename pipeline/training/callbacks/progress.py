@@ -46,7 +46,7 @@ class TaskProgress(pl.Callback):
             )
             self.bar.start()
             self.bar.add_task(
-                "", total=pl_module.total_steps, completed=self.begun_at, task=pl_module.task
+                "", total=pl_module.steps.total, completed=self.begun_at, task=pl_module.task
             )
 
     def on_train_batch_end(
@@ -71,10 +71,10 @@ class TaskProgress(pl.Callback):
 
     def _print(self, pl_module: Learner) -> None:
         """Print a line at the end of every few epochs."""
-        done, total = pl_module.position.step, pl_module.total_steps
-        epoch, rest = divmod(done, pl_module.steps_per_epoch)
+        done, total = pl_module.position.step, pl_module.steps.total
+        epoch = pl_module.steps.number_epoch(done)
         every = max(1, self.num_epochs // PLAIN_LINES)
-        if rest or (epoch % every and epoch != self.num_epochs):
+        if not pl_module.steps.ends_epoch(done) or (epoch % every and epoch != self.num_epochs):
             return
         left = (time.monotonic() - self.started) / (done - self.begun_at) * (total - done)
         # It may be written to a disk that is full, which is no reason to stop.
