@@ -75,6 +75,7 @@ def check_stream(
     class_order: ClassOrder | None,
     data: Data,
     *,
+    irregular: bool,
     starts_elsewhere: bool,
 ) -> None:
     """Check the stream's params, as far as possible without images and weights.
@@ -86,6 +87,7 @@ def check_stream(
         num_tasks: see above.
         class_order: see above.
         data: see above.
+        irregular: whether the numbers of classes a task are drawn.
         starts_elsewhere: whether there are weights to start from, which may say the images' size.
 
     Raises:
@@ -119,8 +121,8 @@ def check_stream(
             f"num_tasks must be at most {classes}, the classes of {name} "
             f"(scenario: class gives each task at least one), got {num_tasks}"
         )
-    if scenario == "class" and classes and class_order is not None:
-        group_classes(dataset.classes, num_tasks, 0, class_order)
+    if scenario == "class" and classes and (class_order is not None or irregular):
+        group_classes(dataset.classes, num_tasks, 0, class_order, irregular=irregular)
     if scenario == "domain" and not dataset.files:
         domains = data.domains or TRANSFORMATIONS
         for domain in domains:

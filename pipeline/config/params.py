@@ -39,7 +39,7 @@ from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.section import Choices, Section
 from pipeline.config.sections import BackboneChoice, EvaluationChoice, LinearEval, Train
-from pipeline.config.stream_section import Stream
+from pipeline.config.stream_section import Stream, check_cut
 from pipeline.layout import MAX_TASKS
 
 
@@ -91,6 +91,7 @@ class Params(Section):
         check_transfer(self.evaluation)
         check_probing(self.evaluation, self.train)
         check_online(self.evaluation, self.scenario, self.data, self.train)
+        check_cut(self.stream, self.scenario, self.num_tasks, self.class_order)
         check_stream(
             self.dataset,
             dataset,
@@ -98,6 +99,7 @@ class Params(Section):
             self.num_tasks,
             self.class_order,
             self.data,
+            irregular=self.stream.irregular,
             starts_elsewhere=self.backbone.weights is not None,
         )
         return self

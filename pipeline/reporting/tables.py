@@ -9,6 +9,7 @@ from pipeline.reporting import probe_tables as evaluation_tables
 from pipeline.reporting.below_random import warn_of_shortfalls
 from pipeline.reporting.gaps import format_cell, remark_on_gaps
 from pipeline.reporting.results import Cells, Results
+from pipeline.reporting.stream_map import TITLE
 from pipeline.reporting.task_contents import describe_tasks, remark_on_tasks, tasks_heading
 from pipeline.reporting.task_names import name_dataset, name_stream
 from pipeline.reporting.text_formats import escape_markdown, escape_warning, format_json
@@ -96,6 +97,7 @@ def markdown(results: Results, revision: str) -> str:
     for held in describe_tasks(results.splits, results.labelled):
         name = escape_markdown(held.name)
         lines.append(f"| {held.task} | {name} | {held.train} | {held.test} |")
+    lines += ["", f"![{TITLE}](stream.png)"]
     for remark in remark_on_tasks(results.splits, results.labelled):
         lines += ["", escape_markdown(remark)]
     lines += ["", *_cost(results)]

@@ -29,6 +29,7 @@ from pipeline.reporting.page.against import require_same_tasks
 from pipeline.reporting.page.page import Extras, render_page
 from pipeline.reporting.results import Results
 from pipeline.reporting.results_reading import read_results
+from pipeline.reporting.stream_figure import draw_stream
 from pipeline.runtime.inputs import Inputs
 
 PAGE = REPORTS / "report.html"
@@ -65,6 +66,7 @@ def run(inputs: Inputs, against: str | None = None, show: bool = False) -> None:
     plots.draw_accuracy_over_tasks(results, REPORTS / "accuracy_over_tasks.png")
     plots.draw_losses(results, REPORTS / "losses.png")
     plots.draw_projections(results, REPORTS / "projections.png")
+    draw_stream(results, REPORTS / "stream.png")
     write_text(REPORTS / "report.md", tables.markdown(results, revision))
     write_text(PAGE, render_page(results, extras))
     if other is not None:

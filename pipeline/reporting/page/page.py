@@ -22,6 +22,7 @@ from pipeline.reporting.page import bars, curves, feature_map
 from pipeline.reporting.page.against import different_params
 from pipeline.reporting.page.headline import headline_metrics
 from pipeline.reporting.page.rendering import open_templates
+from pipeline.reporting.page.stream_chart import draw_stream_chart
 from pipeline.reporting.page.svg import series_color
 from pipeline.reporting.results import Cells, Results
 from pipeline.reporting.start import name_start
@@ -106,6 +107,7 @@ def render_page(results: Results, extras: Extras) -> str:
             task_names=results.name_tasks(ROOM[1]),
             holdings=describe_tasks(results.splits, results.labelled),
             what_tasks_are=tasks_heading(results.splits),
+            stream_chart=draw_stream_chart(results),
             warning=split_command(warning) if warning else None,
             gap_remarks=remark_on_gaps(results),
             measured_remarks=_remark_on_both(results, against),
