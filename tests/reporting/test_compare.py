@@ -510,6 +510,21 @@ def test_names_stay_whole_in_80_columns_of_a_terminal(repository: Repository) ->
         assert any("cassle (distill_weight=0.5)" in line for line in lines)
 
 
+@pytest.mark.parametrize(("width", "shown"), [(80, False), (200, True)])
+def test_the_images_of_a_budget_have_a_column_where_there_is_room(
+    width: int, shown: bool, repository: Repository
+) -> None:
+    sweep(repository, cost=COST | {"images_backward": 2_345_678})
+    repository.experiment("many", 81.5, strategy="cassle+er+less_forget", seed=0)
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    print_comparison(compare_runs(group_runs(_read_all()), DEFAULT_METRICS, None), console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert ("2.35" in text) == shown
+    assert ("no room for the column images" in text) != shown
+    written = repository.compare("--output", "tables/budget.md") and Path("tables/budget.md")
+    assert " 2.35 |" in written.read_text()
+
+
 def _read_all() -> list[Run]:
     return [run for run in read_runs(list_experiments(False)) if isinstance(run, Run)]
 
