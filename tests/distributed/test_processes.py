@@ -59,6 +59,11 @@ CONFIGS: dict[str, Changes] = {
     | {"methods.swav.queue_size": 40, "methods.swav.queue_start_epoch": 0}
     | {"methods.swav.freeze_prototypes_epochs": 0},
     "dino cassle": method("dino") | {"methods.dino.freeze_prototypes_epochs": 0},
+    "simclr pnr": strategy("pnr"),
+    "mocov2plus pnr": method("mocov2plus")
+    | strategy("pnr")
+    | {"methods.mocov2plus.queue_size": 40},
+    "simclr osiris": strategy("osiris") | {"strategies.osiris.variant": "d"},
     "to the report": {"num_tasks": 2},
     "two parts": {"train.accumulate_grad_batches": 2},
     "half frozen": {"backbone.freeze_until": "stem", "train.backbone_rate": 0.1}
