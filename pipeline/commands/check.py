@@ -20,6 +20,7 @@ from pipeline.building.stream_contents import (
     read_known,
 )
 from pipeline.commands.check_backbone import check_backbone
+from pipeline.commands.check_budget import check_budget
 from pipeline.commands.check_images import (
     describe_images,
     describe_test_part,
@@ -135,6 +136,7 @@ def _check_data(params: Params, *, deep: bool) -> list[str]:
             f"train.batch_size ({params.train.batch_size}) is above the {smallest} images of "
             f"task {sizes.index(smallest) + 1}, the smallest; lower it or num_tasks"
         )
+    problems += check_budget(params, sizes)
     for line in list_changes(plan, source, known, tasks, looks_back=reads_earlier_images(params)):
         print(line)
     try:

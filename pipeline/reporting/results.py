@@ -186,27 +186,6 @@ class Results:
         """Whether each task is called by one name."""
         return all(len(list_names(split)) == 1 for split in self.splits)
 
-    def cost(self) -> Json:
-        """Return the content of reports/cost.json.
-
-        Forward passes are relative to fine-tuning: to task 1, without a teacher's there.
-        """
-        base = self.timings[0].forward_passes - self.timings[0].teacher_passes
-        later = [timing.forward_passes for timing in self.timings[1:]]
-        seconds = [timing.seconds + timing.look_back_seconds for timing in self.timings]
-        return {
-            "training_seconds": round(sum(seconds), 1),
-            "training_cpu_seconds": self._cpu_seconds(),
-            "forward_passes": round(sum(later) / len(later) / base, 2) if later else 1.0,
-            "strategy_bytes": max(timing.strategy_bytes for timing in self.timings),
-            "carried_bytes": max(timing.carried_bytes for timing in self.timings),
-        }
-
-    def _cpu_seconds(self) -> float | None:
-        """Return the CPU seconds of training; None where a task's are not known."""
-        known = [each.cpu_seconds for each in self.timings if each.cpu_seconds is not None]
-        return round(sum(known), 1) if len(known) == len(self.timings) else None
-
     def metrics(self) -> Json:
         """Return the content of reports/metrics.json, the headline metrics."""
         return {

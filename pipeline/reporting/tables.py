@@ -121,12 +121,14 @@ def _cost(results: Results) -> list[str]:
         "",
         "Looking back is what a strategy does when a task begins. CPU seconds are of both, by all "
         "threads. Passes are images through a "
-        "backbone, forwards, for each view of each image of a batch. Held and carried are what "
+        "backbone, forwards, for each view of each image of a batch; images are those views that "
+        "passed backwards too. Held and carried are what "
         "the strategy keeps beside the network while it trains, and from task to task.",
         "",
-        "| task | steps | seconds | looking back | CPU seconds | passes | held (MB) | carried (MB) "
+        "| task | steps | seconds | looking back | CPU seconds | passes | images | held (MB) "
+        "| carried (MB) "
         "| where |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for task, timing in enumerate(results.timings, start=1):
         held, carried = (
@@ -135,7 +137,7 @@ def _cost(results: Results) -> list[str]:
         lines.append(
             f"| {'all' if results.at_once else task} | {timing.steps} | {timing.seconds} "
             f"| {timing.look_back_seconds} | {format_cell(timing.cpu_seconds)} "
-            f"| {timing.forward_passes} | {held} | {carried} "
-            f"| {timing.device}, {timing.precision} |"
+            f"| {timing.forward_passes} | {format_cell(timing.images_backward, 0)} | {held} "
+            f"| {carried} | {timing.device}, {timing.precision} |"
         )
     return lines

@@ -24,6 +24,7 @@ from pipeline.metrics.accuracy_matrix import average_measured
 from pipeline.reporting import plots, tables, terminal, transfer
 from pipeline.reporting.code_name import name_code
 from pipeline.reporting.comparing.runs import describe_run, read_run
+from pipeline.reporting.costs import sum_costs
 from pipeline.reporting.page.against import require_same_tasks
 from pipeline.reporting.page.page import Extras, render_page
 from pipeline.reporting.results import Results
@@ -78,7 +79,7 @@ def run(inputs: Inputs, against: str | None = None, show: bool = False) -> None:
 def write_tables(results: Results) -> None:
     """Write the tables and metrics under reports/, of what was measured."""
     write_json(REPORTS / "metrics.json", results.metrics())
-    write_json(REPORTS / "cost.json", results.cost())
+    write_json(REPORTS / "cost.json", sum_costs(results.timings))
     _write_accuracies(results)
     _write_probes(results)
     _write_representations(results)

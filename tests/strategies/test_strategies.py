@@ -79,7 +79,8 @@ def overriding(strategy: str, method: str) -> list[str]:
 
 def terms_of(strategy: str) -> set[str]:
     """What a strategy adds to the log of a later task: terms of its name, but CaSSLe's."""
-    named = {"cassle": {"distill"}, "osiris": {"osiris_cross", "osiris_past"}}
+    named = {"cassle": {"distill"}, "pocon": {"expert", "past"}}
+    named |= {"osiris": {"osiris_cross", "osiris_past"}}
     return {term for name in overriding(strategy, "terms") for term in named.get(name, {name})}
 
 

@@ -104,6 +104,12 @@ STRATEGIES = {
         composes=False,
         methods=("simclr",),
     ),
+    "pocon": Component(
+        "pipeline.strategies.pocon:POCON",
+        "train an expert, then join it with the past network (Gomez-Villa et al., 2024)",
+        {"weight": Weight, "consolidation": PositiveFloat, "adapter_hidden": Width},
+        composes=False,
+    ),
     "offline": Component(
         "pipeline.strategies.offline:Offline",
         "learn all tasks at once: the upper bound",

@@ -26,8 +26,9 @@ TITLES = {
 }
 LEGEND = (
     "mean ± sample standard deviation (n - 1) over n runs, one a seed; means of the seconds of "
-    "training, the forward passes relative to fine-tuning, and the MB that the strategy keeps "
-    "beside the network"
+    "training, the forward passes relative to fine-tuning, the millions of images that passed "
+    "forward and backward (what train.budget limits), and the MB that the strategy keeps beside "
+    "the network"
 )
 DIFFERENCE_LEGEND = (
     "Differences: their mean on the seeds that both have, its 95 % confidence interval (Student's "
@@ -92,12 +93,13 @@ def _means(comparison: Comparison, table: ComparisonTable) -> TextTable:
         costs = [
             _cost(row.costs["training_seconds"], 0),
             _cost(row.costs["forward_passes"], 2),
+            _cost(row.costs["images_backward"], 2, 1e6),
             _cost(row.costs["strategy_bytes"], 2, 1e6),
         ]
         rows.append([*name_row(row), str(n), *metrics, *costs])
     return TextTable(
         table.title,
-        ["method", "strategy", "n", *headers, "seconds", "passes", "MB"],
+        ["method", "strategy", "n", *headers, "seconds", "passes", "images", "MB"],
         rows,
     )
 

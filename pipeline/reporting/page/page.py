@@ -16,6 +16,7 @@ from pipeline.reporting import transfer
 from pipeline.reporting.below_random import warn_of_shortfalls
 from pipeline.reporting.comparing.measured_cells import remark_on_measured
 from pipeline.reporting.comparing.runs import Run
+from pipeline.reporting.costs import sum_costs
 from pipeline.reporting.gaps import remark_on_gaps
 from pipeline.reporting.page import bars, curves, feature_map
 from pipeline.reporting.page.against import different_params
@@ -133,7 +134,7 @@ def render_page(results: Results, extras: Extras) -> str:
             view_strips=_data_uris(extras.view_strips),
             maps=_maps(extras.features, results, extras.class_names),
             state_bytes=extras.state_bytes,
-            cost=results.cost(),
+            cost=sum_costs(results.timings),
             fingerprint=fingerprint_stream(results.splits)["train"],
             tested=fingerprint_tested(results.splits, results.labelled),
             revision=extras.revision,
