@@ -109,7 +109,14 @@ def find_shipped(path: str | Path) -> Path:
 ROOT = Path(__file__).parent.parent
 # What a project begins with, as patterns: `cassle new` copies it, and a wheel holds it.
 PROJECT = (
-    *("params.yaml", "dvc.yaml", "presets/*.yaml", "data/.gitignore", "data/raw/.gitkeep"),
+    *(
+        "params.yaml",
+        "dvc.yaml",
+        "presets/*.yaml",
+        "presets/*.csv",
+        "data/.gitignore",
+        "data/raw/.gitkeep",
+    ),
     *(".dvc/config", ".dvc/.gitignore", ".dvc/plots/*", ".dvcignore", ".gitignore"),
     ".gitattributes",
 )

@@ -7,12 +7,14 @@ import functools
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.config import fingerprint, read
+from tests.support import warm_python as warm_python_server
 from tests.support.project import Project
 from tests.support.results_repository import Repository
 from tests.support.runs import Runs
@@ -24,10 +26,19 @@ PIPELINE_FIXTURES = {"project", "repository"}
 LONGEST_FIRST = [
     "test_dvc.py",
     "test_growing_dvc.py",
+    "test_changed_inputs_dvc.py",
     "test_growing.py",
-    "test_fuzz_params.py",
+    "test_export.py",
+    "test_launch.py",
     "test_processes.py",
+    "test_measure.py",
     "test_torture.py",
+    "test_group.py",
+    "test_compare_inputs.py",
+    "test_extending.py",
+    "test_online.py",
+    "test_presets.py",
+    "test_fuzz_params.py",
     "test_strategies.py",
 ]
 
@@ -37,7 +48,8 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test that is not marked in its file, and put the longest first."""
-    items.sort(key=lambda item: item.path.name not in LONGEST_FIRST)
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
     for item in items:
         if any(item.iter_markers("unit")) or any(item.iter_markers("pipeline")):
             continue
@@ -53,6 +65,15 @@ def runs(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Runs:
     folder = (base if worker_id == "master" else base.parent) / "runs"
     folder.mkdir(exist_ok=True)
     return Runs(folder)
+
+
+@pytest.fixture(scope="session")
+def warm_python() -> Iterator[Path]:
+    """The folder of a ``python`` that has torch imported, for the beginning of a PATH."""
+    with tempfile.TemporaryDirectory(prefix="warm-") as folder:
+        server = warm_python_server.start(Path(folder))
+        yield Path(folder)
+        server.communicate()
 
 
 @pytest.fixture

@@ -58,6 +58,8 @@ class Evaluation:
         splits: the digest of the split of each task that it was asked about.
         without_images: tasks whose images were no longer here when a probe needed them; what it
             holds of that probe is of earlier.
+        consolidation: percentage of each task's images that are told to be of it, among the tasks
+            that were asked about; empty of fewer than two.
     """
 
     after_task: int
@@ -75,6 +77,7 @@ class Evaluation:
     made_by: str = ""
     splits: Mapping[str, str] = field(default_factory=dict)
     without_images: Sequence[int] = ()
+    consolidation: ByTask = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -220,6 +223,7 @@ def keep_gone(row: Evaluation, earlier: Evaluation) -> Evaluation:
         },
         rank=join(row.rank, earlier.rank),
         cka=join(row.cka, earlier.cka),
+        consolidation=join(row.consolidation, earlier.consolidation),
     )
 
 

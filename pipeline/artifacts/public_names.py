@@ -8,6 +8,7 @@ from pipeline.files.typed_json import get_typed
 # The modules of backbones that are networks of other libraries.
 RESNET = "pipeline.models.resnet"
 TIMM = "pipeline.models.timm_network"
+GROUP_NORM = "groupnorm"  # timm's name of GroupNorm with 32 groups, as ResNets of ours have it
 STANDARD_STEM = "conv7_maxpool"  # ImageNet's, which torchvision's and timm's ResNets have
 
 

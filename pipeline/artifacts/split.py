@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline import layout
+from pipeline.artifacts.split_counts import Counts, Repeats
 from pipeline.data.parts import PARTS, Part
 from pipeline.errors import DataError, shorten
 from pipeline.files.atomic import write_if_changed
@@ -28,37 +29,6 @@ REMEDY = "run `cassle prepare` again"
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Numbers of images.
-
-    Attributes:
-        all: of the part.
-        classes: of each class, by name.
-    """
-
-    all: int
-    classes: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class Repeats:
-    """Images of a task whose bytes are those of an earlier image of the stream.
-
-    Attributes:
-        train: the number of training images that are.
-        test: the number of test images that are.
-        leaked: how many test images, of this task or of those before it, have the bytes of a
-            training image since this task came.
-        dropped: whether they are left out.
-    """
-
-    train: int
-    test: int
-    leaked: int
-    dropped: bool = False
-
-
-@dataclass(frozen=True)
 class Split:
     """The images of one task, and nothing of the tasks after it.
 
@@ -69,8 +39,8 @@ class Split:
         root: its folder, as params name it.
         fingerprint: SHA-256 of its images, by part.
         set_fingerprint: likewise, whatever their order.
-        classes: the labels of its images, sorted; none where there are no labels. A class keeps
-            the label that it has when it first comes.
+        classes: the labels of its own classes, sorted: those of its images, but for ``drifting``;
+            none where there are no labels. A class keeps the label that it has when it first comes.
         class_names: their names, in the same order.
         counts: numbers of its images, by part.
         train: its training images: paths of files, or places in an array.
@@ -85,6 +55,10 @@ class Split:
         note: what else there is to say of the data set.
         split_seed: the seed that dealt it, where it is a random part.
         others: of task 1, where one training learns all tasks: the SHA-256 of the other splits.
+        share: the share of its training images that it keeps, where tasks are of unequal lengths.
+        drifting: the classes of its neighbours, of which it has some training images and no test
+            images where boundaries are blurred: their labels by name. Its training images are then
+            in the order of the stream.
     """
 
     task: int
@@ -107,6 +81,8 @@ class Split:
     note: str | None = None
     split_seed: int | None = None
     others: str | None = None
+    share: float = 1.0
+    drifting: Mapping[str, int] | None = None
 
     def keys(self, part: Part) -> Keys:
         """What names its images of a part."""
@@ -115,6 +91,7 @@ class Split:
     def names(self, part: Part) -> list[str]:
         """The name of the class of each of its images of a part; none without labels."""
         known = dict(zip(self.classes, self.class_names, strict=True))
+        known |= {label: name for name, label in (self.drifting or {}).items()}
         return [known[label] for label in self.labels[part]]
 
 
@@ -261,7 +238,8 @@ def _check(split: Split, task: int) -> None:
         raise ValueError(f"set_fingerprint.{missing[0]} is missing")
     # Without labels there are no classes, and nothing need be tested; with data.holdout: 0 too.
     filled = {"train": True, "test": False, "classes": False}
-    held: dict[str, Keys] = {"train": split.train, "test": split.test, "classes": split.classes}
+    classes = [*split.classes, *(split.drifting or {}).values()]
+    held: dict[str, Keys] = {"train": split.train, "test": split.test, "classes": classes}
     for name, keys in held.items():
         if filled[name] and not keys:
             raise ValueError(f"{name} is []")
@@ -273,7 +251,7 @@ def _check(split: Split, task: int) -> None:
         labels = split.labels.get(part)
         if labels is None or len(labels) != (len(held[part]) if split.classes else 0):
             raise ValueError(f"labels.{part} are not one for each image")
-        if foreign := set(labels) - set(split.classes):
+        if foreign := set(labels) - set(classes if part == "train" else split.classes):
             raise ValueError(f"labels.{part} holds {min(foreign)}, which is not among its classes")
     if len(split.class_names) != len(split.classes):
         raise ValueError(f"{len(split.class_names)} names for {len(split.classes)} classes")

@@ -51,13 +51,18 @@ def _describe_cut(plan: PreparePlan) -> str:
         dataset = replace(dataset, files=replace(dataset.files, domains=None, folders=None))
     if dataset.transformed is not None:
         dataset = replace(dataset, transformed=replace(dataset.transformed, domains=()))
-    order = plan.stream.order or ()
+    stream = plan.stream
+    order = stream.order or ()
     appended = plan.scenario != "class" or any(not isinstance(each, str | int) for each in order)
+    appended = appended and not stream.looks_ahead
+    drawn = as_json(replace(stream, num_tasks=0, split_seed=0, order=None))
     return digest(
         {
             "dataset": as_json(dataset),
             "scenario": plan.scenario,
-            "split_seed": plan.stream.split_seed,
-            "evenly": None if appended else [plan.stream.num_tasks, *order],
+            "split_seed": stream.split_seed,
+            "evenly": None if appended else [stream.num_tasks, *order],
+            # As long as nothing else is drawn, as it was before it could be.
+            **({"drawn": drawn} if len(drawn) > 2 else {}),
         }
     )

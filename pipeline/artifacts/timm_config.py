@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.artifacts.encoder import EncoderOrigin
-from pipeline.artifacts.public_names import TIMM, name_in_timm
+from pipeline.artifacts.public_names import GROUP_NORM, TIMM, name_in_timm
 from pipeline.files.sealed_json import Json
 
 CONFIG = "config.json"
@@ -20,6 +20,7 @@ def describe_for_timm(origin: EncoderOrigin, num_features: int) -> Json | None:
     if name is None:
         return None
     how, sizes = origin.preprocessing, dict[str, int]()
+    norm = {} if origin.backbone.norm == "batch" else {"norm_layer": GROUP_NORM}
     if origin.backbone.path.partition(":")[0] == TIMM:
         from pipeline.models.timm_network import size_arguments
 
@@ -30,7 +31,7 @@ def describe_for_timm(origin: EncoderOrigin, num_features: int) -> Json | None:
         "architecture": name,
         "num_classes": 0,
         "num_features": num_features,
-        "model_args": {"in_chans": how.channels, **sizes},
+        "model_args": {"in_chans": how.channels, **norm, **sizes},
         "pretrained_cfg": {
             "custom_load": False,
             "num_classes": 0,

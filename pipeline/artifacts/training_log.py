@@ -10,7 +10,7 @@ from typing import Literal
 from pipeline import layout
 from pipeline.artifacts.remedy import name_remedy
 from pipeline.errors import RunError
-from pipeline.files.csv_tables import read_csv_checked, write_csv
+from pipeline.files.csv_tables import list_columns, read_csv_checked, write_csv
 from pipeline.files.sealed_json import file_digest, read_sealed, write_sealed
 from pipeline.files.typed_json import as_json, from_json
 
@@ -88,12 +88,12 @@ def list_measured(columns: Iterable[str]) -> list[str]:
 def write_losses(task: int, rows: Sequence[Mapping[str, float | None]]) -> str:
     """Write a row of losses for each epoch of a task; return the file's SHA-256.
 
-    What was not measured in an epoch (None) is an empty cell.
+    What was not measured in an epoch (None), or is no loss term of its phase, is an empty cell.
 
     Raises:
         RunError: it cannot be written.
     """
-    write_csv(layout.log(task), list(rows[0]), rows)
+    write_csv(layout.log(task), list_columns(rows), rows)
     return file_digest(layout.log(task))
 
 

@@ -11,4 +11,5 @@ def build_backbone(plan: BackbonePlan) -> Backbone:
     """A new backbone, with random weights."""
     backbone = load_class(plan.path, Backbone)
     stem = () if plan.stem is None else (plan.stem,)
-    return backbone(plan.channels, *stem, **plan.options)
+    norm = {} if plan.norm == "batch" else {"norm": plan.norm}
+    return backbone(plan.channels, *stem, **norm, **plan.options)

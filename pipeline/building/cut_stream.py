@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pipeline.artifacts.plans.prepare import PreparePlan
-from pipeline.artifacts.split import Counts, Split, class_names, split_digest
+from pipeline.artifacts.split import Split, class_names, split_digest
+from pipeline.artifacts.split_counts import Counts
 from pipeline.building.repeats import mark_repeats
-from pipeline.building.stream_contents import TaskImages, list_contents
+from pipeline.building.stream_contents import list_contents
+from pipeline.building.task_images import TaskImages
 from pipeline.data.image_files.content import list_first
 from pipeline.data.parts import PARTS, Part
 from pipeline.data.source import Selection, Source
@@ -38,12 +40,13 @@ def cut_stream(plan: PreparePlan, source: Source, known: Sequence[Split] = ()) -
     skip = files is not None and files.on_bad_image == "skip"
     held = _drop_unreadable(source, contents, skip=skip)
     held = mark_repeats(held, "keep" if files is None else files.duplicates, source.root)
-    splits: list[Split] = []
-    numbers = {name: label for label, name in enumerate(plan.dataset.classes)}
-    for task, each in enumerate(held, start=1):
-        split = each if isinstance(each, Split) else _make_split(task, each, plan, source, numbers)
-        numbers |= dict(zip(split.class_names, split.classes, strict=True))
-        splits.append(split)
+    own, known_labels = _number_classes(plan, held)
+    splits = [
+        each
+        if isinstance(each, Split)
+        else _make_split(task, each, plan, source, own[task - 1], known_labels)
+        for task, each in enumerate(held, start=1)
+    ]
     _require_readable(source, contents, splits)
     if plan.whole_stream:
         others = digest([split_digest(split) for split in splits[1:]])
@@ -138,18 +141,54 @@ def _count(tasks: Sequence[TaskImages | Split], part: Part) -> int:
     return len({key for task in tasks for key in task.keys(part)})
 
 
+def _number_classes(
+    plan: PreparePlan, tasks: Sequence[TaskImages | Split]
+) -> tuple[list[dict[str, int]], dict[str, int]]:
+    """The labels of each task's own classes, and of all classes, by name.
+
+    A class keeps the label that it has, and new ones get the next, in the order of the tasks.
+    """
+    numbers = {name: label for label, name in enumerate(plan.dataset.classes)}
+    own: list[dict[str, int]] = []
+    for task in tasks:
+        if isinstance(task, Split):
+            own.append(dict(zip(task.class_names, task.classes, strict=True)))
+        else:
+            present = {name for part in PARTS for name in task.names(part)} - {*task.drifting}
+            new = sorted(present - numbers.keys())
+            numbers |= {name: len(numbers) + place for place, name in enumerate(new)}
+            own.append({name: numbers[name] for name in sorted(present, key=numbers.__getitem__)})
+        numbers |= own[-1]
+    # Of a class that can be read nowhere else there may be images all the same.
+    for name in (name for task in tasks for name in task.drifting or ()):
+        numbers.setdefault(name, len(numbers))
+    return own, numbers
+
+
 def _make_split(
-    task: int, held: TaskImages, plan: PreparePlan, source: Source, numbers: Mapping[str, int]
+    task: int,
+    held: TaskImages,
+    plan: PreparePlan,
+    source: Source,
+    own: Mapping[str, int],
+    numbers: Mapping[str, int],
 ) -> Split:
-    """The split of a task; its classes keep the labels that they have, and new ones get the next.
+    """The split of a task.
+
+    Args:
+        task: its number.
+        held: its images.
+        plan: which images there are and how they are cut.
+        source: the data set.
+        own: the labels of its own classes, sorted.
+        numbers: the labels of all classes.
 
     Raises:
         DataError: no image of a part can be read.
     """
-    present = sorted({name for part in PARTS for name in held.names(part)})
-    new = [name for name in present if name not in numbers]
-    known = {**numbers, **{name: len(numbers) + place for place, name in enumerate(new)}}
-    names = sorted(present, key=lambda name: known[name])
+    names = list(own)
+    drifting = {name: numbers[name] for name in held.drifting if name in held.names("train")}
+    labels = {**own, **drifting}
     for part in PARTS:
         if not held.keys(part) and (part == "train" or (names and source.needs_tests)):
             raise DataError(
@@ -164,12 +203,15 @@ def _make_split(
         root=plan.dataset.root,
         fingerprint={part: each.fingerprint() for part, each in images.items()},
         set_fingerprint={part: each.set_fingerprint() for part, each in images.items()},
-        classes=[known[name] for name in names],
+        classes=list(own.values()),
         class_names=names,
-        counts={part: _count_classes(held, part, names) for part in PARTS},
+        counts={
+            "train": _count_classes(held, "train", list(labels)),
+            "test": _count_classes(held, "test", names),
+        },
         train=held.keys("train"),
         test=held.keys("test"),
-        labels={part: [known[name] for name in held.names(part)] for part in PARTS},
+        labels={part: [labels[name] for name in held.names(part)] for part in PARTS},
         domain=held.domain,
         skipped=held.skipped if any(held.skipped.values()) else None,
         plain=held.plain if held.plain is not None and any(held.plain.values()) else None,
@@ -177,6 +219,8 @@ def _make_split(
         repeats=held.repeats,
         note=source.note or None,
         split_seed=plan.stream.split_seed if plan.scenario == "data" else None,
+        share=held.share,
+        drifting=drifting or None,
     )
 
 

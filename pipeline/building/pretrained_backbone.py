@@ -46,14 +46,16 @@ def build_pretrained(plan: BackbonePlan, weights: WeightsPlan) -> tuple[Backbone
         return backbone, load_pretrained(backbone, tensors)
     except ValueError as error:
         raise StateError(
-            f"{KEY}: {path} does not fit {plan.name}{_name_stem(plan)}: {error}; set "
-            "backbone.name, its options, backbone.stem and backbone.patch_size to the network that "
-            "these weights are of"
+            f"{KEY}: {path} does not fit {plan.name}{_name_choices(plan)}: {error}; set "
+            "backbone.name, its options, backbone.stem, backbone.norm and backbone.patch_size to "
+            "the network that these weights are of"
         ) from error
 
 
-def _name_stem(plan: BackbonePlan) -> str:
-    return "" if plan.stem is None else f" with stem {plan.stem}"
+def _name_choices(plan: BackbonePlan) -> str:
+    if plan.stem is None:
+        return ""
+    return f" with stem {plan.stem}" + (f" and norm {plan.norm}" if plan.norm != "batch" else "")
 
 
 def _parse(content: bytes) -> dict[str, Tensor]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.artifacts.split import Repeats, Split
-from pipeline.building.stream_contents import TaskImages
+from pipeline.artifacts.split import Split
+from pipeline.artifacts.split_counts import Repeats
+from pipeline.building.task_images import TaskImages
 from pipeline.data.image_files.content import list_first
 from pipeline.data.parts import Part
 from pipeline.errors import DataError

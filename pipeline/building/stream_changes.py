@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pipeline.artifacts.split import Split
+from pipeline.building.dealt_parts import count_left_out
 from pipeline.building.split_images import images_are_gone
-from pipeline.building.stream_contents import TaskImages, count_left_out
+from pipeline.building.task_images import TaskImages
 from pipeline.data.parts import PARTS
 from pipeline.data.source import Source
 

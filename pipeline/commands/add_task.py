@@ -102,6 +102,12 @@ def append_folder(text: str, params: Params, folder: Path) -> Addition:
     text, changes = merge(text, dump_json(changed))
     grown = parse_params(text, "the params with the new task")
     plan, how = plan_preparation(grown), plan_reading(grown)
+    if plan.stream.looks_ahead:
+        name = "imbalanced" if plan.stream.imbalanced > 1 else "blurred"
+        raise ParamsError(
+            f"stream.{name} decides what a task holds by how many there are or by the one after "
+            "it, so a task more would change those before it; such a stream does not grow"
+        )
     source = open_source(plan.dataset, how, look=False)
     task = list_contents(plan, source, read_known(plan))[-1]
     train, test = (len(task.keys(part)) for part in PARTS)

@@ -14,13 +14,12 @@ from pipeline.artifacts.split_origin import was_cut_alike
 from pipeline.building.cut_stream import cut_stream
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
 from pipeline.building.stream_changes import describe_changes
-from pipeline.building.stream_contents import (
-    TaskImages,
-    list_contents,
-    read_known,
-)
+from pipeline.building.stream_contents import list_contents, read_known
+from pipeline.building.task_images import TaskImages
 from pipeline.commands.check_backbone import check_backbone
+from pipeline.commands.check_budget import check_budget
 from pipeline.commands.check_images import (
+    describe_cut,
     describe_images,
     describe_test_part,
     describe_tree,
@@ -85,7 +84,7 @@ def _check_repository(params: Params) -> None:
     if unknown := list_unknown(list_outside(params)):
         print(
             f"dvc.yaml does not name {', '.join(unknown)}, so `dvc repro` does not notice when "
-            f"images change there; `cassle slots {read_slots()}` writes it"
+            f"something changes there; `cassle slots {read_slots()}` writes it"
         )
 
 
@@ -123,6 +122,8 @@ def _check_data(params: Params, *, deep: bool) -> list[str]:
     tested = tasks[-1:] if plan.scenario == "data" else tasks
     test = sum(len(task.keys("test")) for task in tested)
     print(f"data: {sum(sizes)} training and {test} test images, {min(sizes)} or more a task")
+    if cut := describe_cut(plan.stream):
+        print(cut)
     for line in describe_tree(tasks, plan.scenario):
         print(line)
     if isinstance(source, FileSource):
@@ -135,6 +136,7 @@ def _check_data(params: Params, *, deep: bool) -> list[str]:
             f"train.batch_size ({params.train.batch_size}) is above the {smallest} images of "
             f"task {sizes.index(smallest) + 1}, the smallest; lower it or num_tasks"
         )
+    problems += check_budget(params, sizes)
     for line in list_changes(plan, source, known, tasks, looks_back=reads_earlier_images(params)):
         print(line)
     try:

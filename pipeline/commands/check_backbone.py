@@ -1,4 +1,4 @@
-"""check: the network, where timm builds it."""
+"""check: the network, where timm builds it or its norm is not the usual one."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from pipeline.config.plan_backbone import plan_backbone
 
 
 def check_backbone(params: Params) -> None:
-    """Build a network of timm, which may be missing or not take such images; say what it is.
+    """Say what the network is, where that is not plain from its name; build one of timm.
+
+    It may be missing, or not take such images.
 
     Raises:
         PipelineError: it cannot be built.
     """
     plan = plan_backbone(params)
+    if plan.norm == "group":
+        print(f"backbone: {plan.name} with GroupNorm; {params.method}'s heads stay as they are")
     if plan.stem is not None:
         return
     from pipeline.building.backbone import build_backbone  # imports torch and timm

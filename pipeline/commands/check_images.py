@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.artifacts.split import Split
-from pipeline.building.stream_contents import TaskImages
+from pipeline.building.task_images import TaskImages
 from pipeline.config.params import Params
 from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.image_files.content import list_first
@@ -20,6 +20,7 @@ from pipeline.data.image_files.survey import (
 )
 from pipeline.data.image_files.tree import describe_others
 from pipeline.data.parts import PARTS
+from pipeline.data.stream.scenarios import StreamOptions
 from pipeline.reporting.text_formats import show_controls
 from pipeline.runtime.git import find_untracked_reason
 
@@ -40,16 +41,35 @@ def describe_tree(tasks: Sequence[TaskImages | Split], scenario: str) -> Iterato
         tested = f", {counts['test']} to test on" if counts["test"] else ""
         held = {part: Counter(task.names(part)) for part in PARTS}
         names = sorted(held["train"] | held["test"])
+        foreign = {name: held["train"][name] for name in task.drifting or ()}
+        names = [name for name in names if name not in foreign]
         each = [
             f"{show_controls(c)} {held['train'][c]}+{held['test'][c]}" for c in names[:MAX_CLASSES]
         ]
         more = [f"{len(names) - MAX_CLASSES} more"] if len(names) > MAX_CLASSES else []
         classes = f"; {len(names)} classes: {', '.join([*each, *more])}" if names else "; no labels"
+        if foreign:
+            classes += f"; {sum(foreign.values())} images of neighbours' classes"
         yield f"  task {number}{name}: {counts['train']} images to learn from{tested}{classes}"
     if len(tasks) > MAX_TASKS:
         yield f"  and {len(tasks) - MAX_TASKS} more tasks"
     if scenario == "data" and len(tasks) > 1:
         yield "  all tasks are tested on the same images"
+
+
+def describe_cut(cut: StreamOptions) -> str:
+    """Return what params say of how the stream is cut; empty: nothing."""
+    said = []
+    if cut.imbalanced > 1:
+        said.append(f"the longest task keeps {cut.imbalanced:g} times the share of the shortest")
+    if cut.blurred:
+        said.append(f"neighbours mix {cut.blurred:g} of a task's training images")
+    if cut.superclasses:
+        said.append(f"classes come by {len(cut.superclasses)} superclasses")
+    if cut.irregular:
+        what = "superclasses" if cut.superclasses else "classes"
+        said.append(f"numbers of {what} are drawn")
+    return f"stream: {'; '.join(said)}" if said else ""
 
 
 def describe_test_part(params: Params, tasks: Sequence[TaskImages | Split]) -> str:

@@ -21,7 +21,9 @@ from pipeline.building.training import count_steps as count_training_steps
 from pipeline.building.views import build_augment
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.resolve import Plans
-from pipeline.data.stream.tasks import divide_evenly
+from pipeline.data.stream.division import divide_evenly
+from pipeline.data.stream.lengths import draw_shares
+from pipeline.data.stream.scenarios import choose_classes
 from pipeline.errors import ParamsError
 from pipeline.files.sealed_json import dump_json
 from pipeline.files.typed_json import as_json
@@ -125,7 +127,9 @@ def count_images(name: str, plan: PreparePlan) -> list[int]:
         if set(domains) <= set(entry.domain_images):
             return [entry.domain_images[domain] for domain in domains[:tasks]]
     elif entry.train_images is not None and dataset.full:
-        return [len(images) for images in divide_evenly(range(entry.train_images), tasks)]
+        shares = draw_shares(tasks, plan.stream.imbalanced, plan.stream.split_seed)
+        sizes = _count_by_task(entry.train_images, entry.classes, plan)
+        return [round(share * size) for share, size in zip(shares, sizes, strict=True)]
     whole = sorted(name for name, entry in DATASETS.items() if entry.train_images is not None)
     by_domain = sorted(name for name, entry in DATASETS.items() if entry.domain_images)
     raise ParamsError(
@@ -133,6 +137,15 @@ def count_images(name: str, plan: PreparePlan) -> list[int]:
         f"cannot be counted without the files; known are {', '.join(whole)} in full and "
         f"{', '.join(by_domain)} by domain"
     )
+
+
+def _count_by_task(images: int, classes: Sequence[str], plan: PreparePlan) -> list[int]:
+    """The number of training images of each task, where each class has as many."""
+    tasks = plan.stream.num_tasks
+    if plan.scenario == "class" and classes:
+        groups = choose_classes(classes, plan.stream)
+        return [images * len(group) // len(classes) for group in groups]
+    return [len(part) for part in divide_evenly(range(images), tasks)]
 
 
 def _image_operations(plan: TrainPlan) -> float:

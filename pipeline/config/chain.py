@@ -139,18 +139,21 @@ def list_unknown(outside: Sequence[str]) -> list[str]:
 
 
 def list_outside(params: Params) -> list[str]:
-    """Return the folders of images that are there and not in data.root, as paths from here.
+    """Return what is there and not in data.root, as paths from here.
 
-    They are those of the stream, and those that states are evaluated on beside it.
+    They are folders of images, those of the stream and those that states are evaluated on beside
+    it, and the file of superclasses.
     """
     data, root = params.data, Path(params.data.root)
     found = [root / folder for folder in data.folders or ()]
     others = [data.labelled_root, *params.evaluation.transfer]
     found += [Path(name) for name in others if name is not None and name not in DATASETS]
+    found = [path for path in found if path.is_dir()]
+    found += [path for path in [Path(params.stream.superclasses or "")] if path.is_file()]
     return [
-        os.path.normpath(folder)
-        for folder in found
-        if folder.is_dir() and not folder.resolve().is_relative_to(root.resolve())
+        os.path.normpath(path)
+        for path in found
+        if not path.resolve().is_relative_to(root.resolve())
     ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from pipeline.config.data_sections import Data
+from pipeline.config.registry.backbones import BACKBONES, ResNetBackbone, find_backbone
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, Dataset
 from pipeline.config.registry.loggers import LOGGERS
@@ -17,6 +18,7 @@ from pipeline.config.stream_section import Stream
 from pipeline.data.stream.tasks import ClassOrder, group_classes
 from pipeline.errors import closest, describe_missing, shorten
 from pipeline.files.sealed_json import Json
+from pipeline.models.norms import Norm
 
 Entry = TypeVar("Entry", bound=Component)
 
@@ -47,6 +49,24 @@ def require_chosen(
         )
 
 
+def check_norm(name: str, norm: Norm) -> None:
+    """Check that the backbone has a choice of norm where params choose one.
+
+    Args:
+        name: of the backbone, which is known to be there.
+        norm: as the param.
+
+    Raises:
+        ValueError: it has norms of its own.
+    """
+    if norm != "batch" and not isinstance(find_backbone(name), ResNetBackbone):
+        ours = [each for each, entry in BACKBONES.items() if isinstance(entry, ResNetBackbone)]
+        raise ValueError(
+            f"backbone.norm: {norm} is for {', '.join(ours)}, and {shorten(name)} has norms of its "
+            "own; set backbone.norm: batch, which it passes over"
+        )
+
+
 def check_stream(
     name: str,
     dataset: Dataset,
@@ -55,6 +75,7 @@ def check_stream(
     class_order: ClassOrder | None,
     data: Data,
     *,
+    irregular: bool,
     starts_elsewhere: bool,
 ) -> None:
     """Check the stream's params, as far as possible without images and weights.
@@ -66,6 +87,7 @@ def check_stream(
         num_tasks: see above.
         class_order: see above.
         data: see above.
+        irregular: whether the numbers of classes a task are drawn.
         starts_elsewhere: whether there are weights to start from, which may say the images' size.
 
     Raises:
@@ -99,8 +121,8 @@ def check_stream(
             f"num_tasks must be at most {classes}, the classes of {name} "
             f"(scenario: class gives each task at least one), got {num_tasks}"
         )
-    if scenario == "class" and classes and class_order is not None:
-        group_classes(dataset.classes, num_tasks, 0, class_order)
+    if scenario == "class" and classes and (class_order is not None or irregular):
+        group_classes(dataset.classes, num_tasks, 0, class_order, irregular=irregular)
     if scenario == "domain" and not dataset.files:
         domains = data.domains or TRANSFORMATIONS
         for domain in domains:

@@ -6,7 +6,12 @@ from pipeline.config.checks import require_chosen
 from pipeline.config.data_sections import Data
 from pipeline.config.option_types import require_milestones
 from pipeline.config.registry.datasets import DATASETS
-from pipeline.config.registry.probes import PROBES, TRANSFER_PROBES, list_while_training
+from pipeline.config.registry.probes import (
+    CONSOLIDATION_PROBE,
+    PROBES,
+    TRANSFER_PROBES,
+    list_while_training,
+)
 from pipeline.config.sections import EvaluationChoice, Train
 from pipeline.errors import closest, shorten
 from pipeline.files.typed_json import get_typed
@@ -65,11 +70,13 @@ def check_probes(given: EvaluationChoice) -> None:
     """Check that the probes exist, are not repeated, and include the headline.
 
     Raises:
-        ValueError: a probe is unknown or repeated, its milestones come after its epochs, or the
-            headline is not among them.
+        ValueError: a probe is unknown or repeated, its milestones come after its epochs, the
+            headline is not among them, or the options of the one that tells the tasks apart are
+            missing.
     """
     names = given.probes
     _require_probes("evaluation.probes", names, given)
+    require_chosen("evaluation", CONSOLIDATION_PROBE, PROBES, "evaluation", given)
     for name in names:
         options = given.options_of(name) or {}
         if "milestones" in options:

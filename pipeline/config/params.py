@@ -14,6 +14,7 @@ from pydantic import Field, create_model, model_validator
 from pipeline.config.checks import (
     check_composition,
     check_loggers,
+    check_norm,
     check_online_stream,
     check_start,
     check_strategies,
@@ -38,7 +39,7 @@ from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.section import Choices, Section
 from pipeline.config.sections import BackboneChoice, EvaluationChoice, LinearEval, Train
-from pipeline.config.stream_section import Stream
+from pipeline.config.stream_section import Stream, check_cut
 from pipeline.layout import MAX_TASKS
 
 
@@ -74,6 +75,7 @@ class Params(Section):
             require_chosen("strategy", name, STRATEGIES, "strategies", self.strategies)
         backbone = entry_name(self.backbone.name)
         require_chosen("backbone.name", backbone, BACKBONES, "backbone", self.backbone)
+        check_norm(self.backbone.name, self.backbone.norm)
         require_chosen("train.optimizer", self.train.optimizer, OPTIMIZERS, "train", self.train)
         check_strategies(self.strategy.split("+"), self.method, self.stream)
         check_online_stream(
@@ -89,6 +91,7 @@ class Params(Section):
         check_transfer(self.evaluation)
         check_probing(self.evaluation, self.train)
         check_online(self.evaluation, self.scenario, self.data, self.train)
+        check_cut(self.stream, self.scenario, self.num_tasks, self.class_order)
         check_stream(
             self.dataset,
             dataset,
@@ -96,6 +99,7 @@ class Params(Section):
             self.num_tasks,
             self.class_order,
             self.data,
+            irregular=self.stream.irregular,
             starts_elsewhere=self.backbone.weights is not None,
         )
         return self

@@ -24,7 +24,8 @@ def plan_backbone(params: Params) -> BackbonePlan:
     entry, dataset = find_backbone(name), plan_dataset(params)
     options = options_of(params, "backbone", name)
     if not isinstance(entry, TimmBackbone):
-        return BackbonePlan(name, entry.path, dataset.channels, params.backbone.stem, options)
+        stem, norm = params.backbone.stem, params.backbone.norm
+        return BackbonePlan(name, entry.path, dataset.channels, stem, options, norm)
     model = entry.model or name.removeprefix(PREFIX)
     try:
         require_timm_name(model)

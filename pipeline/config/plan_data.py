@@ -20,6 +20,7 @@ from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS, TRANSFO
 from pipeline.config.registry.strategies import learns_at_once
 from pipeline.config.stage_code import add_code
 from pipeline.config.stream import count_tasks, fix_stream
+from pipeline.config.superclasses import read_superclasses
 from pipeline.data.augmentation.view_augment import ViewAugment
 from pipeline.data.image_files.file_options import WHITE, Color, FileOptions
 from pipeline.data.stream.scenarios import StreamOptions
@@ -35,8 +36,6 @@ def plan_preparation(params: Params) -> PreparePlan:
     """The plan that says which images there are and how they are cut into tasks."""
     params = fix_stream(params)
     tasks = count_tasks(params)
-    given = params.class_order if params.scenario == "class" else None
-    order = None if given is None else tuple(given)
     dataset, data = plan_dataset(params), params.data
     if dataset.files is not None:
         files = replace(
@@ -59,12 +58,26 @@ def plan_preparation(params: Params) -> PreparePlan:
     plan = PreparePlan(
         dataset=dataset,
         scenario=params.scenario,
-        stream=StreamOptions(tasks, params.split_seed, order),
+        stream=_plan_stream(params, tasks),
         slots=max(read_slots(), tasks),
         code="",
         whole_stream=learns_at_once(params.strategy),
     )
     return add_code(plan)
+
+
+def _plan_stream(params: Params, num_tasks: int) -> StreamOptions:
+    """The number of tasks, and what decides which images each holds."""
+    cut, order = params.stream, params.class_order if params.scenario == "class" else None
+    return StreamOptions(
+        num_tasks,
+        params.split_seed,
+        None if order is None else tuple(order),
+        superclasses=() if cut.superclasses is None else read_superclasses(cut.superclasses),
+        irregular=cut.irregular,
+        imbalanced=cut.imbalanced,
+        blurred=cut.blurred,
+    )
 
 
 def plan_labelled(params: Params) -> DatasetPlan | None:

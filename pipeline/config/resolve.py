@@ -42,7 +42,7 @@ from pipeline.config.plan_optimization import plan_online_stream, plan_optimizat
 from pipeline.config.plan_transfer import describe_transfer, plan_transfer
 from pipeline.config.plan_weights import plan_weights
 from pipeline.config.registry.loggers import LOGGERS
-from pipeline.config.registry.probes import ONLINE, PROBES, list_while_training
+from pipeline.config.registry.probes import CONSOLIDATION_PROBE, ONLINE, PROBES, list_while_training
 from pipeline.config.registry.strategies import (
     COMPOSITE,
     learns_at_once,
@@ -174,6 +174,7 @@ def _plan_evaluation(
         backbone=backbone,
         probes=tuple(plan_component(params, "probe", name) for name in names),
         headline=params.evaluation.headline,
+        consolidation=plan_component(params, "probe", CONSOLIDATION_PROBE),
         states=tuple(states),
         extraction=code_fingerprint(
             "pipeline.building.state_features",

@@ -16,6 +16,7 @@ from pipeline.config.option_types import (
 )
 from pipeline.config.section import Choices, Section
 from pipeline.config.user_paths import UserPath
+from pipeline.models.norms import Norm
 from pipeline.models.stems import Stem
 
 
@@ -25,6 +26,7 @@ class BackboneChoice(Choices):
     Attributes:
         name: of the registry, or ``timm/`` and the name of a network of timm.
         stem: the first layers of a ResNet of ours; see ``pipeline.models.stems``.
+        norm: of a ResNet of ours; see ``pipeline.models.norms``.
         patch_size: of a transformer of timm, in pixels; None: by the size of the images
             (``vit_*``), or the model's own.
         weights: what it starts from: a file, a folder or the name of a model; None: random.
@@ -33,6 +35,7 @@ class BackboneChoice(Choices):
 
     name: Annotated[str, Field(max_length=200)]
     stem: Stem
+    norm: Norm
     patch_size: Annotated[int, Field(ge=1, le=1024)] | None
     weights: Annotated[UserPath, Field(min_length=1)] | None
     freeze_until: Annotated[str, Field(min_length=1, max_length=200)] | None

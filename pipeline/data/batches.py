@@ -173,7 +173,8 @@ class TaskOrder(Sampler[list[int]]):
 class MinibatchOrder(TaskOrder):
     """The steps on a task's minibatches, each of which comes once and is not seen again.
 
-    Images come in a random order, and the steps are spread evenly over the minibatches.
+    Images come in a random order, or in that of the stream where it says one, and the steps are
+    spread evenly over the minibatches.
 
     Args:
         count: images of the task.
@@ -183,6 +184,7 @@ class MinibatchOrder(TaskOrder):
         task: the number of the task, from 1.
         rank: this process's rank.
         processes: the world size.
+        ordered: whether the images are in the order in which they come.
     """
 
     def __init__(
@@ -194,14 +196,19 @@ class MinibatchOrder(TaskOrder):
         task: int,
         rank: int = 0,
         processes: int = 1,
+        *,
+        ordered: bool = False,
     ) -> None:
         super().__init__(count, batch_size, 1, seed, task, 1, rank, processes)
+        self.ordered = ordered
         self.minibatches = self.steps_per_epoch
         self.total_steps = steps
 
     def __iter__(self) -> Iterator[list[int]]:
         stream = generator(self.seed, "order", self.task, 0)
         order: list[int] = torch.randperm(self.count, generator=stream).tolist()
+        if self.ordered:
+            order.sort()
         share = self.batch_size // self.processes
         for step in range(self.start, self.total_steps):
             minibatch = step * self.minibatches // self.total_steps

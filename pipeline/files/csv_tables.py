@@ -20,6 +20,11 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Ce
     write_text(path, csv_text(columns, rows))
 
 
+def list_columns(rows: Iterable[Mapping[str, Cell]]) -> list[str]:
+    """Return the columns that some rows have, in the order in which they come up."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Cell]]) -> str:
     """Return rows as CSV; floats keep all their digits, and None is an empty cell."""
     text = io.StringIO()

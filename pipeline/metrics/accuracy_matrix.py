@@ -51,6 +51,41 @@ def average_accuracy(matrix: Matrix) -> float | None:
     return average_measured(matrix[-1])
 
 
+def average_incremental_accuracy(matrix: Matrix) -> float | None:
+    """Return (1/T) Σ_t (1/t) Σ_{i≤t} a[t, i], the accuracy averaged over the stream.
+
+    After each task the mean over the tasks learnt so far, and of these the mean: so a network
+    that was good all along counts more than one that is good at the end alone. Source: the
+    average incremental accuracy of Rebuffi et al. (2017), which others call average anytime
+    accuracy; there the classifier knows the classes so far, here it is the probe, which knows
+    all that the matrix's row is of.
+
+    Over the measured cells of each row, and over the rows that have some. None if there is no
+    such row, or for several tasks at once, which are no stream.
+    """
+    tasks = _num_tasks(matrix)
+    if tasks > 1 and len(matrix) == 2:
+        return None
+    return average_measured(average_measured(matrix[t][:t]) for t in range(1, tasks + 1))
+
+
+def backward_transfer(matrix: Matrix) -> float | None:
+    """Return BWT = 1/(T-1) Σ_{i<T} (a[T, i] - a[i, i]), what later tasks gave or took.
+
+    Below 0 where more was lost than won; the opposite of forgetting where each task was best
+    once it was learnt. Source: Lopez-Paz and Ranzato, 2017.
+
+    Over the tasks i < T with both a[T, i] and a[i, i] measured. None if there is no such task,
+    for one task, or for all tasks at once.
+    """
+    tasks = _num_tasks(matrix)
+    if tasks == 1 or len(matrix) == 2:
+        return None
+    return average_measured(
+        _subtract(matrix[tasks][task], matrix[task + 1][task]) for task in range(tasks - 1)
+    )
+
+
 def forgetting(matrix: Matrix, first: int = 1) -> float | None:
     """Return F = 1/(T-1) Σ_{i<T} (max_{t≥1} a[t, i] - a[T, i]).
 
@@ -86,6 +121,23 @@ def forward_transfer(matrix: Matrix) -> float | None:
         return None
     return average_measured(
         _subtract(matrix[task][task], matrix[0][task]) for task in range(1, tasks)
+    )
+
+
+def knowledge_gain(matrix: Matrix) -> float | None:
+    """Return K = 1/(T-1) Σ_{i≥2} (a[i, i] - a[i-1, i]), what learning a task gives on it.
+
+    Forward transfer and knowledge gain add up to the gain over row 0 once a task is learnt.
+    Source: Zhang et al. (Osiris), 2024.
+
+    Over the tasks i ≥ 2 with both a[i, i] and a[i-1, i] measured. None if there is no such
+    task, for one task, or for all tasks at once.
+    """
+    tasks = _num_tasks(matrix)
+    if tasks == 1 or len(matrix) == 2:
+        return None
+    return average_measured(
+        _subtract(matrix[task + 1][task], matrix[task][task]) for task in range(1, tasks)
     )
 
 

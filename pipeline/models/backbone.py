@@ -7,6 +7,7 @@ from typing import Self
 
 from torch import Tensor, nn
 
+from pipeline.models.norms import Norm, count_groups
 from pipeline.models.stems import STEMS, Stem
 
 
@@ -61,12 +62,24 @@ def average_pool(maps: Tensor) -> Tensor:
     return maps.permute(0, 2, 3, 1).mean(dim=(1, 2))
 
 
-def build_stem(stem: Stem, in_channels: int, width: int) -> nn.Sequential:
+def build_norm(norm: Norm, width: int) -> nn.Module:
+    """Return the layer that normalises maps ``(N, width, H, W)``, with a scale and a shift.
+
+    Args:
+        norm: ``batch``: BatchNorm; ``group``: GroupNorm, by each image's own numbers.
+        width: channels of the maps.
+    """
+    if norm == "batch":
+        return nn.BatchNorm2d(width)
+    return nn.GroupNorm(count_groups(width), width)
+
+
+def build_stem(stem: Stem, in_channels: int, width: int, norm: Norm = "batch") -> nn.Sequential:
     """Return the first layers of a network, as ``STEMS`` describes them."""
     wanted = STEMS[stem]
     layers: list[nn.Module] = [
         nn.Conv2d(in_channels, width, wanted.kernel, wanted.stride, wanted.padding, bias=False),
-        nn.BatchNorm2d(width),
+        build_norm(norm, width),
         nn.ReLU(inplace=True),
     ]
     if wanted.max_pool:

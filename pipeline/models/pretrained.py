@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ PREFIXES = ("method.backbone", "backbone", "encoder", "encoder_q", "module", "mo
 # Classifiers on top of a backbone, which have no use here.
 CLASSIFIERS = ("fc.", "head.", "classifier.", "head_dist.")
 COUNTER = "num_batches_tracked"  # of BatchNorm; older files lack it, and nothing reads it
+STATISTICS = ("running_mean", "running_var", COUNTER)  # that BatchNorm has and other norms have not
 MOST_NAMED = 4  # names in a message; of more, the number
 
 
@@ -118,7 +119,22 @@ def _require_fit(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) ->
         ),
     ]
     if problems:
-        raise ValueError("; ".join(problems))
+        raise ValueError(_explain_norms(found, expected) or "; ".join(problems))
+
+
+def _explain_norms(found: Iterable[str], expected: Iterable[str]) -> str:
+    """Return that one network has BatchNorm where the other has another norm, if that is all."""
+    theirs, ours = (
+        {name for name in names if not name.endswith(COUNTER)} for names in (found, expected)
+    )
+    statistics = {name for name in theirs ^ ours if name.endswith(STATISTICS)}
+    if not statistics or statistics != theirs ^ ours:
+        return ""
+    if not any(name.endswith(STATISTICS) for name in ours):
+        return "they are of a network with BatchNorm, and this one has another norm"
+    if not any(name.endswith(STATISTICS) for name in theirs):
+        return "they are of a network without BatchNorm, and this one has it"
+    return ""
 
 
 def _is_like(tensor: Tensor, wanted: Tensor) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.models.backbone import Backbone, average_pool, build_stem
+from pipeline.models.backbone import Backbone, average_pool, build_norm, build_stem
+from pipeline.models.norms import Norm
 from pipeline.models.stems import Stem
 
 
@@ -36,18 +37,18 @@ class PointwiseConv2d(nn.Conv2d):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions with BatchNorm and a shortcut (He et al., 2016)."""
+    """Two 3×3 convolutions with a norm each, and a shortcut (He et al., 2016)."""
 
-    def __init__(self, in_width: int, width: int, stride: int) -> None:
+    def __init__(self, in_width: int, width: int, stride: int, norm: Norm) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_width, width, 3, stride, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(width)
+        self.norm1 = build_norm(norm, width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
+        self.norm2 = build_norm(norm, width)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or in_width != width:
             self.shortcut = nn.Sequential(
-                PointwiseConv2d(in_width, width, stride), nn.BatchNorm2d(width)
+                PointwiseConv2d(in_width, width, stride), build_norm(norm, width)
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,19 +64,28 @@ class SmallResNet(Backbone):
     Args:
         in_channels: channels of the images.
         stem: see ``pipeline.models.stems``.
+        norm: see ``build_norm``.
         widths: channels of each stage; the last one is the size of the features.
         blocks: residual blocks in each stage.
     """
 
-    def __init__(self, in_channels: int, stem: Stem, *, widths: Sequence[int], blocks: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        stem: Stem,
+        norm: Norm = "batch",
+        *,
+        widths: Sequence[int],
+        blocks: int,
+    ) -> None:
         super().__init__()
-        self.stem = build_stem(stem, in_channels, widths[0])
+        self.stem = build_stem(stem, in_channels, widths[0], norm)
         stages: list[nn.Module] = []
         width_before = widths[0]
         for index, width in enumerate(widths):
             for block in range(blocks):
                 stride = 2 if index > 0 and block == 0 else 1
-                stages.append(ResidualBlock(width_before, width, stride))
+                stages.append(ResidualBlock(width_before, width, stride, norm))
                 width_before = width
         self.blocks = nn.Sequential(*stages)
         self.num_features = widths[-1]

@@ -10,7 +10,7 @@ Stem = Literal["conv3", "conv3_padding2", "conv3_stride2", "conv7_maxpool"]
 
 @dataclass(frozen=True)
 class StemLayers:
-    """A convolution, BatchNorm, ReLU and maybe a max-pool.
+    """A convolution, a norm, ReLU and maybe a max-pool.
 
     Attributes:
         kernel: height and width of the convolution's kernel.

@@ -81,7 +81,7 @@ def draw_accuracy_matrix(results: Results, path: Path) -> None:
             axes.plot([after - 1.5, after - 0.5], [after - 0.5] * 2, "w", linewidth=line)
         if 0 < after < tasks and by_task:
             axes.plot([after - 0.5] * 2, [after - 0.5, after + 0.5], "w", linewidth=line)
-    across, down = _name_some(tasks), _name_some(rows)
+    across, down = name_some(tasks), name_some(rows)
     names = [escape_plot(columns[task]) for task in across]
     upright = tasks <= MOST_WRAPPED
     if upright:
@@ -109,7 +109,7 @@ def draw_accuracy_over_tasks(results: Results, path: Path) -> None:
         axes.margins(y=0.12)  # for the numbers above the dots
     else:
         _draw_each_task(axes, results)
-    numbered = set(_name_some(len(steps), MOST_BESIDE, MOST_NUMBERED))
+    numbered = set(name_some(len(steps), MOST_BESIDE, MOST_NUMBERED))
     for step, value in zip(steps, means, strict=True):
         if math.isnan(value) or step not in numbered:
             continue
@@ -206,7 +206,7 @@ def _finite_or_nan(values: Iterable[float | None]) -> list[float]:
     return [math.nan if value is None else value for value in values]
 
 
-def _name_some(count: int, most: int = MOST_NAMED, whole: int = MOST_NAMED + 1) -> list[int]:
+def name_some(count: int, most: int = MOST_NAMED, whole: int = MOST_NAMED + 1) -> list[int]:
     """Return which of so many are named: all up to ``whole``, else some, with the last."""
     if count <= whole:
         return list(range(count))
@@ -217,7 +217,7 @@ def _name_some(count: int, most: int = MOST_NAMED, whole: int = MOST_NAMED + 1) 
 def _mark_tasks(axes: Axes, results: Results) -> None:
     """Draw a line and a name where each task begins, and name the axis."""
     begins = find_begins(results, MARKS_ROOM)
-    named = set(_name_some(len(begins.epochs), MOST_NUMBERED))
+    named = set(name_some(len(begins.epochs), MOST_NUMBERED))
     axes.set_xlabel(begins.axis)
     for index, (start, name) in enumerate(zip(begins.epochs, begins.names, strict=True)):
         axes.axvline(start, color="0.8", linewidth=1, zorder=0)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from pipeline.metrics.accuracy_matrix import average_accuracy, forgetting, forward_transfer
+from pipeline.metrics.accuracy_matrix import (
+    average_accuracy,
+    average_measured,
+    forgetting,
+    forward_transfer,
+)
 from pipeline.reporting.gaps import format_cell
 from pipeline.reporting.results import Results
 from pipeline.reporting.text_formats import escape_markdown
@@ -19,6 +24,10 @@ OWN_DOMAIN = (
 ABOUT_REPRESENTATIONS = (
     "Of the features of each task's test images: the effective rank (RankMe), and after the "
     "stroke the linear CKA with the state before (1: the same but for rotation and scale)."
+)
+ABOUT_CONSOLIDATION = (
+    "The last column: consolidation C, the mean over the tasks of the percentage of images that "
+    "nearest neighbours tell to be of their own task."
 )
 
 
@@ -68,8 +77,22 @@ def probe_rows(results: Results) -> list[tuple[str, str, list[str]]]:
     return rows
 
 
+def explain_representations(results: Results) -> str:
+    """Return an explanation of the table of representations."""
+    told = f" {ABOUT_CONSOLIDATION}" if _has_consolidation(results) else ""
+    return f"{ABOUT_REPRESENTATIONS}{told}"
+
+
+def representation_columns(results: Results) -> list[str]:
+    """Return the headings of the table of representations."""
+    return [*results.tested_on, *(["C"] if _has_consolidation(results) else [])]
+
+
 def representation_rows(results: Results) -> list[tuple[str, list[str]]]:
-    """Return each state's name, with rank and CKA for each column; a dash for neither."""
+    """Return each state's name, with rank and CKA for each column, then the consolidation.
+
+    Where neither is known there is a dash.
+    """
     rows = []
     for after, ranks in enumerate(results.ranks):
         shown = ranks[: results.columns]
@@ -77,8 +100,15 @@ def representation_rows(results: Results) -> list[tuple[str, list[str]]]:
         if after:
             change = results.changes[after - 1].tasks[: len(shown)]
             cells = [_rank_and_cka(*pair) for pair in zip(shown, change, strict=True)]
+        if _has_consolidation(results):
+            cells.append(format_cell(average_measured(results.consolidation[after])))
         rows.append((results.row_name(after), cells))
     return rows
+
+
+def _has_consolidation(results: Results) -> bool:
+    """Whether any state was asked to tell tasks apart, which takes two of its own images."""
+    return any(cell is not None for row in results.consolidation for cell in row)
 
 
 def _rank_and_cka(rank: float | None, cka: float | None) -> str:
@@ -105,13 +135,14 @@ def probe_table(results: Results) -> list[str]:
 
 def representation_table(results: Results) -> list[str]:
     """Return the table of ranks and CKA in Markdown, one state a row."""
+    columns = representation_columns(results)
     lines = [
         "## What changed inside the network",
         "",
-        ABOUT_REPRESENTATIONS,
+        explain_representations(results),
         "",
-        "| | " + " | ".join(map(escape_markdown, results.tested_on)) + " |",
-        "| --- |" + " ---: |" * results.columns,
+        "| | " + " | ".join(map(escape_markdown, columns)) + " |",
+        "| --- |" + " ---: |" * len(columns),
     ]
     for name, cells in representation_rows(results):
         lines.append(f"| {escape_markdown(name)} | " + " | ".join(cells) + " |")

@@ -33,3 +33,18 @@ def list_changes(rows: Sequence[Evaluation], num_tasks: int) -> list[FeatureChan
     return [
         FeatureChange([row.cka.get(task) for task in tasks], row.cka_learnt) for row in rows[1:]
     ]
+
+
+def average_change(changes: Sequence[FeatureChange], *, gone: bool) -> float | None:
+    """Return the mean linear CKA of consecutive trained states on tasks already learnt.
+
+    Args:
+        changes: of each state except the first.
+        gone: whether images of tasks are gone: then the mean is over what was measured.
+
+    Returns:
+        None if there are no two trained states, or if features do not vary.
+    """
+    found = [change.learnt for change in changes[1:]]
+    known = [value for value in found if value is not None]
+    return sum(known) / len(known) if known and (gone or len(known) == len(found)) else None

@@ -15,12 +15,16 @@ from pipeline.files.sealed_json import Json
 from pipeline.metrics.accuracy_matrix import (
     Matrix,
     average_accuracy,
+    average_incremental_accuracy,
+    average_measured,
+    backward_transfer,
     forgetting,
     forward_transfer,
+    knowledge_gain,
     plasticity,
     stability,
 )
-from pipeline.reporting.representations import FeatureChange
+from pipeline.reporting.representations import FeatureChange, average_change
 from pipeline.reporting.start import name_start
 from pipeline.reporting.task_names import (
     give_room,
@@ -63,6 +67,8 @@ class Results:
         ranks: the effective rank of the features of each task's test images, by state; None:
             not measured.
         changes: the features' change by each task, from task 1 on.
+        consolidation: the percentage of each task's images that are told to be of it, by state;
+            None: not measured.
         splits: the tasks' splits.
         epochs: one row an epoch of all tasks: task, epoch, step, loss terms, spread and rank
             of the projections, learning rate.
@@ -84,6 +90,7 @@ class Results:
     probes: dict[str, Probed]
     ranks: Cells
     changes: list[FeatureChange]
+    consolidation: Cells
     splits: list[Split]
     epochs: list[dict[str, str]]
     timings: list[Timing]
@@ -186,36 +193,19 @@ class Results:
         """Whether each task is called by one name."""
         return all(len(list_names(split)) == 1 for split in self.splits)
 
-    def cost(self) -> Json:
-        """Return the content of reports/cost.json.
-
-        Forward passes are relative to fine-tuning: to task 1, without a teacher's there.
-        """
-        base = self.timings[0].forward_passes - self.timings[0].teacher_passes
-        later = [timing.forward_passes for timing in self.timings[1:]]
-        seconds = [timing.seconds + timing.look_back_seconds for timing in self.timings]
-        return {
-            "training_seconds": round(sum(seconds), 1),
-            "training_cpu_seconds": self._cpu_seconds(),
-            "forward_passes": round(sum(later) / len(later) / base, 2) if later else 1.0,
-            "strategy_bytes": max(timing.strategy_bytes for timing in self.timings),
-            "carried_bytes": max(timing.carried_bytes for timing in self.timings),
-        }
-
-    def _cpu_seconds(self) -> float | None:
-        """Return the CPU seconds of training; None where a task's are not known."""
-        known = [each.cpu_seconds for each in self.timings if each.cpu_seconds is not None]
-        return round(sum(known), 1) if len(known) == len(self.timings) else None
-
     def metrics(self) -> Json:
         """Return the content of reports/metrics.json, the headline metrics."""
         return {
             "average_accuracy": _rounded(average_accuracy(self.matrix)),
             "forgetting": _rounded(self.by_task(forgetting, self.matrix)),
             "forward_transfer": _rounded(self.by_task(forward_transfer, self.matrix)),
+            "average_incremental_accuracy": _rounded(average_incremental_accuracy(self.matrix)),
+            "backward_transfer": _rounded(self.by_task(backward_transfer, self.matrix)),
+            "knowledge_gain": _rounded(self.by_task(knowledge_gain, self.matrix)),
             "plasticity": _rounded(self.by_task(plasticity, self.matrix)),
             "stability": _rounded(self.by_task(stability, self.matrix)),
-            "cka": _rounded(self.cka()),
+            "consolidation": _rounded(average_measured(self.consolidation[-1])),
+            "cka": _rounded(average_change(self.changes, gone=bool(self.gone))),
             "headline": self.headline,
             **self._beside_random(),
         }
@@ -235,16 +225,6 @@ class Results:
     def by_task(self, metric: Callable[[Matrix], float | None], matrix: Matrix) -> float | None:
         """Return a metric that compares tasks; None if all tasks share a test set."""
         return None if shared_test(self.splits) else metric(matrix)
-
-    def cka(self) -> float | None:
-        """Return the mean linear CKA of consecutive trained states on tasks already learnt.
-
-        None if there are no two trained states, or if features do not vary.
-        """
-        found = [change.learnt for change in self.changes[1:]]
-        known = [value for value in found if value is not None]
-        whole = len(known) == len(found) or self.gone
-        return sum(known) / len(known) if known and whole else None
 
 
 def _rounded(value: float | None) -> float | None:

@@ -41,6 +41,7 @@ def read_results(plan: ReportPlan) -> Results:
         probes={name: _probed(found, num_tasks, name) for name in _probe_names(params)},
         ranks=_rows(found, num_tasks, lambda evaluation: evaluation.rank),
         changes=list_changes(found, num_tasks),
+        consolidation=_rows(found, num_tasks, lambda evaluation: evaluation.consolidation),
         splits=splits,
         epochs=epochs,
         timings=timings,

@@ -9,6 +9,7 @@ from pipeline.reporting import probe_tables as evaluation_tables
 from pipeline.reporting.below_random import warn_of_shortfalls
 from pipeline.reporting.gaps import format_cell, remark_on_gaps
 from pipeline.reporting.results import Cells, Results
+from pipeline.reporting.stream_map import TITLE
 from pipeline.reporting.task_contents import describe_tasks, remark_on_tasks, tasks_heading
 from pipeline.reporting.task_names import name_dataset, name_stream
 from pipeline.reporting.text_formats import escape_markdown, escape_warning, format_json
@@ -18,8 +19,12 @@ HEADLINES = {
     "average_accuracy": "average accuracy A",
     "forgetting": "forgetting F",
     "forward_transfer": "forward transfer FT",
+    "average_incremental_accuracy": "average incremental accuracy",
+    "backward_transfer": "backward transfer BWT",
+    "knowledge_gain": "knowledge gain K",
     "plasticity": "plasticity",
     "stability": "stability",
+    "consolidation": "consolidation C",
     "cka": "CKA, state to state",
 }
 
@@ -92,6 +97,7 @@ def markdown(results: Results, revision: str) -> str:
     for held in describe_tasks(results.splits, results.labelled):
         name = escape_markdown(held.name)
         lines.append(f"| {held.task} | {name} | {held.train} | {held.test} |")
+    lines += ["", f"![{TITLE}](stream.png)"]
     for remark in remark_on_tasks(results.splits, results.labelled):
         lines += ["", escape_markdown(remark)]
     lines += ["", *_cost(results)]
@@ -121,12 +127,14 @@ def _cost(results: Results) -> list[str]:
         "",
         "Looking back is what a strategy does when a task begins. CPU seconds are of both, by all "
         "threads. Passes are images through a "
-        "backbone, forwards, for each view of each image of a batch. Held and carried are what "
+        "backbone, forwards, for each view of each image of a batch; images are those views that "
+        "passed backwards too. Held and carried are what "
         "the strategy keeps beside the network while it trains, and from task to task.",
         "",
-        "| task | steps | seconds | looking back | CPU seconds | passes | held (MB) | carried (MB) "
+        "| task | steps | seconds | looking back | CPU seconds | passes | images | held (MB) "
+        "| carried (MB) "
         "| where |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for task, timing in enumerate(results.timings, start=1):
         held, carried = (
@@ -135,7 +143,7 @@ def _cost(results: Results) -> list[str]:
         lines.append(
             f"| {'all' if results.at_once else task} | {timing.steps} | {timing.seconds} "
             f"| {timing.look_back_seconds} | {format_cell(timing.cpu_seconds)} "
-            f"| {timing.forward_passes} | {held} | {carried} "
-            f"| {timing.device}, {timing.precision} |"
+            f"| {timing.forward_passes} | {format_cell(timing.images_backward, 0)} | {held} "
+            f"| {carried} | {timing.device}, {timing.precision} |"
         )
     return lines

@@ -9,13 +9,14 @@ from pipeline.artifacts.labelled_set import LabelledSet
 from pipeline.artifacts.split import Split, class_names, fingerprint_stream, shared_test
 from pipeline.data.parts import PARTS, Part
 from pipeline.reporting.oddities import describe_oddities, list_counted
+from pipeline.reporting.stream_remarks import describe_drift, describe_lengths
 from pipeline.reporting.task_names import join_names, say_split
 from pipeline.reporting.text_formats import show_controls
 
 SHARED_TEST = (
     "Each task is tested on the whole test set. There is no accuracy on one task alone, so "
-    "forgetting, forward transfer, plasticity and stability are undefined; the average accuracy "
-    "after each task is in accuracy_over_tasks.csv."
+    "forgetting, transfer, knowledge gain, plasticity and stability are undefined; the average "
+    "accuracy after each task is in accuracy_over_tasks.csv."
 )
 
 
@@ -133,9 +134,12 @@ def remark_on_tasks(splits: Sequence[Split], labelled: LabelledSet | None = None
     names = [] if splits[0].scenario == "class" else class_names(splits)
     if splits[0].scenario == "class":
         sizes = sorted({len(split.classes) for split in splits})
-        if len(sizes) > 1:
-            counts = " or ".join(str(size) for size in sizes)
+        counts = " or ".join(str(size) for size in sizes)
+        if len(sizes) > 2 or sizes[-1] - sizes[0] > 1:
+            said.append(f"Tasks hold unequal numbers of classes: {counts}.")
+        elif len(sizes) > 1:
             said.append(f"The classes do not divide evenly: tasks hold {counts} classes.")
+        said += describe_drift(splits)
     elif not names:
         said.append("The images have no labels.")
         said += [_remark_on_labelled(labelled)] if labelled is not None else []
@@ -145,10 +149,11 @@ def remark_on_tasks(splits: Sequence[Split], labelled: LabelledSet | None = None
         said.append(f"Every task holds all {len(names)} classes: {_join(names)}.")
     if shared_test(splits):
         sizes = sorted({holding.train for holding in describe_tasks(splits)})
-        if len(sizes) > 1:
+        if len(sizes) > 1 and not list(describe_lengths(splits)):
             counts = " or ".join(str(size) for size in sizes)
             said.append(f"The images do not divide evenly: tasks hold {counts} training images.")
         said.append(SHARED_TEST)
+    said += describe_lengths(splits)
     if splits[0].note is not None:
         said.append(show_controls(splits[0].note))
     said += describe_oddities(splits)

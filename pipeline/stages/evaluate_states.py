@@ -19,10 +19,13 @@ from pipeline.artifacts.evaluation import (
 from pipeline.artifacts.features import write_features
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
 from pipeline.artifacts.split import Split, split_digest
+from pipeline.building.components import load_class
 from pipeline.building.labelled_images import LabelledImages
 from pipeline.building.state_features import StateFeatures
 from pipeline.data.parts import PARTS
 from pipeline.errors import RunError
+from pipeline.evaluation.base import FeatureProbe
+from pipeline.evaluation.consolidation import tell_tasks_apart
 from pipeline.evaluation.examples import Examples, renumber
 from pipeline.evaluation.reach import count_reached
 from pipeline.files.sealed_json import digest
@@ -30,6 +33,7 @@ from pipeline.files.typed_json import as_json
 from pipeline.metrics.cka import linear_cka
 from pipeline.metrics.collapse import rankme
 from pipeline.runtime.device import Device, choose_device
+from pipeline.seeding import generator
 from pipeline.stages.probe_states import ProbedState, StateProber
 
 
@@ -114,6 +118,13 @@ class StateEvaluator:
                 earlier, self.contents[task], self.made_by, each.name
             )
             seconds[each.name] = time.monotonic() - started
+        started = time.monotonic()
+        neighbours = load_class(self.plan.consolidation.path, FeatureProbe)(
+            **self.plan.consolidation.options
+        )
+        random = generator(self.plan.seed, neighbours.stream)
+        consolidation = tell_tasks_apart(neighbours, train, test, random)
+        seconds["consolidation"] = time.monotonic() - started
         cka, cka_learnt = self._compare(task, test, asked)
         row = Evaluation(
             after_task=task,
@@ -131,6 +142,7 @@ class StateEvaluator:
             made_by=self.made_by,
             splits=splits,
             without_images=no_images,
+            consolidation={str(number): told for number, told in consolidation.items()},
         )
         if earlier is not None and earlier.state == row.state:
             row = keep_gone(row, earlier)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import webbrowser
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,10 +24,12 @@ from pipeline.metrics.accuracy_matrix import average_measured
 from pipeline.reporting import plots, tables, terminal, transfer
 from pipeline.reporting.code_name import name_code
 from pipeline.reporting.comparing.runs import describe_run, read_run
+from pipeline.reporting.costs import sum_costs
 from pipeline.reporting.page.against import require_same_tasks
 from pipeline.reporting.page.page import Extras, render_page
 from pipeline.reporting.results import Results
 from pipeline.reporting.results_reading import read_results
+from pipeline.reporting.stream_figure import draw_stream
 from pipeline.runtime.inputs import Inputs
 
 PAGE = REPORTS / "report.html"
@@ -64,6 +66,7 @@ def run(inputs: Inputs, against: str | None = None, show: bool = False) -> None:
     plots.draw_accuracy_over_tasks(results, REPORTS / "accuracy_over_tasks.png")
     plots.draw_losses(results, REPORTS / "losses.png")
     plots.draw_projections(results, REPORTS / "projections.png")
+    draw_stream(results, REPORTS / "stream.png")
     write_text(REPORTS / "report.md", tables.markdown(results, revision))
     write_text(PAGE, render_page(results, extras))
     if other is not None:
@@ -78,7 +81,7 @@ def run(inputs: Inputs, against: str | None = None, show: bool = False) -> None:
 def write_tables(results: Results) -> None:
     """Write the tables and metrics under reports/, of what was measured."""
     write_json(REPORTS / "metrics.json", results.metrics())
-    write_json(REPORTS / "cost.json", results.cost())
+    write_json(REPORTS / "cost.json", sum_costs(results.timings))
     _write_accuracies(results)
     _write_probes(results)
     _write_representations(results)
@@ -140,22 +143,26 @@ def _write_probes(results: Results) -> None:
 
 
 def _write_representations(results: Results) -> None:
-    """Write rank and CKA of every state in one table; one that is not known is an empty cell."""
+    """Write what is known of every state's features; what is not known is an empty cell."""
+    names = ("rank", "cka", "consolidation")
     rows: list[dict[str, str | int | float]] = []
     nothing: list[float | None] = [None] * results.num_tasks
     similar = [nothing, *(change.tasks for change in results.changes)]
-    for after, ranks, ckas in zip(results.after_tasks, results.ranks, similar, strict=True):
-        for task, known in _measured(zip(ranks, ckas, strict=True), ("rank", "cka")):
+    states = zip(results.after_tasks, results.ranks, similar, results.consolidation, strict=True)
+    for after, *found in states:
+        for task, known in _measured(zip(*found, strict=True), names):
             rows.append({"after_task": after, "task": task, **known})
-    write_csv(REPORTS / "representations.csv", ["after_task", "task", "rank", "cka"], rows)
+    write_csv(REPORTS / "representations.csv", ["after_task", "task", *names], rows)
 
 
 def _measured(
-    pairs: Iterable[tuple[float | None, float | None]], names: tuple[str, str]
+    found: Iterable[Sequence[float | None]], names: Sequence[str]
 ) -> Iterator[tuple[int, dict[str, float]]]:
     """Yield each task's number with what was measured of it, by name; no task with nothing."""
-    for task, pair in enumerate(pairs, start=1):
-        known = {name: value for name, value in zip(names, pair, strict=True) if value is not None}
+    for task, values in enumerate(found, start=1):
+        known = {
+            name: value for name, value in zip(names, values, strict=True) if value is not None
+        }
         if known:
             yield task, known
 

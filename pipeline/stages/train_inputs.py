@@ -40,6 +40,8 @@ class TaskInputs:
         counts: numbers of images of each task that is learnt now.
         images: of those tasks.
         past_images: of the task before, where a strategy reads them.
+        ordered: whether the images are in the order of the stream, as those of a task whose
+            boundaries are blurred.
     """
 
     previous: State
@@ -48,6 +50,7 @@ class TaskInputs:
     counts: Sequence[int]
     images: Images
     past_images: Images | None
+    ordered: bool = False
 
 
 def read_inputs(plan: TrainPlan, inputs: Inputs) -> TaskInputs:
@@ -64,7 +67,9 @@ def read_inputs(plan: TrainPlan, inputs: Inputs) -> TaskInputs:
     past = Images(_select_past(source, plan, inputs)) if plan.looks_back else None
     method = _restore_method(plan, previous)
     split = split_digest(splits[plan.task])
-    return TaskInputs(previous, split, method, [len(each) for each in held], Images(*held), past)
+    ordered = len(splits) == 1 and splits[plan.task].drifting is not None
+    counts = [len(each) for each in held]
+    return TaskInputs(previous, split, method, counts, Images(*held), past, ordered)
 
 
 def begin_strategy(

@@ -114,8 +114,8 @@ def _draw_sample(
     images = open_labelled_images(plan.dataset, probing.labelled, splits, Inputs("probing"))
     asked = [task for task in images.tasks(len(splits)) if _is_here(images, splits, task, learnt)]
     to_test = max(1, round(count * SHARE_TESTED))
-    train, labels, _ = _draw(images, asked, "train", count - to_test)
-    test, test_labels, test_tasks = _draw(images, images.tested(asked), "test", to_test)
+    train, labels, _ = draw_images(images, asked, "train", count - to_test)
+    test, test_labels, test_tasks = draw_images(images, images.tested(asked), "test", to_test)
     return Sample(
         train,
         labels,
@@ -146,10 +146,10 @@ def _is_here(
     return False
 
 
-def _draw(
+def draw_images(
     images: LabelledImages, tasks: Sequence[int], part: Part, count: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """So many images of some tasks, always the same ones.
+    """So many images of some tasks, always the same ones, and none of a later task's classes.
 
     Of more tasks than images some are asked, spread evenly up to the last one.
 
@@ -164,12 +164,15 @@ def _draw(
         raise DataError(f"no task so far has labelled {part} images that are here")
     if len(tasks) > count:
         tasks = [tasks[(place + 1) * len(tasks) // count - 1] for place in range(count)]
+    drifting = {label for split in images.splits for label in (split.drifting or {}).values()}
+    later = drifting - {label for split in images.splits for label in split.classes}
     drawn = []
     for task in tasks:
         labels = images.labels(task, part)
+        asked = [place for place, label in enumerate(labels) if label not in later]
         stream = generator(STREAM, "probing", task, part)
-        chosen = choose_evenly(labels, count // len(tasks), stream)
-        places = torch.tensor(chosen, dtype=torch.int64)
+        chosen = choose_evenly([labels[p] for p in asked], count // len(tasks), stream)
+        places = torch.tensor([asked[place] for place in chosen], dtype=torch.int64)
         held = Images(images.open(task, part))[places]
         drawn.append((held, torch.tensor(labels)[places], torch.full_like(places, task)))
     found, labels_found, tasks_found = (torch.cat(each) for each in zip(*drawn, strict=True))

@@ -23,7 +23,12 @@ OPTIMIZER, BUFFER = "optimizer", "buffer"  # in the section of a state
 
 
 def plan_steps(
-    plan: TrainPlan, strategy: Strategy, counts: Sequence[int], processes: Processes
+    plan: TrainPlan,
+    strategy: Strategy,
+    counts: Sequence[int],
+    processes: Processes,
+    *,
+    ordered: bool,
 ) -> tuple[TaskOrder, TaskSteps]:
     """The batches of a task in order, and the steps on them.
 
@@ -32,6 +37,7 @@ def plan_steps(
         strategy: that acts on the task; it has looked back.
         counts: images of each task that is learnt now.
         processes: that train together.
+        ordered: whether the images are in the order in which a stream brings them.
 
     Raises:
         RunError: the budget is too small for the task.
@@ -42,7 +48,9 @@ def plan_steps(
     order: TaskOrder
     if plan.online_stream is not None:
         size = training.batch_size
-        order = MinibatchOrder(count, size, steps.total, plan.seed, plan.task, *where)
+        order = MinibatchOrder(
+            count, size, steps.total, plan.seed, plan.task, *where, ordered=ordered
+        )
     else:
         parts = training.accumulate_grad_batches
         order = TaskOrder(

@@ -97,7 +97,7 @@ def _train(
     looked_back = looking_back.read()
     optimization = build_optimization(training)
     with group.fail_together():
-        order, steps = plan_steps(plan, strategy, inputs.counts, processes)
+        order, steps = plan_steps(plan, strategy, inputs.counts, processes, ordered=inputs.ordered)
     learner = Learner(
         inputs.method,
         strategy,

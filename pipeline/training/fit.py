@@ -112,7 +112,7 @@ def fit(
             accelerator="gpu" if device is Device.cuda else str(device),
             devices=processes.count // num_nodes,
             num_nodes=num_nodes,
-            strategy=_DataParallel() if processes.count > 1 else "auto",
+            strategy=_DataParallel(len(learner.steps.phases)) if processes.count > 1 else "auto",
             accumulate_grad_batches=learner.parts,
             # The batches of the loader are each process's own.
             use_distributed_sampler=False,
@@ -141,10 +141,18 @@ class _DataParallel(DDPStrategy):
     Buffers are the same everywhere, so none is sent around. Lightning would move the network of a
     failed training to the CPU, which waits for the kernels on the GPU: for ever, where they wait
     for another rank.
+
+    Args:
+        phases: of the task.
     """
 
-    def __init__(self) -> None:
-        super().__init__(cluster_environment=LightningEnvironment(), broadcast_buffers=False)
+    def __init__(self, phases: int) -> None:
+        super().__init__(
+            cluster_environment=LightningEnvironment(),
+            broadcast_buffers=False,
+            # A phase need not train all parameters.
+            find_unused_parameters=phases > 1,
+        )
         self.failed = False
 
     def on_exception(self, exception: BaseException) -> None:

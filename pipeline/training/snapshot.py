@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
+from pipeline.files.csv_tables import list_columns
 from pipeline.files.sealed_json import Json
 from pipeline.models.loading import require_names, select_below
 from pipeline.training.passed_images import PassedImages
@@ -50,11 +51,12 @@ def take_snapshot(learner: Learner) -> Snapshot:
     tensors |= {f"{OPTIMIZER}.{name}": t for name, t in learner.hold_optimizer().items()}
     if learner.online is not None:
         tensors |= learner.online.snapshot()
+    columns = list_columns(epochs.rows)
     record: Json = {
         "step": step,
         # JSON objects keep no order, and columns have one.
-        "columns": list(epochs.rows[0]) if epochs.rows else [],
-        "rows": [list(row.values()) for row in epochs.rows],
+        "columns": columns,
+        "rows": [[row.get(name) for name in columns] for row in epochs.rows],
         "terms": list(epochs.sums),
         "summed": epochs.summed,
         "warned": epochs.warned,

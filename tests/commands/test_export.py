@@ -45,6 +45,7 @@ from pipeline.files import folders
 from pipeline.files.atomic import write_bytes
 from pipeline.files.sealed_json import write_json
 from pipeline.models.backbone import Backbone
+from pipeline.models.norms import Norm
 from pipeline.models.public_names import adopt_names
 from pipeline.models.stems import STEMS
 from pipeline.reporting.card import snippets
@@ -158,14 +159,20 @@ def test_the_preprocessing_says_how_a_file_becomes_the_input() -> None:
 
 
 @pytest.mark.pipeline
-@pytest.mark.parametrize(("name", "channels", "stem"), CASES)
+@pytest.mark.parametrize(
+    ("name", "channels", "stem", "norm"),
+    [
+        *((*case, "batch") for case in CASES),
+        ("small_resnet", 1, "conv3", "group"),
+    ],
+)
 def test_plain_torch_and_onnxruntime_give_the_pipelines_own_features(
-    name: str, channels: int, stem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, channels: int, stem: str, norm: Norm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     mean, std = STATISTICS[channels]
     augment = Augment((), SIZE, mean, std)
-    spec = backbone_spec(name, channels, stem, SIZE)
+    spec = replace(backbone_spec(name, channels, stem, SIZE), norm=norm)
     backbone = trained(spec, augment)
     write_weights(spec, backbone)
     content = to_onnx(Portable(backbone, mean, std), (channels, SIZE, SIZE), {})
@@ -182,7 +189,7 @@ def test_a_backbone_that_the_card_cannot_take_apart_loads_with_this_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    spec = backbone_spec("small_resnet", 1, "conv3")
+    spec = replace(backbone_spec("small_resnet", 1, "conv3"), norm="group")
     augment = Augment((), SIZE, *STATISTICS[1])
     backbone = trained(spec, augment)
     write_weights(spec, backbone)
@@ -195,13 +202,21 @@ def test_a_backbone_that_the_card_cannot_take_apart_loads_with_this_package(
     assert torch.allclose(features, extract(backbone, images, augment.normalize), atol=TOLERANCE)
 
 
-@pytest.mark.parametrize(("channels", "stem"), [(3, "conv7_maxpool"), (1, "conv3_padding2")])
+@pytest.mark.parametrize(
+    ("channels", "stem", "norm"),
+    [
+        (3, "conv7_maxpool", "batch"),
+        (1, "conv3_padding2", "batch"),
+        (3, "conv7_maxpool", "group"),
+        (1, "conv3", "group"),
+    ],
+)
 def test_the_cards_code_loads_a_resnet_into_torchvision_and_timm(
-    channels: int, stem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    channels: int, stem: str, norm: Norm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     augment = Augment((), SIZE, *STATISTICS[channels])
-    spec = backbone_spec("resnet18", channels, stem)
+    spec = replace(backbone_spec("resnet18", channels, stem), norm=norm)
     backbone = trained(spec, augment)
     origin = write_weights(spec, backbone)
     images = bytes_of_images(3, channels)
@@ -214,6 +229,7 @@ def test_the_cards_code_loads_a_resnet_into_torchvision_and_timm(
 
     fits = stem == "conv7_maxpool"
     assert ("whose first layers are others" in snippets.name_origin(spec)) is not fits
+    assert ("resnet18 with GroupNorm" in snippets.name_origin(spec)) is (norm == "group")
     config = describe_for_timm(origin, 512)
     assert (config is not None) is fits
     timm = pytest.importorskip("timm")

@@ -32,6 +32,7 @@ from pipeline.commands.sweeps.run_job import RACE, run_job
 from pipeline.commands.sweeps.states import Stand, list_states
 from pipeline.errors import RunError
 from pipeline.files.append import read_tail
+from tests.support.params import SMALL, write_params
 from tests.support.sweep_repository import SweepRepository
 
 SWEEP = "grid: {strategy: [finetune, er]}\nseeds: [0]\n"
@@ -135,6 +136,16 @@ def test_what_is_not_committed_is_refused(repository: SweepRepository) -> None:
     code, _, err = repository.cassle("sweep", "sweep.yaml", "--local", "1")
     assert code == 2
     assert "the images in images: the folder is ignored by git, so a checkout lacks it" in err
+    # What loaders fetch is found from a checkout, one's own folder beside that is not.
+    (repository.root / "data").mkdir()
+    (repository.root / "images").rename(repository.root / "data/raw")
+    write_params(repository.root, {**SMALL, "num_tasks": 2, "data.root": "data/raw/mine"})
+    (repository.root / ".gitignore").write_text("raw\n")
+    (repository.root / "data/raw/mine").mkdir()
+    repository.commit()
+    code, _, err = repository.cassle("sweep", "sweep.yaml", "--local", "1")
+    assert code == 2
+    assert "the images in data/raw/mine: the folder is ignored by git" in err
 
 
 def test_folders_beside_the_root_and_presets_have_to_be_committed(

@@ -189,7 +189,12 @@ def test_a_data_incremental_run_reports_a_after_each_task_and_no_forgetting(
     project.run_all(3)
     metrics = json.loads(Path("reports/metrics.json").read_text())
     undefined = {name for name, value in metrics.items() if value is None}
-    assert undefined == {"forgetting", "forward_transfer", "plasticity", "stability"}
+    assert undefined == {
+        *("forgetting", "forward_transfer", "backward_transfer"),
+        *("knowledge_gain", "plasticity", "stability"),
+    }
+    # No test image is of a part, but each training image is.
+    assert 0 <= metrics["consolidation"] <= 100
     rows = read_csv(Path("reports/accuracy_over_tasks.csv"))
     assert [row["after_task"] for row in rows] == ["0", "1", "2", "3"]
     assert float(rows[-1]["average_accuracy"]) == pytest.approx(
@@ -205,7 +210,9 @@ def test_a_data_incremental_run_reports_a_after_each_task_and_no_forgetting(
     assert "<h2>At the end</h2>" in page
     assert "| 1 | a random part | 54 | 40 |" in report
     assert "tasks hold 53 or 54 training images" in report
-    assert "so forgetting, forward transfer, plasticity and stability are undefined" in report
+    assert (
+        "so forgetting, transfer, knowledge gain, plasticity and stability are undefined" in report
+    )
     split = json.loads(layout.split(2).read_text())
     assert split["counts"]["train"]["all"] == len(split["train"]) == 53
     assert sum(split["counts"]["train"]["classes"].values()) == 53

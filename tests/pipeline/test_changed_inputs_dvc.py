@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,11 +13,13 @@ from pipeline import layout
 from pipeline.config.chain import read_locked_outputs
 from tests.support.dvc_repository import ENVIRONMENT, make_repository, run
 
-CASSLE = (sys.executable, "-m", "pipeline")
+CASSLE = ("python", "-m", "pipeline")
+COLD = dict(ENVIRONMENT)
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path: Path, warm_python: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setitem(ENVIRONMENT, "PATH", f"{warm_python}{os.pathsep}{COLD['PATH']}")
     folder = tmp_path / "repository"
     make_repository(folder, {"num_tasks": 1, "train.epochs": 2})
     return folder
@@ -81,8 +83,9 @@ def test_code_that_is_edited_in_training_stops_the_chain_and_put_back_it_goes_on
     whole = (root / layout.state(1)).read_bytes()
     loss, text = root / "pipeline/methods/simclr.py", ""
     text = loss.read_text()
+    # Begun as any other, it is not over before the code has changed.
     process = subprocess.Popen(
-        ["dvc", "repro", "-f", "-s", "train_first"], cwd=root, env=ENVIRONMENT,
+        ["dvc", "repro", "-f", "-s", "train_first"], cwd=root, env=COLD,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     holder = root / layout.LOCKS / "train_1.holder"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pipeline import layout
 from pipeline.config import presets, resolve, stage_code
 from pipeline.config.fingerprint import code_fingerprint
 from pipeline.errors import ParamsError
+from tests.support.fuzzing import count_examples
 from tests.support.params import SHIPPED
 from tests.support.project import Project
 
@@ -42,9 +44,10 @@ scalars = st.one_of(
     st.lists(st.integers(-3, 300), max_size=4).map(str),
 )
 LINES = SHIPPED.splitlines()
+KINDS = ["value", "value", "key", "remove", "repeat", "add", "bomb"]
 changes = st.lists(
     st.tuples(
-        st.sampled_from(["value", "value", "key", "remove", "repeat", "add", "bomb"]),
+        st.sampled_from(KINDS),
         st.integers(0, len(LINES) - 1),
         scalars,
         st.sampled_from(KEYS),
@@ -110,25 +113,35 @@ commands = st.sampled_from(["plan", "check"])
 
 
 def test_changed_params_give_a_plan_or_a_clear_error(project: Project) -> None:
-    codes = set()
+    codes, seen = set(), set()
 
-    @settings(once, max_examples=700)
+    @settings(once, max_examples=count_examples(700))
     @given(edits=changes, command=commands)
     def each(edits: list[tuple[str, int, str, str]], command: str) -> None:
         content = changed(edits).encode(errors="surrogatepass")
         codes.add(check_answer(project, content, command))
+        seen.update((command, kind) for kind, *_ in edits)
 
     each()
     assert codes == {0, 2}, "some were valid and some were not"
+    assert seen == set(itertools.product(("plan", "check"), KINDS)), "each kind came up"
 
 
-@settings(once, max_examples=150)
+def test_each_nasty_value_gives_a_plan_or_a_clear_error(project: Project) -> None:
+    places = [number for number, line in enumerate(LINES) if re.match(r" *[\w-]+:", line)]
+    for number, value in enumerate(NASTY):
+        place = places[number * len(places) // len(NASTY)]
+        content = changed([("value", place, value, "")]).encode(errors="surrogatepass")
+        check_answer(project, content, "plan")
+
+
+@settings(once, max_examples=count_examples(150))
 @given(text=st.one_of(st.text(), scalars, scalars.map(lambda value: f"seed: {value}\n{BOMB}\n")))
 def test_any_text_gives_a_clear_error(text: str, project: Project) -> None:
     assert check_answer(project, text.encode(errors="surrogatepass"), "plan") == 2
 
 
-@settings(once, max_examples=150)
+@settings(once, max_examples=count_examples(150))
 @given(content=st.binary(), place=st.integers(0, len(SHIPPED)))
 def test_any_bytes_give_a_plan_or_a_clear_error(
     content: bytes, place: int, project: Project

@@ -15,6 +15,7 @@ from pipeline.data.datasets.fashion_mnist import FashionMNIST
 from pipeline.data.parts import Part
 from pipeline.errors import DataError, RunError
 from pipeline.files.sealed_json import Json, digest, read_sealed, write_sealed
+from tests.support.fuzzing import count_examples
 from tests.support.project import CLASSES, PER_CLASS, Project
 
 COUNTS = {"train": CLASSES * PER_CLASS["train"], "test": CLASSES * PER_CLASS["t10k"]}
@@ -32,9 +33,10 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner),
     max_leaves=5,
 )
+KINDS = ["set", "item", "item", "append", "repeat", "remove", "swap", "add"]
 changes = st.lists(
     st.tuples(
-        st.sampled_from(["set", "item", "item", "append", "repeat", "remove", "swap", "add"]),
+        st.sampled_from(KINDS),
         st.sampled_from(KEYS),
         st.integers(0, 60),
         values,
@@ -106,13 +108,14 @@ def test_training_begins_with_the_right_images_or_not_at_all(
     whole = read_sealed(layout.split(1), DataError, "")
     assert whole is not None
     source = FashionMNIST(project.root / "data/fashion_mnist", False)
-    seen = set()
+    seen: set[bool] = set()
+    kinds: set[str] = set()
 
     @settings(
         derandomize=True,
         database=None,
         deadline=None,
-        max_examples=200,
+        max_examples=count_examples(200),
         suppress_health_check=[HealthCheck.too_slow],
     )
     @given(edits=changes)
@@ -132,10 +135,12 @@ def test_training_begins_with_the_right_images_or_not_at_all(
         else:
             assert str(layout.split(1)) in err or "split" in err or "images" in err, err
         seen.add(began)
+        kinds.update(kind for kind, *_ in edits)
         assert not layout.state(1).exists()
 
     each()
     assert seen == {True, False}, "some splits were right and some were not"
+    assert kinds == set(KINDS), "each kind came up"
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,11 @@ from pipeline.files.sealed_json import digest, read_sealed, write_sealed
 from pipeline.methods.base import Position, Views
 from pipeline.metrics.accuracy_matrix import (
     average_accuracy,
+    average_incremental_accuracy,
+    backward_transfer,
     forgetting,
     forward_transfer,
+    knowledge_gain,
     plasticity,
     stability,
 )
@@ -51,11 +54,20 @@ def test_the_stages_end_in_metrics_tables_and_plots(project: Project) -> None:
         matrix[int(row["after_task"])][int(row["task"]) - 1] = float(row["accuracy"])
     assert len(rows) == 12
     assert all(0 <= value <= 100 for row in matrix for value in row)
+    states = read_csv(Path("reports/representations.csv"))
+    told = [float(row["consolidation"]) for row in states if row["after_task"] == "3"]
+    assert all(0 <= value <= 100 for value in told)
     metrics = json.loads(Path("reports/metrics.json").read_text())
     assert metrics == {
         "average_accuracy": pytest.approx(average_accuracy(matrix), abs=1e-4),
         "forgetting": pytest.approx(forgetting(matrix), abs=1e-4),
         "forward_transfer": pytest.approx(forward_transfer(matrix), abs=1e-4),
+        "average_incremental_accuracy": pytest.approx(
+            average_incremental_accuracy(matrix), abs=1e-4
+        ),
+        "backward_transfer": pytest.approx(backward_transfer(matrix), abs=1e-4),
+        "knowledge_gain": pytest.approx(knowledge_gain(matrix), abs=1e-4),
+        "consolidation": pytest.approx(sum(told) / 3, abs=1e-4),
         "plasticity": pytest.approx(plasticity(matrix), abs=1e-4),
         "stability": pytest.approx(stability(matrix), abs=1e-4),
         "cka": pytest.approx(0.5, abs=0.5),
@@ -148,7 +160,9 @@ def test_one_task_has_no_forgetting_and_no_forward_transfer(project: Project) ->
     assert metrics["forward_transfer"] is None
     assert metrics["stability"] is None
     assert metrics["cka"] is None
+    assert metrics["consolidation"] is None
     assert metrics["plasticity"] is not None
+    assert "consolidation C, the mean" not in Path("reports/report.md").read_text()
     assert metrics["average_accuracy"] > 0
 
 

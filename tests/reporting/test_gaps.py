@@ -62,6 +62,7 @@ def gapped_results() -> Results:
         },
         ranks=[[None if cell is None else 12.25 for cell in row] for row in MATRIX],
         changes=[FeatureChange(row, 0.75) for row in CKA],
+        consolidation=[[None if cell is None else 87.25 for cell in row] for row in MATRIX],
         gone=[1],
         row_classes=[8, 4, 6, 8, 8],
     )
@@ -91,6 +92,9 @@ def test_metrics_are_those_of_the_measured_cells() -> None:
     assert metrics["average_accuracy"] == round((81 + 91 + 99) / 3, 4)
     assert metrics["forgetting"] == ((90 - 81) + (95 - 91)) / 2
     assert metrics["forward_transfer"] == ((40 - 30) + (35 - 10) + (45 - 5)) / 3
+    assert metrics["backward_transfer"] == ((81 - 90) + (91 - 95)) / 2
+    assert metrics["knowledge_gain"] == round(((90 - 40) + (95 - 35) + (99 - 45)) / 3, 4)
+    assert metrics["consolidation"] == 87.25
     nothing = dataclasses.replace(gapped_results(), matrix=[*MATRIX[:-1], [None] * 4])
     assert nothing.metrics()["average_accuracy"] is None
 
@@ -146,6 +150,7 @@ def test_tables_hold_what_was_measured(tmp_path: Path, monkeypatch: pytest.Monke
     states = read_csv(Path("reports/representations.csv"))
     assert [(row["after_task"], row["task"]) for row in states] == [cell[:2] for cell in measured]
     assert {row["rank"] for row in states} == {"12.25"}
+    assert {row["consolidation"] for row in states} == {"87.25"}
     assert [(row["after_task"], row["task"]) for row in states if row["cka"]] == [
         (str(after), str(task))
         for after, row in enumerate(CKA, start=1)
@@ -169,11 +174,14 @@ def test_a_rank_without_a_cka_and_a_cka_without_a_rank_are_kept(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     results = dataclasses.replace(
-        make_results(1), ranks=[[None], [None]], changes=[FeatureChange([0.5], None)]
+        make_results(1),
+        ranks=[[None], [None]],
+        changes=[FeatureChange([0.5], None)],
+        consolidation=[[None], [None]],
     )
     write_tables(results)
     assert read_csv(Path("reports/representations.csv")) == [
-        {"after_task": "1", "task": "1", "rank": "", "cka": "0.5"}
+        {"after_task": "1", "task": "1", "rank": "", "cka": "0.5", "consolidation": ""}
     ]
 
 
@@ -183,9 +191,9 @@ def test_markdown_has_dashes_and_a_dagger_and_says_why() -> None:
     assert f"| | 1 · kind 1.0, kind 1.1 † | {names} | mean |" in text
     assert "| after task 1 | 80.0 | 40.0 | – | – | 60.0 |" in text
     assert "| after task 4 | – | 81.0 | 91.0 | 99.0 | 90.3 |" in text
-    # Rank and CKA: neither, both, and a rank alone.
-    assert "| after task 1 | 12.2 / 0.50 | 12.2 / 0.50 | – | – |" in text
-    assert "| after task 2 | 12.2 / 0.50 | 12.2 / 0.50 | 12.2 / – | – |" in text
+    # Rank and CKA: neither, both, and a rank alone; then consolidation.
+    assert "| after task 1 | 12.2 / 0.50 | 12.2 / 0.50 | – | – | 87.2 |" in text
+    assert "| after task 2 | 12.2 / 0.50 | 12.2 / 0.50 | 12.2 / – | – | 87.2 |" in text
     for remark in remark_on_gaps(gapped_results()):
         assert f"\n\n{remark}\n\n" in text
     assert "not measured" not in tables.markdown(make_results(), "0123")

@@ -58,12 +58,15 @@ def make_results(tasks: int = 3, classes: int = 2, at_once: bool = False) -> Res
         probes={"linear": Probed(matrix, aware), "knn": Probed(aware, aware)},
         ranks=[[12.25] * tasks] * rows,
         changes=[change] * (rows - 1),
+        consolidation=[[87.25] * tasks] * rows,
         splits=[
             Split(
-                task=task, scenario="class", dataset="fashion_mnist", root="data", classes=[0],
+                task=task, scenario="class", dataset="fashion_mnist", root="data",
+                classes=list(range((task - 1) * classes, task * classes)),
                 fingerprint={"train": "a" * 64, "test": "b" * 64},
                 set_fingerprint={"train": f"{task:064x}", "test": f"{16 * task:064x}"},
-                counts={}, labels={"train": [0] * 3, "test": [0] * 2},
+                counts={},
+                labels={"train": [(task - 1) * classes] * 3, "test": [(task - 1) * classes] * 2},
                 class_names=[f"kind {task}.{c}" for c in range(classes)],
                 train=[1, 2, 3], test=[4, 5],
             )
@@ -244,7 +247,8 @@ def test_params_are_escaped() -> None:
     evil = "<script>alert('x')</script>\"&"
     results.params.update(dataset=evil, strategy=evil, notes=evil)
     results = dataclasses.replace(
-        results, splits=[dataclasses.replace(split, class_names=[evil]) for split in results.splits]
+        results,
+        splits=[dataclasses.replace(split, class_names=[evil] * 2) for split in results.splits],
     )
     extras = dataclasses.replace(make_extras(results), revision=evil, class_names=[evil] * 6)
     run = other_run(results, name=evil, params=results.params | {evil: evil})

@@ -190,6 +190,7 @@ def test_the_report_compares_each_state_with_the_one_before(project: Project) ->
         else:
             assert float(row["cka"]) == pytest.approx(cka(after, tasks == task))
             assert float(row["cka"]) == evaluation(after)["cka"][str(task)]
+        assert float(row["consolidation"]) == evaluation(after)["consolidation"][str(task)]
     learnt = [cka(2, tasks < 2), cka(3, tasks < 3)]
     assert [evaluation(after).get("cka_learnt") for after in range(TASKS + 1)] == [
         None,
@@ -217,6 +218,10 @@ def test_all_tasks_at_once_are_compared_with_the_random_network_alone(project: P
     project.finished(1)
     metrics = json.loads(Path("reports/metrics.json").read_text())
     assert {metrics[name] for name in ("forgetting", "plasticity", "stability", "cka")} == {None}
+    assert metrics["average_incremental_accuracy"] is None
+    assert metrics["consolidation"] == pytest.approx(
+        sum(evaluation(1)["consolidation"].values()) / 3, abs=1e-4
+    )
     rows = read_csv(Path("reports/representations.csv"))
     assert [bool(row["cka"]) for row in rows] == [False] * 3 + [True] * 3
     assert [row["after_task"] for row in rows] == ["0"] * 3 + ["3"] * 3

@@ -45,7 +45,7 @@ def evil_results() -> Results:
     return dataclasses.replace(
         results,
         splits=[
-            dataclasses.replace(split, class_names=[name], classes=[0])
+            dataclasses.replace(split, class_names=[name], classes=split.classes[:1])
             for split, name in zip(results.splits, EVIL, strict=True)
         ],
         class_names=EVIL,

@@ -36,6 +36,7 @@ CONFIGS: dict[str, Changes] = {
 # Long enough for most kills to meet training, not the imports before it.
 LONGER = {"train.epochs": 60}
 RESUMED = "goes on after step"
+PYTHON = sys.executable
 TRIES = 20  # a stage ends before its kill about every second time at most
 STAGES = ["plan", "prepare", "init", "train 1", "train 2", "train 3"]
 STAGES += ["evaluate", "report"]
@@ -71,7 +72,7 @@ def make_project(root: Path, changes: Changes) -> None:
 def start(stage: str, root: Path) -> subprocess.Popen[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "CASSLE_CHECKPOINT_SECONDS": "0"}
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *stage.split()],
+        [PYTHON, "-m", "pipeline", *stage.split()],
         cwd=root,
         env=environment | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,

@@ -10,8 +10,9 @@ from tests.torture import stages as torture
 
 
 def test_stages_that_are_killed_end_in_the_same_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm_python: Path
 ) -> None:
+    monkeypatch.setattr(torture, "PYTHON", str(warm_python / "python"))
     monkeypatch.setattr(torture, "STAGES", ["plan", "prepare", "init", "train 1", "train 2"])
     monkeypatch.setattr(torture, "LONGER", {"train.epochs": 40})
     monkeypatch.setattr(torture, "finish_report", lambda root: None)

@@ -67,6 +67,11 @@ def test_each_minibatch_comes_once_and_steps_are_spread_over_all(steps: int) -> 
     assert [tuple(batch) for batch in order] == batches[3:]
 
 
+def test_images_of_a_blurred_task_come_in_the_order_of_the_stream() -> None:
+    order = MinibatchOrder(6, 2, 6, seed=0, task=1, ordered=True)
+    assert list(order) == [[0, 1], [0, 1], [2, 3], [2, 3], [4, 5], [4, 5]]
+
+
 def test_two_processes_share_each_minibatch() -> None:
     alone = list(MinibatchOrder(11, 4, 6, seed=0, task=1))
     shares = [list(MinibatchOrder(11, 4, 6, 0, 1, rank, 2)) for rank in (0, 1)]

@@ -50,6 +50,7 @@ class EvaluatePlan:
         backbone: the network of the features.
         probes: that are fitted to its features.
         headline: the name of the probe whose accuracies lead the reports.
+        consolidation: the probe that tells the tasks apart.
         states: the digest of the plan that makes each state, from state 0 on.
         extraction: the fingerprint of the code that extracts features.
         code: the fingerprint of the stage's code.
@@ -68,6 +69,7 @@ class EvaluatePlan:
     backbone: BackbonePlan
     probes: Sequence[ComponentPlan]
     headline: str
+    consolidation: ComponentPlan
     states: Sequence[str]
     extraction: str
     code: str

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pipeline.data.image_files.file_options import FileOptions
 from pipeline.files.sealed_json import JsonValue
+from pipeline.models.norms import Norm
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class BackbonePlan:
         channels: of the images.
         stem: the name of the first layers; None: it has none to choose.
         options: keyword arguments of the class.
+        norm: of a ResNet of ours, whose class takes it; others have norms of their own.
     """
 
     name: str
@@ -41,6 +43,7 @@ class BackbonePlan:
     channels: int
     stem: str | None
     options: Mapping[str, JsonValue] = field(default_factory=dict)
+    norm: Norm = "batch"
 
 
 @dataclass(frozen=True)

@@ -147,11 +147,12 @@ def _require_committed(runs: Sequence[SweepRun], beside: Sequence[str]) -> str:
     baseline = find_commit("HEAD")
     if baseline is None:
         raise RunError("there is no commit yet; runs of a sweep start from one: git commit")
-    # What loaders fetch is read where it lies, and so is what has an absolute path.
+    # What loaders fetch is read where it lies, and so is what has an absolute path. A folder of
+    # one's own below theirs is not: DVC has to find it in the checkout.
     folders = [
         folder
         for folder in dict.fromkeys(folder for run in runs for folder in run.folders)
-        if not Path(folder).is_absolute() and RAW not in (Path(folder), *Path(folder).parents)
+        if not Path(folder).is_absolute() and Path(folder) != RAW
     ]
     for folder in folders:
         if reason := find_untracked_reason(Path(folder)):

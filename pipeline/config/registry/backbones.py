@@ -29,14 +29,19 @@ class TimmBackbone(Component):
     fit_patches: bool = False
 
 
+@dataclass(frozen=True)
+class ResNetBackbone(Component):
+    """A ResNet of ours, whose class takes ``backbone.norm``."""
+
+
 BACKBONES = {
-    "small_resnet": Component(
+    "small_resnet": ResNetBackbone(
         "pipeline.models.small_resnet:SmallResNet",
         "a few residual stages for images of about 28 to 64 pixels on a CPU",
         {"widths": Widths, "blocks": Annotated[int, Field(ge=1, le=64)]},
     ),
-    "resnet18": Component("pipeline.models.resnet:ResNet18", "torchvision's ResNet-18"),
-    "resnet50": Component("pipeline.models.resnet:ResNet50", "torchvision's ResNet-50"),
+    "resnet18": ResNetBackbone("pipeline.models.resnet:ResNet18", "torchvision's ResNet-18"),
+    "resnet50": ResNetBackbone("pipeline.models.resnet:ResNet50", "torchvision's ResNet-50"),
     "vit_tiny": TimmBackbone(
         TIMM,
         "vision transformer of about 5.5 M weights, timm's; patches fit the images",

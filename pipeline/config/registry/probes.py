@@ -21,6 +21,7 @@ from pipeline.config.registry.component import Component
 from pipeline.data.interpolation import Interpolation
 
 ONLINE = "online"
+CONSOLIDATION_PROBE = "knn"  # that tells the tasks apart
 TRANSFER_PROBES = ("knn", "linear")  # that ask what features are worth on other data
 # A share of all images below 1, or a number of images a class.
 ShareOrNumber = Annotated[

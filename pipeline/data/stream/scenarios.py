@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.data.parts import PARTS, Part
 from pipeline.data.source import Source
+from pipeline.data.stream.superclasses import group_superclasses
 from pipeline.data.stream.tasks import (
     ClassOrder,
     Indices,
@@ -27,11 +28,24 @@ class StreamOptions:
         split_seed: the seed of random orders.
         order: all classes in order, by name or number; lists among them are a task each; None:
             a random order.
+        superclasses: the names of the classes of each, where tasks hold whole ones; else none.
+        irregular: whether the numbers of classes, or of superclasses, a task are drawn.
+        imbalanced: the longest task to the shortest, in training images, where all were as long.
+        blurred: the share of a task's training images that lie where neighbours mix.
     """
 
     num_tasks: int
     split_seed: int
     order: ClassOrder | None = None
+    superclasses: Sequence[Sequence[str]] = ()
+    irregular: bool = False
+    imbalanced: float = 1.0
+    blurred: float = 0.0
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether what a task holds depends on the number of tasks, or on the task after it."""
+        return self.imbalanced > 1 or self.blurred > 0
 
 
 @dataclass(frozen=True)
@@ -50,7 +64,7 @@ class Task:
 
 
 def divide_into_tasks(scenario: str, source: Source, cut: StreamOptions) -> list[Task]:
-    """Return the tasks of a stream.
+    """Return the tasks of a stream, as long as they come and not mixed.
 
     Args:
         scenario: ``class``, ``data``, ``domain`` or ``folders``.
@@ -86,15 +100,31 @@ def _by_class(source: Source, cut: StreamOptions) -> list[Task]:
             f"num_tasks must be at most {len(names)}, the classes of {source.root} "
             f"(scenario: class gives each task at least one), got {cut.num_tasks}"
         )
-    try:
-        groups = group_classes(names, cut.num_tasks, cut.split_seed, cut.order)
-    except ValueError as error:
-        raise DataError(str(error)) from error
+    groups = choose_classes(names, cut)
     labels = {part: source.labels(part) for part in PARTS}
     return [
         Task({part: np.flatnonzero(np.isin(labels[part], group)) for part in PARTS}, group)
         for group in groups
     ]
+
+
+def choose_classes(names: Sequence[str], cut: StreamOptions) -> list[list[int]]:
+    """Return the labels of each task's classes, sorted.
+
+    Args:
+        names: the names of the classes, by label.
+        cut: the stream's options.
+
+    Raises:
+        DataError: params do not fit the classes.
+    """
+    number, seed, irregular = cut.num_tasks, cut.split_seed, cut.irregular
+    try:
+        if cut.superclasses:
+            return group_superclasses(cut.superclasses, names, number, seed, irregular=irregular)
+        return group_classes(names, number, seed, cut.order, irregular=irregular)
+    except ValueError as error:
+        raise DataError(str(error)) from error
 
 
 def _by_image(source: Source, cut: StreamOptions) -> list[Task]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pipeline.artifacts.plans.parts import BackbonePlan
-from pipeline.artifacts.public_names import RESNET, STANDARD_STEM, TIMM, name_in_timm
+from pipeline.artifacts.public_names import GROUP_NORM, RESNET, STANDARD_STEM, TIMM, name_in_timm
 from pipeline.files.typed_json import get_typed
+from pipeline.models.norms import MOST_GROUPS, count_groups
 from pipeline.models.stems import STEMS, StemLayers
 
 IMPORTS = """\
@@ -86,6 +87,7 @@ def name_origin(plan: BackbonePlan) -> str:
         return f"the names of the weights are those of timm's {plan.options['model']}"
     if module != RESNET:
         return f"the names of the weights are those of `{plan.path}`, which loads them strictly"
+    name += "" if plan.norm == "batch" else " with GroupNorm"
     if plan.stem == STANDARD_STEM:
         return f"the names of the weights are those of torchvision's and timm's {name}"
     return (
@@ -99,6 +101,7 @@ def timm_snippet(plan: BackbonePlan, features: int) -> str:
     if plan.path.partition(":")[0] != RESNET:
         return ""
     made, imports = f"num_classes=0, in_chans={plan.channels}", "import timm\n"
+    made += "" if plan.norm == "batch" else f', norm_layer="{GROUP_NORM}"'
     if name := name_in_timm(plan):
         build = (
             f'backbone = timm.create_model(\n    "{name}", {made}, '
@@ -142,7 +145,7 @@ def _stem_convolution(plan: BackbonePlan, width: int) -> str:
 def _stem(plan: BackbonePlan, width: int) -> str:
     """Return the code of ``pipeline.models.backbone.build_stem`` in plain torch."""
     stem, convolution = _find_stem(plan), _stem_convolution(plan, width)
-    layers = [convolution, f"nn.BatchNorm2d({width})", "nn.ReLU()"]
+    layers = [convolution, f"norm({width})", "nn.ReLU()"]
     if stem.max_pool:
         layers.append("nn.MaxPool2d(3, 2, padding=1)")
     return _sequence("stem", layers)
@@ -161,9 +164,12 @@ def _network(*parts: str) -> str:
 def _resnet(plan: BackbonePlan) -> str:
     standard = plan.stem == STANDARD_STEM and plan.channels == 3
     stem = "" if standard else _replace_stem(plan, 64)
+    # Its layers have 64 channels or more.
+    given = f", norm_layer=lambda width: nn.GroupNorm({MOST_GROUPS}, width)"
     return (
         f"from torchvision.models import {plan.name}\n\n"
-        f"backbone = {plan.name}(weights=None)\nbackbone.fc = nn.Identity()\n{stem}{STRICT}"
+        f"backbone = {plan.name}(weights=None{'' if plan.norm == 'batch' else given})\n"
+        f"backbone.fc = nn.Identity()\n{stem}{STRICT}"
     )
 
 
@@ -181,19 +187,25 @@ def _small_resnet(plan: BackbonePlan) -> str:
         for number in range(count):
             blocks.append(f"block({before}, {width}, {2 if index > 0 and number == 0 else 1})")
             before = width
+    norm = "nn.BatchNorm2d"
+    if plan.norm == "group":
+        groups = {width: count_groups(width) for width in widths}
+        norm = f"lambda width: nn.GroupNorm({groups}[width], width)"
     return f"""\
 from collections import OrderedDict
 
 from torchvision.models.resnet import BasicBlock
+
+norm = {norm}
 
 
 def block(width_in, width, stride):
     shortcut = None
     if stride != 1 or width_in != width:
         shortcut = nn.Sequential(
-            nn.Conv2d(width_in, width, 1, stride, bias=False), nn.BatchNorm2d(width)
+            nn.Conv2d(width_in, width, 1, stride, bias=False), norm(width)
         )
-    return BasicBlock(width_in, width, stride, shortcut)
+    return BasicBlock(width_in, width, stride, shortcut, norm_layer=norm)
 
 
 {_network(_stem(plan, widths[0]), _sequence("blocks", blocks))}\
@@ -224,6 +236,7 @@ def _our_class(plan: BackbonePlan) -> str:
     """Return a snippet for any backbone, which needs this package."""
     module, _, name = plan.path.partition(":")
     given = [repr(each) for each in (plan.channels, plan.stem) if each is not None]
+    given += [] if plan.norm == "batch" else [f"norm={plan.norm!r}"]
     given += [f"{key}={value!r}" for key, value in plan.options.items()]
     made = f"backbone = {name}({', '.join(given)})\n{STRICT}"
     return f"{NOT_TORCHVISIONS}\nfrom {module} import {name}\n\n{made}"

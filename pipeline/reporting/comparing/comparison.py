@@ -16,7 +16,13 @@ from pipeline.reporting.comparing.settings import differing_params, format_setti
 from pipeline.reporting.start import name_start
 
 DEFAULT_BASELINE = "finetune"
-COSTS = ("training_seconds", "training_cpu_seconds", "forward_passes", "strategy_bytes")
+COSTS = (
+    "training_seconds",
+    "training_cpu_seconds",
+    "forward_passes",
+    "images_backward",
+    "strategy_bytes",
+)
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,25 @@ from pipeline.reporting.comparing.comparison import Comparison, ComparisonTable,
 NONE = "–"
 DECIMALS = {"cka": 4}
 # The better direction; other metrics have none.
-MORE_IS_BETTER = ("average_accuracy", "forward_transfer", "plasticity", "stability")
+MORE_IS_BETTER = (
+    "average_accuracy",
+    "average_incremental_accuracy",
+    "forward_transfer",
+    "backward_transfer",
+    "knowledge_gain",
+    "plasticity",
+    "stability",
+    "consolidation",
+)
 LESS_IS_BETTER = ("forgetting",)
 HEADERS = {
     "average_accuracy": "A (%)",
     "forgetting": "F",
     "forward_transfer": "FT",
+    "average_incremental_accuracy": "AIA (%)",
+    "backward_transfer": "BWT",
+    "knowledge_gain": "K",
+    "consolidation": "C (%)",
     "stability": "stability (%)",
     "cka": "CKA",
 }
@@ -23,11 +36,17 @@ TITLES = {
     "average_accuracy": "average accuracy",
     "forgetting": "forgetting",
     "forward_transfer": "forward transfer",
+    "average_incremental_accuracy": "average incremental accuracy",
+    "backward_transfer": "backward transfer",
+    "knowledge_gain": "knowledge gain",
+    "consolidation": "consolidation",
 }
+IMAGES = "images"  # the column of those that passed forward and backward
 LEGEND = (
     "mean ± sample standard deviation (n - 1) over n runs, one a seed; means of the seconds of "
-    "training, the forward passes relative to fine-tuning, and the MB that the strategy keeps "
-    "beside the network"
+    "training, the forward passes relative to fine-tuning, the millions of images that passed "
+    "forward and backward (what train.budget limits), and the MB that the strategy keeps beside "
+    "the network"
 )
 DIFFERENCE_LEGEND = (
     "Differences: their mean on the seeds that both have, its 95 % confidence interval (Student's "
@@ -85,6 +104,8 @@ def count_wins(metric: str, difference: Difference) -> int | None:
 
 def _means(comparison: Comparison, table: ComparisonTable) -> TextTable:
     headers = [HEADERS.get(name, name) for name in comparison.metrics]
+    # Runs of older versions have not counted them.
+    counted = any(row.costs["images_backward"] is not None for row in table.rows)
     rows = []
     for row in table.rows:
         n = len(row.cell.runs)
@@ -92,12 +113,22 @@ def _means(comparison: Comparison, table: ComparisonTable) -> TextTable:
         costs = [
             _cost(row.costs["training_seconds"], 0),
             _cost(row.costs["forward_passes"], 2),
+            *([_cost(row.costs["images_backward"], 2, 1e6)] if counted else []),
             _cost(row.costs["strategy_bytes"], 2, 1e6),
         ]
         rows.append([*name_row(row), str(n), *metrics, *costs])
     return TextTable(
         table.title,
-        ["method", "strategy", "n", *headers, "seconds", "passes", "MB"],
+        [
+            "method",
+            "strategy",
+            "n",
+            *headers,
+            "seconds",
+            "passes",
+            *([IMAGES] if counted else []),
+            "MB",
+        ],
         rows,
     )
 

@@ -12,7 +12,7 @@ from pipeline.config.overrides import flatten
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.registry.methods import METHODS
-from pipeline.config.registry.probes import PROBES
+from pipeline.config.registry.probes import CONSOLIDATION_PROBE, PROBES
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.sections import MACHINE_PARAMS
 from pipeline.files.sealed_json import Json, JsonValue
@@ -121,11 +121,12 @@ def _only_chosen(section: JsonValue, choice: str) -> JsonValue:
     if not isinstance(section, dict):
         return section
     chosen = section.get(choice)
-    # The other probes do not change the metrics of the headline probe.
+    # The other probes do not change the metrics of the headline probe, nor the consolidation.
+    used = (chosen, CONSOLIDATION_PROBE)
     return {
         key: value
         for key, value in section.items()
-        if key != "probes" and (not isinstance(value, dict) or key == chosen)
+        if key != "probes" and (not isinstance(value, dict) or key in used)
     }
 
 

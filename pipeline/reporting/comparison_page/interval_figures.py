@@ -25,7 +25,13 @@ from pipeline.reporting.comparison_page.charts import (
     style_rows,
 )
 
-UNITS = {"average_accuracy": "%", "stability": "%", "cka": "1 is unchanged"}
+UNITS = {
+    "average_accuracy": "%",
+    "average_incremental_accuracy": "%",
+    "stability": "%",
+    "consolidation": "%",
+    "cka": "1 is unchanged",
+}
 ESTIMATES = (
     "Each marker is a mean over seeds, the thick line its 95 % confidence interval (Student's "
     "t) and the small dots the single seeds. One seed has no interval; two or three have a "

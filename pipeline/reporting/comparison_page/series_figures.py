@@ -43,6 +43,7 @@ COSTS = {
     "training_seconds": ("training (s)", 1.0),
     "training_cpu_seconds": ("training (CPU s)", 1.0),
     "forward_passes": ("forward passes (1: fine-tuning)", 1.0),
+    "images_backward": ("images forward and backward (millions)", 1e6),
     "strategy_bytes": ("kept beside the network (MB)", 1e6),
 }
 

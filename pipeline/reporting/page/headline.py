@@ -18,6 +18,24 @@ MEANINGS = {
         1,
         "above the {start} before a task is learnt; more is better",
     ),
+    "average_incremental_accuracy": (
+        "Average incremental accuracy",
+        "%",
+        1,
+        "mean after each task, over those learnt by then; more is better",
+    ),
+    "backward_transfer": (
+        "Backward transfer BWT",
+        "points",
+        1,
+        "won since each task was learnt; more is better",
+    ),
+    "knowledge_gain": (
+        "Knowledge gain K",
+        "points",
+        1,
+        "won on a task by learning it; more is better",
+    ),
     "plasticity": (
         "Plasticity",
         "points",
@@ -25,6 +43,12 @@ MEANINGS = {
         "above the {start} once a task is learnt; more is better",
     ),
     "stability": ("Stability", "%", 1, "kept of each task's best; 100 is nothing lost"),
+    "consolidation": (
+        "Consolidation C",
+        "%",
+        1,
+        "told to be of their task by nearest neighbours, at the end; more is better",
+    ),
     "cka": (
         "Similarity (CKA)",
         "",

@@ -16,11 +16,13 @@ from pipeline.reporting import transfer
 from pipeline.reporting.below_random import warn_of_shortfalls
 from pipeline.reporting.comparing.measured_cells import remark_on_measured
 from pipeline.reporting.comparing.runs import Run
+from pipeline.reporting.costs import sum_costs
 from pipeline.reporting.gaps import remark_on_gaps
 from pipeline.reporting.page import bars, curves, feature_map
 from pipeline.reporting.page.against import different_params
 from pipeline.reporting.page.headline import headline_metrics
 from pipeline.reporting.page.rendering import open_templates
+from pipeline.reporting.page.stream_chart import draw_stream_chart
 from pipeline.reporting.page.svg import series_color
 from pipeline.reporting.results import Cells, Results
 from pipeline.reporting.start import name_start
@@ -105,6 +107,7 @@ def render_page(results: Results, extras: Extras) -> str:
             task_names=results.name_tasks(ROOM[1]),
             holdings=describe_tasks(results.splits, results.labelled),
             what_tasks_are=tasks_heading(results.splits),
+            stream_chart=draw_stream_chart(results),
             warning=split_command(warning) if warning else None,
             gap_remarks=remark_on_gaps(results),
             measured_remarks=_remark_on_both(results, against),
@@ -124,7 +127,8 @@ def render_page(results: Results, extras: Extras) -> str:
                 "rows": evaluation_tables.probe_rows(results),
             },
             inside={
-                "about": evaluation_tables.ABOUT_REPRESENTATIONS,
+                "about": evaluation_tables.explain_representations(results),
+                "columns": evaluation_tables.representation_columns(results),
                 "rows": evaluation_tables.representation_rows(results),
             },
             transfer=_describe_transfer(results),
@@ -133,7 +137,7 @@ def render_page(results: Results, extras: Extras) -> str:
             view_strips=_data_uris(extras.view_strips),
             maps=_maps(extras.features, results, extras.class_names),
             state_bytes=extras.state_bytes,
-            cost=results.cost(),
+            cost=sum_costs(results.timings),
             fingerprint=fingerprint_stream(results.splits)["train"],
             tested=fingerprint_tested(results.splits, results.labelled),
             revision=extras.revision,
