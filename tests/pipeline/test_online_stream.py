@@ -114,6 +114,11 @@ def test_what_a_memory_replays_is_in_the_budget(project: Project) -> None:
             "stream.boundaries: hidden does not say; use one of finetune",
         ),
         (
+            {"strategy": "pocon", "stream.boundaries": "told"},
+            "strategy: pocon trains each task in phases, each on all its images, and stream.online "
+            "brings an image once; choose another strategy, or set stream.online: false",
+        ),
+        (
             {"method": "swav"},
             "methods.swav.queue_start_epoch counts epochs, and stream.online has none; set it to 0",
         ),
