@@ -130,7 +130,21 @@ def test_what_a_memory_replays_is_in_the_budget(project: Project) -> None:
             "stream.boundaries: input should be 'hidden' or 'told', got 'secret'",
         ),
         ({"stream.passes": 0}, "stream.passes"),
-        ({"train.budget": 100}, "train.budget (100) is below one pass over a task, 128 images"),
+        ({"train.budget": 100}, "train.budget must be at least 128 for task 1: a step passes 16"),
+        (
+            {"stream.online": False, "strategy": "pocon", "train.budget": 250},
+            "train.budget must be at least 288 for task 2",
+        ),
+        (
+            {
+                "stream.online": False,
+                "train.epochs": 9,
+                "train.head_warmup_epochs": 2,
+                "train.budget": 250,
+            },
+            "train.head_warmup_epochs must be below the 1.88 epochs that train.budget allows task "
+            "1, got 2",
+        ),
     ],
 )
 def test_what_does_not_fit_is_one_clear_error(
@@ -147,6 +161,6 @@ def test_what_does_not_fit_is_one_clear_error(
 def test_a_budget_that_a_strategy_makes_too_small_is_said_before_its_task_trains(
     project: Project,
 ) -> None:
-    project.set({"strategy": "er", "train.budget": 130, "strategies.er.memory_size": 20})
+    project.set({"strategy": "er", "train.budget": 130, "train.warmup_epochs": 0})
     project.trained(1)
     assert "train.budget must be at least 144 for task 2" in project.refuses("train", "2")
