@@ -10,6 +10,9 @@ from safetensors.torch import load_file
 
 from pipeline import layout
 from pipeline.files.csv_tables import read_csv
+from pipeline.methods.base import Position
+from pipeline.models.backbone import Backbone
+from pipeline.training.online import OnlineTrainer
 from tests.support.interruption import KilledError, at_step, kill
 from tests.support.params import Changes
 from tests.support.project import Project
@@ -73,6 +76,22 @@ def test_training_goes_on_over_a_boundary_that_is_not_told(
     network = [name for name in told[0] if name.startswith("method.")]
     assert all(torch.equal(told[0][name], first[name]) for name in network)
     assert not all(torch.equal(told[1][name], last[name]) for name in network)
+
+
+def test_the_online_classifiers_rate_is_as_constant_as_the_networks(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares: list[float] = []
+    whole = OnlineTrainer.step
+
+    def step(trainer: OnlineTrainer, backbone: Backbone, at: Position) -> None:
+        shares.append(trainer.share_of_peak(at.step - 1))
+        whole(trainer, backbone, at)
+
+    monkeypatch.setattr(OnlineTrainer, "step", step)
+    project.set({**ONLINE, "evaluation.probes": ["linear", "online"]})
+    project.train_through(1)
+    assert set(shares) == {1.0}
 
 
 def test_all_tasks_at_once_are_the_same_stream_without_order(project: Project) -> None:
