@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from pipeline.artifacts.plans.train import OptimizationPlan, TrainPlan
 from pipeline.building.components import load_class
+from pipeline.errors import RunError
 from pipeline.methods.base import Method
 from pipeline.models.backbone import Backbone
 from pipeline.strategies.base import Strategy
@@ -58,7 +59,7 @@ def count_steps(plan: TrainPlan, strategy: Strategy, counts: Sequence[int]) -> T
         counts: images of each task that is learnt now.
 
     Raises:
-        RunError: the budget is too small for the task.
+        RunError: the budget is too small for the task, or for a warm-up.
     """
     training, stream = plan.train, plan.online_stream
     per_epoch = sum(counts) // training.batch_size
@@ -69,6 +70,21 @@ def count_steps(plan: TrainPlan, strategy: Strategy, counts: Sequence[int]) -> T
     if training.budget is not None:
         images = strategy.count_images(training.batch_size, len(plan.views))
         steps = spend_budget(phases, per_epoch, training.budget, images, plan.task)
+        _require_warm_up_ends(plan, steps[0] / per_epoch)
     if stream is None:
         return TaskSteps(steps, per_epoch)
     return TaskSteps(steps, -(-sum(steps) // LOG_ROWS), per_epoch)
+
+
+def _require_warm_up_ends(plan: TrainPlan, epochs: float) -> None:
+    """Check that more is trained than the warm-ups, within the epochs that a budget allows."""
+    training = plan.train
+    for name, least in (
+        ("warmup_epochs", training.warmup_epochs),
+        ("head_warmup_epochs", training.head_warmup_epochs),
+    ):
+        if least >= epochs:
+            raise RunError(
+                f"train.{name} must be below the {epochs:.3g} epochs that train.budget allows task "
+                f"{plan.task}, got {least:g}; lower it, or raise the budget"
+            )

@@ -136,7 +136,8 @@ def _check_data(params: Params, *, deep: bool) -> list[str]:
             f"train.batch_size ({params.train.batch_size}) is above the {smallest} images of "
             f"task {sizes.index(smallest) + 1}, the smallest; lower it or num_tasks"
         )
-    problems += check_budget(params, sizes)
+    else:
+        problems += check_budget(params, sizes)
     for line in list_changes(plan, source, known, tasks, looks_back=reads_earlier_images(params)):
         print(line)
     try:

@@ -39,9 +39,9 @@ class Cost:
     """The steps and operations of training a stream.
 
     Attributes:
-        steps: of each task.
-        operations: floating-point operations of a step of each task; a multiplication and an
-            addition are two.
+        steps: of each task, or of all at once.
+        operations: floating-point operations of a step of each; a multiplication and an addition
+            are two.
     """
 
     steps: Sequence[int]
@@ -108,9 +108,11 @@ def count(name: str, plans: Plans, known: dict[str, float]) -> Cost:
 
 
 def count_steps(name: str, plans: Plans) -> list[int]:
-    """The steps of the training of each task; arguments and errors as ``count``."""
-    steps = []
-    for task, size in enumerate(count_images(name, plans.prepare), start=1):
+    """The steps of each training; arguments and errors as ``count``."""
+    steps, sizes, first = [], count_images(name, plans.prepare), plans.train[1]
+    if first.whole_stream is not None:
+        return [count_training_steps(first, build_strategy(first), sizes).total]
+    for task, size in enumerate(sizes, start=1):
         # From task 2 on all tasks are alike.
         plan = plans.train[min(task, len(plans.train), 2)]
         steps.append(count_training_steps(plan, build_strategy(plan), [size]).total)

@@ -172,6 +172,12 @@ def check_strategies(names: list[str], method: str, stream: Stream) -> None:
                 f"strategy: {name} is defined for {', '.join(strategy.methods)}; got method: "
                 f"{method}; choose another method or strategy"
             )
+        if stream.online and strategy.in_phases:
+            raise ValueError(
+                f"strategy: {name} trains each task in phases, each on all its images, and "
+                "stream.online brings an image once; choose another strategy, or set "
+                "stream.online: false"
+            )
         if hidden and not strategy.without_boundaries:
             able = [other for other, entry in STRATEGIES.items() if entry.without_boundaries]
             raise ValueError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from pipeline.artifacts.online import OnlineOrigin, read_online, write_online
@@ -44,11 +46,14 @@ def begin_online(
         plan.seed,
         plan.task,
     )
+    optimization = learner.optimization
+    if plan.online_stream is not None:  # whose rate is constant, the classifier's too
+        optimization = replace(optimization, final_learning_rate=online.learning_rate)
     trainer = OnlineTrainer(
         stream,
         build_augment(plan.dataset, (online.view,)),
         learner.method.backbone.num_features,
-        learner.optimization,
+        optimization,
         online.learning_rate,
         order,
     )

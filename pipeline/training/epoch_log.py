@@ -31,7 +31,7 @@ class EpochLog:
         rows: one of each epoch: task, epoch, step, the loss terms, ``projection_std``,
             ``projection_rank``, ``learning_rate``, and what probes have measured; None: nothing.
         sums: of each loss term over the steps, or their parts, since the epoch began.
-        summed: how many those are.
+        summed: how many those are, of each term; one of another phase has fewer.
         warned: whether a collapse of the task has been noticed.
         prints: whether this process warns, and tells of errors; of several one does.
     """
@@ -41,7 +41,7 @@ class EpochLog:
         self.steps_per_epoch = steps_per_epoch
         self.rows: list[dict[str, float | None]] = []
         self.sums: dict[str, Tensor] = {}
-        self.summed = 0
+        self.summed: dict[str, int] = {}
         self.warned = False
         self.prints = True
 
@@ -53,11 +53,11 @@ class EpochLog:
         for name, value in zip(terms, values, strict=True):
             before = self.sums.get(name)
             self.sums[name] = value.detach() + (0.0 if before is None else before)
-        self.summed += 1
+            self.summed[name] = self.summed.get(name, 0) + 1
 
     def means(self) -> dict[str, float]:
-        """Return the mean of each loss term over the epoch so far."""
-        return {name: float(total) / self.summed for name, total in self.sums.items()}
+        """Return the mean of each loss term over those steps of the epoch so far that had it."""
+        return {name: float(total) / self.summed[name] for name, total in self.sums.items()}
 
     def end_epoch(self, step: int, projections: Tensor, learning_rate: float) -> None:
         """Add the row of the epoch that ends, and begin the next one.
@@ -81,7 +81,7 @@ class EpochLog:
         if signs["projection_std"] < COLLAPSED_STD or signs["projection_rank"] < COLLAPSED_RANK:
             self._warn_of_collapse(epoch["epoch"], signs)
         self.rows.append({**epoch, **self.means(), **signs, "learning_rate": learning_rate})
-        self.sums, self.summed = {}, 0
+        self.sums, self.summed = {}, {}
 
     def require_finite(self, step: int) -> None:
         """Check the loss terms of the epoch so far.

@@ -97,7 +97,7 @@ def restore_snapshot(learner: Learner, snapshot: Snapshot) -> None:
     epochs = learner.epochs
     epochs.rows = [dict(zip(columns, row, strict=True)) for row in rows]
     epochs.sums = {name: sums[name] for name in cast(list[str], record["terms"])}
-    epochs.summed = cast(int, record["summed"])
+    epochs.summed = cast(dict[str, int], record["summed"])
     epochs.warned = cast(bool, record["warned"])
 
 

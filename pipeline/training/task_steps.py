@@ -68,14 +68,18 @@ def spend_budget(
         task: its number, for the message.
 
     Raises:
-        RunError: the budget is smaller than one epoch of each phase.
+        RunError: the budget is smaller than one epoch of the shortest phase and, in their shares,
+            of the others.
     """
-    steps, least = budget // images, per_epoch * len(phases)
+    steps, epochs = budget // images, sum(phases)
+    least = -(-per_epoch * epochs // min(phases))
     if steps < least:
         raise RunError(
             f"train.budget must be at least {least * images} for task {task}: a step passes "
-            f"{images} images forward and backward, each view counted, and {least} steps see each "
-            f"image once{' in each phase' if len(phases) > 1 else ''}; got {budget}; raise it"
+            f"{images} images forward and backward, each view counted, and it takes {least} steps "
+            f"to see each image once{' in every phase' if len(phases) > 1 else ''}; got {budget}; "
+            "raise it"
         )
-    ends = [round(steps * end / sum(phases)) for end in accumulate(phases)]
+    # Rounded half up, so that no phase gets less than the whole steps of its share.
+    ends = [(2 * steps * end + epochs) // (2 * epochs) for end in accumulate(phases)]
     return [end - start for start, end in zip([0, *ends], ends, strict=False)]

@@ -80,6 +80,13 @@ def test_a_step_is_counted_once_for_all_recipes_that_share_it() -> None:
     assert len(known) == 2
 
 
+def test_a_budget_decides_the_steps_of_each_task_or_of_all_at_once() -> None:
+    step = 256 * 2
+    for strategy, steps in (("finetune", [100] * 5), ("offline", [500])):
+        changes = {"strategy": strategy, "train.budget": 100 * step, "train.warmup_epochs": 1}
+        assert cost.count_steps("simclr", plan("cifar100_simclr", **changes)) == steps
+
+
 def test_the_domains_sizes_are_their_own() -> None:
     published = DATASETS["domainnet"].domain_images
     prepare = plan("domainnet_simclr").prepare

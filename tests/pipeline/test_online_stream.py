@@ -10,6 +10,9 @@ from safetensors.torch import load_file
 
 from pipeline import layout
 from pipeline.files.csv_tables import read_csv
+from pipeline.methods.base import Position
+from pipeline.models.backbone import Backbone
+from pipeline.training.online import OnlineTrainer
 from tests.support.interruption import KilledError, at_step, kill
 from tests.support.params import Changes
 from tests.support.project import Project
@@ -75,6 +78,22 @@ def test_training_goes_on_over_a_boundary_that_is_not_told(
     assert not all(torch.equal(told[1][name], last[name]) for name in network)
 
 
+def test_the_online_classifiers_rate_is_as_constant_as_the_networks(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares: list[float] = []
+    whole = OnlineTrainer.step
+
+    def step(trainer: OnlineTrainer, backbone: Backbone, at: Position) -> None:
+        shares.append(trainer.share_of_peak(at.step - 1))
+        whole(trainer, backbone, at)
+
+    monkeypatch.setattr(OnlineTrainer, "step", step)
+    project.set({**ONLINE, "evaluation.probes": ["linear", "online"]})
+    project.train_through(1)
+    assert set(shares) == {1.0}
+
+
 def test_all_tasks_at_once_are_the_same_stream_without_order(project: Project) -> None:
     project.set({**ONLINE, "strategy": "offline"})
     project.run_all(1)
@@ -114,6 +133,11 @@ def test_what_a_memory_replays_is_in_the_budget(project: Project) -> None:
             "stream.boundaries: hidden does not say; use one of finetune",
         ),
         (
+            {"strategy": "pocon", "stream.boundaries": "told"},
+            "strategy: pocon trains each task in phases, each on all its images, and stream.online "
+            "brings an image once; choose another strategy, or set stream.online: false",
+        ),
+        (
             {"method": "swav"},
             "methods.swav.queue_start_epoch counts epochs, and stream.online has none; set it to 0",
         ),
@@ -125,7 +149,21 @@ def test_what_a_memory_replays_is_in_the_budget(project: Project) -> None:
             "stream.boundaries: input should be 'hidden' or 'told', got 'secret'",
         ),
         ({"stream.passes": 0}, "stream.passes"),
-        ({"train.budget": 100}, "train.budget (100) is below one pass over a task, 128 images"),
+        ({"train.budget": 100}, "train.budget must be at least 128 for task 1: a step passes 16"),
+        (
+            {"stream.online": False, "strategy": "pocon", "train.budget": 250},
+            "train.budget must be at least 288 for task 2",
+        ),
+        (
+            {
+                "stream.online": False,
+                "train.epochs": 9,
+                "train.head_warmup_epochs": 2,
+                "train.budget": 250,
+            },
+            "train.head_warmup_epochs must be below the 1.88 epochs that train.budget allows task "
+            "1, got 2",
+        ),
     ],
 )
 def test_what_does_not_fit_is_one_clear_error(
@@ -142,6 +180,6 @@ def test_what_does_not_fit_is_one_clear_error(
 def test_a_budget_that_a_strategy_makes_too_small_is_said_before_its_task_trains(
     project: Project,
 ) -> None:
-    project.set({"strategy": "er", "train.budget": 130, "strategies.er.memory_size": 20})
+    project.set({"strategy": "er", "train.budget": 130, "train.warmup_epochs": 0})
     project.trained(1)
     assert "train.budget must be at least 144 for task 2" in project.refuses("train", "2")

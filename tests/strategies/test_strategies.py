@@ -133,6 +133,14 @@ def test_a_method_that_a_strategy_is_not_defined_for_is_one_clear_error(
     assert f"strategy: {strategy} is defined for {allowed}; got method: {method}; choose " in err
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_registry_says_what_has_phases_and_what_cannot_be_composed(strategy: str) -> None:
+    entry = STRATEGIES[strategy]
+    assert entry.in_phases == bool(overriding(strategy, "begin_phase"))
+    alone = [name for name in ("objective", "phases", "begin_phase") if overriding(strategy, name)]
+    assert not (alone and entry.composes)
+
+
 @pytest.mark.parametrize("strategy", COMPOSED)
 def test_composed_strategies_train_with_all_their_terms(strategy: str, project: Project) -> None:
     choose(project, strategy)

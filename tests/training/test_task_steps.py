@@ -92,5 +92,17 @@ def test_a_budget_is_spent_in_the_shares_of_the_phases(
 def test_a_budget_below_one_epoch_is_an_error() -> None:
     with pytest.raises(RunError, match=r"train.budget must be at least 80 for task 2: .* got 79"):
         spend_budget([3], 4, 79, 20, 2)
-    with pytest.raises(RunError, match=r"at least 160 .* once in each phase"):
-        spend_budget([3, 1], 4, 159, 20, 2)
+    with pytest.raises(RunError, match=r"at least 160 .* once in every phase"):
+        spend_budget([1, 1], 4, 159, 20, 2)
+
+
+@pytest.mark.parametrize("phases", [[3, 1], [100, 1], [2, 3, 7]])
+@pytest.mark.parametrize("per_epoch", [1, 3])
+def test_the_least_budget_sees_each_image_in_the_shortest_phase(
+    phases: list[int], per_epoch: int
+) -> None:
+    least = -(-per_epoch * sum(phases) // min(phases))
+    with pytest.raises(RunError, match=rf"at least {20 * least} .* once in every phase"):
+        spend_budget(phases, per_epoch, 20 * least - 1, 20, 2)
+    for more in range(30):
+        assert min(spend_budget(phases, per_epoch, 20 * (least + more), 20, 2)) >= per_epoch

@@ -25,6 +25,7 @@ class Component:
         whole_stream: of a strategy: it learns all tasks at once.
         looks_back: of a strategy: it reads the images of the task before when a task begins.
         composes: of a strategy: it can be one of several, joined by ``+``.
+        in_phases: of a strategy: it trains a task in several phases, each on all its images.
         from_first_task: of a strategy: it acts on task 1 too, which is then its own.
         without_boundaries: of a strategy: it acts in an online stream that tells of no boundary,
             from its first step.
@@ -40,6 +41,7 @@ class Component:
     whole_stream: bool = False
     looks_back: bool = False
     composes: bool = True
+    in_phases: bool = False
     from_first_task: bool = False
     without_boundaries: bool = False
     methods: tuple[str, ...] = ()

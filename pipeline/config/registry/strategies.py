@@ -140,6 +140,7 @@ STRATEGIES = {
         "train an expert, then join it with the past network (Gomez-Villa et al., 2024)",
         {"weight": Weight, "consolidation": PositiveFloat, "adapter_hidden": Width},
         composes=False,
+        in_phases=True,
     ),
     "offline": Component(
         "pipeline.strategies.offline:Offline",
