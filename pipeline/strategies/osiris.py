@@ -17,6 +17,7 @@ from pipeline.methods.precision import in_float32
 from pipeline.models.frozen import TeacherBatchNorm, frozen_copy
 from pipeline.models.loading import load_strictly, select_below
 from pipeline.strategies.base import Step, TaskStart
+from pipeline.strategies.memories.choice import MemoryKind
 from pipeline.strategies.memory import MemoryStrategy, memory_batch_size
 
 
@@ -81,6 +82,7 @@ class Osiris(MemoryStrategy):
 
     Args:
         variant: ``r`` (replay) or ``d`` (distillation).
+        memory: which images stay.
         memory_size: images in the memory; 0 is finetune.
         batch_share: memory images for each image of the batch; at most the memory's, and a
             multiple of the world size.
@@ -95,13 +97,14 @@ class Osiris(MemoryStrategy):
         self,
         *,
         variant: Literal["r", "d"],
+        memory: MemoryKind,
         memory_size: int,
         batch_share: float,
         weight: float,
         temperature: float,
         teacher_batchnorm: TeacherBatchNorm,
     ) -> None:
-        super().__init__(memory="reservoir", memory_size=memory_size)
+        super().__init__(memory=memory, memory_size=memory_size)
         self.variant = variant
         self.batch_share = batch_share
         self.weight = weight

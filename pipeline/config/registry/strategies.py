@@ -125,6 +125,7 @@ STRATEGIES = {
         "tell the task's images from a memory's in a space of their own (Zhang et al., 2024)",
         {
             "variant": Literal["r", "d"],
+            "memory": Memory,
             "memory_size": NonNegativeInt,
             "batch_share": NonNegativeFloat,
             "weight": Weight,
