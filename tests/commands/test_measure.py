@@ -56,7 +56,7 @@ def test_the_steps_are_training_s_own_and_at_its_end(monkeypatch: pytest.MonkeyP
     training_step = Learner.training_step
 
     def noted(self: Learner, images: torch.Tensor, index: int) -> torch.Tensor:
-        seen.append((len(images), self.position.step, self.total_steps))
+        seen.append((len(images), self.position.step, self.steps.total))
         return training_step(self, images, index)
 
     monkeypatch.setattr(Learner, "training_step", noted)
