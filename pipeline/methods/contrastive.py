@@ -1,4 +1,4 @@
-"""The distillation loss of contrastive methods."""
+"""The losses that contrastive methods and strategies share."""
 
 from __future__ import annotations
 
@@ -9,6 +9,27 @@ from torch.nn import functional
 from pipeline.distributed.collectives import gather_rows
 from pipeline.methods.base import Method
 from pipeline.methods.precision import in_float32
+
+
+@in_float32
+def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
+    """Normalised-temperature cross-entropy over the 2N views (SimCLR, equation 1).
+
+    For each view the positive is the other view of its image, the negatives are the
+    2N - 2 views of the other images; similarities are cosines over ``temperature``.
+
+    Args:
+        z1: projections of the first views, ``(N, D)``.
+        z2: projections of the second views, ``(N, D)``.
+        temperature: τ > 0.
+
+    Returns:
+        The mean over the 2N views, a scalar. 0 for N = 1: there is nothing to contrast.
+    """
+    z = functional.normalize(torch.cat([z1, z2]), dim=1)
+    similarity = (z @ z.T / temperature).fill_diagonal_(float("-inf"))
+    positive = torch.arange(len(z), device=z.device).roll(len(z1))
+    return functional.cross_entropy(similarity, positive)
 
 
 @in_float32

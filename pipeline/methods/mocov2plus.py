@@ -94,10 +94,20 @@ class MoCoV2Plus(ContrastiveDistillation, MomentumMethod):
 
     def loss(self, views: Views, encoded: Encoded) -> Tensor:
         """InfoNCE of each view's queries against the other view's keys."""
+        return self.contrast(views, encoded, self.queue)
+
+    def contrast(self, views: Views, encoded: Encoded, queue: Tensor) -> Tensor:
+        """Return ``loss`` with other negatives; its keys are enqueued after the step all the same.
+
+        Args:
+            views: the views of the batch, each ``(N, C, H, W)``.
+            encoded: this network's features and projections of them.
+            queue: the negatives of each view, ``(2, Q, D)``, unit vectors without gradient.
+        """
         q1, q2 = encoded.projections
         k1, k2 = map(unit_vectors, self.momentum_projections(views))
         self._keys.append(torch.stack([gather_rows(k1), gather_rows(k2)]))
-        queue1, queue2 = self.queue
+        queue1, queue2 = queue
         first = info_nce_with_queue(q1, k2, queue2, self.temperature)
         second = info_nce_with_queue(q2, k1, queue1, self.temperature)
         return (first + second) / 2

@@ -4,37 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
-from torch.nn import functional
 
 from pipeline.distributed.collectives import gather_rows
 from pipeline.methods.base import Encoded, Views
-from pipeline.methods.contrastive import ContrastiveDistillation
-from pipeline.methods.precision import in_float32
+from pipeline.methods.contrastive import ContrastiveDistillation, nt_xent
 from pipeline.models.backbone import Backbone
 from pipeline.models.heads import mlp
-
-
-@in_float32
-def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
-    """Normalised-temperature cross-entropy over the 2N views (SimCLR, equation 1).
-
-    For each view the positive is the other view of its image, the negatives are the
-    2N - 2 views of the other images; similarities are cosines over ``temperature``.
-
-    Args:
-        z1: projections of the first views, ``(N, D)``.
-        z2: projections of the second views, ``(N, D)``.
-        temperature: τ > 0.
-
-    Returns:
-        The mean over the 2N views, a scalar. 0 for N = 1: there is nothing to contrast.
-    """
-    z = functional.normalize(torch.cat([z1, z2]), dim=1)
-    similarity = (z @ z.T / temperature).fill_diagonal_(float("-inf"))
-    positive = torch.arange(len(z), device=z.device).roll(len(z1))
-    return functional.cross_entropy(similarity, positive)
 
 
 class SimCLR(ContrastiveDistillation):

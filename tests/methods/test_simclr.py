@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.methods.base import Encoded, Method, Views
-from pipeline.methods.contrastive import info_nce_distillation
-from pipeline.methods.simclr import SimCLR, nt_xent
+from pipeline.methods.contrastive import info_nce_distillation, nt_xent
+from pipeline.methods.simclr import SimCLR
 from pipeline.models.small_resnet import SmallResNet
 from pipeline.seeding import seeded_initialization
 from tests.support.definitions import SHAPES, cosine, draw, info_nce_by_definition

@@ -34,6 +34,12 @@ CONFIGS: dict[str, Changes] = {
     "moco": {"method": "mocov2plus", "methods.mocov2plus.queue_size": 40},
     "swav": {"method": "swav", "methods.swav.queue_size": 40, "methods.swav.queue_start_epoch": 0},
     "byol": {"method": "byol"},
+    "pnr with moco": {
+        "strategy": "pnr",
+        "method": "mocov2plus",
+        "methods.mocov2plus.queue_size": 40,
+    },
+    "osiris": {"strategy": "osiris", "strategies.osiris.variant": "d"},
     "lars": {"train.optimizer": "lars"},
     "sgd": {"train.optimizer": "sgd"},
     "bf16": {"train.precision": "bf16-mixed"},

@@ -267,6 +267,7 @@ def test_every_method_and_strategy_file_is_in_the_registry() -> None:
             "queue",
             "contrastive",
             "prototypes",
+            "pseudo_negatives",
         },
         "strategies": {"__init__", "base", "memory", "composite"},
     }

@@ -123,6 +123,30 @@ def test_other_splits_stand_in_a_table_of_their_own(repository: Repository) -> N
     assert "No difference for simclr, cassle in 'fashion_mnist" in out
 
 
+def test_seeds_that_each_have_a_split_are_pairs_in_one_table(repository: Repository) -> None:
+    for strategy, values in SWEEP.items():
+        for seed, value in enumerate(values):
+            repository.experiment(
+                f"{strategy}-{seed}",
+                value,
+                strategy=strategy,
+                seed=seed,
+                split_seed=10 + seed,
+                identity={"splits": str(seed) * 64},
+            )
+    out = repository.compare("--no-workspace")
+    assert "5 tasks; each seed on a split of its own" in out
+    together = [line[2:4] for line in rows(out, "simclr", "finetune")]
+    # One seed on a second split, and it is no longer one for each.
+    repository.experiment(
+        "again", 80.0, strategy="finetune", seed=0, split_seed=99, identity={"splits": "f" * 64}
+    )
+    apart = repository.compare("--no-workspace")
+    assert "each seed on a split of its own" not in apart
+    assert "split_seed=99" in apart
+    assert together[0][0] == "3"
+
+
 def test_other_images_under_the_same_params_stand_apart(repository: Repository) -> None:
     sweep(repository, seeds=1)
     images = {"train": "9" * 64, "test": "2" * 64}
@@ -508,6 +532,21 @@ def test_names_stay_whole_in_80_columns_of_a_terminal(repository: Repository) ->
         assert words >= {"finetune", "simclr", "method", "strategy", "seconds", "passes", "network"}
         assert any(line.strip().endswith("] cassle+er+less_forget") for line in lines) == folded
         assert any("cassle (distill_weight=0.5)" in line for line in lines)
+
+
+@pytest.mark.parametrize(("width", "shown"), [(80, False), (200, True)])
+def test_the_images_of_a_budget_have_a_column_where_there_is_room(
+    width: int, shown: bool, repository: Repository
+) -> None:
+    sweep(repository, cost=COST | {"images_backward": 2_345_678})
+    repository.experiment("many", 81.5, strategy="cassle+er+less_forget", seed=0)
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    print_comparison(compare_runs(group_runs(_read_all()), DEFAULT_METRICS, None), console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert ("2.35" in text) == shown
+    assert ("no room for the column images" in text) != shown
+    written = repository.compare("--output", "tables/budget.md") and Path("tables/budget.md")
+    assert " 2.35 |" in written.read_text()
 
 
 def _read_all() -> list[Run]:

@@ -26,7 +26,18 @@ from tests.support.networks import draw_views, task_start, tiny_images, tiny_met
 from tests.support.params import Changes
 from tests.support.project import Project
 
-STREAM = [name for name, entry in STRATEGIES.items() if not entry.whole_stream]
+# Each strategy with each method that it is defined for.
+PAIRS = [
+    (strategy, method)
+    for strategy, entry in STRATEGIES.items()
+    if not entry.whole_stream
+    for method in entry.methods or METHODS
+]
+REFUSED = [
+    (strategy, next(method for method in METHODS if method not in entry.methods))
+    for strategy, entry in STRATEGIES.items()
+    if entry.methods
+]
 COMPOSED = ["cassle+er", "er+der", "ewc+less_forget+lump", "pfr+der"]
 FIRST: dict[str, str] = {}
 
@@ -39,6 +50,8 @@ def project(project: Project) -> Project:
             "strategies.er.memory_size": 20,
             "strategies.der.memory_size": 20,
             "strategies.lump.memory_size": 20,
+            "strategies.osiris.memory_size": 20,
+            "strategies.pnr.predictor_hidden": 16,
             "strategies.ewc.fisher_batches": 2,
             "methods.mocov2plus.queue_size": 24,
             "methods.swav.queue_size": 24,
@@ -65,17 +78,19 @@ def overriding(strategy: str, method: str) -> list[str]:
 
 
 def terms_of(strategy: str) -> set[str]:
-    """What a strategy adds to the log of a later task: a term of its own name, but CaSSLe's."""
-    own = {"cassle": {"distill"}, "pocon": {"expert", "past"}}
-    return {term for name in overriding(strategy, "terms") for term in own.get(name, {name})}
+    """What a strategy adds to the log of a later task: terms of its name, but CaSSLe's."""
+    named = {"cassle": {"distill"}, "pocon": {"expert", "past"}}
+    named |= {"osiris": {"osiris_cross", "osiris_past"}}
+    return {term for name in overriding(strategy, "terms") for term in named.get(name, {name})}
 
 
 def choose(project: Project, strategy: str, method: str = "simclr") -> None:
     project.set({"strategy": strategy, "method": method})
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("strategy", [*STREAM, "cassle+er"])
+@pytest.mark.parametrize(
+    ("strategy", "method"), [*PAIRS, *(("cassle+er", method) for method in METHODS)]
+)
 def test_three_tasks_run_and_the_first_is_finetunes(
     strategy: str, method: str, project: Project
 ) -> None:
@@ -92,6 +107,21 @@ def test_three_tasks_run_and_the_first_is_finetunes(
     timing = json.loads(layout.timing(3).read_text())
     assert timing["forward_passes"] >= json.loads(layout.timing(1).read_text())["forward_passes"]
     assert (timing["strategy_bytes"] > 0) == (strategy != "finetune")
+    # A batch of 16 and its views; half of it from memory, or what the strategy says.
+    replayed = {"er": 16, "cassle+er": 16, "der": 8, "osiris": 24}.get(strategy, 0)
+    assert timing["images_backward"] == timing["steps"] * (32 + replayed)
+
+
+@pytest.mark.parametrize(("strategy", "method"), REFUSED)
+def test_a_method_that_a_strategy_is_not_defined_for_is_one_clear_error(
+    strategy: str, method: str, project: Project
+) -> None:
+    choose(project, strategy, method)
+    code, _, err = project.cassle("check")
+    assert code == 2
+    assert err.count("\n") == 1
+    allowed = ", ".join(STRATEGIES[strategy].methods)
+    assert f"strategy: {strategy} is defined for {allowed}; got method: {method}; choose " in err
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

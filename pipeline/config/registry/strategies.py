@@ -11,6 +11,7 @@ from pipeline.config.option_types import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    Temperature,
     Weight,
     Width,
 )
@@ -75,6 +76,33 @@ STRATEGIES = {
             "predictor_hidden": Width,
             "teacher_batchnorm": Literal["batch", "running"],
         },
+    ),
+    "pnr": Component(
+        "pipeline.strategies.pnr:PNR",
+        "predict the past, with negatives from the past network (Cha et al., 2024)",
+        {
+            "weight": Weight,
+            "negative_weight": Weight | None,
+            "predictor_hidden": Width,
+            "teacher_batchnorm": Literal["batch", "running"],
+        },
+        composes=False,
+        methods=("simclr", "mocov2plus", "byol", "barlow_twins", "vicreg"),
+    ),
+    "osiris": Component(
+        "pipeline.strategies.osiris:Osiris",
+        "tell the task's images from a memory's in a space of their own (Zhang et al., 2024)",
+        {
+            "variant": Literal["r", "d"],
+            "memory_size": NonNegativeInt,
+            "batch_share": NonNegativeFloat,
+            "weight": Weight,
+            "temperature": Temperature,
+            "teacher_batchnorm": Literal["batch", "running"],
+        },
+        looks_back=True,
+        composes=False,
+        methods=("simclr",),
     ),
     "pocon": Component(
         "pipeline.strategies.pocon:POCON",

@@ -41,6 +41,7 @@ TITLES = {
     "knowledge_gain": "knowledge gain",
     "consolidation": "consolidation",
 }
+IMAGES = "images"  # the column of those that passed forward and backward
 LEGEND = (
     "mean ± sample standard deviation (n - 1) over n runs, one a seed; means of the seconds of "
     "training, the forward passes relative to fine-tuning, the millions of images that passed "
@@ -103,6 +104,8 @@ def count_wins(metric: str, difference: Difference) -> int | None:
 
 def _means(comparison: Comparison, table: ComparisonTable) -> TextTable:
     headers = [HEADERS.get(name, name) for name in comparison.metrics]
+    # Runs of older versions have not counted them.
+    counted = any(row.costs["images_backward"] is not None for row in table.rows)
     rows = []
     for row in table.rows:
         n = len(row.cell.runs)
@@ -110,13 +113,22 @@ def _means(comparison: Comparison, table: ComparisonTable) -> TextTable:
         costs = [
             _cost(row.costs["training_seconds"], 0),
             _cost(row.costs["forward_passes"], 2),
-            _cost(row.costs["images_backward"], 2, 1e6),
+            *([_cost(row.costs["images_backward"], 2, 1e6)] if counted else []),
             _cost(row.costs["strategy_bytes"], 2, 1e6),
         ]
         rows.append([*name_row(row), str(n), *metrics, *costs])
     return TextTable(
         table.title,
-        ["method", "strategy", "n", *headers, "seconds", "passes", "images", "MB"],
+        [
+            "method",
+            "strategy",
+            "n",
+            *headers,
+            "seconds",
+            "passes",
+            *([IMAGES] if counted else []),
+            "MB",
+        ],
         rows,
     )
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from pipeline.reporting.chart_labels import shorten_label
 from pipeline.reporting.comparing.comparison import Comparison
 from pipeline.reporting.comparing.comparison_tables import (
+    IMAGES,
     TextTable,
     format_tables,
     write_legends,
@@ -31,6 +32,10 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         widths = _fit(table, console.width) if console.is_terminal else None
         if widths is None and console.is_terminal:
             table, legend = _shorten_names(table)
+            widths = _fit(table, console.width)
+        if widths is None and console.is_terminal and IMAGES in table.columns:
+            table = _leave_out(table, IMAGES)
+            legend.append(f"no room for the column {IMAGES}; --output FILE.md has it")
             widths = _fit(table, console.width)
         _print_table(table, widths, console)
         for line in legend:
@@ -57,6 +62,13 @@ def _shorten_names(table: TextTable) -> tuple[TextTable, list[str]]:
     rows = [[*(short.get(name, name) for name in row[:NAMES]), *row[NAMES:]] for row in table.rows]
     legend = [f"[{number}] {name}" for number, name in enumerate(long, start=1)]
     return replace(table, rows=rows), legend
+
+
+def _leave_out(table: TextTable, column: str) -> TextTable:
+    """Return a table without a column."""
+    place = list(table.columns).index(column)
+    rows = [[*row[:place], *row[place + 1 :]] for row in table.rows]
+    return replace(table, columns=[c for c in table.columns if c != column], rows=rows)
 
 
 def _print_table(table: TextTable, widths: list[int] | None, console: Console) -> None:

@@ -1,18 +1,24 @@
-"""Groups of comparable runs, and cells of runs that differ only in the seed."""
+"""Groups of comparable runs, and cells of runs that differ only in the seed.
+
+Where each seed has a split of its own (the split's seed goes with the run's), runs that differ in
+both are pairs and means over both: the splits are drawn at random as the seeds are.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.errors import RunError
-from pipeline.files.sealed_json import Json, dump_json
+from pipeline.files.sealed_json import Json, digest, dump_json
 from pipeline.files.typed_json import get_typed
 from pipeline.reporting.comparing.measured_cells import agree_where_measured, measure_the_same
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.comparing.settings import Settings, Values, read_settings
+
+OWN_SPLIT = "of each seed"  # stands for the split's seed where each run's seed has its own
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ def group_runs(runs: Sequence[Run]) -> GroupedRuns:
         RunError: runs of the same params and seed have different metrics.
     """
     same: dict[str, list[Run]] = {}
-    for run in runs:
+    for run in join_splits(runs):
         same.setdefault(_key(run, with_seed=True), []).append(run)
     _require_agreement(same.values())
     # Of duplicates the one with most metrics, of the latest version, is kept.
@@ -100,6 +106,36 @@ def group_runs(runs: Sequence[Run]) -> GroupedRuns:
         sorted(beside.values(), key=lambda group: -sum(len(cell.runs) for cell in group.cells)),
         [[run.name for run in copies] for copies in same.values() if len(copies) > 1],
     )
+
+
+def join_splits(runs: Sequence[Run]) -> list[Run]:
+    """Return runs without what their splits differ in, where each seed has a split of its own.
+
+    Runs of one seed on two splits, or of two seeds on one, are returned as they are.
+    """
+    alike: dict[str, list[Run]] = {}
+    for run in runs:
+        shared = {k: v for k, v in read_settings(run.params).shared.items() if k != "split_seed"}
+        alike.setdefault(dump_json([shared, run.identity["data"]]), []).append(run)
+    found: list[Run] = []
+    for members in alike.values():
+        pairs = {
+            (r.params["seed"], r.params.get("split_seed"), r.identity["splits"]) for r in members
+        }
+        each = [len(set(values)) for values in zip(*pairs, strict=True)]
+        if len(pairs) == 1 or any(count < len(pairs) for count in each):
+            found += members
+            continue
+        joint = {"splits": digest(sorted(str(splits) for _, _, splits in pairs))}
+        found += [
+            replace(
+                run,
+                params={**run.params, "split_seed": OWN_SPLIT},
+                identity={**run.identity, **joint},
+            )
+            for run in members
+        ]
+    return found
 
 
 def _key(run: Run, with_seed: bool) -> str:
