@@ -68,6 +68,7 @@ class BareStep:
         self.optimizer = build_optimizer([self.method, self.strategy], load.optimization)
         images = load.images[: load.batch_size].to(load.device)
         at = Position(0, 1, 1)
+        self.strategy.observe(images, at)
         views = self.strategy.mix(load.augment(images, generator(0, "benchmark")), at)
         self.views: Views = tuple(v.contiguous(memory_format=torch.channels_last) for v in views)
         self.at = at

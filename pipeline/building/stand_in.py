@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -11,9 +13,10 @@ from pipeline.building.backbone import build_backbone
 from pipeline.building.training import build_method, build_strategy
 from pipeline.data.augmentation.augment import Augment
 from pipeline.data.canvas import lay_on_canvases
-from pipeline.methods.base import Method
+from pipeline.methods.base import Method, Position
+from pipeline.models.frozen import running_statistics
 from pipeline.seeding import generator, seeded_initialization
-from pipeline.strategies.base import Strategy, TaskStart
+from pipeline.strategies.base import Step, Strategy, TaskStart
 
 
 def lay_out(dataset: DatasetPlan, squares: Tensor) -> Tensor:
@@ -31,7 +34,9 @@ def lay_out(dataset: DatasetPlan, squares: Tensor) -> Tensor:
 def begin_stand_in(
     plan: TrainPlan, images: Tensor, augment: Augment, batch_size: int, device: str, purpose: str
 ) -> tuple[Method, Strategy]:
-    """A new network and its strategy, which has looked back at both, as of task 2.
+    """A new network and its strategy, which has looked back at it and at images, as of task 2.
+
+    A memory that takes images in as they come has those of one step.
 
     Args:
         plan: of the training.
@@ -58,4 +63,21 @@ def begin_stand_in(
                 generators=lambda *more: generator(0, purpose, *more),
             )
         )
+        method.to(device)
+        strategy.to(device)
+        stream = generator(0, purpose, "step")
+        _show_step(method, strategy, images[:batch_size].to(device), augment, stream)
     return method, strategy
+
+
+@torch.no_grad()
+def _show_step(
+    method: Method, strategy: Strategy, images: Tensor, augment: Augment, stream: torch.Generator
+) -> None:
+    """Show the strategy a step on images; the network stays as it is."""
+    at = Position(0, 1, 1)
+    strategy.observe(images, at)
+    views = strategy.mix(augment(images, stream), at)
+    with running_statistics(method):
+        strategy.terms(Step(method, views, method.encode(views), at))
+    strategy.after_step(method, replace(at, step=1))

@@ -167,6 +167,7 @@ def _image_operations(plan: TrainPlan) -> float:
     at = Position(0, 1, 1)
     drawn = augment(images, generator(0, "cost"))
     with FlopCounterMode(display=False) as counter:
+        strategy.observe(images, at)
         views = strategy.mix(drawn, at)
         encoded = method.encode(views)
         step = Step(method, views, encoded, at)

@@ -17,6 +17,7 @@ NonNegativeInt = Annotated[int, Field(ge=0, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Width = Annotated[int, Field(ge=1, le=16384)]  # of a layer
 Widths = Annotated[list[Width], Field(min_length=1, max_length=16)]
+Memory = Literal["reservoir", "fifo", "minred"]  # which images of the stream stay in a memory
 # One probability for both views, or a list of two, one a view.
 PerView = Annotated[
     Annotated[Fraction, Tag("both-views")]

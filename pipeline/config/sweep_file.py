@@ -35,12 +35,16 @@ class Slurm(Section):
 
 
 class SweepFile(Section):
-    """A sweep: each preset with each set of ``list``, each point of ``grid``, and each seed."""
+    """A sweep: each preset with each set of ``list``, each point of ``grid``, and each seed.
+
+    With ``own_splits`` each seed is that of the split too.
+    """
 
     presets: list[str] = Field(default_factory=list)
     sets: list[dict[str, JsonValue]] = Field(default_factory=list, alias="list")
     grid: dict[str, Annotated[list[JsonValue], Field(min_length=1)]] = Field(default_factory=dict)
     seeds: list[Seed] = Field(default_factory=list)
+    own_splits: bool = False
     slurm: Slurm = Slurm()
 
 
@@ -75,12 +79,16 @@ def list_combinations(sweep: SweepFile) -> Iterator[tuple[str | None, Overrides]
     presets: list[str | None] = [*sweep.presets] or [None]
     axes: list[list[dict[str, JsonValue]]] = [sweep.sets or [{}]]
     axes += [[{key: value} for value in values] for key, values in sweep.grid.items()]
-    axes += [[{"seed": seed} for seed in sweep.seeds] or [{}]]
+    axes += [[dict.fromkeys(_seed_keys(sweep), seed) for seed in sweep.seeds] or [{}]]
     count = math.prod(map(len, axes)) * len(presets)
     if count > MAX_RUNS:
         raise ParamsError(f"it has {count} runs, expected at most {MAX_RUNS}; split it")
     for preset, parts in itertools.product(presets, itertools.product(*axes)):
         yield preset, {key: value for part in parts for key, value in part.items()}
+
+
+def _seed_keys(sweep: SweepFile) -> list[str]:
+    return ["seed", "split_seed"] if sweep.own_splits else ["seed"]
 
 
 def _list_twice(sweep: SweepFile) -> list[str]:
@@ -92,6 +100,6 @@ def _list_twice(sweep: SweepFile) -> list[str]:
         {key for value in values for key, _ in flatten({name: value})}
         for name, values in sweep.grid.items()
     ]
-    axes += [{"seed"}] if sweep.seeds else []
+    axes += [set(_seed_keys(sweep))] if sweep.seeds else []
     across = Counter(key for axis in axes for key in sorted(axis))
     return list(dict.fromkeys([*within, *(key for key, count in across.items() if count > 1)]))

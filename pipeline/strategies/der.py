@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.distributed.collectives import own_rows
+from pipeline.distributed.collectives import gather_rows, own_rows
 from pipeline.methods.base import Method
 from pipeline.methods.precision import in_float32
-from pipeline.models.frozen import running_statistics
-from pipeline.strategies.base import Step, Strategy, TaskStart
-from pipeline.strategies.memory import Reservoir, memory_batch_size
+from pipeline.strategies.base import Step, TaskStart
+from pipeline.strategies.memories.base import Inserted, put_rows
+from pipeline.strategies.memories.choice import MemoryKind
+from pipeline.strategies.memory import MemoryStrategy, memory_batch_size
 
 CHUNK = 256  # images projected at a time when the memory is filled
 
@@ -22,7 +25,7 @@ def mean_squared_error(z: Tensor, stored: Tensor) -> Tensor:
     return functional.mse_loss(z, stored)
 
 
-class DarkExperienceReplay(Strategy):
+class DarkExperienceReplay(MemoryStrategy):
     """L_SSL + α · MSE between the present and the stored projections of memory images.
 
     A projection is stored when its image enters the memory, and never changed. Images are
@@ -31,6 +34,7 @@ class DarkExperienceReplay(Strategy):
     ``er+der`` replays the images as well (its DER++).
 
     Args:
+        memory: which images stay.
         memory_size: images in the memory; 0 is finetune.
         batch_share: memory images for each image of the batch; at most the memory's, and a
             multiple of the world size.
@@ -39,9 +43,10 @@ class DarkExperienceReplay(Strategy):
 
     projections: Tensor
 
-    def __init__(self, *, memory_size: int, batch_share: float, weight: float) -> None:
-        super().__init__()
-        self.memory = Reservoir(memory_size)
+    def __init__(
+        self, *, memory: MemoryKind, memory_size: int, batch_share: float, weight: float
+    ) -> None:
+        super().__init__(memory=memory, memory_size=memory_size)
         self.register_buffer("projections", torch.zeros(0, 1))
         self.batch_share = batch_share
         self.weight = weight
@@ -49,42 +54,50 @@ class DarkExperienceReplay(Strategy):
 
     def begin_task(self, start: TaskStart) -> None:
         """Fill the memory from the previous task, and project with the network it left."""
-        self._normalize, self._generators = start.normalize, start.generators
         self._part, self._count = start.batch_size, round(self.batch_share * start.batch_size)
-        places = self.memory.look_back(start, beside=("projections",))
-        stored = torch.zeros(len(self.memory), start.method.projection_dim)
-        if start.carried:
-            before = start.carried["projections"]
-            expected = (len(start.carried["images"]), stored.shape[1])
-            if before.shape != expected:
-                raise ValueError(f"projections are {tuple(before.shape)}, expected {expected}")
-            stored[: len(before)] = before
-        with torch.no_grad():
-            method = start.method.to(start.device)
-            for chosen in torch.split(places, CHUNK):
-                images = self.memory.images[chosen].to(start.device)
-                stored[chosen] = self._project(method, images).cpu().float()
-        self.projections = stored
+        self.projections = torch.zeros(0, start.method.projection_dim)
+        super().begin_task(start)
 
-    def _project(self, method: Method, images: Tensor) -> Tensor:
-        with running_statistics(method):
-            return method.encode((self._normalize(images),)).projections[0]
+    def restore(self, start: TaskStart, beside: Sequence[str] = ()) -> None:
+        """Load the carried memory and its projections."""
+        super().restore(start, (*beside, "projections"))
+        before = start.carried["projections"]
+        expected = (len(self.memory), start.method.projection_dim)
+        if before.shape != expected:
+            raise ValueError(f"projections are {tuple(before.shape)}, expected {expected}")
+        self.projections = before.clone()
+
+    def keep(self, method: Method, inserted: Inserted) -> None:
+        """Store the projections of images that have come into the memory."""
+        for places in torch.split(inserted.places, CHUNK):
+            if len(places):
+                stored = self.project(method, self.memory.images[places])
+                stored = stored.to(self.projections.device).float()
+                self.projections = put_rows(self.projections, places, stored)
 
     def count_images(self, batch_size: int, views: int) -> int:
-        """Return the images of a step: memory images pass once, in each part of the batch."""
+        """Return the images of a step: memory images pass once, in each part of the batch.
+
+        While a memory fills, the first steps have fewer.
+        """
         parts = max(1, round(batch_size / self._part))
-        held = memory_batch_size(self._count, len(self.memory))
+        held = memory_batch_size(self._count, self.capacity)
         return batch_size * views + parts * held
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """Return the mean squared error between present and stored projections."""
-        count = memory_batch_size(self._count, len(self.memory))
-        if count == 0:
+        if memory_batch_size(self._count, self.capacity) == 0:
             return {}
-        places = own_rows(self.memory.draw_indices(count, self._generators("der", *step.at.stream)))
-        present = self._project(step.method, self.memory.images[places])
+        count = memory_batch_size(self._count, len(self.memory))
+        if count == 0:  # until images have come
+            return {"der": step.views[0].new_zeros(())}
+        drawn = self.memory.draw_indices(count, self._generators("der", *step.at.stream))
+        places = own_rows(drawn)
+        present = self.project(step.method, self.memory.images[places])
+        if self.memory.uses_projections:
+            self.memory.refresh(drawn, gather_rows(present.detach().float()))
         return {"der": self.weight * mean_squared_error(present, self.projections[places])}
 
     def carried(self) -> dict[str, Tensor]:
         """Return the memory and its projections."""
-        return dict(self.memory.state_dict()) | {"projections": self.projections}
+        return super().carried() | {"projections": self.projections}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from torch import Tensor
 
 from pipeline.distributed.collectives import own_rows, world_size
 from pipeline.methods.base import Position, Views
-from pipeline.strategies.base import Strategy, TaskStart
-from pipeline.strategies.memory import Reservoir
+from pipeline.strategies.memories.choice import MemoryKind
+from pipeline.strategies.memory import MemoryStrategy
 
 
 def mixup(views: Views, past: Views, share: float) -> Views:
@@ -22,23 +21,21 @@ def mixup(views: Views, past: Views, share: float) -> Views:
     return tuple(share * x + (1 - share) * m for x, m in zip(views, past, strict=True))
 
 
-class Lump(Strategy):
+class Lump(MemoryStrategy):
     """L_SSL on views mixed with views of memory images, λ ~ Beta(α, α) once a batch.
 
+    No projection is of a memory image alone, so the features of ``minred`` stay as they are when
+    an image enters.
+
     Args:
+        memory: which images stay.
         memory_size: images in the memory; 0 is finetune.
         alpha: α.
     """
 
-    def __init__(self, *, memory_size: int, alpha: float) -> None:
-        super().__init__()
-        self.memory = Reservoir(memory_size)
+    def __init__(self, *, memory: MemoryKind, memory_size: int, alpha: float) -> None:
+        super().__init__(memory=memory, memory_size=memory_size)
         self.alpha = alpha
-
-    def begin_task(self, start: TaskStart) -> None:
-        """Fill the memory from the previous task."""
-        self._augment, self._generators = start.augment, start.generators
-        self.memory.look_back(start)
 
     def mix(self, views: Views, at: Position) -> Views:
         """Return the mixed views."""
@@ -49,7 +46,3 @@ class Lump(Strategy):
         places = own_rows(self.memory.draw_indices(len(views[0]) * world_size(), generator))
         images = self.memory.images[places]
         return mixup(views, self._augment(images, generator), share)
-
-    def carried(self) -> dict[str, Tensor]:
-        """Return the memory."""
-        return dict(self.memory.state_dict())

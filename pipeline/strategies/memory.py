@@ -1,15 +1,21 @@
-"""A reservoir of raw images from earlier tasks."""
+"""The base of strategies with a memory: how images of the stream get into it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from pipeline.distributed.collectives import world_size
+from pipeline.distributed.collectives import gather_rows, world_size
+from pipeline.methods.base import Method, Position
+from pipeline.models.frozen import running_statistics
 from pipeline.models.loading import require_names
-from pipeline.strategies.base import IndexedImages, TaskStart
+from pipeline.strategies.base import IndexedImages, Strategy, TaskStart
+from pipeline.strategies.memories.base import Inserted
+from pipeline.strategies.memories.choice import MemoryKind, build_memory
 
 
 def memory_batch_size(wanted: int, held: int) -> int:
@@ -23,93 +29,105 @@ def memory_batch_size(wanted: int, held: int) -> int:
     return count - count % world_size()
 
 
-class Reservoir(nn.Module):
-    """A uniform sample of all images seen so far (Vitter, 1985, algorithm R).
+class MemoryStrategy(Strategy):
+    """A strategy that keeps images of the stream.
 
-    Every image seen is in it with the same probability, size / seen.
+    In a task stream the memory holds images of earlier tasks: those of the task before are offered
+    to it when a task begins. In an online stream it takes the images in as they come, each
+    minibatch once, after the last step on it, from the first task on.
 
     Args:
-        size: the maximum number of images; may be 0.
-
-    Attributes:
-        images: the images in the memory, uint8 ``(M, C, H, W)``.
-        seen: the number of images seen.
+        memory: which images stay.
+        memory_size: the maximum number of images.
     """
 
-    images: Tensor
-    seen: Tensor
-
-    def __init__(self, size: int) -> None:
+    def __init__(self, *, memory: MemoryKind, memory_size: int) -> None:
         super().__init__()
-        self.size = size
-        self.register_buffer("images", torch.zeros(0, 1, 1, 1, dtype=torch.uint8))
-        self.register_buffer("seen", torch.zeros((), dtype=torch.long))
+        self.memory = build_memory(memory, memory_size)
+        self._as_they_come = False
+        self._observed: list[Tensor] = []
 
-    def __len__(self) -> int:
-        return len(self.images)
+    def begin_task(self, start: TaskStart) -> None:
+        """Take over the carried memory; in a task stream fill it from the previous task."""
+        self._augment, self._normalize = start.augment, start.normalize
+        self._generators = start.generators
+        if start.carried:
+            self.restore(start)
+        self._as_they_come = self.takes_in_as_they_come(start)
+        if not self._as_they_come:
+            self._insert(
+                start.method.to(start.device),
+                start.previous_images,
+                start.generators("reservoir"),
+            )
 
-    def look_back(self, start: TaskStart, beside: Sequence[str] = ()) -> Tensor:
-        """Load the carried memory, then insert the previous task's images.
+    def takes_in_as_they_come(self, start: TaskStart) -> bool:
+        """Return whether the memory takes in this task's images; else those of the one before."""
+        return start.online
+
+    def restore(self, start: TaskStart, beside: Sequence[str] = ()) -> None:
+        """Load the carried memory.
 
         Args:
-            start: the start of the task.
+            start: the start of the task; something is carried.
             beside: names of the strategy's other carried tensors.
 
-        Returns:
-            The indices that changed in the memory, ``(K,)``.
-
         Raises:
-            ValueError: the carried tensors are not a memory of this size.
+            ValueError: the carried tensors are not a memory of this kind and size.
         """
-        if start.carried:
-            require_names(start.carried, ("images", "seen", *beside))
-            self.restore(start.carried["images"], start.carried["seen"])
-        return self.insert(start.previous_images, start.generators("reservoir"))
+        own = list(self.memory.state_dict())
+        require_names(start.carried, (*own, *beside))
+        self.memory.restore({name: start.carried[name] for name in own})
 
-    def restore(self, images: Tensor, seen: Tensor) -> None:
-        """Load the memory of the previous task.
-
-        Raises:
-            ValueError: it is not a memory of this size.
-        """
-        count = min(self.size, int(seen))
-        if images.dtype != torch.uint8 or images.ndim != 4 or len(images) != count:
-            raise ValueError(
-                f"the memory holds {len(images)} images, expected {count} "
-                f"(size {self.size}, {int(seen)} seen)"
-            )
-        self.images, self.seen = images.clone(), seen.clone()
-
-    def insert(self, images: IndexedImages, generator: torch.Generator) -> Tensor:
-        """Offer images to the reservoir; only those that stay are read.
+    def keep(self, method: Method, inserted: Inserted) -> None:
+        """Keep what belongs to images that have just come into the memory, without gradients.
 
         Args:
+            method: the network as it is then.
+            inserted: which images they are.
+        """
+
+    def observe(self, images: Tensor, at: Position) -> None:
+        """Remember the images of the step until it ends."""
+        if self._as_they_come:
+            self._observed.append(images)
+
+    def after_step(self, method: Method, at: Position) -> None:
+        """Offer the images of the step to the memory, if this was the last on its minibatch.
+
+        Where images pass in epochs, that is the one step on them of the first epoch.
+        """
+        observed, self._observed = self._observed, []
+        before = replace(at, step=at.step - 1)
+        last = at.minibatch_ends if at.minibatches else before.epoch == at.phase == 0
+        if observed and last:
+            images = torch.cat([gather_rows(part) for part in observed])
+            self._insert(method, images, self._generators("reservoir", at.step))
+
+    def _insert(self, method: Method, images: IndexedImages, generator: torch.Generator) -> None:
+        with torch.no_grad():
+            inserted = self.memory.insert(images, generator, partial(self.project, method))
+            self.keep(method, inserted)
+
+    def project(self, method: Method, images: Tensor) -> Tensor:
+        """Return projections of images without augmentation, by BatchNorm's running statistics.
+
+        Args:
+            method: the network.
             images: uint8 ``(N, C, H, W)``.
-            generator: a CPU generator, decides which images stay.
 
         Returns:
-            The indices that changed in the memory, ``(K,)``.
+            ``(N, D)``, on the network's device.
         """
-        seen = int(self.seen)
-        number = torch.arange(seen, seen + len(images))
-        draw = torch.rand(len(images), generator=generator, dtype=torch.float64)
-        place = torch.where(number < self.size, number, (draw * (number + 1)).long())
-        stays = place < self.size
-        total = min(self.size, seen + len(images))
-        # Where two images get the same index, the later one stays.
-        latest = torch.full((max(total, 1),), -1)
-        latest.scatter_reduce_(0, place[stays], torch.arange(len(images))[stays], "amax")
-        places = torch.nonzero(latest >= 0).squeeze(1)
-        fresh = images[latest[places]]
-        held = fresh.new_zeros(total, *fresh.shape[1:])
-        held[: len(self.images)] = self.images
-        held[places] = fresh
-        self.images = held
-        self.seen = torch.tensor(seen + len(images))
-        return places
+        device = next(method.parameters()).device
+        with running_statistics(method):
+            return method.encode((self._normalize(images.to(device)),)).projections[0]
 
-    def draw_indices(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return ``count`` random indices; every index is drawn once before any is repeated."""
-        rounds = -(-count // len(self))
-        orders = [torch.randperm(len(self), generator=generator) for _ in range(rounds)]
-        return torch.cat(orders)[:count].to(self.images.device)
+    @property
+    def capacity(self) -> int:
+        """Images that the memory holds, or will hold once enough have come."""
+        return self.memory.size if self._as_they_come else len(self.memory)
+
+    def carried(self) -> dict[str, Tensor]:
+        """Return the memory."""
+        return dict(self.memory.state_dict())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -15,8 +16,9 @@ from pipeline.methods.contrastive import nt_xent
 from pipeline.methods.precision import in_float32
 from pipeline.models.frozen import TeacherBatchNorm, frozen_copy
 from pipeline.models.loading import load_strictly, select_below
-from pipeline.strategies.base import Step, Strategy, TaskStart
-from pipeline.strategies.memory import Reservoir, memory_batch_size
+from pipeline.strategies.base import Step, TaskStart
+from pipeline.strategies.memories.choice import MemoryKind
+from pipeline.strategies.memory import MemoryStrategy, memory_batch_size
 
 
 @in_float32
@@ -63,7 +65,7 @@ def distill_nt_xent(z: Tensor, past: Tensor, temperature: float) -> Tensor:
     return (forward + backward) / 2
 
 
-class Osiris(Strategy):
+class Osiris(MemoryStrategy):
     """L_SSL(X) + weight · (L_cross + L_past), X the batch and Y images of a memory.
 
     Both terms are in the space of a second head h on the features f: L_cross is
@@ -80,6 +82,7 @@ class Osiris(Strategy):
 
     Args:
         variant: ``r`` (replay) or ``d`` (distillation).
+        memory: which images stay.
         memory_size: images in the memory; 0 is finetune.
         batch_share: memory images for each image of the batch; at most the memory's, and a
             multiple of the world size.
@@ -94,15 +97,15 @@ class Osiris(Strategy):
         self,
         *,
         variant: Literal["r", "d"],
+        memory: MemoryKind,
         memory_size: int,
         batch_share: float,
         weight: float,
         temperature: float,
         teacher_batchnorm: TeacherBatchNorm,
     ) -> None:
-        super().__init__()
+        super().__init__(memory=memory, memory_size=memory_size)
         self.variant = variant
-        self.memory = Reservoir(memory_size)
         self.batch_share = batch_share
         self.weight = weight
         self.temperature = temperature
@@ -111,17 +114,23 @@ class Osiris(Strategy):
 
     def begin_task(self, start: TaskStart) -> None:
         """Fill the memory from the previous task; copy the projector, or load the carried h."""
-        self._augment, self._generators = start.augment, start.generators
         self._part, self._count = start.batch_size, round(self.batch_share * start.batch_size)
         self.head = copy.deepcopy(start.method.projector)
-        names = [f"head.{name}" for name in self.head.state_dict()]
-        self.memory.look_back(start, beside=names)
-        if start.carried:
-            load_strictly(self.head, select_below(start.carried, "head"))
+        super().begin_task(start)
         # Without a memory nothing trains it, and parallel training waits for each gradient.
         self.head.requires_grad_(self._count_replayed() > 0)
         if self.variant == "d":
             self.teacher = frozen_copy(start.method.backbone, self.teacher_batchnorm)
+
+    def takes_in_as_they_come(self, start: TaskStart) -> bool:
+        """Return False: it is told where a task ends, and looks back there."""
+        return False
+
+    def restore(self, start: TaskStart, beside: Sequence[str] = ()) -> None:
+        """Load the carried memory and h."""
+        names = [f"head.{name}" for name in self.head.state_dict()]
+        super().restore(start, (*beside, *names))
+        load_strictly(self.head, select_below(start.carried, "head"))
 
     def count_images(self, batch_size: int, views: int) -> int:
         """Return the images of a step, those from memory in each part of the batch among them."""

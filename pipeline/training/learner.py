@@ -192,10 +192,10 @@ class Learner(pl.LightningModule):
         at = replace(self.steps.locate(done - 1), step=done)
         if self._with_objective:
             self.method.after_step(at)
-        with torch.no_grad():
-            self.strategy.after_step(self.method, at)
         if world_size() > 1:
             average_statistics(self)
+        with torch.no_grad():
+            self.strategy.after_step(self.method, at)
         if self.online is not None:
             self.online.step(self.method.backbone, at)
         # Lightning knows of one epoch alone, the whole task: see pipeline.training.fit.

@@ -10,7 +10,7 @@ from pipeline.commands.sweeps.jobs import Job, plan_jobs
 from pipeline.config.sweep_file import read_sweep
 from pipeline.config.sweep_runs import SweepRun, list_runs
 from pipeline.errors import ParamsError
-from tests.support.params import SMALL, write_params
+from tests.support.params import ROOT, SMALL, write_params
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_all_problems_are_named_at_once_with_how_many_runs_have_them(folder: Pat
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("grod: {seed: [0]}", "'grod' is unknown; did you mean 'grid'? one of: presets, list, grid, seeds, slurm"),
+        ("grod: {seed: [0]}", "'grod' is unknown; did you mean 'grid'? one of: presets, list, grid, seeds, own_splits, slurm"),
         ("slurm: {partitions: x}", "'partitions' in slurm is unknown; did you mean 'partition'?"),
         ("grid: {seed: 0}", "grid.seed: input should be a valid list, got 0"),
         ("grid: {seed: []}", "grid.seed: list should have at least 1 item"),
@@ -147,3 +147,26 @@ def test_without_params_a_sweep_says_what_is_missing(folder: Path) -> None:
         "params.yaml is missing; run this in the project's root, or name the file with --params "
         "(`cassle new` makes a project)"
     ]
+
+
+def test_each_seed_can_have_a_split_of_its_own(folder: Path) -> None:
+    runs = runs_of("seeds: [0, 3]\nown_splits: true")
+    assert [run.overrides for run in runs] == [
+        ("seed=0", "split_seed=0"),
+        ("seed=3", "split_seed=3"),
+    ]
+    assert problems_of("grid: {split_seed: [1]}\nseeds: [0]\nown_splits: true") == [
+        "sweep.yaml: split_seed is given twice; leave one of them out"
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "sweeps").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_the_runs_of_the_sweeps_that_come_with_the_project_are_valid(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    runs = list_runs(read_sweep(path), str(path), Path("params.yaml"))
+    assert len(runs) == len({run.trainings for run in runs})
+    assert f"cassle sweep sweeps/{path.name}" in path.read_text()

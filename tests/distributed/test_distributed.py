@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,22 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed, multiprocessing, nn
 
 from pipeline.config.registry.methods import METHODS
-from pipeline.distributed.collectives import gather_rows
+from pipeline.distributed.collectives import gather_rows, own_rows
 from pipeline.distributed.sync_batchnorm import synchronize_batchnorm
 from pipeline.methods.base import Position
 from pipeline.strategies.base import Step
-from tests.support.networks import tiny_cassle, tiny_method, tiny_views
+from pipeline.strategies.cla_e import CLAE
+from pipeline.strategies.cla_r import CLAR
+from pipeline.strategies.composite import Composite
+from pipeline.strategies.er import ExperienceReplay
+from tests.support.networks import (
+    streams,
+    task_start,
+    tiny_cassle,
+    tiny_images,
+    tiny_method,
+    tiny_views,
+)
 
 PROCESSES = 2
 BATCH = 8
@@ -74,6 +86,53 @@ def train(name: str, rank: int, processes: int, batch_norm: str) -> dict[str, Te
     return {n: value.clone() for n, value in result.items()}
 
 
+def replay(rank: int, processes: int) -> dict[str, Tensor]:
+    """Train with memories that fill, as ``train`` does; return all that is held in the end."""
+    method = tiny_method("simclr").double().train()
+    options = {"memory_size": 20, "batch_share": 0.5}
+    aligning = options | {"weight": 1.0, "aligner_hidden": 8}
+    strategy = Composite(
+        {
+            "er": ExperienceReplay(memory="minred", **options),
+            "cla_e": CLAE(memory="fifo", **aligning, momentum=0.9),
+            "cla_r": CLAR(memory="reservoir", **aligning),
+        }
+    )
+
+    def augment(batch: Tensor, stream: torch.Generator) -> tuple[Tensor, ...]:
+        noise = torch.rand(2, len(batch) * processes, *batch.shape[1:], generator=stream)
+        return tuple((batch / 255 + own_rows(each)).double() for each in noise)
+
+    torch.manual_seed(0)
+    start = task_start(method, tiny_images(0), task=1, batch_size=BATCH, online=True)
+    normalize = lambda batch: batch.double() / 255  # noqa: E731
+    strategy.begin_task(replace(start, augment=augment, normalize=normalize))
+    strategy.double().train()
+    if processes > 1:
+        synchronize_batchnorm(method)
+        synchronize_batchnorm(strategy)
+    modules = nn.ModuleDict({"method": method, "strategy": strategy})
+    optimizer = torch.optim.SGD([p for p in modules.parameters() if p.requires_grad], lr=0.1)
+    for step in range(3 * STEPS):
+        at = Position(step, 1, 3 * STEPS, minibatches=STEPS)
+        images = own_rows(tiny_images(BATCH, step // 3))
+        strategy.observe(images, at)
+        views = strategy.mix(augment(images, streams("views", step)), at)
+        now = Step(method, views, method.encode(views), at)
+        loss = torch.stack([method.loss(views, now.encoded), *strategy.terms(now).values()]).sum()
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        for parameter in modules.parameters():
+            if processes > 1 and parameter.requires_grad:
+                assert parameter.grad is not None, "data-parallel training would wait for it"
+                distributed.all_reduce(parameter.grad)
+                parameter.grad /= processes
+        optimizer.step()
+        with torch.no_grad():
+            strategy.after_step(method, Position(step + 1, 1, 3 * STEPS, minibatches=STEPS))
+    return {n: value.detach().clone() for n, value in modules.state_dict().items()}
+
+
 def work(rank: int, folder: str) -> None:
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=PROCESSES
@@ -83,6 +142,7 @@ def work(rank: int, folder: str) -> None:
         for batch_norm in BATCH_NORMS:
             result = train(name, rank, PROCESSES, batch_norm)
             save_file(result, f"{folder}/{name}_{batch_norm}_{rank}.safetensors")
+    save_file(replay(rank, PROCESSES), f"{folder}/replay_{rank}.safetensors")
     local = torch.arange(6.0).reshape(2, 3) + 10 * rank
     local.requires_grad_()
     everything = gather_rows(local)
@@ -117,6 +177,18 @@ def test_two_processes_with_half_the_batch_are_one_with_all_of_it(
         assert shared.keys() == alone.keys()
         for key, expected in alone.items():
             torch.testing.assert_close(shared[key], expected, rtol=1e-8, atol=1e-10, msg=key)
+
+
+def test_two_processes_hold_the_memories_of_one(together: Path) -> None:
+    alone = replay(0, 1)
+    first, second = (
+        load_file(together / f"replay_{rank}.safetensors") for rank in range(PROCESSES)
+    )
+    assert first.keys() == second.keys() == alone.keys()
+    for key, expected in alone.items():
+        assert torch.equal(first[key], second[key]), key
+        # Targets and features are stored in float32.
+        torch.testing.assert_close(first[key], expected, rtol=1e-5, atol=1e-6, msg=key)
 
 
 def test_gathering_keeps_the_ranks_order_and_sums_the_gradients(together: Path) -> None:

@@ -213,7 +213,9 @@ def optimize(method: Method, strategy: Strategy | None) -> None:
     for step in range(2):
         at = Position(step, 1, 2)
         views = draw_views(8, step)
-        views = views if strategy is None else strategy.mix(views, at)
+        if strategy is not None:
+            strategy.observe(tiny_images(8), at)
+            views = strategy.mix(views, at)
         encoded = method.encode(views)
         terms: dict[str, Tensor] = {"ssl": method.loss(views, encoded)}
         if strategy is not None:

@@ -24,6 +24,14 @@ from tests.support.project import Project
 STEPS = 6  # of task 2 of the small project
 FIRST_STEPS = 8  # of its task 1
 
+# Two steps on each minibatch: a task is stopped in between, while a memory fills.
+ONLINE: dict[str, object] = {
+    "stream.online": True,
+    "stream.passes": 2,
+    "strategies.er.memory_size": 90,
+    "strategies.cla_e.memory_size": 90,
+    "strategies.cla_r.memory_size": 90,
+}
 CONFIGS: dict[str, Changes] = {
     "finetune": {"strategy": "finetune"},
     "cassle": {},
@@ -31,6 +39,9 @@ CONFIGS: dict[str, Changes] = {
     "ewc": {"strategy": "ewc"},
     "cassle with der": {"strategy": "cassle+der"},
     "lump": {"strategy": "lump"},
+    "online er": ONLINE | {"strategy": "er", "strategies.er.memory": "minred"},
+    "online cla": ONLINE | {"strategy": "cla_e+cla_r", "strategies.cla_r.memory": "reservoir"},
+    "cla_r": {"strategy": "cla_r", "strategies.cla_r.memory_size": 40},
     "moco": {"method": "mocov2plus", "methods.mocov2plus.queue_size": 40},
     "swav": {"method": "swav", "methods.swav.queue_size": 40, "methods.swav.queue_start_epoch": 0},
     "byol": {"method": "byol"},

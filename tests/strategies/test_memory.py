@@ -1,153 +1,194 @@
-"""The memory of earlier images: a reservoir that depends on the seed alone."""
+"""er, der and lump in a stream that is seen once: what comes into their memories, and when."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
+from typing import get_args
+
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pipeline.strategies.memory import Reservoir
-from tests.support.networks import task_start, tiny_images, tiny_method
+from pipeline.config.option_types import Memory as MemoryOption
+from pipeline.methods.base import Encoded, Method, Position
+from pipeline.strategies.base import Step, Strategy
+from pipeline.strategies.der import DarkExperienceReplay
+from pipeline.strategies.er import ExperienceReplay
+from pipeline.strategies.lump import Lump
+from pipeline.strategies.memories.choice import MEMORIES, MemoryKind
+from pipeline.strategies.memory import MemoryStrategy
+from pipeline.training.passed_images import PassedImages
+from tests.support.networks import draw_views, shake, streams, task_start, tiny_images, tiny_method
 
+PASSES, MINIBATCHES, SIZE = 2, 4, 8
 
-def stream(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def numbered(first: int, count: int) -> Tensor:
-    """Images that say which they are: two pixels, base 256."""
-    number = torch.arange(first, first + count)
-    pixels = torch.stack([number // 256, number % 256], dim=1)
-    return pixels.to(torch.uint8).reshape(count, 1, 1, 2)
-
-
-def numbers(memory: Reservoir) -> list[int]:
-    return [int(a) * 256 + int(b) for a, b in memory.images.reshape(-1, 2)]
-
-
-def algorithm_r(size: int, total: int, draws: np.ndarray) -> list[int]:
-    """Vitter's algorithm R, an image at a time."""
-    held: list[int] = []
-    for number in range(total):
-        if number < size:
-            held.append(number)
-        else:
-            place = int(draws[number] * (number + 1))
-            if place < size:
-                held[place] = number
-    return held
+Build = Callable[[MemoryKind], MemoryStrategy]
+BUILDS: dict[str, Build] = {
+    "er": lambda kind: ExperienceReplay(memory=kind, memory_size=20, batch_share=0.5),
+    "der": lambda kind: DarkExperienceReplay(
+        memory=kind, memory_size=20, batch_share=0.5, weight=1.0
+    ),
+    "lump": lambda kind: Lump(memory=kind, memory_size=20, alpha=0.4),
+}
+ALL = pytest.mark.parametrize("name", BUILDS)
+KINDS = pytest.mark.parametrize("kind", MEMORIES)
 
 
-@pytest.mark.parametrize(("size", "total"), [(5, 200), (50, 60), (7, 7), (9, 4), (1, 100)])
-def test_one_pass_is_algorithm_r(size: int, total: int) -> None:
-    memory = Reservoir(size)
-    memory.insert(numbered(0, total), stream(3))
-    draws = torch.rand(total, generator=stream(3), dtype=torch.float64).numpy()
-    assert numbers(memory) == algorithm_r(size, total, draws)
+def position(step: int) -> Position:
+    return Position(step, 1, PASSES * MINIBATCHES, minibatches=MINIBATCHES)
 
 
-def test_every_image_of_the_stream_is_as_likely_to_be_held() -> None:
-    """Chi-square of how often each tenth of three tasks is held, over 400 streams."""
-    counts = np.zeros(10)
-    for seed in range(400):
-        memory = Reservoir(20)
-        for task, (first, count) in enumerate([(0, 100), (100, 30), (130, 70)]):
-            memory.insert(numbered(first, count), stream(1000 * seed + task))
-        held = np.array(numbers(memory))
-        assert len(set(held)) == 20
-        counts += np.bincount(held // 20, minlength=10)
-    expected = counts.sum() / 10
-    assert expected == 800
-    # Draws without replacement vary a little less: the bound (9 degrees of freedom, p = 0.999)
-    # is a safe one. The task of 30 alone holding its share is part of it.
-    assert ((counts - expected) ** 2 / expected).sum() < 27.9
+def begin(name: str, kind: MemoryKind, method: Method, **changes: object) -> MemoryStrategy:
+    strategy = BUILDS[name](kind)
+    given: dict[str, object] = {"batch_size": SIZE, "online": True} | changes
+    strategy.begin_task(task_start(method, tiny_images(0), **given))
+    return strategy
 
 
-def test_places_are_as_likely_as_one_another() -> None:
-    counts = np.zeros(8)
-    for seed in range(400):
-        memory = Reservoir(8)
-        memory.insert(numbered(0, 80), stream(seed))
-        counts += np.array(numbers(memory)) >= 40
-    # Each place holds an image of the second half with probability 1/2.
-    assert ((counts - 200) ** 2 / 100).sum() < 26.1
+def take_step(strategy: Strategy, method: Method, images: Tensor, step: int) -> dict[str, Tensor]:
+    """One step on a minibatch, without the optimizer's; return the strategy's terms."""
+    at = position(step)
+    strategy.observe(images, at)
+    views = strategy.mix((images / 255, images / 255), at)
+    terms = strategy.terms(Step(method, views, method.encode(views), at))
+    with torch.no_grad():
+        strategy.after_step(method, position(step + 1))
+    return terms
 
 
-def test_a_memory_larger_than_the_data_holds_all_of_it() -> None:
-    memory = Reservoir(1000)
-    memory.insert(numbered(0, 30), stream(0))
-    memory.insert(numbered(30, 12), stream(1))
-    assert numbers(memory) == list(range(42))
-    assert int(memory.seen) == 42
+def see(strategy: Strategy, method: Method, steps: range, seed: int = 0) -> None:
+    for step in steps:
+        take_step(strategy, method, tiny_images(SIZE, seed + step // PASSES), step)
 
 
-def test_a_memory_of_nothing_holds_nothing_and_counts_on() -> None:
-    memory = Reservoir(0)
-    assert len(memory.insert(numbered(0, 30), stream(0))) == 0
-    assert len(memory) == 0
-    assert int(memory.seen) == 30
+def as_bytes(images: Tensor) -> set[bytes]:
+    return {bytes(image.numpy()) for image in images}
 
 
-def test_the_reservoir_returns_the_places_that_changed() -> None:
-    memory = Reservoir(10)
-    assert memory.insert(numbered(0, 40), stream(0)).tolist() == list(range(10))
-    before = numbers(memory)
-    places = memory.insert(numbered(40, 15), stream(1)).tolist()
-    after = numbers(memory)
-    assert 0 < len(places) < 10
-    assert places == [place for place in range(10) if after[place] != before[place]]
-    assert all(after[place] >= 40 for place in places)
+def test_params_can_name_each_memory() -> None:
+    assert get_args(MemoryOption) == get_args(MemoryKind) == tuple(MEMORIES)
 
 
-def test_the_contents_depend_on_the_generator_alone() -> None:
-    memories = [Reservoir(10) for _ in range(3)]
-    for memory, seed in zip(memories, (1, 1, 2), strict=True):
-        torch.rand(seed)  # the global generator has no say
-        memory.insert(numbered(0, 200), stream(seed))
-    first, second, third = map(numbers, memories)
-    assert first == second != third
+@KINDS
+@ALL
+def test_a_minibatch_comes_into_the_memory_once_after_its_last_pass(
+    name: str, kind: MemoryKind
+) -> None:
+    method = tiny_method("simclr").train()
+    strategy = begin(name, kind, method)
+    held, seen = [], []
+    for step in range(6):
+        take_step(strategy, method, tiny_images(SIZE, step // PASSES), step)
+        held.append(len(strategy.memory))
+        seen.append(int(strategy.memory.seen))
+    assert held == [0, 8, 8, 16, 16, 20]
+    assert seen == [0, 8, 8, 16, 16, 24]
+    came = torch.cat([tiny_images(SIZE, seed) for seed in range(3)])
+    assert as_bytes(strategy.memory.images) <= as_bytes(came)
 
 
-def test_each_is_drawn_before_any_is_drawn_again() -> None:
-    memory = Reservoir(6)
-    memory.insert(numbered(0, 6), stream(0))
-    assert sorted(memory.draw_indices(6, stream(1)).tolist()) == list(range(6))
-    many = memory.draw_indices(15, stream(2)).tolist()
-    assert len(many) == 15
-    assert sorted(many[:6]) == sorted(many[6:12]) == list(range(6))
-    assert len(set(many[12:])) == 3
-    assert memory.draw_indices(4, stream(3)).tolist() != memory.draw_indices(4, stream(4)).tolist()
+@ALL
+def test_nothing_is_replayed_before_something_has_come(name: str) -> None:
+    method, images = tiny_method("simclr").train(), tiny_images(SIZE)
+    strategy = begin(name, "fifo", method)
+    views = (images / 255, images / 255)
+    strategy.observe(images, position(0))
+    assert strategy.mix(views, position(0)) is views
+    terms = strategy.terms(Step(method, views, method.encode(views), position(0)))
+    # The columns of the log are the same from the first step on.
+    assert [(key, float(term)) for key, term in terms.items()] == [("der", 0.0)] * (name == "der")
 
 
-def test_looking_back_goes_on_where_the_task_before_ended() -> None:
-    start = task_start(tiny_method("simclr"), tiny_images(40, seed=1))
-    first, second = Reservoir(16), Reservoir(16)
-    first.look_back(start)
-    carried = dict(first.state_dict())
-    later = task_start(start.method, tiny_images(40, seed=2), carried=carried)
-    second.look_back(later)
-    whole = Reservoir(16)
-    whole.insert(tiny_images(40, seed=1), start.generators("reservoir"))
-    whole.insert(tiny_images(40, seed=2), later.generators("reservoir"))
-    assert torch.equal(second.images, whole.images)
-    assert int(second.seen) == 80
-    # What was carried is not changed by going on.
-    assert torch.equal(first.images, carried["images"])
+@KINDS
+@ALL
+def test_a_stream_in_two_tasks_is_a_stream_in_one(name: str, kind: MemoryKind) -> None:
+    """But for what is drawn, which is each task's own: here both tasks draw alike."""
+    method = tiny_method("simclr").eval()  # whose statistics no step moves
+    whole = begin(name, kind, method)
+    see(whole, method, range(4))
+    first = begin(name, kind, method)
+    see(first, method, range(2))
+    second = begin(name, kind, method, task=3, carried=first.carried())
+    see(second, method, range(2, 4))
+    assert second.carried().keys() == whole.carried().keys()
+    for key, value in whole.carried().items():
+        torch.testing.assert_close(second.carried()[key], value, msg=key)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"images": tiny_images(15)}, "holds 15 images, expected 16"),
-        ({"images": tiny_images(16).float()}, "holds 16 images"),
-        ({"seen": torch.tensor(9)}, "holds 16 images, expected 9"),
-        ({"seen": None}, "seen is missing"),
-        ({"more": torch.tensor(9)}, "more is unknown"),
-    ],
-)
-def test_another_memory_is_refused(changes: dict[str, Tensor | None], message: str) -> None:
-    carried = {"images": tiny_images(16), "seen": torch.tensor(50)} | changes
-    given = {key: value for key, value in carried.items() if value is not None}
-    with pytest.raises(ValueError, match=message):
-        Reservoir(16).look_back(task_start(tiny_method("simclr"), carried=given))
+@pytest.mark.parametrize("name", ["er", "der"])
+def test_the_count_of_images_is_what_passes_backward_once_the_memory_is_full(name: str) -> None:
+    method = tiny_method("simclr").train()
+    strategy = begin(name, "fifo", method)
+    counted = strategy.count_images(SIZE, 2)
+    passed = PassedImages()
+    passed.watch(nn.ModuleDict({"method": method, "strategy": strategy}), strategy)
+    before, each = 0, []
+    for step in range(8):
+        take_step(strategy, method, tiny_images(SIZE, step // PASSES), step)
+        each.append(passed.backward - before)
+        before = passed.backward
+    # At a share of one half: 4 images from memory, in two views, or as they are.
+    assert each == [16, 16, *[counted] * 6]
+    assert counted == {"er": 24, "der": 20}[name]
+
+
+def test_der_projects_an_image_by_the_network_that_it_has_just_trained() -> None:
+    method = tiny_method("simclr").eval()
+    strategy = begin("der", "fifo", method)
+    assert isinstance(strategy, DarkExperienceReplay)
+    see(strategy, method, range(2))
+    with torch.no_grad():
+        early = method.encode((strategy.memory.images / 255,)).projections[0]
+    shake(method, 0.2)
+    see(strategy, method, range(2, 4))
+    with torch.no_grad():
+        late = method.encode((strategy.memory.images / 255,)).projections[0]
+    torch.testing.assert_close(strategy.projections, torch.cat([early, late[SIZE:]]))
+
+
+def test_er_tells_minred_how_the_network_sees_replayed_images_now() -> None:
+    method = tiny_method("simclr").train()
+    strategy = begin("er", "minred", method)
+    see(strategy, method, range(2))
+    before = strategy.memory.get_buffer("features").clone()
+    at = position(2)
+    strategy.observe(tiny_images(SIZE, 1), at)
+    views = strategy.mix(draw_views(SIZE), at)
+    # Projections that say which image they are of: rows behind the batch's are replayed.
+    z = torch.zeros(2, len(views[0]), 6)
+    z[0, SIZE:, 0] = z[1, SIZE:, 1] = 3.0
+    strategy.terms(Step(method, views, Encoded((), (z[0], z[1])), at))
+    places = strategy.memory.draw_indices(4, streams("er", 2))
+    toward = torch.tensor([0.5**0.5, 0.5**0.5, 0, 0, 0, 0])
+    expected = before.clone()
+    for place in places.tolist():
+        moved = (before[place] + toward) / 2
+        expected[place] = moved / moved.norm()
+    torch.testing.assert_close(strategy.memory.get_buffer("features"), expected)
+
+
+def test_minred_looks_back_at_the_task_before() -> None:
+    method = tiny_method("simclr")
+    strategy = BUILDS["er"]("minred")
+    strategy.begin_task(task_start(method, tiny_images(40)))
+    method.eval()
+    with torch.no_grad():
+        z = method.encode((strategy.memory.images / 255,)).projections[0]
+    expected = z / z.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(strategy.memory.get_buffer("features"), expected)
+    assert len(strategy.memory) == 20
+
+
+@ALL
+def test_a_memory_of_another_kind_is_refused(name: str) -> None:
+    method = tiny_method("simclr").train()
+    strategy = begin(name, "minred", method)
+    see(strategy, method, range(2))
+    with pytest.raises(ValueError, match="features is unknown"):
+        begin(name, "fifo", method, carried=strategy.carried())
+
+
+def test_a_share_of_a_small_minibatch_may_be_many_times_of_it() -> None:
+    strategy = ExperienceReplay(memory="fifo", memory_size=2000, batch_share=12.8)
+    strategy.begin_task(task_start(tiny_method("simclr"), tiny_images(0), online=True))
+    assert strategy.count_images(10, 2) == 2 * (10 + 128)

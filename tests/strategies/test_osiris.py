@@ -29,6 +29,7 @@ def osiris(
 ) -> Osiris:
     strategy = Osiris(
         variant=variant,
+        memory="reservoir",
         memory_size=memory_size,
         batch_share=0.75,
         weight=0.5,

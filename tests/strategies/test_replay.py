@@ -19,19 +19,28 @@ LATER = Position(1, 4, 8)
 
 
 def er(memory_size: int = 10, batch_share: float = 0.5) -> ExperienceReplay:
-    return ExperienceReplay(memory_size=memory_size, batch_share=batch_share)
+    return ExperienceReplay(memory="reservoir", memory_size=memory_size, batch_share=batch_share)
 
 
-def der(memory_size: int = 10, batch_share: float = 0.5, weight: float = 1.0) -> Strategy:
-    return DarkExperienceReplay(memory_size=memory_size, batch_share=batch_share, weight=weight)
+def der(
+    memory_size: int = 10, batch_share: float = 0.5, weight: float = 1.0
+) -> DarkExperienceReplay:
+    return DarkExperienceReplay(
+        memory="reservoir", memory_size=memory_size, batch_share=batch_share, weight=weight
+    )
 
 
 def lump(memory_size: int = 10, alpha: float = 0.4) -> Lump:
-    return Lump(memory_size=memory_size, alpha=alpha)
+    return Lump(memory="reservoir", memory_size=memory_size, alpha=alpha)
 
 
 def step(method: Method, views: Views, at: Position = AT) -> Step:
     return Step(method, views, method.encode(views), at)
+
+
+def mix(strategy: Strategy, views: Views, at: Position) -> Views:
+    strategy.observe(tiny_images(len(views[0])), at)
+    return strategy.mix(views, at)
 
 
 def plain(start: TaskStart) -> TaskStart:
@@ -47,7 +56,7 @@ def plain(start: TaskStart) -> TaskStart:
 def test_er_joins_each_view_with_memory_images_behind_it() -> None:
     strategy, views = er(batch_share=0.5), draw_views(8)
     strategy.begin_task(plain(task_start(tiny_method("simclr"))))
-    mixed = strategy.mix(views, AT)
+    mixed = mix(strategy, views, AT)
     for before, after in zip(views, mixed, strict=True):
         assert after.shape == (12, 1, 8, 8)
         assert torch.equal(after[:8], before)
@@ -62,7 +71,7 @@ def test_er_joins_each_view_with_memory_images_behind_it() -> None:
 def test_er_views_of_memory_images_are_augmented_apart() -> None:
     strategy = er()
     strategy.begin_task(task_start(tiny_method("simclr")))
-    first, second = strategy.mix(draw_views(8), AT)
+    first, second = mix(strategy, draw_views(8), AT)
     assert not torch.equal(first[8:], second[8:])
 
 
@@ -70,7 +79,7 @@ def test_another_step_replays_other_images_and_the_same_step_the_same() -> None:
     for strategy in (er(), lump()):
         strategy.begin_task(task_start(tiny_method("simclr")))
         views = draw_views(8)
-        once, again, later = (strategy.mix(views, at)[0] for at in (AT, AT, LATER))
+        once, again, later = (mix(strategy, views, at)[0] for at in (AT, AT, LATER))
         assert torch.equal(once, again)
         assert not torch.equal(once, later)
 
@@ -79,7 +88,7 @@ def test_a_memory_batch_larger_than_the_memory_is_all_of_it_once() -> None:
     method = tiny_method("simclr")
     strategy = er(memory_size=3, batch_share=2.0)
     strategy.begin_task(plain(task_start(method)))
-    replayed = strategy.mix(draw_views(8), AT)[0][8:]
+    replayed = mix(strategy, draw_views(8), AT)[0][8:]
     # Twice in a batch, an image would be its own negative.
     assert len(replayed) == 3
     assert len({bytes(image.numpy()) for image in replayed}) == 3
@@ -94,7 +103,7 @@ def test_lump_mixes_every_image_however_small_the_memory() -> None:
     strategy = lump(memory_size=3)
     strategy.begin_task(plain(task_start(tiny_method("simclr"))))
     views = draw_views(8)
-    (mixed, _) = strategy.mix(views, AT)
+    (mixed, _) = mix(strategy, views, AT)
     assert all(
         not torch.equal(after, before) for after, before in zip(mixed, views[0], strict=True)
     )
@@ -120,7 +129,7 @@ def test_der_is_zero_when_nothing_has_changed_and_not_when_something_has() -> No
 
 def test_der_is_the_weighted_mean_square_to_what_was_stored() -> None:
     method, views = tiny_method("simclr"), draw_views(8)
-    strategy = DarkExperienceReplay(memory_size=10, batch_share=0.5, weight=3.0)
+    strategy = der(weight=3.0)
     strategy.begin_task(task_start(method))
     shake(method, 0.1)
     value = strategy.terms(step(method, views))["der"]
@@ -159,11 +168,11 @@ def test_der_leaves_batchnorm_statistics_and_modes_alone() -> None:
 
 def test_der_keeps_a_projection_as_it_was_when_its_image_came() -> None:
     method = tiny_method("simclr")
-    first = DarkExperienceReplay(memory_size=10, batch_share=1, weight=1)
+    first = der(batch_share=1)
     first.begin_task(task_start(method, tiny_images(40, seed=1)))
     carried = {key: value.clone() for key, value in first.carried().items()}
     shake(method, 0.2)
-    second = DarkExperienceReplay(memory_size=10, batch_share=1, weight=1)
+    second = der(batch_share=1)
     second.begin_task(task_start(method, tiny_images(40, seed=2), carried=carried))
     stayed = [
         place
@@ -217,7 +226,7 @@ def test_lump_with_lambda_1_is_finetune(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("numpy.random.default_rng", lambda seed: Always())
     strategy, views = lump(), draw_views(8)
     strategy.begin_task(task_start(tiny_method("simclr")))
-    mixed = strategy.mix(views, AT)
+    mixed = mix(strategy, views, AT)
     assert all(map(torch.equal, mixed, views))
     losses = []
     for seen in (mixed, Strategy().mix(views, AT)):
@@ -236,7 +245,7 @@ def test_lump_with_lambda_1_is_finetune(monkeypatch: pytest.MonkeyPatch) -> None
 def test_lump_mixes_each_pixel_in_one_proportion_a_batch() -> None:
     strategy, views = lump(memory_size=40), draw_views(8)
     strategy.begin_task(plain(task_start(tiny_method("simclr"))))
-    first, second = strategy.mix(views, AT)
+    first, second = mix(strategy, views, AT)
     places = strategy.memory.draw_indices(8, streams("lump", 0))
     past = strategy.memory.images[places] / 255
     share = ((first - past) / (views[0] - past)).median()
@@ -267,7 +276,7 @@ def test_a_memory_of_nothing_is_finetune(build: type) -> None:
     strategy = build(memory_size=0)
     method, views = tiny_method("simclr"), draw_views(8)
     strategy.begin_task(task_start(method))
-    mixed = strategy.mix(views, AT)
+    mixed = mix(strategy, views, AT)
     assert all(map(torch.equal, mixed, views))
     assert strategy.terms(step(method, mixed)) == {}
     assert len(strategy.carried()["images"]) == 0
@@ -278,7 +287,7 @@ def test_a_share_of_nothing_is_finetune(build: type) -> None:
     strategy = build(batch_share=0.0)
     method, views = tiny_method("simclr"), draw_views(8)
     strategy.begin_task(task_start(method))
-    assert strategy.mix(views, AT) is views
+    assert mix(strategy, views, AT) is views
     assert strategy.terms(step(method, views)) == {}
 
 
@@ -287,7 +296,7 @@ def test_a_memory_larger_than_the_data_works(build: type) -> None:
     strategy = build(memory_size=1000)
     method = tiny_method("simclr")
     strategy.begin_task(task_start(method))
-    now = step(method, strategy.mix(draw_views(8), AT))
+    now = step(method, mix(strategy, draw_views(8), AT))
     assert all(term.isfinite() for term in strategy.terms(now).values())
     assert len(strategy.carried()["images"]) == 40
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pipeline.config.option_types import (
     Fraction,
+    Memory,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -16,6 +17,14 @@ from pipeline.config.option_types import (
     Width,
 )
 from pipeline.config.registry.component import Component
+
+_ALIGNMENT = {
+    "memory": Memory,
+    "memory_size": NonNegativeInt,
+    "batch_share": NonNegativeFloat,
+    "weight": Weight,
+    "aligner_hidden": Width,
+}
 
 STRATEGIES = {
     "finetune": Component(
@@ -48,20 +57,42 @@ STRATEGIES = {
     "er": Component(
         "pipeline.strategies.er:ExperienceReplay",
         "experience replay: join each batch with images from a memory",
-        {"memory_size": NonNegativeInt, "batch_share": NonNegativeFloat},
+        {"memory": Memory, "memory_size": NonNegativeInt, "batch_share": NonNegativeFloat},
         looks_back=True,
+        without_boundaries=True,
     ),
     "der": Component(
         "pipeline.strategies.der:DarkExperienceReplay",
         "keep the projections of the images in a memory (Buzzega et al., 2020)",
-        {"memory_size": NonNegativeInt, "batch_share": NonNegativeFloat, "weight": Weight},
+        {
+            "memory": Memory,
+            "memory_size": NonNegativeInt,
+            "batch_share": NonNegativeFloat,
+            "weight": Weight,
+        },
         looks_back=True,
+        without_boundaries=True,
     ),
     "lump": Component(
         "pipeline.strategies.lump:Lump",
         "mix each image with one from a memory (Madaan et al., 2022)",
-        {"memory_size": NonNegativeInt, "alpha": PositiveFloat},
+        {"memory": Memory, "memory_size": NonNegativeInt, "alpha": PositiveFloat},
         looks_back=True,
+        without_boundaries=True,
+    ),
+    "cla_e": Component(
+        "pipeline.strategies.cla_e:CLAE",
+        "align replayed images with a network that follows slowly (Cignoni et al., 2025)",
+        {**_ALIGNMENT, "momentum": Fraction},
+        from_first_task=True,
+        without_boundaries=True,
+    ),
+    "cla_r": Component(
+        "pipeline.strategies.cla_r:CLAR",
+        "align replayed images with what is stored of them (Cignoni et al., 2025)",
+        _ALIGNMENT,
+        from_first_task=True,
+        without_boundaries=True,
     ),
     "less_forget": Component(
         "pipeline.strategies.less_forget:LessForget",
@@ -94,6 +125,7 @@ STRATEGIES = {
         "tell the task's images from a memory's in a space of their own (Zhang et al., 2024)",
         {
             "variant": Literal["r", "d"],
+            "memory": Memory,
             "memory_size": NonNegativeInt,
             "batch_share": NonNegativeFloat,
             "weight": Weight,

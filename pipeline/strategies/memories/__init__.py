@@ -1,0 +1,1 @@
+"""Memories: which images of the stream a strategy keeps, one rule a file."""
