@@ -134,7 +134,8 @@ def _check_data(params: Params, *, deep: bool) -> list[str]:
     if (smallest := min(sizes)) < params.train.batch_size:
         problems.append(
             f"train.batch_size ({params.train.batch_size}) is above the {smallest} images of "
-            f"task {sizes.index(smallest) + 1}, the smallest; lower it or num_tasks"
+            f"task {sizes.index(smallest) + 1}, the smallest; lower it"
+            f"{', stream.imbalanced' if plan.stream.imbalanced > 1 else ''} or num_tasks"
         )
     else:
         problems += check_budget(params, sizes)

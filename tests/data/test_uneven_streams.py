@@ -323,6 +323,8 @@ def test_check_and_prepare_say_how_the_stream_is_cut(project: Project) -> None:
     }
     project.set({"stream.blurred": 0.5})
     assert "the params cut the stream in another way than before" in project.must("check")
+    project.set({"stream.imbalanced": 50})
+    assert "the smallest; lower it, stream.imbalanced or num_tasks" in project.refuses("check")
 
 
 SUPERCLASSES = [
