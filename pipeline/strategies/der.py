@@ -50,11 +50,11 @@ class DarkExperienceReplay(MemoryStrategy):
         self.register_buffer("projections", torch.zeros(0, 1))
         self.batch_share = batch_share
         self.weight = weight
-        self._part, self._count = 1, 0
+        self._count = 0
 
     def begin_task(self, start: TaskStart) -> None:
         """Fill the memory from the previous task, and project with the network it left."""
-        self._part, self._count = start.batch_size, round(self.batch_share * start.batch_size)
+        self._count = round(self.batch_share * start.batch_size)
         self.projections = torch.zeros(0, start.method.projection_dim)
         super().begin_task(start)
 
@@ -80,7 +80,7 @@ class DarkExperienceReplay(MemoryStrategy):
 
         While a memory fills, the first steps have fewer.
         """
-        parts = max(1, round(batch_size / self._part))
+        parts = self.count_parts(batch_size)
         held = memory_batch_size(self._count, self.capacity)
         return batch_size * views + parts * held
 

@@ -45,12 +45,13 @@ class MemoryStrategy(Strategy):
         super().__init__()
         self.memory = build_memory(memory, memory_size)
         self._as_they_come = False
+        self._part = 0  # images of the stream that the network sees at once, over all ranks
         self._observed: list[Tensor] = []
 
     def begin_task(self, start: TaskStart) -> None:
         """Take over the carried memory; in a task stream fill it from the previous task."""
         self._augment, self._normalize = start.augment, start.normalize
-        self._generators = start.generators
+        self._generators, self._part = start.generators, start.batch_size
         if start.carried:
             self.restore(start)
         self._as_they_come = self.takes_in_as_they_come(start)
@@ -60,6 +61,10 @@ class MemoryStrategy(Strategy):
                 start.previous_images,
                 start.generators("reservoir"),
             )
+
+    def count_parts(self, batch_size: int) -> int:
+        """Return in how many parts a step's batch passes; 1 before the strategy begins a task."""
+        return max(1, round(batch_size / self._part)) if self._part else 1
 
     def takes_in_as_they_come(self, start: TaskStart) -> bool:
         """Return whether the memory takes in this task's images; else those of the one before."""

@@ -110,11 +110,11 @@ class Osiris(MemoryStrategy):
         self.weight = weight
         self.temperature = temperature
         self.teacher_batchnorm: TeacherBatchNorm = teacher_batchnorm
-        self._part, self._count = 1, 0
+        self._count = 0
 
     def begin_task(self, start: TaskStart) -> None:
         """Fill the memory from the previous task; copy the projector, or load the carried h."""
-        self._part, self._count = start.batch_size, round(self.batch_share * start.batch_size)
+        self._count = round(self.batch_share * start.batch_size)
         self.head = copy.deepcopy(start.method.projector)
         super().begin_task(start)
         # Without a memory nothing trains it, and parallel training waits for each gradient.
@@ -134,7 +134,7 @@ class Osiris(MemoryStrategy):
 
     def count_images(self, batch_size: int, views: int) -> int:
         """Return the images of a step, those from memory in each part of the batch among them."""
-        parts = max(1, round(batch_size / self._part))
+        parts = self.count_parts(batch_size)
         return (batch_size + parts * self._count_replayed()) * views
 
     def mix(self, views: Views, at: Position) -> Views:

@@ -40,7 +40,8 @@ class ReplayStrategy(MemoryStrategy):
 
         While a memory fills, the first steps have fewer.
         """
-        return (batch_size + self._count(batch_size, self.capacity)) * views
+        parts = self.count_parts(batch_size)
+        return (batch_size + parts * self._count(batch_size // parts, self.capacity)) * views
 
     def _count(self, batch_size: int, held: int) -> int:
         """The number of images from memory beside so many of the stream, over all ranks."""

@@ -50,6 +50,14 @@ def plain(start: TaskStart) -> TaskStart:
     )
 
 
+def test_images_are_counted_part_by_part() -> None:
+    # Four parts of 4 images, and 2 from memory in each; at once they would be 6, all there are.
+    start = task_start(tiny_method("simclr"), batch_size=4)
+    for strategy, passes in ((er(memory_size=6), 2), (der(memory_size=6), 1)):
+        strategy.begin_task(start)
+        assert strategy.count_images(16, views=2) == 2 * 16 + passes * 8
+
+
 # Experience replay
 
 

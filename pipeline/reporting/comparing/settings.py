@@ -26,6 +26,7 @@ NOT_SETTINGS = (
 # What only a data set of image files has: the params from image_size on.
 _DATA = list(Data.model_fields)
 OF_FILES = frozenset(_DATA[_DATA.index("image_size") :])
+OF_ONLINE = frozenset({"passes", "boundaries"})  # of the section stream
 
 Values = dict[str, str]
 
@@ -67,6 +68,9 @@ def read_settings(params: Json) -> Settings:
     if isinstance(data, dict) and dataset is not None and not dataset.files:
         shared["data"] = {key: value for key, value in data.items() if key not in OF_FILES}
     shared["train"] = _without_other_optimizers(shared.get("train"))
+    stream = shared.get("stream")
+    if isinstance(stream, dict) and not stream.get("online"):
+        shared["stream"] = {k: v for k, v in stream.items() if k not in OF_ONLINE}
     return Settings(
         {key: text for key, text in _flatten(shared) if key not in NOT_SETTINGS},
         dict(_options(params, "methods", [method], of_method)),
