@@ -167,8 +167,8 @@ def test_the_command_prints_what_the_whole_would_take(project: Project) -> None:
         ["tiny, 32-true", "2 to 3"],
         ["tiny", "all"],
     ]
-    # 16,667 + 16,667 + 16,666 images in batches of 16, 12 epochs.
-    assert [row[6] for row in rows] == ["12492", "24984", "37476"]
+    # 34, 33 and 33 classes of 500 images, in batches of 16, 12 epochs.
+    assert [row[6] for row in rows] == ["12744", "24744", "37488"]
     for row in rows[:2]:
         seconds, hours = float(row[3]), float(row[7])
         assert hours == pytest.approx(seconds * int(row[6]) / 3600, abs=0.06)

@@ -118,7 +118,7 @@ def test_who_has_lost_another_one_says_what_it_saw(monkeypatch: pytest.MonkeyPat
 def test_a_failed_training_leaves_the_network_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     cleaned = []
     monkeypatch.setattr(DDPStrategy, "teardown", lambda self: cleaned.append(self))
-    whole, failed = _DataParallel(), _DataParallel()
+    whole, failed = _DataParallel(1), _DataParallel(1)
     failed.on_exception(RuntimeError("a kernel never ends"))
     for each in (whole, failed):
         each.teardown()

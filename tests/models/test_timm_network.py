@@ -217,9 +217,12 @@ def optimize(method: Method, strategy: Strategy | None) -> None:
             strategy.observe(tiny_images(8), at)
             views = strategy.mix(views, at)
         encoded = method.encode(views)
-        terms: dict[str, Tensor] = {"ssl": method.loss(views, encoded)}
+        now = Step(method, views, encoded, at)
+        objective = (strategy or Strategy()).objective(now)
+        assert objective is not None, "the first phase of all strategies has one"
+        terms: dict[str, Tensor] = {"ssl": objective}
         if strategy is not None:
-            terms |= strategy.terms(Step(method, views, encoded, at))
+            terms |= strategy.terms(now)
         optimizer.zero_grad()
         torch.autograd.backward(torch.stack(list(terms.values())).sum())
         method.after_backward(at)

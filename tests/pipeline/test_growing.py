@@ -117,9 +117,10 @@ def test_a_growth_fits_no_classifier_of_one_folder_again(
     monkeypatch.setattr(KNearestNeighbours, "scores", counted)
     project.must("evaluate")
     # Of the random network and of the state before one folder is new, of the new state all four.
+    # Consolidation asks of each of the three states which of all folders an image is of.
     one = len(read_split(4).train)
-    assert [fitted.count(4 * one), fitted.count(one)] == [3, 1 + 1 + 4]
-    assert len(fitted) == 9
+    assert [fitted.count(4 * one), fitted.count(one)] == [3 + 3, 1 + 1 + 4]
+    assert len(fitted) == 12
 
 
 def test_the_images_of_earlier_tasks_may_go(project: Project) -> None:

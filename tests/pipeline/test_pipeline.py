@@ -243,10 +243,10 @@ def test_a_param_touches_only_the_slots_that_use_it(
 
 
 def test_the_options_of_a_probe_that_is_not_chosen_touch_nothing(project: Project) -> None:
-    project.set({"evaluation.probes": ["linear", "solver", "nearest_mean", "few_labels"]})
+    project.set({"evaluation.probes": ["linear", "solver", "nearest_mean", "knn"]})
     project.must("plan")
     before = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
-    project.set({"evaluation.knn.k": 5})
+    project.set({"evaluation.few_labels.labels": 0.5})
     project.must("plan")
     after = {path.stem: path.read_text() for path in layout.PLAN.iterdir()}
     assert {name for name in before if before[name] != after[name]} == {"report"}
