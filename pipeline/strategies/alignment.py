@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -13,12 +12,9 @@ from torch.nn import functional
 from pipeline.methods.base import Views
 from pipeline.methods.precision import in_float32
 from pipeline.models.heads import mlp
-from pipeline.models.loading import load_strictly, select_below
 from pipeline.strategies.base import Step, TaskStart
 from pipeline.strategies.memories.choice import MemoryKind
 from pipeline.strategies.replay import ReplayStrategy
-
-ALIGNER = "aligner"  # begins the names of its carried tensors
 
 
 @in_float32
@@ -81,11 +77,9 @@ class LatentAlignment(ReplayStrategy):
         """Return True, in task streams too."""
         return True
 
-    def restore(self, start: TaskStart, beside: Sequence[str] = ()) -> None:
-        """Load the carried memory and aligner."""
-        names = [f"{ALIGNER}.{name}" for name in self.aligner.state_dict()]
-        super().restore(start, (*beside, *names))
-        load_strictly(self.aligner, select_below(start.carried, ALIGNER))
+    def list_carried(self) -> dict[str, nn.Module]:
+        """Return the aligner."""
+        return {"aligner": self.aligner}
 
     @abstractmethod
     def find_targets(self, step: Step, rows: slice) -> Views:
@@ -107,8 +101,3 @@ class LatentAlignment(ReplayStrategy):
         aligned: Tensor = self.aligner(torch.cat(present))
         cosine = mean_cosine_over_views(aligned.chunk(len(present)), targets)
         return {self.name: -self.weight * cosine}
-
-    def carried(self) -> dict[str, Tensor]:
-        """Return the memory and the aligner."""
-        aligner = {f"{ALIGNER}.{name}": t for name, t in self.aligner.state_dict().items()}
-        return super().carried() | aligner

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar, cast
 
 import torch
-from torch import Tensor
+from torch import nn
 
 from pipeline.methods.base import Method, Position, Views
 from pipeline.models.frozen import frozen_copy
-from pipeline.models.loading import load_strictly, select_below
 from pipeline.models.momentum import update_momentum
 from pipeline.strategies.alignment import LatentAlignment
 from pipeline.strategies.base import Step, TaskStart
 from pipeline.strategies.memories.choice import MemoryKind
 
-TEACHER = "teacher"  # begins the names of its carried tensors
 PARTS = ("backbone", "projector")  # of the network that follows
 
 
@@ -66,12 +63,10 @@ class CLAE(LatentAlignment):
         self.teacher = frozen_copy(method, "batch", without=without)
         super().begin_task(start)
 
-    def restore(self, start: TaskStart, beside: Sequence[str] = ()) -> None:
-        """Load what was carried."""
+    def list_carried(self) -> dict[str, nn.Module]:
+        """Return the aligner and the network that follows."""
         assert self.teacher is not None, "the task has begun"
-        names = [f"{TEACHER}.{name}" for name in self.teacher.state_dict()]
-        super().restore(start, (*beside, *names))
-        load_strictly(self.teacher, select_below(start.carried, TEACHER))
+        return super().list_carried() | {"teacher": self.teacher}
 
     def find_targets(self, step: Step, rows: slice) -> Views:
         """Return the projections of the replayed views by the network that follows."""
@@ -85,9 +80,3 @@ class CLAE(LatentAlignment):
         update_momentum(teacher.backbone, method.backbone, self.momentum)
         update_momentum(teacher.projector, method.projector, self.momentum)
         super().after_step(method, at)
-
-    def carried(self) -> dict[str, Tensor]:
-        """Return the memory, the aligner and the network that follows."""
-        assert self.teacher is not None, "the task has begun"
-        teacher = {f"{TEACHER}.{name}": t for name, t in self.teacher.state_dict().items()}
-        return super().carried() | teacher

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -13,7 +12,6 @@ from pipeline.methods.base import Method, Position, Views
 from pipeline.strategies.alignment import LatentAlignment
 from pipeline.strategies.base import Step, TaskStart
 from pipeline.strategies.memories.base import Inserted, put_rows
-from pipeline.strategies.memories.choice import MemoryKind
 
 DECAY = 0.5  # of the moving average of targets
 
@@ -37,41 +35,14 @@ class CLAR(LatentAlignment):
 
     name: ClassVar[str] = "cla_r"
     purpose: ClassVar[str] = "cla_r"
+    rows: ClassVar[str | None] = "targets"
 
     targets: Tensor
 
-    def __init__(
-        self,
-        *,
-        memory: MemoryKind,
-        memory_size: int,
-        batch_share: float,
-        weight: float,
-        aligner_hidden: int,
-    ) -> None:
-        super().__init__(
-            memory=memory,
-            memory_size=memory_size,
-            batch_share=batch_share,
-            weight=weight,
-            aligner_hidden=aligner_hidden,
-        )
-        self.register_buffer("targets", torch.zeros(0, 1))
-        self._fresh: list[Tensor] = []  # mean projections of the step's images, a part each
-
     def begin_task(self, start: TaskStart) -> None:
         """Begin without targets, or take over what was carried."""
-        self.targets = torch.zeros(0, start.method.projection_dim)
+        self._fresh: list[Tensor] = []  # mean projections of the step's images, a part each
         super().begin_task(start)
-
-    def restore(self, start: TaskStart, beside: Sequence[str] = ()) -> None:
-        """Load what was carried."""
-        super().restore(start, (*beside, "targets"))
-        before = start.carried["targets"]
-        expected = (len(self.memory), start.method.projection_dim)
-        if before.shape != expected:
-            raise ValueError(f"targets are {tuple(before.shape)}, expected {expected}")
-        self.targets = before.clone()
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """Return the alignment; then move the targets of replayed images, and note new ones."""
@@ -96,7 +67,3 @@ class CLAR(LatentAlignment):
         """Let the memory take in what has come."""
         super().after_step(method, at)
         self._fresh = []
-
-    def carried(self) -> dict[str, Tensor]:
-        """Return the memory, the aligner and the targets."""
-        return super().carried() | {"targets": self.targets}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -41,13 +41,14 @@ class DarkExperienceReplay(MemoryStrategy):
         weight: α.
     """
 
+    rows: ClassVar[str | None] = "projections"
+
     projections: Tensor
 
     def __init__(
         self, *, memory: MemoryKind, memory_size: int, batch_share: float, weight: float
     ) -> None:
         super().__init__(memory=memory, memory_size=memory_size)
-        self.register_buffer("projections", torch.zeros(0, 1))
         self.batch_share = batch_share
         self.weight = weight
         self._count = 0
@@ -55,17 +56,7 @@ class DarkExperienceReplay(MemoryStrategy):
     def begin_task(self, start: TaskStart) -> None:
         """Fill the memory from the previous task, and project with the network it left."""
         self._count = round(self.batch_share * start.batch_size)
-        self.projections = torch.zeros(0, start.method.projection_dim)
         super().begin_task(start)
-
-    def restore(self, start: TaskStart, beside: Sequence[str] = ()) -> None:
-        """Load the carried memory and its projections."""
-        super().restore(start, (*beside, "projections"))
-        before = start.carried["projections"]
-        expected = (len(self.memory), start.method.projection_dim)
-        if before.shape != expected:
-            raise ValueError(f"projections are {tuple(before.shape)}, expected {expected}")
-        self.projections = before.clone()
 
     def keep(self, method: Method, inserted: Inserted) -> None:
         """Store the projections of images that have come into the memory."""
@@ -97,7 +88,3 @@ class DarkExperienceReplay(MemoryStrategy):
         if self.memory.uses_projections:
             self.memory.refresh(drawn, gather_rows(present.detach().float()))
         return {"der": self.weight * mean_squared_error(present, self.projections[places])}
-
-    def carried(self) -> dict[str, Tensor]:
-        """Return the memory and its projections."""
-        return super().carried() | {"projections": self.projections}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.distributed.collectives import gather_rows, world_size
 from pipeline.methods.base import Method, Position
 from pipeline.models.frozen import running_statistics
-from pipeline.models.loading import require_names
+from pipeline.models.loading import load_strictly, require_names, select_below
 from pipeline.strategies.base import IndexedImages, Strategy, TaskStart
 from pipeline.strategies.memories.base import Inserted
 from pipeline.strategies.memories.choice import MemoryKind, build_memory
@@ -36,10 +36,15 @@ class MemoryStrategy(Strategy):
     to it when a task begins. In an online stream it takes the images in as they come, each
     minibatch once, after the last step on it, from the first task on.
 
+    A subclass that keeps a vector of the size of z for each image names that buffer in ``rows``,
+    and its modules that cross task boundaries in ``list_carried``: they go with the memory.
+
     Args:
         memory: which images stay.
         memory_size: the maximum number of images.
     """
+
+    rows: ClassVar[str | None] = None
 
     def __init__(self, *, memory: MemoryKind, memory_size: int) -> None:
         super().__init__()
@@ -47,13 +52,17 @@ class MemoryStrategy(Strategy):
         self._as_they_come = False
         self._part = 0  # images of the stream that the network sees at once, over all ranks
         self._observed: list[Tensor] = []
+        if self.rows is not None:
+            self.register_buffer(self.rows, torch.zeros(0, 1))
 
     def begin_task(self, start: TaskStart) -> None:
         """Take over the carried memory; in a task stream fill it from the previous task."""
         self._augment, self._normalize = start.augment, start.normalize
         self._generators, self._part = start.generators, start.batch_size
+        if self.rows is not None:
+            setattr(self, self.rows, torch.zeros(0, start.method.projection_dim))
         if start.carried:
-            self.restore(start)
+            self._restore(start)
         self._as_they_come = self.takes_in_as_they_come(start)
         if not self._as_they_come:
             self._insert(
@@ -70,19 +79,26 @@ class MemoryStrategy(Strategy):
         """Return whether the memory takes in this task's images; else those of the one before."""
         return start.online
 
-    def restore(self, start: TaskStart, beside: Sequence[str] = ()) -> None:
-        """Load the carried memory.
+    def list_carried(self) -> dict[str, nn.Module]:
+        """Return the modules, by name, whose weights cross task boundaries."""
+        return {}
 
-        Args:
-            start: the start of the task; something is carried.
-            beside: names of the strategy's other carried tensors.
+    def _restore(self, start: TaskStart) -> None:
+        """Load what was carried.
 
         Raises:
-            ValueError: the carried tensors are not a memory of this kind and size.
+            ValueError: it is not of a memory of this kind and size, or of such a strategy.
         """
-        own = list(self.memory.state_dict())
-        require_names(start.carried, (*own, *beside))
+        own, rows = list(self.memory.state_dict()), [] if self.rows is None else [self.rows]
+        require_names(start.carried, (*own, *self._carried_weights(), *rows))
         self.memory.restore({name: start.carried[name] for name in own})
+        for name, module in self.list_carried().items():
+            load_strictly(module, select_below(start.carried, name))
+        for name in rows:
+            before, expected = start.carried[name], (len(self.memory), start.method.projection_dim)
+            if before.shape != expected:
+                raise ValueError(f"{name} are {tuple(before.shape)}, expected {expected}")
+            setattr(self, name, before.clone())
 
     def keep(self, method: Method, inserted: Inserted) -> None:
         """Keep what belongs to images that have just come into the memory, without gradients.
@@ -134,5 +150,14 @@ class MemoryStrategy(Strategy):
         return self.memory.size if self._as_they_come else len(self.memory)
 
     def carried(self) -> dict[str, Tensor]:
-        """Return the memory."""
-        return dict(self.memory.state_dict())
+        """Return the memory, and what is carried with it."""
+        rows = {} if self.rows is None else {self.rows: getattr(self, self.rows)}
+        return dict(self.memory.state_dict()) | self._carried_weights() | rows
+
+    def _carried_weights(self) -> dict[str, Tensor]:
+        """The weights of the modules that cross task boundaries."""
+        return {
+            f"{name}.{key}": tensor
+            for name, module in self.list_carried().items()
+            for key, tensor in module.state_dict().items()
+        }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -15,7 +14,6 @@ from pipeline.methods.base import Encoded, Position, Views
 from pipeline.methods.contrastive import nt_xent
 from pipeline.methods.precision import in_float32
 from pipeline.models.frozen import TeacherBatchNorm, frozen_copy
-from pipeline.models.loading import load_strictly, select_below
 from pipeline.strategies.base import Step, TaskStart
 from pipeline.strategies.memories.choice import MemoryKind
 from pipeline.strategies.memory import MemoryStrategy, memory_batch_size
@@ -126,11 +124,9 @@ class Osiris(MemoryStrategy):
         """Return False: it is told where a task ends, and looks back there."""
         return False
 
-    def restore(self, start: TaskStart, beside: Sequence[str] = ()) -> None:
-        """Load the carried memory and h."""
-        names = [f"head.{name}" for name in self.head.state_dict()]
-        super().restore(start, (*beside, *names))
-        load_strictly(self.head, select_below(start.carried, "head"))
+    def list_carried(self) -> dict[str, nn.Module]:
+        """Return h."""
+        return {"head": self.head}
 
     def count_images(self, batch_size: int, views: int) -> int:
         """Return the images of a step, those from memory in each part of the batch among them."""
@@ -183,8 +179,3 @@ class Osiris(MemoryStrategy):
             z_past = torch.cat([gather_rows(own) for own in before.chunk(len(views))])
             past = distill_nt_xent(z, z_past, self.temperature)
         return {"osiris_cross": self.weight * cross, "osiris_past": self.weight * past}
-
-    def carried(self) -> dict[str, Tensor]:
-        """Return the memory and h."""
-        head = {f"head.{name}": tensor for name, tensor in self.head.state_dict().items()}
-        return dict(self.memory.state_dict()) | head
