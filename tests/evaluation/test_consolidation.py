@@ -9,6 +9,7 @@ from torch import Tensor
 from pipeline.evaluation.consolidation import tell_tasks_apart
 from pipeline.evaluation.examples import Examples
 from pipeline.evaluation.knn import KNearestNeighbours
+from tests.support.probes import StubProbe
 
 EAST, NORTH, WEST = [1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]
 
@@ -57,19 +58,13 @@ def test_one_task_is_apart_from_nothing(tasks: list[int]) -> None:
 
 
 def test_a_probe_sees_the_tasks_as_its_classes() -> None:
-    class Noting(KNearestNeighbours):
-        def scores(
-            self,
-            train: Tensor,
-            labels: Tensor,
-            test: Tensor,
-            num_classes: int,
-            generator: torch.Generator,
-        ) -> Tensor:
-            assert labels.tolist() == [0, 1, 1, 2]
-            assert num_classes == 3
-            return super().scores(train, labels, test, num_classes, generator)
+    neighbours = KNearestNeighbours(k=1, temperature=0.07)
+
+    def answer(train: Tensor, labels: Tensor, test: Tensor, num_classes: int) -> Tensor:
+        assert labels.tolist() == [0, 1, 1, 2]
+        assert num_classes == 3
+        return neighbours.scores(train, labels, test, num_classes, torch.Generator())
 
     train = examples([EAST, NORTH, NORTH, WEST], [2, 4, 4, 9])
-    noting = Noting(k=1, temperature=0.07)
+    noting = StubProbe(answer)
     assert tell_tasks_apart(noting, train, train, torch.Generator()) == {2: 100, 4: 100, 9: 100}

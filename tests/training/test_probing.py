@@ -23,32 +23,17 @@ from pipeline.training.probing import (
     count_affordable,
     count_measurements,
 )
+from tests.support.probes import StubProbe
 
 pytestmark = pytest.mark.unit
 
 
-class Fails(FeatureProbe):
-    def scores(
-        self,
-        train: Tensor,
-        labels: Tensor,
-        test: Tensor,
-        num_classes: int,
-        generator: torch.Generator,
-    ) -> Tensor:
-        raise ValueError("no such\nluck")
+def fail(train: Tensor, labels: Tensor, test: Tensor, num_classes: int) -> Tensor:
+    raise ValueError("no such\nluck")
 
 
-class Draws(FeatureProbe):
-    def scores(
-        self,
-        train: Tensor,
-        labels: Tensor,
-        test: Tensor,
-        num_classes: int,
-        generator: torch.Generator,
-    ) -> Tensor:
-        return torch.rand(len(test), num_classes)
+def draw(train: Tensor, labels: Tensor, test: Tensor, num_classes: int) -> Tensor:
+    return torch.rand(len(test), num_classes)
 
 
 def network() -> Backbone:
@@ -106,7 +91,7 @@ def test_the_network_and_the_generators_stay_as_they_were() -> None:
     before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
     modes = [layer.training for layer in backbone.modules()]
     drawn = torch.random.get_rng_state()
-    found = probing({"draws": Draws(), "knn": KNN}).measure(backbone, 2)
+    found = probing({"draws": StubProbe(draw), "knn": KNN}).measure(backbone, 2)
     assert all(value is not None for value in found.values())
     assert all(torch.equal(before[name], held) for name, held in backbone.state_dict().items())
     assert [layer.training for layer in backbone.modules()] == modes
@@ -119,7 +104,7 @@ def test_the_network_and_the_generators_stay_as_they_were() -> None:
 def test_a_probe_that_fails_says_so_once_and_the_others_go_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    measuring, backbone = probing({"fails": Fails(), "knn": KNN}), network()
+    measuring, backbone = probing({"fails": StubProbe(fail), "knn": KNN}), network()
     with caplog.at_level(logging.WARNING):
         rows = [measuring.measure(backbone, epoch) for epoch in (2, 4)]
     assert all(row["probe_fails"] is None and row["probe_knn"] is not None for row in rows)
