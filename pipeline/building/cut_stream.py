@@ -128,7 +128,7 @@ def _drop_unreadable(
     return found
 
 
-def _read_contents(opened: Mapping[Part, Selection]) -> dict[Part, Sequence[str]] | None:
+def _read_contents(opened: Mapping[Part, Selection]) -> dict[str, Sequence[str]] | None:
     """A short digest of each image, by part; None where they are no files."""
     each = {part: images.contents() for part, images in opened.items()}
     if not any(each.values()):
@@ -215,7 +215,7 @@ def _make_split(
         domain=held.domain,
         skipped=held.skipped if any(held.skipped.values()) else None,
         plain=held.plain if held.plain is not None and any(held.plain.values()) else None,
-        contents=held.contents,  # type: ignore[arg-type]
+        contents=held.contents,
         repeats=held.repeats,
         note=source.note or None,
         split_seed=plan.stream.split_seed if plan.scenario == "data" else None,

@@ -7,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.artifacts.split import Split
-from pipeline.building.task_images import TaskImages
+from pipeline.building.task_images import TaskImages, pick_keys
 from pipeline.data.parts import PARTS
-from pipeline.data.source import Keys
 from pipeline.data.stream.blurring import blur_boundaries
 from pipeline.data.stream.lengths import choose_left_out, draw_shares
 from pipeline.data.stream.scenarios import StreamOptions
@@ -61,7 +60,7 @@ def _blur(cut: StreamOptions, tasks: Sequence[TaskImages]) -> list[TaskImages]:
         tasks, blur_boundaries(lengths, cut.blurred, cut.split_seed), strict=True
     ):
         own = {name for part in PARTS for name in task.names(part)}
-        named: Keys = [keys[origin][place] for origin, place in origins]  # type: ignore[assignment]
+        named = pick_keys(keys, origins)
         classes = [names[origin][place] for origin, place in origins]
         mixed.append(
             replace(

@@ -193,7 +193,8 @@ def slots(
     params: ParamsOption = layout.PARAMS,
 ) -> None:
     """Write the lists of tasks in dvc.yaml; no state is trained again for it."""
-    from pipeline.config.chain import list_outside, read_slots, write_slots
+    from pipeline.config.chain import read_slots, write_slots
+    from pipeline.config.outside_folders import list_outside
     from pipeline.config.read import load_params
 
     outside = list_outside(load_params(params))

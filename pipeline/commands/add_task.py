@@ -11,7 +11,8 @@ from pipeline.artifacts.split import Split, read_known_splits
 from pipeline.artifacts.training_log import read_seconds
 from pipeline.building.data import open_source
 from pipeline.building.stream_contents import list_contents, read_known
-from pipeline.config.chain import ensure_slots, list_outside, read_slots
+from pipeline.config.chain import ensure_slots, read_slots
+from pipeline.config.outside_folders import list_outside
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_preparation, plan_reading
 from pipeline.config.presets import merge

@@ -27,7 +27,8 @@ from pipeline.commands.check_images import (
 )
 from pipeline.commands.check_transfer import check_transfer
 from pipeline.commands.check_weights import check_weights, forget_weights
-from pipeline.config.chain import list_outside, list_unknown, read_slots, require_slots
+from pipeline.config.chain import list_unknown, read_slots, require_slots
+from pipeline.config.outside_folders import list_outside
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading
 from pipeline.config.registry.probes import list_while_training

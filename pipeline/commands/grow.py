@@ -16,7 +16,8 @@ from pipeline.building.data import open_source
 from pipeline.building.stream_contents import list_contents, read_known
 from pipeline.commands.add_task import append_folder, list_new_folders
 from pipeline.commands.check import list_changes, reads_earlier_images
-from pipeline.config.chain import ensure_slots, list_outside
+from pipeline.config.chain import ensure_slots
+from pipeline.config.outside_folders import list_outside
 from pipeline.config.plan_data import plan_preparation, plan_reading
 from pipeline.config.read import load_params
 from pipeline.errors import ParamsError, RunError

@@ -9,20 +9,15 @@ from __future__ import annotations
 
 import functools
 import io
-import os
 import shutil
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline import layout
-from pipeline.config.registry.datasets import DATASETS
 from pipeline.errors import ParamsError, RunError
 from pipeline.files.atomic import rewrite_text
-
-if TYPE_CHECKING:
-    from pipeline.config.params import Params
 
 IN_ROOT = 20  # slots in the dvc.yaml of the root, and in each file beside it
 # Outputs of prepare after the splits.
@@ -136,25 +131,6 @@ def list_unknown(outside: Sequence[str]) -> list[str]:
         return []
     known = set(_list_known())
     return [folder for folder in outside if folder not in known]
-
-
-def list_outside(params: Params) -> list[str]:
-    """Return what is there and not in data.root, as paths from here.
-
-    They are folders of images, those of the stream and those that states are evaluated on beside
-    it, and the file of superclasses.
-    """
-    data, root = params.data, Path(params.data.root)
-    found = [root / folder for folder in data.folders or ()]
-    others = [data.labelled_root, *params.evaluation.transfer]
-    found += [Path(name) for name in others if name is not None and name not in DATASETS]
-    found = [path for path in found if path.is_dir()]
-    found += [path for path in [Path(params.stream.superclasses or "")] if path.is_file()]
-    return [
-        os.path.normpath(path)
-        for path in found
-        if not path.resolve().is_relative_to(root.resolve())
-    ]
 
 
 def write_slots(count: int, outside: Sequence[str] = ()) -> None:

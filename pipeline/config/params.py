@@ -15,10 +15,8 @@ from pipeline.config.checks import (
     check_composition,
     check_loggers,
     check_norm,
-    check_online_stream,
     check_start,
     check_strategies,
-    check_stream,
     find_named,
     require_chosen,
 )
@@ -39,6 +37,7 @@ from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.section import Choices, Section
 from pipeline.config.sections import BackboneChoice, EvaluationChoice, LinearEval, Train
+from pipeline.config.stream_checks import check_online_stream, check_stream
 from pipeline.config.stream_section import Stream, check_cut
 from pipeline.layout import MAX_TASKS
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.config.chain import ensure_slots, list_outside
+from pipeline.config.chain import ensure_slots
+from pipeline.config.outside_folders import list_outside
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.yaml_text import read_mapping
 from pipeline.errors import ParamsError, closest

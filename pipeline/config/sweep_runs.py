@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.artifacts.plans.files import plan_digest
-from pipeline.config.chain import list_outside, require_slots
+from pipeline.config.chain import require_slots
 from pipeline.config.messages import MAX_PROBLEMS, explain_problems
+from pipeline.config.outside_folders import list_outside
 from pipeline.config.overrides import (
     Overrides,
     apply_override,

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -28,6 +28,8 @@ from pipeline.distributed.processes import LAUNCHED, REASONS
 from pipeline.errors import EXIT_PEER_FAILED, RunError
 from pipeline.layout import ROOT
 from pipeline.runtime.signals import STDERR, HeardSignals, list_heard
+
+Handler = Callable[[int, FrameType | None], object] | int | None
 
 LOOK_SECONDS = 0.1
 GRACE_SECONDS = 15.0  # for the others to end, after one has failed
@@ -86,10 +88,10 @@ def this_package(*arguments: str) -> list[str]:
 
 
 @contextmanager
-def _handling(handler: object) -> Iterator[None]:
+def _handling(handler: Handler) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in list_heard()}
     for number in before:
-        signal.signal(number, handler)  # type: ignore[arg-type]
+        signal.signal(number, handler)
     try:
         yield
     finally:

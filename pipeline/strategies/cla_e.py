@@ -68,15 +68,18 @@ class CLAE(LatentAlignment):
         assert self.teacher is not None, "the task has begun"
         return super().list_carried() | {"teacher": self.teacher}
 
+    @property
+    def _follower(self) -> Method:
+        return cast(Method, self.teacher)
+
     def find_targets(self, step: Step, rows: slice) -> Views:
         """Return the projections of the replayed views by the network that follows."""
         with torch.no_grad():
             replayed = tuple(view[rows] for view in step.views)
-            return cast(Method, self.teacher).encode(replayed).projections
+            return self._follower.encode(replayed).projections
 
     def after_step(self, method: Method, at: Position) -> None:
         """Let the network follow, and the memory take in what has come."""
-        teacher = cast(Method, self.teacher)
-        update_momentum(teacher.backbone, method.backbone, self.momentum)
-        update_momentum(teacher.projector, method.projector, self.momentum)
+        update_momentum(self._follower.backbone, method.backbone, self.momentum)
+        update_momentum(self._follower.projector, method.projector, self.momentum)
         super().after_step(method, at)

@@ -76,9 +76,13 @@ class POCON(Strategy):
             for slow, fast in start.method.list_copies():
                 slow.load_state_dict(fast.state_dict())
 
+    @property
+    def _networks(self) -> nn.ModuleDict:
+        return cast(nn.ModuleDict, self.teacher)
+
     def begin_phase(self, method: Method, phase: int) -> None:
         """Freeze the expert, and bring the backbone back to what it was before the task."""
-        teacher = cast(nn.ModuleDict, self.teacher)
+        teacher = self._networks
         teacher[EXPERT].load_state_dict(method.backbone.state_dict())
         method.backbone.load_state_dict(teacher[PAST].state_dict())
 
@@ -90,7 +94,7 @@ class POCON(Strategy):
         """Return the distances to the expert's and to the past features, in the second phase."""
         if step.at.phase == 0:
             return {}
-        teacher, count = cast(nn.ModuleDict, self.teacher), len(step.views)
+        teacher, count = self._networks, len(step.views)
         images, features = torch.cat(step.views), torch.cat(step.encoded.features)
         found = {}
         for name, weight in ((EXPERT, 1.0), (PAST, self.weight)):

@@ -13,7 +13,7 @@ from pipeline import layout
 from pipeline.artifacts.evaluation import find_evaluations
 from pipeline.artifacts.transfer import Transfer
 from pipeline.building.transfer_images import open_transfer
-from pipeline.config.chain import list_outside
+from pipeline.config.outside_folders import list_outside
 from pipeline.config.plan_data import plan_reading
 from pipeline.config.plan_transfer import choose_transfer
 from pipeline.config.read import load_params

@@ -38,6 +38,9 @@ class BusyError(RunError):
     """Another process runs the same job."""
 
 
+JobState = Literal["done", "failed", "stopped"]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a job ended.
@@ -48,7 +51,7 @@ class Outcome:
         reason: of a failure, in lines.
     """
 
-    state: Literal["done", "failed", "stopped"]
+    state: JobState
     seconds: float
     reason: str = ""
 

@@ -16,6 +16,7 @@ from pipeline.commands.sweeps.bookkeeping import (
     CHECKOUT,
     LOG,
     OUTCOME,
+    JobState,
     Outcome,
     hold_job,
     job_folder,
@@ -59,7 +60,8 @@ def run_job(
     folder = job_folder(sweep, job.name)
     with hold_job(folder) as lock, open_log(folder / LOG) as log:
         (folder / OUTCOME).unlink(missing_ok=True)
-        began, state, reason = time.monotonic(), "stopped", ""
+        began, reason = time.monotonic(), ""
+        state: JobState = "stopped"
         try:
             append_line(log, f"-- {time.strftime('%Y-%m-%d %H:%M:%S')} {job.name}")
             _require_first(job, sweep)
@@ -74,7 +76,7 @@ def run_job(
                     append_line(log, traceback.format_exc())
         finally:
             # Also where a signal's handler ends this process.
-            outcome = Outcome(state, round(time.monotonic() - began, 1), reason)  # type: ignore[arg-type]
+            outcome = Outcome(state, round(time.monotonic() - began, 1), reason)
             write_outcome(folder, outcome)
             with suppress(RunError):
                 remove_checkout(folder / CHECKOUT)

@@ -16,6 +16,7 @@ from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.image_files.catalogue import Catalogue, build_catalogue
 from pipeline.data.image_files.text_lists import read_lines, require_inside
 from pipeline.data.image_files.tree import Item, list_by_class
+from pipeline.data.parts import Part
 from pipeline.errors import DataError
 
 FOLDER = "tiny-imagenet-200"
@@ -37,13 +38,14 @@ class TinyImageNet(FileSource):
         train = list(list_by_class(self.root, base / "train", within="images"))
         test = _read_annotations(self.root, base)
         names = _read_class_names(base / "words.txt", sorted({item.kind for item in train}))
+        held: dict[Part, list[Item]] = {"train": train, "test": test}
         parts = {
-            part: [replace(item, kind=names.get(item.kind, item.kind)) for item in held]
-            for part, held in (("train", train), ("test", test))
+            part: [replace(item, kind=names.get(item.kind, item.kind)) for item in items]
+            for part, items in held.items()
         }
         return build_catalogue(
             self.root,
-            parts,  # type: ignore[arg-type]
+            parts,
             self.options,
             list(names.values()),
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import cast
 
 from pipeline.files.sealed_json import Json, digest
 from pipeline.reporting.comparing.run_groups import OWN_SPLIT, RunGroup
@@ -47,5 +46,5 @@ def _first_params(group: RunGroup) -> Json:
 
 
 def _format_digests(group: RunGroup) -> str:
-    images, splits = digest(group.identity["data"]), cast(str, group.identity["splits"])
-    return f"images {images[:7]}, splits {splits[:7]}"
+    images, splits = digest(group.identity["data"]), group.identity["splits"]
+    return f"images {images[:7]}, splits {splits:.7}"

@@ -7,7 +7,6 @@ import io
 import json
 import math
 from collections.abc import Mapping
-from typing import cast
 
 from pipeline.files.sealed_json import Json
 from pipeline.layout import MAX_TASKS
@@ -39,10 +38,9 @@ def read_numbers(contents: Mapping[str, bytes | None], file: str) -> Json:
     """
     values = read_object(contents, file)
     for key, value in values.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (value is None or isinstance(value, str) or number):
+        if isinstance(value, bool) or not (value is None or isinstance(value, str | int | float)):
             raise ValueError(f"{key} in {file} is a {type(value).__name__}, expected a number")
-        if number and not math.isfinite(cast(float, value)):
+        if isinstance(value, int | float) and not math.isfinite(value):
             raise ValueError(f"{key} in {file} is {value}, expected a finite number")
     return values
 
