@@ -64,7 +64,7 @@ torture: $(BIN)/installed-dev
 	python -m tests.torture.changes --trials 200
 	python -m tests.torture.folders --trials 1000
 	python -m tests.torture.queue
-	FUZZ_IN_FULL=1 $(PYTEST) tests/pipeline/test_fuzz_params.py tests/pipeline/test_fuzz_splits.py
+	FUZZ_IN_FULL=1 $(PYTEST) tests/pipeline/test_fuzz_params.py tests/pipeline/test_fuzz_splits.py tests/reporting/test_compare_inputs.py
 
 # The sweep took 32 minutes on two busy cores; then each run is made once more by itself. Needs a
 # SLURM that answers sinfo.
@@ -98,10 +98,11 @@ test: $(BIN)/installed-dev
 	$(PYTEST)
 
 # The lowest version of each package that pyproject.toml names, but for torch and torchvision, of
-# which another one would be gigabytes: those of the lock.
+# which another one would be gigabytes: those of the lock. What tests/project looks at, documents and
+# the order of imports, no version changes.
 lowest: .scratch/lowest/installed
 	.scratch/lowest/bin/python -W error -m pipeline --help >/dev/null
-	PATH=$(CURDIR)/.scratch/lowest/bin:$$PATH $(PYTEST) -m unit
+	PATH=$(CURDIR)/.scratch/lowest/bin:$$PATH $(PYTEST) -m unit --ignore tests/project
 
 .scratch/lowest/installed: $(BIN)/installed
 	test -x .scratch/lowest/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .scratch/lowest

@@ -41,7 +41,7 @@ NOT_SHAPING = frozenset(
         "pipeline.distributed.group",
     }
 )
-SOURCES = frozenset({".py", ".html", ".css"})  # endings of the package's files
+SOURCES = (".py", ".html", ".css")  # endings of the package's files
 
 
 @functools.cache
@@ -54,23 +54,33 @@ def _source(module: str) -> Path | None:
 
 
 @functools.cache
-def _parse(path: Path) -> tuple[str, list[ast.AST]]:
-    """Return a file's text and the nodes of its syntax tree."""
-    text = path.read_text(encoding="utf-8")
-    return text, list(ast.walk(ast.parse(text)))
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+# What follows from a text alone is kept by the text, for copies of the package too.
+@functools.cache
+def _parse(text: str) -> list[ast.AST]:
+    """Return the nodes of a text's syntax tree."""
+    return list(ast.walk(ast.parse(text)))
 
 
 @functools.cache
-def imported_modules(path: Path) -> frozenset[str]:
-    """Return the modules of this package that a file imports, at any level of it."""
+def _list_imported(text: str) -> frozenset[str]:
+    """Return what a text may import of this package: a module, or a name in one."""
     found = set()
-    for node in _parse(path)[1]:
+    for node in _parse(text):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(name for name in found if name.startswith("pipeline.") and _source(name))
+    return frozenset(name for name in found if name.startswith("pipeline."))
+
+
+def imported_modules(path: Path) -> frozenset[str]:
+    """Return the modules of this package that a file imports, at any level of it."""
+    return frozenset(name for name in _list_imported(_read(path)) if _source(name))
 
 
 def closure(modules: Iterable[str]) -> list[str]:
@@ -97,9 +107,9 @@ def _is_not_shaping(module: str) -> bool:
 
 
 @functools.cache
-def code_text(path: Path) -> str:
-    """Return a file's source without comments, docstrings and blank lines."""
-    text, nodes = _parse(path)
+def code_text(text: str) -> str:
+    """Return a module's source without comments, docstrings and blank lines."""
+    nodes = _parse(text)
     lines = [line.encode() for line in text.splitlines()]
     kept_as_they_are: set[int] = set()
     docstrings = {id(node.value) for node in map(_docstring, nodes) if node is not None}
@@ -143,13 +153,13 @@ def code_fingerprint(*modules: str) -> str:
     for name in closure(modules):
         path = _source(name)
         assert path is not None, f"closure() returned {name}, which has no source"
-        total.update(f"{name}\n{code_text(path)}\n".encode())
+        total.update(f"{name}\n{code_text(_read(path))}\n".encode())
     return total.hexdigest()
 
 
 def forget_sources() -> None:
     """Have the next fingerprint read all files again."""
-    for function in (_source, _parse, imported_modules, code_text, code_fingerprint):
+    for function in (_source, _read, code_fingerprint):
         function.cache_clear()
 
 
@@ -157,11 +167,11 @@ def list_sources() -> list[Path]:
     """Return the files of the package and its page's templates, but none that editors leave."""
     found = []
     for folder, folders, names in os.walk(ROOT / "pipeline"):
-        folders.sort()
+        folders[:] = sorted(set(folders) - {"__pycache__"})
         found += [
             Path(folder, name)
             for name in sorted(names)
-            if Path(name).suffix in SOURCES and not name.startswith(".")
+            if name.endswith(SOURCES) and not name.startswith(".")
         ]
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,27 @@ def repository(project: Project, warm_python: Path) -> Repository:
     return Repository(project, warm_python)
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder for a repository whose tasks are learnt, which tests get copies of."""
+    return tmp_path_factory.mktemp("learnt") / "repository"
+
+
+@pytest.fixture
+def learnt(repository: Repository, kept: Path) -> Repository:
+    """A repository whose tasks are learnt and committed."""
+    if kept.exists():
+        shutil.rmtree(repository.root)
+        shutil.copytree(kept, repository.root, symlinks=True)
+        os.chdir(repository.root)
+        return repository
+    stages = {"plan", "confirm", "prepare", "init", "train_first", "train@2", "evaluate", "report"}
+    assert stages <= repository.stages("repro")
+    repository.commit()
+    shutil.copytree(repository.root, kept, symlinks=True)
+    return repository
+
+
 def test_dvc_yaml_has_one_slot_for_each_task_that_it_lists(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -75,63 +97,51 @@ def test_dvc_yaml_has_one_slot_for_each_task_that_it_lists(
     assert {str(layout.LOGS), str(layout.EVALUATIONS)} <= set(stages["report"]["deps"])
 
 
-def test_a_change_reruns_what_uses_it_and_nothing_else(repository: Repository) -> None:
-    ran = repository.stages("repro")
-    assert {
-        "plan",
-        "confirm",
-        "prepare",
-        "init",
-        "train_first",
-        "train@2",
-        "evaluate",
-        "report",
-    } <= ran
-    repository.commit()
-    assert repository.stages("repro") == set()
-    states = {p.name: p.read_bytes() for p in (repository.root / layout.STATES).iterdir()}
+def test_a_change_reruns_what_uses_it_and_nothing_else(learnt: Repository) -> None:
+    assert learnt.stages("repro") == set()
+    states = {p.name: p.read_bytes() for p in (learnt.root / layout.STATES).iterdir()}
 
-    changed = repository.stages("exp", "run", "-S", "distill_weight=0.5")
+    changed = learnt.stages("exp", "run", "-S", "distill_weight=0.5")
     # Slot 3 is empty: it follows the last state, and ends at once.
     assert changed == {"plan", "confirm", "train@2", "train@3", "evaluate", "report"}
-    assert "distill_weight" in repository.run("dvc", "params", "diff")
-    assert "average_accuracy" in repository.run("dvc", "metrics", "diff")
+    assert "distill_weight" in learnt.run("dvc", "params", "diff")
+    assert "average_accuracy" in learnt.run("dvc", "metrics", "diff")
 
-    said = repository.run("dvc", "exp", "run", "-S", "distill_weight=1.0")
+    said = learnt.run("dvc", "exp", "run", "-S", "distill_weight=1.0")
     # DVC brings no output back that persists, so the stage runs, and finds all that it knew.
     assert set(RAN.findall(said)) == {"plan", "confirm", "evaluate", "report"}
     assert "probe linear: task 1" not in said, "no state is evaluated twice"
-    assert {p.name: p.read_bytes() for p in (repository.root / layout.STATES).iterdir()} == states
+    assert {p.name: p.read_bytes() for p in (learnt.root / layout.STATES).iterdir()} == states
 
-    evaluated = repository.stages("exp", "run", "-S", "evaluation.knn.k=5")
+    evaluated = learnt.stages("exp", "run", "-S", "evaluation.knn.k=5")
     assert evaluated == {"plan", "confirm", "evaluate", "report"}
-    repository.commit()
+    learnt.commit()
 
-    (repository.root / "pipeline/methods/another.py").write_text('"""Another."""\nX = 1\n')
-    assert repository.stages("repro") == {"plan", "confirm"}
-    with (repository.root / "pipeline/reporting/tables.py").open("a") as file:
+    (learnt.root / "pipeline/methods/another.py").write_text('"""Another."""\nX = 1\n')
+    assert learnt.stages("repro") == {"plan", "confirm"}
+    with (learnt.root / "pipeline/reporting/tables.py").open("a") as file:
         file.write("\nX = 1\n")
-    assert repository.stages("repro") == {"plan", "confirm", "report"}
-    with (repository.root / "pipeline/training/learner.py").open("a") as file:
+    assert learnt.stages("repro") == {"plan", "confirm", "report"}
+    with (learnt.root / "pipeline/training/learner.py").open("a") as file:
         file.write("\n# A comment.\n")
-    assert repository.stages("repro") == {"plan", "confirm"}
+    assert learnt.stages("repro") == {"plan", "confirm"}
 
-    shown = json.loads(repository.run("dvc", "metrics", "show", "--json"))
+    shown = json.loads(learnt.run("dvc", "metrics", "show", "--json"))
     metrics = shown[""]["data"]["reports/metrics.json"]["data"]
     figures = {"average_accuracy", "forgetting", "forward_transfer", "plasticity", "stability"}
     figures |= {"average_incremental_accuracy", "backward_transfer", "knowledge_gain"}
     assert set(metrics) == figures | {"consolidation", "cka", "headline"}
     for command in (("show",), ("diff", "HEAD")):
-        assert "index.html" in repository.run("dvc", "plots", *command, "-o", "drawn")
-        page = (repository.root / "drawn/index.html").read_text()
+        assert "index.html" in learnt.run("dvc", "plots", *command, "-o", "drawn")
+        page = (learnt.root / "drawn/index.html").read_text()
         # The matrix as a heatmap where there is a network, as an image where there is none.
         assert '"percent"' in page
         assert page.count("var spec =") == len(DVC_YAML["plots"])
         assert "offline, look at the images below" in page
         for name in ("accuracy_matrix", "accuracy_over_tasks", "losses", "projections"):
-            assert (repository.root / f"drawn/static/workspace_reports_{name}.png").is_file()
+            assert (learnt.root / f"drawn/static/workspace_reports_{name}.png").is_file()
             assert f"static/workspace_reports_{name}.png" in page
-    shown = repository.run(
+    shown = learnt.run(
         "dvc", "exp", "show", "-A", "--csv", "--only-changed", "--drop", "data/|pipeline"
     )
     header = shown.splitlines()[0].split(",")
@@ -141,25 +151,21 @@ def test_a_change_reruns_what_uses_it_and_nothing_else(repository: Repository) -
 
 
 def test_an_online_classifier_trains_the_tasks_again_to_the_same_states(
-    repository: Repository,
+    learnt: Repository,
 ) -> None:
-    repository.stages("repro")
-    repository.commit()
 
     def states() -> dict[str, bytes]:
-        return {p.name: p.read_bytes() for p in (repository.root / layout.STATES).iterdir()}
+        return {p.name: p.read_bytes() for p in (learnt.root / layout.STATES).iterdir()}
 
     before = states()
     probes = ("-S", "evaluation.probes=[linear,online]", "-S", "evaluation.headline=online")
-    ran = repository.stages("exp", "run", *probes)
+    ran = learnt.stages("exp", "run", *probes)
     assert {"prepare", "train_first", "train@2", "evaluate"} <= ran
     assert states() == before
-    assert repository.stages("repro") == set()
+    assert learnt.stages("repro") == set()
     # Only the classifier's own options: nothing else than it is made again.
-    repository.commit()
-    assert "init" not in repository.stages(
-        "exp", "run", "-S", "evaluation.online.learning_rate=0.2"
-    )
+    learnt.commit()
+    assert "init" not in learnt.stages("exp", "run", "-S", "evaluation.online.learning_rate=0.2")
     assert states() == before
 
 

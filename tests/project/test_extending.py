@@ -164,6 +164,7 @@ def extended(tmp_path: Path) -> Copy:
     return project
 
 
+@pytest.mark.pipeline
 def test_the_examples_work_together(extended: Copy) -> None:
     said = extended.run(
         *(f"list {what}" for what in KINDS),
@@ -196,6 +197,7 @@ def test_the_examples_work_together(extended: Copy) -> None:
     assert "ConvNet(1, 'conv3_stride2', widths=[4, 8])" in card
 
 
+@pytest.mark.pipeline
 def test_the_example_method_distils(extended: Copy) -> None:
     extended.set({"strategy": "cassle"})
     extended.run("plan", "prepare", "init", "train 1", "train 2")

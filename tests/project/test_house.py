@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import re
@@ -75,6 +76,7 @@ NARROW = {
 }
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     """All modules that a file imports, anywhere in it; ``from a import b`` is ``a.b``."""
     found = set()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.pipeline
 pytest.importorskip("mkdocs")
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "params.yaml").exists())
