@@ -70,6 +70,7 @@ def read(plan: TrainPlan, /, **changes: object) -> State:
     return read_state(**(given | changes), need_splits=False)  # type: ignore[arg-type]
 
 
+@pytest.mark.pipeline
 def test_a_state_names_the_whole_chain_it_comes_from(plans: Plans) -> None:
     states = write_chain(plans, 3)
     for task, state in enumerate(states):

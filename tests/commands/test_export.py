@@ -202,6 +202,7 @@ def test_a_backbone_that_the_card_cannot_take_apart_loads_with_this_package(
     assert torch.allclose(features, extract(backbone, images, augment.normalize), atol=TOLERANCE)
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize(
     ("channels", "stem", "norm"),
     [
@@ -247,6 +248,7 @@ def test_the_cards_code_loads_a_resnet_into_torchvision_and_timm(
         assert given["crop_pct"] == 1
 
 
+@pytest.mark.pipeline
 def test_the_two_lines_of_the_documents_load_a_resnet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

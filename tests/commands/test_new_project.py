@@ -31,6 +31,7 @@ def git(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.pipeline
 def test_a_project_has_what_a_clone_has_but_for_the_code(line: CommandLine) -> None:
     said = line.must("new", "work/mine")
     assert "cd work/mine" in said and "a new repository" in said

@@ -160,6 +160,7 @@ def test_each_seed_can_have_a_split_of_its_own(folder: Path) -> None:
     ]
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "sweeps").glob("*.yaml")), ids=lambda path: path.stem
 )

@@ -122,6 +122,7 @@ def plain_loop(
     return classifier
 
 
+@pytest.mark.pipeline
 def test_the_accuracy_is_that_of_a_plain_loop_within_half_a_point(
     source: Source, backbone: SmallResNet
 ) -> None:

@@ -68,6 +68,7 @@ def write(folder: Path, letter: str, names: tuple[str, ...] = NAMES) -> None:
     write_folder(folder, {n: text.encode() for n, text in whole(letter, names).items()}, NAMES)
 
 
+@pytest.mark.pipeline
 def test_a_killed_writer_mixes_no_two_exports_and_is_in_nobodys_way(tmp_path: Path) -> None:
     folder, fewer = tmp_path / "out", ("weights", "card")
     folder.mkdir()
@@ -90,6 +91,7 @@ def test_a_killed_writer_mixes_no_two_exports_and_is_in_nobodys_way(tmp_path: Pa
     assert moments > 15
 
 
+@pytest.mark.pipeline
 def test_the_weights_are_there_at_every_moment(tmp_path: Path) -> None:
     write(tmp_path, "first")
     for _ in killed_writers(tmp_path, "second", NAMES):
@@ -97,6 +99,7 @@ def test_the_weights_are_there_at_every_moment(tmp_path: Path) -> None:
         write(tmp_path, "first")
 
 
+@pytest.mark.pipeline
 def test_a_killed_first_export_does_not_block_its_rerun(tmp_path: Path) -> None:
     for moment in killed_writers(tmp_path / "out", "first", NAMES):
         # Without --force, each one goes on from what the one before it has left.

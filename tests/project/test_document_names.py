@@ -18,6 +18,8 @@ from ruamel.yaml import YAML
 from pipeline import layout
 from pipeline.cli.main import app
 
+pytestmark = pytest.mark.pipeline
+
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "params.yaml").exists())
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 every_document = pytest.mark.parametrize(

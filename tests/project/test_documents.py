@@ -13,6 +13,8 @@ from pipeline.config.read import parse_params
 from pipeline.layout import PARAMS
 from tests.support.params import ROOT
 
+pytestmark = pytest.mark.pipeline
+
 # What docs/extending.md sets has to be added first: test_extending.py does both.
 PAGES = [path for path in sorted((ROOT / "docs").glob("*.md")) if path.name != "extending.md"]
 DOCUMENTS = [ROOT / "README.md", *PAGES]

@@ -21,6 +21,8 @@ from ruamel.yaml import YAML
 
 from tests.support.project import make_data
 
+pytestmark = pytest.mark.pipeline
+
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "params.yaml").exists())
 PAGE = ROOT / "docs/extending.md"
 FENCED = re.compile(r"^( *)```(python|yaml)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
@@ -164,7 +166,6 @@ def extended(tmp_path: Path) -> Copy:
     return project
 
 
-@pytest.mark.pipeline
 def test_the_examples_work_together(extended: Copy) -> None:
     said = extended.run(
         *(f"list {what}" for what in KINDS),
@@ -197,7 +198,6 @@ def test_the_examples_work_together(extended: Copy) -> None:
     assert "ConvNet(1, 'conv3_stride2', widths=[4, 8])" in card
 
 
-@pytest.mark.pipeline
 def test_the_example_method_distils(extended: Copy) -> None:
     extended.set({"strategy": "cassle"})
     extended.run("plan", "prepare", "init", "train 1", "train 2")

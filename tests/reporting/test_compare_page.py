@@ -220,6 +220,7 @@ def test_the_same_comparison_gives_the_same_text() -> None:
     assert first == second
 
 
+@pytest.mark.pipeline
 @pytest.mark.skipif(find_browser() is None, reason="no Chromium or Chrome on PATH")
 def test_a_browser_shows_it_wide_and_narrow_light_and_dark(everything: str, tmp_path: Path) -> None:
     path = tmp_path / "comparison.html"

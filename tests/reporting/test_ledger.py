@@ -53,6 +53,7 @@ def rows(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
 
 
+@pytest.mark.pipeline
 def test_the_page_is_what_the_files_beside_it_make(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     settings = dict.fromkeys(presets.list_published(), "")

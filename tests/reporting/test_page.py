@@ -343,6 +343,7 @@ needs_browser = pytest.mark.skipif(
 )
 
 
+@pytest.mark.pipeline
 @needs_browser
 def test_a_browser_opens_the_page_without_a_word_and_without_a_request(
     everything: str, tmp_path: Path
@@ -366,6 +367,7 @@ def test_a_browser_opens_the_page_without_a_word_and_without_a_request(
     assert len(backgrounds) == 2
 
 
+@pytest.mark.pipeline
 @needs_browser
 def test_the_browser_would_have_seen_a_request_and_a_complaint(tmp_path: Path) -> None:
     path = tmp_path / "bad.html"

@@ -142,6 +142,7 @@ def test_no_name_is_broken_however_the_table_is_laid_out(width: int) -> None:
         assert any(name in line for line in lines), name
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("tasks", [1, 5, 20, 60])
 def test_plots_are_drawn_with_names_that_fit(
     tasks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

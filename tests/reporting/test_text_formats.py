@@ -126,6 +126,7 @@ def test_no_name_reaches_the_terminal_raw() -> None:
         assert "[bold]markup[/]" in text or width == 80
 
 
+@pytest.mark.pipeline
 def test_any_name_can_be_drawn(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     results = evil_results()
     splits = [dataclasses.replace(results.splits[0], class_names=["袖 👩"]), *results.splits[1:]]
