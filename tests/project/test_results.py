@@ -1,0 +1,68 @@
+"""Tables of results in the documents hold what the committed files of results hold."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from tests.support.params import ROOT
+
+NUMBER = re.compile(r"[+−]?\d+\.\d+")
+# Tables in the documents, by page and heading, and the comparison that `cassle compare` wrote.
+COMPARED = {
+    ("README.md", "## One result: CaSSLe against fine-tuning"): "reports/five_seeds.md",
+    ("docs/results.md", "## Five seeds"): "reports/five_seeds.md",
+}
+
+
+def read_section(page: str, heading: str) -> str:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert text.count(f"\n{heading}\n") == 1, (page, heading)
+    body = text.split(f"\n{heading}\n")[1]
+    return re.split(rf"\n#{{1,{heading.index(' ')}}} ", body)[0]
+
+
+def list_rows(section: str) -> list[str]:
+    return [line for line in section.splitlines() if line.startswith("|")]
+
+
+@pytest.mark.parametrize(("page", "heading"), COMPARED, ids=" ".join)
+def test_a_table_holds_the_numbers_of_its_comparison(page: str, heading: str) -> None:
+    compared = (ROOT / COMPARED[page, heading]).read_text(encoding="utf-8")
+    known = set(NUMBER.findall(compared))
+    found = NUMBER.findall("\n".join(list_rows(read_section(page, heading))))
+    assert len(found) > 4
+    assert not [number for number in found if number not in known]
+
+
+def test_a_number_that_is_off_by_a_hundredth_is_noticed() -> None:
+    known = set(NUMBER.findall((ROOT / "reports/five_seeds.md").read_text(encoding="utf-8")))
+    assert "82.79" in known
+    assert "82.80" not in known
+    assert "−0.53" in known
+
+
+def test_the_readme_shows_the_committed_matrix() -> None:
+    drawn = [
+        [float(cell) for cell in line.split("│")[2:-1]]
+        for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith(("    │ random network", "    │ after task"))
+    ]
+    table = pd.read_csv(ROOT / "reports/accuracy_matrix.csv")
+    matrix = table.pivot(index="after_task", columns="task", values="accuracy")
+    assert [row[:-1] for row in drawn] == matrix.to_numpy().tolist()
+    assert [row[-1] for row in drawn] == matrix.mean(axis=1).round(1).tolist()
+
+
+def test_the_readme_shows_the_committed_metrics() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    metrics = json.loads((ROOT / "reports/metrics.json").read_text())
+    for name, key in (
+        ("average accuracy A", "average_accuracy"),
+        ("forgetting F", "forgetting"),
+        ("forward transfer FT", "forward_transfer"),
+    ):
+        assert f"    {name}: {metrics[key]:.1f}\n" in text
