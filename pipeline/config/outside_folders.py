@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipeline.config.params import Params
 from pipeline.config.registry.datasets import DATASETS
+
+if TYPE_CHECKING:
+    from pipeline.config.params import Params
 
 
 def list_outside(params: Params) -> list[str]:
