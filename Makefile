@@ -56,15 +56,16 @@ demo-domains: $(BIN)/installed
 	@echo "Look at reports/report.md; git checkout params.yaml && dvc repro goes back."
 
 # Hours: SIGKILLs and SIGHUPs at random moments, and code, params, splits and images changed at
-# such, and the files compared with those of a run in peace; then ten experiments by two workers of DVC's queue, compared with those run one by one, and
-# random params and splits, six times as many as make test takes.
+# such, and the files compared with those of a run in peace; then 1,000 random folders, ten
+# experiments by two workers of DVC's queue, compared with those run one by one, and 10,000 random
+# texts of params and 1,000 random splits, of which make test takes some.
 torture: $(BIN)/installed-dev
 	python -m tests.torture.stages --kills 60
 	python -m tests.torture.dvc --kills 10
 	python -m tests.torture.changes --trials 200
 	python -m tests.torture.folders --trials 1000
 	python -m tests.torture.queue
-	FUZZ_IN_FULL=1 $(PYTEST) tests/pipeline/test_fuzz_params.py tests/pipeline/test_fuzz_splits.py tests/reporting/test_compare_inputs.py
+	FUZZ_IN_FULL=1 $(PYTEST) --timeout 10800 tests/pipeline/test_fuzz_params.py tests/pipeline/test_fuzz_splits.py tests/reporting/test_compare_inputs.py
 
 # The sweep took 32 minutes on two busy cores; then each run is made once more by itself. Needs a
 # SLURM that answers sinfo.

@@ -115,7 +115,7 @@ commands = st.sampled_from(["plan", "check"])
 def test_changed_params_give_a_plan_or_a_clear_error(project: Project) -> None:
     codes, seen = set(), set()
 
-    @settings(once, max_examples=count_examples(700))
+    @settings(once, max_examples=count_examples(116, 7000))
     @given(edits=changes, command=commands)
     def each(edits: list[tuple[str, int, str, str]], command: str) -> None:
         content = changed(edits).encode(errors="surrogatepass")
@@ -135,13 +135,13 @@ def test_each_nasty_value_gives_a_plan_or_a_clear_error(project: Project) -> Non
         check_answer(project, content, "plan")
 
 
-@settings(once, max_examples=count_examples(150))
+@settings(once, max_examples=count_examples(25, 1500))
 @given(text=st.one_of(st.text(), scalars, scalars.map(lambda value: f"seed: {value}\n{BOMB}\n")))
 def test_any_text_gives_a_clear_error(text: str, project: Project) -> None:
     assert check_answer(project, text.encode(errors="surrogatepass"), "plan") == 2
 
 
-@settings(once, max_examples=count_examples(150))
+@settings(once, max_examples=count_examples(25, 1500))
 @given(content=st.binary(), place=st.integers(0, len(SHIPPED)))
 def test_any_bytes_give_a_plan_or_a_clear_error(
     content: bytes, place: int, project: Project

@@ -115,7 +115,7 @@ def test_training_begins_with_the_right_images_or_not_at_all(
         derandomize=True,
         database=None,
         deadline=None,
-        max_examples=count_examples(200),
+        max_examples=count_examples(33, 1000),
         suppress_health_check=[HealthCheck.too_slow],
     )
     @given(edits=changes)

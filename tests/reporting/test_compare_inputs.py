@@ -86,7 +86,7 @@ def test_a_sealed_run_of_odd_types_is_read_or_refused(repository: Repository) ->
         cases += [((key,), odd) for key in ("params", "data", "splits", "files", "tasks", "format")]
         named = ("dataset", "scenario", "num_tasks", "method", "strategy", "seed", "data")
         cases += [(("params", key), odd) for key in named]
-    for keys, odd in random.Random(0).sample(cases, count_examples(len(cases))):
+    for keys, odd in random.Random(0).sample(cases, count_examples(50, len(cases))):
         held = copy.deepcopy(whole)
         section = held
         for key in keys[:-1]:
