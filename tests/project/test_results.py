@@ -15,6 +15,7 @@ NUMBER = re.compile(r"[+−]?\d+\.\d+")
 COMPARED = {
     ("README.md", "## One result: CaSSLe against fine-tuning"): "reports/five_seeds.md",
     ("docs/results.md", "## Five seeds"): "reports/five_seeds.md",
+    ("docs/data.md", "## Colour images of four vendors"): "reports/emoji.md",
 }
 
 
