@@ -18,7 +18,13 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
 }
 # What pages show or link to as it is.
-SHOWN = ("reports/*.png", "reports/benchmark.md", "reports/five_seeds.md", "CITATION.cff")
+SHOWN = (
+    "reports/*.png",
+    "reports/benchmark.md",
+    "reports/five_seeds.md",
+    "reports/emoji.md",
+    "CITATION.cff",
+)
 LINK = re.compile(r"(\]\()([^)#\s]+)")
 
 

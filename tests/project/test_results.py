@@ -8,6 +8,7 @@ import re
 import pandas as pd
 import pytest
 
+from pipeline.metrics.estimates import estimate, paired_difference
 from tests.support.params import ROOT
 
 NUMBER = re.compile(r"[+−]?\d+\.\d+")
@@ -44,6 +45,24 @@ def test_a_number_that_is_off_by_a_hundredth_is_noticed() -> None:
     assert "82.79" in known
     assert "82.80" not in known
     assert "−0.53" in known
+
+
+def test_the_table_of_pretrained_weights_follows_from_its_runs() -> None:
+    rows = list_rows(read_section("docs/pretrained.md", "## Measure what weights are worth"))
+    cells = [[cell.strip() for cell in row.split("|")[2:-1]] for row in rows[2:]]
+    runs = pd.read_csv(ROOT / "reports/pretrained.csv").pivot(index="seed", columns="weights")
+    for column, metric in enumerate(("average_accuracy", "forgetting", "forward_transfer")):
+        random, clothes = (runs[metric][kind].tolist() for kind in ("random", "clothes"))
+        for row, values in enumerate((random, clothes)):
+            found = estimate(values)
+            assert found is not None
+            assert found.n == 5
+            assert cells[row][column] == f"{found.mean:.2f} ± {found.deviation:.2f}"
+        paired = paired_difference(list(zip(clothes, random, strict=True)))
+        assert paired is not None
+        assert paired.interval is not None
+        said = "{:+.2f} [{:+.2f}, {:+.2f}]".format(paired.mean, *paired.interval)
+        assert cells[2][column] == said.replace("-", "−")
 
 
 def test_the_readme_shows_the_committed_matrix() -> None:
