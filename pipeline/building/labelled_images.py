@@ -10,7 +10,7 @@ from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.artifacts.split import REMEDY, Split, class_names, has_labelled_test, shared_test
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
 from pipeline.building.split_images import images_are_gone, note_images, open_images
-from pipeline.building.task_images import pick_keys
+from pipeline.building.task_images import as_keys
 from pipeline.data.parts import PARTS, Part
 from pipeline.data.source import Selection, Source
 from pipeline.errors import DataError, shorten
@@ -157,7 +157,7 @@ class ImagesFromElsewhere(LabelledImages):
             keys = source.keys(part)
             bad = source.select(part, keys).unreadable()
             kept = [place for place in range(len(keys)) if place not in bad]
-            named = pick_keys([keys], [(0, place) for place in kept])
+            named = as_keys([keys[place] for place in kept])
             what = f"the images in {source.root}"
             self._opened[1, part] = note_images(source, part, named, what, inputs)
             self._labels[part] = source.labels(part)[kept].tolist()

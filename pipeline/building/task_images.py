@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.artifacts.split_counts import Repeats
@@ -10,14 +10,9 @@ from pipeline.data.parts import Part
 from pipeline.data.source import Keys
 
 
-def pick_keys(sources: Sequence[Keys], origins: Iterable[tuple[int, int]]) -> Keys:
-    """Return what names some images.
-
-    Args:
-        sources: what names all images of each source; all numbers, or all paths.
-        origins: the source of each image, and its place there.
-    """
-    return [sources[source][place] for source, place in origins]  # type: ignore[return-value]
+def as_keys(names: Sequence[int | str]) -> Keys:
+    """Return what names images, which is all numbers or all paths, as the type that says so."""
+    return names  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -60,7 +55,7 @@ class TaskImages:
         for part, places in out.items():
             gone, keys = set(places), self.keys(part)
             kept = [place for place in range(len(keys)) if place not in gone]
-            held[part] = pick_keys([keys], [(0, place) for place in kept])
+            held[part] = as_keys([keys[place] for place in kept])
             for by_image in (classes, contents):
                 if by_image.get(part):
                     by_image[part] = [by_image[part][place] for place in kept]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.artifacts.split import Split
-from pipeline.building.task_images import TaskImages, pick_keys
+from pipeline.building.task_images import TaskImages, as_keys
 from pipeline.data.parts import PARTS
 from pipeline.data.stream.blurring import blur_boundaries
 from pipeline.data.stream.lengths import choose_left_out, draw_shares
@@ -60,7 +60,7 @@ def _blur(cut: StreamOptions, tasks: Sequence[TaskImages]) -> list[TaskImages]:
         tasks, blur_boundaries(lengths, cut.blurred, cut.split_seed), strict=True
     ):
         own = {name for part in PARTS for name in task.names(part)}
-        named = pick_keys(keys, origins)
+        named = as_keys([keys[origin][place] for origin, place in origins])
         classes = [names[origin][place] for origin, place in origins]
         mixed.append(
             replace(
