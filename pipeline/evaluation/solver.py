@@ -5,6 +5,8 @@ Unlike a schedule of SGD, the result depends on no learning rate and on no order
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -16,6 +18,7 @@ from pipeline.runtime.device import to_float64
 
 TOLERANCE = 1e-6  # of the largest entry of the gradient
 MAX_ITERATIONS = 5000
+HISTORY = 100  # steps that L-BFGS keeps
 
 
 class Solver(FeatureProbe):
@@ -51,6 +54,9 @@ def fit(
 ) -> tuple[Tensor, Tensor]:
     """Minimise the mean cross-entropy + l2/2 ‖W‖² by L-BFGS.
 
+    It moves in coordinates in which the features have the same variance along all axes, and the
+    problem is rounder: there it takes half the iterations. The minimum is the same.
+
     Args:
         features: float64 ``(N, F)``.
         labels: classes in 0 .. num_classes - 1, ``(N,)``.
@@ -66,34 +72,53 @@ def fit(
             ``MAX_ITERATIONS``.
     """
     labels = labels.to(features.device)
-    shape = (num_classes, features.shape[1])
-    weight = features.new_zeros(shape, requires_grad=True)
+    axes, lengths = _find_axes(features, l2)
+    features = features @ (axes / lengths)
+    moved = features.new_zeros((num_classes, len(lengths)), requires_grad=True)  # W axes · lengths
     bias = features.new_zeros(num_classes, requires_grad=True)
     optimizer = torch.optim.LBFGS(
-        [weight, bias],
+        [moved, bias],
         max_iter=MAX_ITERATIONS,
         max_eval=2 * MAX_ITERATIONS,
-        history_size=20,
-        tolerance_grad=TOLERANCE,
+        history_size=HISTORY,
         tolerance_change=0,
         line_search_fn="strong_wolfe",
     )
 
     def objective() -> Tensor:
         optimizer.zero_grad()
-        logits = features @ weight.T + bias
-        loss = functional.cross_entropy(logits, labels) + l2 / 2 * weight.square().sum()
+        logits = features @ moved.T + bias
+        penalty = l2 / 2 * (moved / lengths).square().sum()
+        loss = functional.cross_entropy(logits, labels) + penalty
         torch.autograd.backward(loss)
         return loss
 
-    optimizer.step(objective)  # type: ignore[no-untyped-call]
-    objective()
-    assert weight.grad is not None
-    assert bias.grad is not None
-    slope = max(float(weight.grad.abs().max()), float(bias.grad.abs().max()))
+    slope, tolerance = math.inf, 3 * TOLERANCE / float(lengths.max())
+    # What has to be flat is W, which is seen when the optimizer is done where it moves.
+    while slope > TOLERANCE and optimizer.state[moved].get("n_iter", 0) < MAX_ITERATIONS:
+        optimizer.param_groups[0]["tolerance_grad"] = tolerance
+        optimizer.step(objective)  # type: ignore[no-untyped-call]
+        objective()
+        assert moved.grad is not None
+        assert bias.grad is not None
+        slope = float(((moved.grad * lengths) @ axes.T).abs().max())
+        slope = max(slope, float(bias.grad.abs().max()))
+        tolerance /= 2
     if not slope <= TOLERANCE:
         raise RunError(
             f"the solver did not converge in {MAX_ITERATIONS} iterations: the gradient is "
             f"{slope:.1e}, wanted is {TOLERANCE:.0e} or less; raise {param} ({l2})"
         )
-    return weight.detach(), bias.detach()
+    return (moved.detach() / lengths) @ axes.T, bias.detach()
+
+
+def _find_axes(features: Tensor, l2: float) -> tuple[Tensor, Tensor]:
+    """Return the principal axes ``(F, F)``, in columns, and lengths along them ``(F,)``.
+
+    Fewer images than features leave the axes as they are: there the iterations are quick.
+    """
+    count, size = features.shape
+    if count <= size:
+        return torch.eye(size).to(features), features.new_ones(size)
+    variances, axes = torch.linalg.eigh(features.T @ features / count)
+    return axes, (variances.clamp_min(0) + l2).sqrt()
