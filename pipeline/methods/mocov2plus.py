@@ -14,7 +14,7 @@ from pipeline.methods.base import Encoded, Position, Views
 from pipeline.methods.contrastive import ContrastiveDistillation
 from pipeline.methods.momentum import MomentumMethod
 from pipeline.methods.precision import in_float32
-from pipeline.methods.queue import enqueue
+from pipeline.methods.queue import CountReader, enqueue
 from pipeline.models.backbone import Backbone
 from pipeline.models.heads import mlp
 
@@ -85,6 +85,7 @@ class MoCoV2Plus(ContrastiveDistillation, MomentumMethod):
         noise = torch.randn(2, queue_size, projector[-1])
         self.register_buffer("queue", functional.normalize(noise, dim=2))
         self.register_buffer("queue_pointer", torch.zeros((), dtype=torch.long))
+        self._pointer = CountReader()
         self._keys: list[Tensor] = []
 
     def encode(self, views: Views) -> Encoded:
@@ -116,5 +117,6 @@ class MoCoV2Plus(ContrastiveDistillation, MomentumMethod):
         """Update the momentum network, and enqueue this step's keys."""
         super().after_step(at)
         for keys in self._keys:
-            self.queue_pointer.fill_(enqueue(self.queue, int(self.queue_pointer), keys))
+            pointer = enqueue(self.queue, self._pointer.read(self.queue_pointer), keys)
+            self._pointer.write(self.queue_pointer, pointer)
         self._keys = []

@@ -6,6 +6,34 @@ import torch
 from torch import Tensor
 
 
+class CountReader:
+    """Reads a counting buffer, and waits for its device only where something else has written it.
+
+    A GPU would have to end all its work before each step could go on.
+    """
+
+    def __init__(self) -> None:
+        self._buffer: Tensor | None = None
+        self._version = 0
+        self._value = 0
+
+    def __reduce__(self) -> tuple[type[CountReader], tuple[()]]:
+        # A copied buffer counts its writes anew.
+        return CountReader, ()
+
+    def read(self, buffer: Tensor) -> int:
+        """Return the value of a buffer of no dimensions."""
+        if buffer is not self._buffer or buffer._version != self._version:
+            self._value = int(buffer)
+            self._buffer, self._version = buffer, buffer._version
+        return self._value
+
+    def write(self, buffer: Tensor, value: int) -> None:
+        """Set a buffer to a value, which is known from here on."""
+        buffer.fill_(value)
+        self._buffer, self._version, self._value = buffer, buffer._version, value
+
+
 @torch.no_grad()
 def enqueue(queue: Tensor, pointer: int, batch: Tensor) -> int:
     """Write a batch over the oldest entries, in place; return the next pointer.

@@ -13,7 +13,7 @@ from pipeline.distributed.collectives import gather_rows
 from pipeline.methods.base import Encoded, Position, Views
 from pipeline.methods.precision import in_float32
 from pipeline.methods.prototypes import PrototypeMethod, Prototypes, soft_cross_entropy
-from pipeline.methods.queue import enqueue
+from pipeline.methods.queue import CountReader, enqueue
 from pipeline.models.backbone import Backbone
 from pipeline.models.heads import mlp
 
@@ -98,6 +98,7 @@ class SwAV(PrototypeMethod):
         self.register_buffer("queue", torch.zeros(2, queue_size, projector[-1]), persistent=False)
         self.queued: Tensor
         self.register_buffer("queued", torch.zeros((), dtype=torch.long), persistent=False)
+        self._count = CountReader()
         self._latest: list[Tensor] = []
 
     def loss(self, views: Views, encoded: Encoded) -> Tensor:
@@ -114,7 +115,7 @@ class SwAV(PrototypeMethod):
     def _codes(self, scores: Tensor, view: int) -> Tensor:
         """Assign a batch, together with the queue if that is full."""
         count, size = len(scores), self.queue.shape[1]
-        if 0 < size <= int(self.queued):
+        if 0 < size <= self._count.read(self.queued):
             scores = torch.cat([scores, self.prototypes(self.queue[view])])
         return sinkhorn_knopp(scores, self.epsilon, self.sinkhorn_iterations)[:count]
 
@@ -124,6 +125,7 @@ class SwAV(PrototypeMethod):
         epoch = replace(at, step=at.step - 1).epoch  # of the step just done
         if size > 0 and epoch >= self.queue_start_epoch:
             for latest in self._latest:
-                enqueue(self.queue, int(self.queued) % size, latest)
-                self.queued += latest.shape[1]
+                queued = self._count.read(self.queued)
+                enqueue(self.queue, queued % size, latest)
+                self._count.write(self.queued, queued + latest.shape[1])
         self._latest = []
