@@ -18,7 +18,8 @@ from pipeline.building.training import build_optimization
 from pipeline.building.views import build_augment
 from pipeline.data.augmentation.augment import Augment
 from pipeline.methods.base import Method, Position, Views
-from pipeline.runtime.device import Device, Precision, choose_precision
+from pipeline.runtime.arithmetic import Precision, choose_precision
+from pipeline.runtime.device import Device
 from pipeline.seeding import generator
 from pipeline.strategies.base import Step, Strategy
 from pipeline.training.optim import Optimization, build_optimizer
@@ -106,7 +107,7 @@ def build(plan: TrainPlan, at_hand: DatasetPlan, device: str) -> Workload:
     method, strategy = begin_stand_in(plan, images, augment, batch_size, device, "benchmark")
     # No warm-up: the schedule costs nothing, and its length is the benchmark's own.
     optimization = replace(build_optimization(training), warmup_epochs=0.0)
-    precision = choose_precision(training.precision, Device(device))
+    precision = choose_precision(training.precision, Device(device), method.backbone)
     return Workload(method, strategy, augment, optimization, images, batch_size, device, precision)
 
 

@@ -24,7 +24,8 @@ from pipeline.data.source import Bytes
 from pipeline.distributed.group import Group
 from pipeline.distributed.processes import Processes
 from pipeline.errors import InterruptedRunError, RunError
-from pipeline.runtime.device import Device, Precision, choose_precision
+from pipeline.runtime.arithmetic import Precision, choose_precision
+from pipeline.runtime.device import Device
 from pipeline.runtime.elapsed import Elapsed
 from pipeline.runtime.machine import read_peak_memory
 from pipeline.runtime.shortages import explain_out_of_memory
@@ -146,7 +147,6 @@ def time_steps(plan: TrainPlan, count: int, steps: int, warm_up: int, device: De
             f"after {warm_up}; take fewer"
         )
     timing = Timing(warm_up, steps, device)
-    precision = choose_precision(training.precision, device)
     with (
         explain_out_of_memory(f"task {plan.task}", suggest_smaller(batch_size, parts)),
         tempfile.TemporaryDirectory() as folder,
@@ -157,6 +157,7 @@ def time_steps(plan: TrainPlan, count: int, steps: int, warm_up: int, device: De
         method, strategy = begin_stand_in(
             plan, torch.from_numpy(held), augment, batch_size // parts, str(device), "cost"
         )
+        precision = choose_precision(training.precision, device, method.backbone)
         learner = Learner(
             method,
             strategy,
@@ -168,7 +169,9 @@ def time_steps(plan: TrainPlan, count: int, steps: int, warm_up: int, device: De
             parts,
         )
         learner.steps_before = order.start
-        loader = training_batches(Images(RepeatedImages(held, count)), order)
+        loader = training_batches(
+            Images(RepeatedImages(held, count)), order, pin=device is Device.cuda
+        )
         alone, checkpoint = Group(Processes(), device), Checkpoint(Path(folder), plan.task, "", "")
         try:
             fit(

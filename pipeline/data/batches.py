@@ -227,12 +227,19 @@ def ordered_batches(images: Images, batch_size: int) -> DataLoader[Tensor]:
 
 
 def training_batches(
-    images: Images, order: Sampler[list[int]] | Sequence[list[int]]
+    images: Images, order: Sampler[list[int]] | Sequence[list[int]], *, pin: bool = False
 ) -> DataLoader[Tensor]:
-    """Return the loader of batches, uint8 ``(N, C, H, W)``, each the places of its images."""
+    """Return the loader of batches, uint8 ``(N, C, H, W)``.
+
+    Args:
+        images: to read from.
+        order: the places of each batch's images.
+        pin: whether batches lie in pinned memory, from which a GPU copies without waiting.
+    """
     return Loader(
         FallibleImages(images) if images.workers else images,  # type: ignore[arg-type]
         batch_sampler=order,
         collate_fn=_identity,
         num_workers=images.workers,
+        pin_memory=pin,
     )

@@ -1,17 +1,15 @@
-"""Device and precision of a stage."""
+"""The device of a stage."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pipeline.errors import RunError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-Precision = Literal["32-true", "bf16-mixed"]
 
 
 class Device(StrEnum):
@@ -74,34 +72,3 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
 def to_float64(tensor: Tensor) -> Tensor:
     """Return a tensor in float64; on the CPU if its device (mps) has no float64."""
     return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
-
-
-def choose_precision(wanted: str, device: Device) -> Precision:
-    """Return the precision by Lightning's name.
-
-    ``auto`` is bf16-mixed on GPUs that compute in it, which NVIDIA's do from compute capability
-    8.0 (Ampere) on, else 32-true. Older ones emulate it, many times slower than float32.
-    """
-    if wanted == "auto":
-        return "bf16-mixed" if device is Device.cuda and _computes_in_bf16() else "32-true"
-    assert wanted in ("32-true", "bf16-mixed"), f"train.precision {wanted} passed validation"
-    return "bf16-mixed" if wanted == "bf16-mixed" else "32-true"
-
-
-def _computes_in_bf16() -> bool:
-    import torch
-
-    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-
-
-def describe_rounding(device: Device) -> dict[str, str | int]:
-    """Return the settings that affect CPU rounding besides the code: instruction set, threads.
-
-    Empty for a GPU.
-    """
-    import torch
-
-    if device is not Device.cpu:
-        return {}
-    capability = torch.backends.cpu.get_cpu_capability()
-    return {"instructions": capability, "threads": torch.get_num_threads()}

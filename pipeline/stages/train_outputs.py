@@ -12,7 +12,7 @@ from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.artifacts.state import METHOD, STRATEGY, TRAINING, Origin, State, write_state
 from pipeline.artifacts.training_log import Timing, write_losses, write_timing
 from pipeline.distributed.group import Group
-from pipeline.runtime.device import Precision
+from pipeline.runtime.arithmetic import Precision
 from pipeline.runtime.elapsed import Elapsed
 from pipeline.stages.train_inputs import TaskInputs
 from pipeline.stages.train_online import write_classifier

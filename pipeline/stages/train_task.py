@@ -20,7 +20,13 @@ from pipeline.distributed.processes import Processes
 from pipeline.distributed.sync_batchnorm import synchronize_batchnorm
 from pipeline.errors import StateError
 from pipeline.files.sealed_json import Json, digest, file_digest
-from pipeline.runtime.device import Device, Precision, choose_precision, describe_rounding
+from pipeline.runtime.arithmetic import (
+    Precision,
+    choose_precision,
+    describe_rounding,
+    explain_precision,
+)
+from pipeline.runtime.device import Device
 from pipeline.runtime.elapsed import Stopwatch
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.shortages import explain_out_of_memory
@@ -73,12 +79,14 @@ def _train(
     plan: TrainPlan, online: OnlinePlan | None, group: Group, machine: MachinePlan, noted: Inputs
 ) -> None:
     where, processes, training, task = group.device, group.processes, plan.train, plan.task
-    precision = choose_precision(training.precision, where)
     # The first alone fetches or decodes what is not there yet.
     for turn in (True, False):
         with group.fail_together():
             if processes.first is turn:
                 inputs = read_inputs(plan, noted)
+    precision = choose_precision(training.precision, where, inputs.method.backbone)
+    if processes.first:
+        print(explain_precision(training.precision, precision, where))
     if processes.first and task > 1:
         # DVC has the state before, now that this stage has begun.
         remove_finished(task - 1, plan.previous)
@@ -128,7 +136,7 @@ def _train(
     with hold_checkpoint(group, task, fingerprint, plan_digest(plan)) as checkpoint:
         before = resume(learner, checkpoint, group)
         order.start = learner.position.step
-        loader = training_batches(inputs.images, order)
+        loader = training_batches(inputs.images, order, pin=where is Device.cuda)
         loggers = None
         if processes.first:
             loggers = open_loggers(machine, task, learner.steps.total, training.batch_size)

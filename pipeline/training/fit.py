@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from pipeline.distributed.group import Group
-from pipeline.runtime.device import Device, Precision
+from pipeline.runtime.arithmetic import Precision
+from pipeline.runtime.device import Device
 from pipeline.runtime.elapsed import Elapsed
 from pipeline.runtime.signals import StopRequest
 from pipeline.training.callbacks.checkpoint import Checkpointing

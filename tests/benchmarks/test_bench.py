@@ -13,10 +13,13 @@ import pytorch_lightning as pl
 import torch
 
 from benchmarks import command as bench
-from benchmarks import startup, steps, table
+from benchmarks import precision, startup, steps, table
 from benchmarks.__main__ import run
 from benchmarks.workloads import BareStep, Workload, build
 from pipeline import layout
+from pipeline.artifacts.plans.train import TrainPlan
+from pipeline.commands import step_times
+from pipeline.commands.step_times import StepTime
 from pipeline.config.read import load_params
 from pipeline.config.resolve import resolve
 from pipeline.runtime import machine
@@ -217,3 +220,19 @@ def test_unknown_parts_and_missing_peers_are_one_clear_error(project: Project) -
     code, _, err = project.run(run, "peers")
     assert (code, err.count("\n")) == (2, 1)
     assert "make bench" in err
+
+
+def test_precisions_are_measured_in_turn(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+
+    def timed(plan: TrainPlan, count: int, steps: int, warm_up: int, device: Device) -> StepTime:
+        asked.append(plan.train.precision)
+        return StepTime(len(asked) / 1000, 1.0, "32-true")
+
+    monkeypatch.setattr(step_times, "time_steps", timed)
+    monkeypatch.setattr("sys.argv", ["precision", "--networks", "small_resnet", "--device", "cpu"])
+    precision.main()
+    assert asked == ["32-true", "bf16-mixed"] * 2
+    assert capsys.readouterr().out.splitlines()[-1] == "| small_resnet | 16 | 1 | 2 | 0.50 |"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from types import SimpleNamespace
 
 import pytest
-import torch
 from pytorch_lightning.strategies import DDPStrategy
 from torch import distributed
 
@@ -16,7 +14,7 @@ from pipeline.distributed.group import join_group
 from pipeline.distributed.launch import run_together
 from pipeline.distributed.processes import Launcher, Processes
 from pipeline.errors import PeerFailedError, RunError
-from pipeline.runtime.device import Device, Precision, choose_precision
+from pipeline.runtime.device import Device
 from pipeline.training.fit import _DataParallel
 from tests.support.params import ROOT
 
@@ -123,19 +121,3 @@ def test_a_failed_training_leaves_the_network_where_it_is(monkeypatch: pytest.Mo
     for each in (whole, failed):
         each.teardown()
     assert cleaned == [whole]
-
-
-@pytest.mark.parametrize(
-    ("major", "expected"), [(7, "32-true"), (8, "bf16-mixed"), (9, "bf16-mixed")]
-)
-def test_auto_takes_no_emulated_bf16(
-    major: int, expected: Precision, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(
-        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(major=major)
-    )
-    assert choose_precision("auto", Device.cuda) == expected
-    assert choose_precision("bf16-mixed", Device.cuda) == "bf16-mixed"
-    assert choose_precision("auto", Device.cpu) == "32-true"

@@ -21,6 +21,7 @@ SMALL: Changes = {
     "strategies.cassle.predictor_hidden": 16,
     "train.epochs": 2,
     "train.batch_size": 16,
+    "train.precision": "32-true",  # the same on all machines
     "train.warmup_epochs": 1,
     "linear_eval.epochs": 3,
     "linear_eval.milestones": [2],
