@@ -7,7 +7,6 @@ import functools
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,10 +69,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Runs:
 @pytest.fixture(scope="session")
 def warm_python() -> Iterator[Path]:
     """The folder of a ``python`` that has torch imported, for the beginning of a PATH."""
-    with tempfile.TemporaryDirectory(prefix="warm-") as folder:
-        server = warm_python_server.start(Path(folder))
-        yield Path(folder)
-        server.communicate()
+    with warm_python_server.run_server() as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -23,7 +23,9 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # What stages import, the project's own code excepted.
@@ -48,6 +50,17 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
 code = server.recv(1)
 sys.exit(code[0] if code else 1)
 """
+
+
+@contextmanager
+def run_server() -> Iterator[Path]:
+    """Run a server; the folder of its ``python`` is for the beginning of a PATH."""
+    with tempfile.TemporaryDirectory(prefix="warm-") as folder:
+        server = start(Path(folder))
+        try:
+            yield Path(folder)
+        finally:
+            server.communicate()
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:

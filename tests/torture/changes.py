@@ -4,13 +4,15 @@
 
 Each trial changes one thing while DVC runs the chain: code of a loss, params, the splits, an
 image. Then DVC runs until it succeeds; where it fails, its own message says which command helps.
-In the end every file has to be that of a run which began with the change.
+In the end every file has to be that of a run which began with the change. Stages begin with torch
+imported, see ``tests.support.warm_python``.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import os
 import random
 import re
 import shutil
@@ -23,10 +25,11 @@ from pathlib import Path
 
 from pipeline import layout
 from tests.support.dvc_repository import ENVIRONMENT, make_repository, run
+from tests.support.warm_python import run_server
 from tests.torture.dvc import repro
 from tests.torture.stages import files
 
-CASSLE = (sys.executable, "-m", "pipeline")
+CASSLE = ("python", "-m", "pipeline")
 ADVICE = re.compile(r"run `cassle (\w+)`")
 IMAGES = Path("data/fashion_mnist/train-images-idx3-ubyte.gz")
 
@@ -120,7 +123,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     chance, found, began = random.Random(given.seed), 0, time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, run_server() as warm:
+        ENVIRONMENT["PATH"] = f"{warm}{os.pathsep}{ENVIRONMENT['PATH']}"
         made = Path(folder) / "made"
         make_repository(made, {"num_tasks": 2, "train.epochs": 4})
         expected, seconds = {}, 0.0

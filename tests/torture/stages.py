@@ -4,7 +4,8 @@
 
 For each configuration a small project is run once in peace and once with signals at moments
 that are random over each stage's measured duration; after each the same command is given
-again. At the end every file must be the same, byte for byte, but for measured seconds.
+again. At the end every file must be the same, byte for byte, but for measured seconds. Stages begin
+with torch imported, see ``tests.support.warm_python``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pathlib import Path
 from pipeline import layout
 from tests.support.params import ROOT, SMALL, Changes, write_params
 from tests.support.project import make_data
+from tests.support.warm_python import run_server
 
 CONFIGS: dict[str, Changes] = {
     "finetune": {"strategy": "finetune"},
@@ -36,7 +38,6 @@ CONFIGS: dict[str, Changes] = {
 # Long enough for most kills to meet training, not the imports before it.
 LONGER = {"train.epochs": 60}
 RESUMED = "goes on after step"
-PYTHON = sys.executable
 TRIES = 20  # a stage ends before its kill about every second time at most
 STAGES = ["plan", "prepare", "init", "train 1", "train 2", "train 3"]
 STAGES += ["evaluate", "report"]
@@ -72,7 +73,7 @@ def make_project(root: Path, changes: Changes) -> None:
 def start(stage: str, root: Path) -> subprocess.Popen[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "CASSLE_CHECKPOINT_SECONDS": "0"}
     return subprocess.Popen(
-        [PYTHON, "-m", "pipeline", *stage.split()],
+        ["python", "-m", "pipeline", *stage.split()],
         cwd=root,
         env=environment | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -211,7 +212,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     began, found = time.monotonic(), []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, run_server() as warm:
+        os.environ["PATH"] = f"{warm}{os.pathsep}{os.environ['PATH']}"
         for number, name in enumerate(CONFIGS):
             kills = (given.kills + number) // len(CONFIGS)
             found += run_trial(name, Path(folder), kills, given.seed, SHARES)
