@@ -60,7 +60,7 @@ demo-domains: $(BIN)/installed
 # experiments by two workers of DVC's queue, compared with those run one by one, and 10,000 random
 # texts of params and 1,000 random splits, of which make test takes some.
 torture: $(BIN)/installed-dev
-	python -m tests.torture.stages --kills 60
+	python -m tests.torture.stages --kills 200
 	python -m tests.torture.dvc --kills 10
 	python -m tests.torture.changes --trials 200
 	python -m tests.torture.folders --trials 1000

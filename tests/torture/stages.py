@@ -1,6 +1,6 @@
 """Kill stages at random moments and begin them again: do they end in the same files?
 
-    python -m tests.torture.stages --kills 60
+    python -m tests.torture.stages --kills 200
 
 For each configuration a small project is run once in peace and once with signals at moments
 that are random over each stage's measured duration; after each the same command is given
@@ -208,7 +208,7 @@ def run_trial(name: str, folder: Path, kills: int, seed: int, shares: dict[str, 
 def main() -> None:
     """Run all configurations; exit with 1 if a file differs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     began, found = time.monotonic(), []
