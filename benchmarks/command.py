@@ -50,11 +50,11 @@ class Bench:
     folder: Path
     device: Device
 
-    def slots(self, setting: str, strategy: str) -> Path:
-        """Write the plans of a setting, and return their file."""
+    def slots(self, setting: str, strategy: str, precision: str | None = None) -> Path:
+        """Write the plans of a setting, and return their file; None: its own precision."""
         path = self.folder / f"{setting}_{strategy}.json"
         at_hand = resolve(load_params(layout.PARAMS)).prepare.dataset
-        own, finetune = _plan_task_2(setting, strategy), _plan_task_2(setting, "finetune")
+        own, finetune = (_plan_task_2(setting, name, precision) for name in (strategy, "finetune"))
         write_setting(path, Setting(own, finetune, at_hand))
         return path
 
@@ -70,7 +70,7 @@ class Bench:
         return run_module(STEPS, slots, "--steps", str(steps), "--device", self.device)
 
 
-def _plan_task_2(setting: str, strategy: str) -> TrainPlan:
+def _plan_task_2(setting: str, strategy: str, precision: str | None) -> TrainPlan:
     """The training of task 2 of a setting."""
     preset = PRESETS[setting]
     text, origin = layout.PARAMS.read_text(encoding="utf-8"), str(layout.PARAMS)
@@ -79,6 +79,8 @@ def _plan_task_2(setting: str, strategy: str) -> TrainPlan:
         origin += f" with preset {preset}"
     tasks = max(2, count_tasks(parse_params(text, origin)))
     text, _ = presets.merge(text, f"strategy: {strategy}\nnum_tasks: {tasks}\n")
+    if precision is not None:
+        text, _ = presets.merge(text, f"train: {{precision: {precision}}}")
     return resolve(parse_params(text, f"{origin} and strategy {strategy}")).train[2]
 
 
@@ -130,7 +132,7 @@ def _whole(bench: Bench) -> dict[str, Measurements]:
 def _against_lightly(bench: Bench) -> dict[str, Measurements]:
     peer, found = _peers(), {}
     for setting, steps, rounds in (("default", "64", 5), ("resnet18", "2", 2)):
-        slots = bench.slots(setting, "finetune")
+        slots = bench.slots(setting, "finetune", precision="32-true")  # lightly's
         ours, theirs = [], []
         for _ in range(rounds):
             ours.append(run_module(STEPS, slots, "--steps", steps, "--device", Device.cpu))

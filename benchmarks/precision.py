@@ -13,46 +13,38 @@ import argparse
 from collections.abc import Mapping
 
 from pipeline import layout
-from pipeline.config.overrides import apply_override
-from pipeline.config.params import validate_params
-from pipeline.config.read import read_params_text
+from pipeline.config import presets
+from pipeline.config.read import parse_params, read_params_text
 from pipeline.config.resolve import resolve
-from pipeline.config.yaml_text import read_mapping
 from pipeline.runtime.before_torch import before_torch
 from pipeline.runtime.device import Device, choose_device
 from pipeline.runtime.machine import describe_machine
 
 PRECISIONS = "32-true", "bf16-mixed"
 # What differs from params.yaml, by the name of a row.
-NETWORKS: Mapping[str, Mapping[str, object]] = {
-    "small_resnet": {},
-    "small_resnet, GroupNorm": {"backbone.norm": "group"},
-    "resnet18": {"backbone.name": "resnet18", "backbone.stem": "conv3", "train.batch_size": 32},
-    "resnet50": {"backbone.name": "resnet50", "train.batch_size": 32},
-    "vit_tiny": {
-        "backbone.name": "vit_tiny",
-        "backbone.patch_size": 7,
-        "train.batch_size": 32,
-    },
-    "timm/resnet18": {"backbone.name": "timm/resnet18", "train.batch_size": 32},
-    "timm/mobilenetv3_small_100": {
-        "backbone.name": "timm/mobilenetv3_small_100",
-        "train.batch_size": 32,
-    },
+NETWORKS: Mapping[str, str] = {
+    "small_resnet": "{}",
+    "small_resnet, GroupNorm": "backbone: {norm: group}",
+    "resnet18": "{backbone: {name: resnet18, stem: conv3}, train: {batch_size: 32}}",
+    "resnet50": "{backbone: {name: resnet50}, train: {batch_size: 32}}",
+    "vit_tiny": "{backbone: {name: vit_tiny, patch_size: 7}, train: {batch_size: 32}}",
+    "timm/resnet18": "{backbone: {name: timm/resnet18}, train: {batch_size: 32}}",
+    "timm/mobilenetv3_small_100": (
+        "{backbone: {name: timm/mobilenetv3_small_100}, train: {batch_size: 32}}"
+    ),
 }
 
 
-def time_network(changes: Mapping[str, object], steps: int, turns: int, device: Device) -> str:
+def time_network(changes: str, steps: int, turns: int, device: Device) -> str:
     """Return the cells of a row: batch size, milliseconds in both precisions, their ratio."""
     from pipeline.commands.step_times import time_steps
 
     found: dict[str, list[float]] = {name: [] for name in PRECISIONS}
     for _ in range(turns):
         for precision in PRECISIONS:
-            values = read_mapping(read_params_text(layout.PARAMS), str(layout.PARAMS))
-            for key, value in {**changes, "train.precision": precision}.items():
-                apply_override(values, key, value)
-            plan = resolve(validate_params(values)).train[2]
+            text, _ = presets.merge(read_params_text(layout.PARAMS), changes)
+            text, _ = presets.merge(text, f"train: {{precision: {precision}}}")
+            plan = resolve(parse_params(text, str(layout.PARAMS))).train[2]
             found[precision].append(time_steps(plan, 2000, steps, 2, device).seconds)
     wide, narrow = (1000 * min(found[name]) for name in PRECISIONS)
     return f"{plan.train.batch_size} | {wide:.0f} | {narrow:.0f} | {wide / narrow:.2f}"

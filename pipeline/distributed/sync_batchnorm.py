@@ -1,7 +1,7 @@
 """BatchNorm with statistics over the global batch of all ranks.
 
-torch's own SyncBatchNorm runs on GPUs only, and normalises a frozen network, which is in eval mode,
-by each rank's batch alone. On GPUs this one computes with the kernels of torch's.
+torch's own SyncBatchNorm runs on GPUs only. It also normalises a frozen network, which is in
+eval mode, by each rank's batch alone, and its function has the CPU wait for the GPU in each layer.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional
-from torch.nn.modules._functions import SyncBatchNorm as Kernels
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
@@ -93,8 +92,6 @@ class SyncBatchNorm(_BatchNorm):
     def _normalize(self, input: Tensor) -> Tensor:  # noqa: A002
         if not self.training and self.running_mean is not None:
             return super().forward(input)
-        if input.is_cuda:
-            return self._normalize_on_gpu(input)
         y, mean, variance = _Normalize.apply(input, self.weight, self.bias, self.eps)
         if self.training and self.running_mean is not None and self.running_var is not None:
             assert self.num_batches_tracked is not None, "statistics without their count"
@@ -105,20 +102,6 @@ class SyncBatchNorm(_BatchNorm):
                 self.running_mean.lerp_(mean, self.momentum)
                 self.running_var.lerp_(variance * (count / max(1, count - 1)), self.momentum)
         normal: Tensor = y
-        return normal
-
-    def _normalize_on_gpu(self, input: Tensor) -> Tensor:  # noqa: A002
-        """Normalise by torch's kernels; they update running statistics where they are given any."""
-        mean, variance, momentum = None, None, 0.0
-        if self.training and self.running_mean is not None:
-            assert self.num_batches_tracked is not None, "statistics without their count"
-            assert self.momentum is not None, "a layer that averages over all batches"
-            self.num_batches_tracked.add_(1)
-            mean, variance, momentum = self.running_mean, self.running_var, self.momentum
-        group, count = distributed.group.WORLD, distributed.get_world_size()
-        normal: Tensor = Kernels.apply(
-            input, self.weight, self.bias, mean, variance, self.eps, momentum, group, count
-        )
         return normal
 
 

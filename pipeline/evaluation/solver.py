@@ -18,7 +18,7 @@ from pipeline.runtime.device import to_float64
 
 TOLERANCE = 1e-6  # of the largest entry of the gradient
 MAX_ITERATIONS = 5000
-HISTORY = 100  # steps that L-BFGS keeps
+HISTORY = 50  # steps that L-BFGS keeps
 
 
 class Solver(FeatureProbe):
@@ -54,8 +54,9 @@ def fit(
 ) -> tuple[Tensor, Tensor]:
     """Minimise the mean cross-entropy + l2/2 ‖W‖² by L-BFGS.
 
-    It moves in coordinates in which the features have the same variance along all axes, and the
-    problem is rounder: there it takes half the iterations. The minimum is the same.
+    With more images than features it moves in coordinates in which the features have the same mean
+    square along all axes. The problem is rounder there and takes about half the iterations; its
+    minimum is the same.
 
     Args:
         features: float64 ``(N, F)``.
@@ -69,17 +70,15 @@ def fit(
 
     Raises:
         RunError: no entry of the gradient may exceed ``TOLERANCE``, and one did after
-            ``MAX_ITERATIONS``.
+            ``MAX_ITERATIONS``; or features are not finite.
     """
     labels = labels.to(features.device)
-    axes, lengths = _find_axes(features, l2)
-    features = features @ (axes / lengths)
-    moved = features.new_zeros((num_classes, len(lengths)), requires_grad=True)  # W axes · lengths
+    axes, scales = _find_axes(features, l2)
+    features = features @ (axes / scales)
+    moved = features.new_zeros((num_classes, len(scales)), requires_grad=True)  # W axes · scales
     bias = features.new_zeros(num_classes, requires_grad=True)
     optimizer = torch.optim.LBFGS(
         [moved, bias],
-        max_iter=MAX_ITERATIONS,
-        max_eval=2 * MAX_ITERATIONS,
         history_size=HISTORY,
         tolerance_change=0,
         line_search_fn="strong_wolfe",
@@ -88,37 +87,45 @@ def fit(
     def objective() -> Tensor:
         optimizer.zero_grad()
         logits = features @ moved.T + bias
-        penalty = l2 / 2 * (moved / lengths).square().sum()
+        penalty = l2 / 2 * (moved / scales).square().sum()
         loss = functional.cross_entropy(logits, labels) + penalty
         torch.autograd.backward(loss)
         return loss
 
-    slope, tolerance = math.inf, 3 * TOLERANCE / float(lengths.max())
-    # What has to be flat is W, which is seen when the optimizer is done where it moves.
-    while slope > TOLERANCE and optimizer.state[moved].get("n_iter", 0) < MAX_ITERATIONS:
-        optimizer.param_groups[0]["tolerance_grad"] = tolerance
+    slope, left, tolerance = math.inf, MAX_ITERATIONS, 3 * TOLERANCE / float(scales.max())
+    options = optimizer.param_groups[0]
+    # What has to be flat is W, which shows when the optimizer has come to rest where it moves.
+    while slope > TOLERANCE and left > 0:
+        options.update(max_iter=left, max_eval=2 * left, tolerance_grad=tolerance)
         optimizer.step(objective)  # type: ignore[no-untyped-call]
         objective()
         assert moved.grad is not None
         assert bias.grad is not None
-        slope = float(((moved.grad * lengths) @ axes.T).abs().max())
+        slope = float(((moved.grad * scales) @ axes.T).abs().max())
         slope = max(slope, float(bias.grad.abs().max()))
+        left = min(left - 1, MAX_ITERATIONS - optimizer.state[moved].get("n_iter", 0))
         tolerance /= 2
     if not slope <= TOLERANCE:
         raise RunError(
             f"the solver did not converge in {MAX_ITERATIONS} iterations: the gradient is "
             f"{slope:.1e}, wanted is {TOLERANCE:.0e} or less; raise {param} ({l2})"
         )
-    return (moved.detach() / lengths) @ axes.T, bias.detach()
+    return (moved.detach() / scales) @ axes.T, bias.detach()
 
 
 def _find_axes(features: Tensor, l2: float) -> tuple[Tensor, Tensor]:
-    """Return the principal axes ``(F, F)``, in columns, and lengths along them ``(F,)``.
+    """Return the principal axes, the columns of ``(F, F)``, and scales along them, ``(F,)``.
 
-    Fewer images than features leave the axes as they are: there the iterations are quick.
+    No more images than features leave the axes as they are: there the iterations are quick.
+
+    Raises:
+        RunError: the features are not finite.
     """
     count, size = features.shape
     if count <= size:
         return torch.eye(size).to(features), features.new_ones(size)
-    variances, axes = torch.linalg.eigh(features.T @ features / count)
-    return axes, (variances.clamp_min(0) + l2).sqrt()
+    try:
+        squares, axes = torch.linalg.eigh(features.T @ features / count)
+    except RuntimeError as error:  # torch's LinAlgError is one
+        raise RunError(f"the features have no principal axes: {error}") from error
+    return axes, (squares.clamp_min(0) + l2).sqrt()

@@ -14,7 +14,7 @@ from pipeline.methods.base import Encoded, Position, Views
 from pipeline.methods.contrastive import ContrastiveDistillation
 from pipeline.methods.momentum import MomentumMethod
 from pipeline.methods.precision import in_float32
-from pipeline.methods.queue import CountReader, enqueue
+from pipeline.methods.queue import HostCount, enqueue
 from pipeline.models.backbone import Backbone
 from pipeline.models.heads import mlp
 
@@ -85,7 +85,7 @@ class MoCoV2Plus(ContrastiveDistillation, MomentumMethod):
         noise = torch.randn(2, queue_size, projector[-1])
         self.register_buffer("queue", functional.normalize(noise, dim=2))
         self.register_buffer("queue_pointer", torch.zeros((), dtype=torch.long))
-        self._pointer = CountReader()
+        self._pointer = HostCount()
         self._keys: list[Tensor] = []
 
     def encode(self, views: Views) -> Encoded:

@@ -24,7 +24,7 @@ from pipeline.methods.byol import BYOL, byol_loss
 from pipeline.methods.contrastive import ContrastiveDistillation
 from pipeline.methods.mocov2plus import MoCoV2Plus, info_nce_with_queue, unit_vectors
 from pipeline.methods.precision import in_float32
-from pipeline.methods.queue import enqueue
+from pipeline.methods.queue import HostCount, enqueue
 from pipeline.methods.simclr import SimCLR
 from pipeline.methods.vicreg import VICReg, invariance
 
@@ -169,6 +169,7 @@ class Queued(PseudoNegatives):
         noise = torch.randn(cast(MoCoV2Plus, method).queue.shape)
         self.register_buffer("queue", functional.normalize(noise, dim=2))
         self.register_buffer("queue_pointer", torch.zeros((), dtype=torch.long))
+        self._pointer = HostCount()
         self._keys: list[Tensor] = []
 
     def contrast(self, method: Method, views: Views, encoded: Encoded, past: Projections) -> Tensor:
@@ -196,7 +197,8 @@ class Queued(PseudoNegatives):
     def after_step(self) -> None:
         """Enqueue the frozen network's projections of this step."""
         for keys in self._keys:
-            self.queue_pointer.fill_(enqueue(self.queue, int(self.queue_pointer), keys))
+            pointer = enqueue(self.queue, self._pointer.read(self.queue_pointer), keys)
+            self._pointer.write(self.queue_pointer, pointer)
         self._keys = []
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 
-class CountReader:
-    """Reads a counting buffer, and waits for its device only where something else has written it.
+class HostCount:
+    """The value of a counting buffer, read from its device only where others have written it.
 
     A GPU would have to end all its work before each step could go on.
     """
@@ -17,9 +17,9 @@ class CountReader:
         self._version = 0
         self._value = 0
 
-    def __reduce__(self) -> tuple[type[CountReader], tuple[()]]:
+    def __reduce__(self) -> tuple[type[HostCount], tuple[()]]:
         # A copied buffer counts its writes anew.
-        return CountReader, ()
+        return HostCount, ()
 
     def read(self, buffer: Tensor) -> int:
         """Return the value of a buffer of no dimensions."""

@@ -13,7 +13,7 @@ from pipeline.distributed.collectives import gather_rows
 from pipeline.methods.base import Encoded, Position, Views
 from pipeline.methods.precision import in_float32
 from pipeline.methods.prototypes import PrototypeMethod, Prototypes, soft_cross_entropy
-from pipeline.methods.queue import CountReader, enqueue
+from pipeline.methods.queue import HostCount, enqueue
 from pipeline.models.backbone import Backbone
 from pipeline.models.heads import mlp
 
@@ -98,7 +98,7 @@ class SwAV(PrototypeMethod):
         self.register_buffer("queue", torch.zeros(2, queue_size, projector[-1]), persistent=False)
         self.queued: Tensor
         self.register_buffer("queued", torch.zeros((), dtype=torch.long), persistent=False)
-        self._count = CountReader()
+        self._count = HostCount()
         self._latest: list[Tensor] = []
 
     def loss(self, views: Views, encoded: Encoded) -> Tensor:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 Precision = Literal["32-true", "bf16-mixed"]
 
 CPU_DESCRIPTION = Path("/proc/cpuinfo")
-# By Linux's names: two sets of instructions of x86, and Arm's.
-BF16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16"}
+# By Linux's names. Arm's, bf16, is left out: what training gains by it there was never measured.
+BF16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16"}
 
 
 def choose_precision(wanted: str, device: Device, network: nn.Module) -> Precision:
@@ -44,7 +44,7 @@ def explain_precision(wanted: str, chosen: Precision, device: Device) -> str:
         return f"precision: {chosen}, as train.precision says"
     if chosen == "bf16-mixed":
         kind = "CPU" if device is Device.cpu else "GPU"
-        return f"precision: {chosen}, which this {kind} computes in (float32: 32-true)"
+        return f"precision: {chosen}, which this {kind} computes in; 32-true is float32"
     if device is Device.cpu and cpu_multiplies_bf16():
         return f"precision: {chosen}, since bfloat16 slows this network down"
     return f"precision: {chosen}, since bfloat16 is not what this machine computes in"
@@ -53,10 +53,10 @@ def explain_precision(wanted: str, chosen: Precision, device: Device) -> str:
 def is_faster_in_bf16(network: nn.Module) -> bool:
     """Return whether a CPU that multiplies bfloat16 trains a network faster in it.
 
-    So it is with dense convolutions and matrix products, 1.2 to 1.9 times; where channels are
-    convolved apart, or GroupNorm normalises them, training takes about twice as long as in
-    float32. Measured with one network of each kind, docs/speed.md; decided by the layers alone, so
-    that one machine always chooses the same.
+    So it is with dense convolutions and matrix products, 1.2 to 1.9 times. With grouped or
+    depthwise convolutions, or GroupNorm, training takes about twice as long as in float32. Measured
+    with networks of each kind (docs/speed.md), and decided by the layers alone, so that one machine
+    always chooses the same.
     """
     from torch import nn
 
@@ -77,7 +77,7 @@ def cpu_multiplies_bf16() -> bool:
         return False
     named = (line.partition(":") for line in lines)
     return any(
-        name.strip() in ("flags", "Features") and BF16_INSTRUCTIONS & set(flags.split())
+        name.strip() == "flags" and BF16_INSTRUCTIONS & set(flags.split())
         for name, _, flags in named
     )
 

@@ -20,6 +20,7 @@ from pipeline.distributed.processes import Processes
 from pipeline.distributed.sync_batchnorm import synchronize_batchnorm
 from pipeline.errors import StateError
 from pipeline.files.sealed_json import Json, digest, file_digest
+from pipeline.models.backbone import Backbone
 from pipeline.runtime.arithmetic import (
     Precision,
     choose_precision,
@@ -84,7 +85,7 @@ def _train(
         with group.fail_together():
             if processes.first is turn:
                 inputs = read_inputs(plan, noted)
-    precision = choose_precision(training.precision, where, inputs.method.backbone)
+    precision = agree_on_precision(training.precision, group, inputs.method.backbone)
     if processes.first:
         print(explain_precision(training.precision, precision, where))
     if processes.first and task > 1:
@@ -157,6 +158,18 @@ def _train(
             # Where one has changed, the checkpoint stays: put back, training ends at once.
             noted.require_unchanged()
             write_outputs(plan, online, learner, inputs, elapsed, looked_back, group, precision)
+
+
+def agree_on_precision(wanted: str, group: Group, network: Backbone) -> Precision:
+    """Return the precision of all ranks: float32 where one chooses it, whose CPU is another kind.
+
+    Args:
+        wanted: ``train.precision``.
+        group: the processes that train; all call this.
+        network: what trains.
+    """
+    own = choose_precision(wanted, group.device, network)
+    return "32-true" if group.max_over_ranks(own == "32-true")[0] else own
 
 
 def _fingerprint(

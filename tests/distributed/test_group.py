@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from pytorch_lightning.strategies import DDPStrategy
 from torch import distributed
 
 from pipeline.distributed import group
-from pipeline.distributed.group import join_group
+from pipeline.distributed.group import Group, join_group
 from pipeline.distributed.launch import run_together
 from pipeline.distributed.processes import Launcher, Processes
 from pipeline.errors import PeerFailedError, RunError
+from pipeline.models.small_resnet import SmallResNet
+from pipeline.runtime import arithmetic
 from pipeline.runtime.device import Device
+from pipeline.stages.train_task import agree_on_precision
 from pipeline.training.fit import _DataParallel
 from tests.support.params import ROOT
 
@@ -111,6 +115,25 @@ def test_who_has_lost_another_one_says_what_it_saw(monkeypatch: pytest.MonkeyPat
     ):
         raise RuntimeError("Broken pipe")
     assert not lost.value.reported_by_another_rank
+
+
+@pytest.mark.parametrize(("one_in_float32", "expected"), [(1, "32-true"), (0, "bf16-mixed")])
+def test_all_ranks_train_in_float32_where_one_machine_has_another_cpu(
+    one_in_float32: int, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = tmp_path / "cpuinfo"
+    described.write_text("flags : avx512_bf16\n")
+    monkeypatch.setattr(arithmetic, "CPU_DESCRIPTION", described)
+    asked: list[int] = []
+
+    def max_over_ranks(self: Group, *values: int) -> list[int]:
+        asked.extend(values)
+        return [one_in_float32]
+
+    monkeypatch.setattr(Group, "max_over_ranks", max_over_ranks)
+    network = SmallResNet(1, "conv3", widths=[4], blocks=1)
+    assert agree_on_precision("auto", Group(Processes(), Device.cpu), network) == expected
+    assert asked == [0]
 
 
 def test_a_failed_training_leaves_the_network_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

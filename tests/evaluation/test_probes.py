@@ -62,8 +62,9 @@ def test_the_solver_converges_where_the_classes_are_told_apart_and_features_repe
     assert task_agnostic(found, labels) == 100
 
 
-def test_the_gradient_at_the_solution_is_zero() -> None:
-    features, labels = overlapping(200, 1)
+@pytest.mark.parametrize("count", [200, 5])
+def test_the_gradient_at_the_solution_is_zero(count: int) -> None:
+    features, labels = overlapping(count, 1)
     x, _ = standardized(features.double(), features.double())
     weight, bias = fit(x, labels, 4, 0.01, "l2")
     shares = torch.softmax(x @ weight.T + bias, dim=1)
@@ -78,6 +79,13 @@ def test_a_solver_that_does_not_converge_says_so(monkeypatch: pytest.MonkeyPatch
         RunError, match=r"not converge in 3 iterations.*raise evaluation\.solver\.l2"
     ):
         scores_of(Solver(l2=1e-6), overlapping(200, 1), overlapping(5, 2)[0])
+
+
+def test_features_that_are_not_finite_are_one_clear_error() -> None:
+    features, labels = overlapping(200, 1)
+    features[3, 2] = float("nan")
+    with pytest.raises(RunError):
+        fit(features.double(), labels, 4, 0.01, "l2")
 
 
 def test_neighbours_vote_by_the_formula() -> None:

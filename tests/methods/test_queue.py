@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.methods.queue import CountReader
+from pipeline.methods.queue import HostCount
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_count_that_nobody_else_writes_is_read_once(reads: list[int]) -> None:
-    buffer, reader = torch.tensor(3), CountReader()
+    buffer, reader = torch.tensor(3), HostCount()
     assert reader.read(buffer) == 3
     for value in (4, 9, 0):
         reader.write(buffer, value)
@@ -36,7 +36,7 @@ def test_a_count_that_nobody_else_writes_is_read_once(reads: list[int]) -> None:
 
 
 def test_a_count_that_was_restored_copied_or_moved_is_read_again(reads: list[int]) -> None:
-    holder, reader = nn.Module(), CountReader()
+    holder, reader = nn.Module(), HostCount()
     holder.register_buffer("count", torch.tensor(3))
     reader.write(holder.count, 5)
     holder.load_state_dict({"count": torch.tensor(8)})

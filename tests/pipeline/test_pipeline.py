@@ -30,6 +30,7 @@ from pipeline.metrics.accuracy_matrix import (
     stability,
 )
 from pipeline.reporting.comparing.runs import read_run
+from pipeline.runtime import arithmetic
 from tests.support.params import ROOT, Changes
 from tests.support.project import Project
 from tests.support.selections import select_part
@@ -204,6 +205,22 @@ def test_bf16_on_the_cpu_trains_with_finite_losses(project: Project) -> None:
     project.train_through(2)
     assert json.loads(layout.timing(2).read_text())["precision"] == "bf16-mixed"
     assert all(float(row["loss"]) < 100 for row in read_csv(layout.log(2)))
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_auto_trains_in_what_the_cpu_is_fast_in_and_says_so(
+    norm: str, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = project.root / "cpuinfo"
+    described.write_text("flags : avx512_bf16\n")
+    monkeypatch.setattr(arithmetic, "CPU_DESCRIPTION", described)
+    project.set({"train.precision": "auto", "backbone.norm": norm})
+    project.train_through(0)
+    code, out, _ = project.cassle("train", "1")
+    assert code == 0
+    expected = "bf16-mixed" if norm == "batch" else "32-true"
+    assert f"precision: {expected}, " in out
+    assert json.loads(layout.timing(1).read_text())["precision"] == expected
 
 
 def test_resnet18_trains_too(project: Project) -> None:

@@ -115,9 +115,15 @@ def serve(address: str) -> None:
 def begin(client: socket.socket, waiting: selectors.BaseSelector) -> None:
     """Read a request and fork a process for it."""
     size, files, _, _ = socket.recv_fds(client, 8, 3)
-    text = b""
-    while len(text) < int.from_bytes(size, "big"):
-        text += client.recv(1 << 16)
+    text, more = b"", size
+    while more and len(text) < int.from_bytes(size, "big"):
+        more = client.recv(1 << 16)
+        text += more
+    if not more:  # killed before it had said all
+        client.close()
+        for file in files:
+            os.close(file)
+        return
     process = os.fork()
     if process == 0:
         run(*json.loads(text), files=files)

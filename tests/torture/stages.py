@@ -35,7 +35,7 @@ CONFIGS: dict[str, Changes] = {
     "er": {"strategy": "er"},
     "mocov2plus": {"method": "mocov2plus", "methods.mocov2plus.queue_size": 40},
 }
-# Long enough for most kills to meet training, not the imports before it.
+# Long enough for most kills to meet training.
 LONGER = {"train.epochs": 60}
 RESUMED = "goes on after step"
 TRIES = 20  # a stage ends before its kill about every second time at most
@@ -98,8 +98,8 @@ def finish_report(root: Path) -> None:
 def kill_at_random(stage: str, trial: Trial, seconds: float, chance: random.Random) -> None:
     """Begin a stage and kill it, or hang up; where it ended before that, begin it anew.
 
-    Half of the kills of a training are random over the time in which it trains: importing
-    torch takes longer than that.
+    Half of the kills of a training are random over the time in which it trains, since it begins
+    with imports.
     """
     trains = stage.startswith("train") and chance.random() < 0.5
     for _ in range(TRIES):
