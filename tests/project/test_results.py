@@ -47,22 +47,50 @@ def test_a_number_that_is_off_by_a_hundredth_is_noticed() -> None:
     assert "−0.53" in known
 
 
-def test_the_table_of_pretrained_weights_follows_from_its_runs() -> None:
-    rows = list_rows(read_section("docs/pretrained.md", "## Measure what weights are worth"))
-    cells = [[cell.strip() for cell in row.split("|")[2:-1]] for row in rows[2:]]
-    runs = pd.read_csv(ROOT / "reports/pretrained.csv").pivot(index="seed", columns="weights")
-    for column, metric in enumerate(("average_accuracy", "forgetting", "forward_transfer")):
-        random, clothes = (runs[metric][kind].tolist() for kind in ("random", "clothes"))
-        for row, values in enumerate((random, clothes)):
+PAIRS = {
+    # Page and heading: the file of runs, its column, what the first two rows are, and the decimals
+    # of each metric.
+    ("docs/pretrained.md", "## Measure what weights are worth"): (
+        "reports/pretrained.csv",
+        "weights",
+        ("random", "clothes"),
+        {"average_accuracy": 2, "forgetting": 2, "forward_transfer": 2},
+    ),
+    ("docs/speed.md", "## Float32 or bfloat16"): (
+        "reports/precision.csv",
+        "precision",
+        ("32-true", "bf16-mixed"),
+        {"average_accuracy": 2, "forgetting": 2, "forward_transfer": 2, "training_cpu_seconds": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize(("page", "heading"), PAIRS, ids=" ".join)
+def test_a_table_of_pairs_follows_from_its_runs(page: str, heading: str) -> None:
+    file, column, kinds, metrics = PAIRS[page, heading]
+    rows = [
+        row for row in list_rows(read_section(page, heading)) if row.count("|") == len(metrics) + 2
+    ]
+    cells = [
+        [cell.strip() for cell in row.split("|")[2:-1]] for row in rows if "±" in row or "[" in row
+    ]
+    assert len(cells) == 3
+    runs = pd.read_csv(ROOT / file).pivot(index="seed", columns=column)
+    for place, (metric, decimals) in enumerate(metrics.items()):
+        before, after = (runs[metric][kind].tolist() for kind in kinds)
+        for row, values in enumerate((before, after)):
             found = estimate(values)
             assert found is not None
             assert found.n == 5
-            assert cells[row][column] == f"{found.mean:.2f} ± {found.deviation:.2f}"
-        paired = paired_difference(list(zip(clothes, random, strict=True)))
+            assert (
+                cells[row][place] == f"{found.mean:.{decimals}f} ± {found.deviation:.{decimals}f}"
+            )
+        paired = paired_difference(list(zip(after, before, strict=True)))
         assert paired is not None
         assert paired.interval is not None
-        said = "{:+.2f} [{:+.2f}, {:+.2f}]".format(paired.mean, *paired.interval)
-        assert cells[2][column] == said.replace("-", "−")
+        numbers = (f"{value:+.{decimals}f}" for value in (paired.mean, *paired.interval))
+        said = "{} [{}, {}]".format(*numbers)
+        assert cells[2][place] == said.replace("-", "−")
 
 
 def test_the_readme_shows_the_committed_matrix() -> None:
