@@ -93,6 +93,52 @@ def test_a_table_of_pairs_follows_from_its_runs(page: str, heading: str) -> None
         assert cells[2][place] == said.replace("-", "−")
 
 
+# Page and heading: the file of runs, and its columns that name a row.
+COMPARISONS = {
+    ("docs/results.md", "## All strategies at an equal budget"): (
+        "reports/rivals.csv",
+        ["method", "strategy"],
+    ),
+}
+METRICS = ("average_accuracy", "forgetting", "forward_transfer", "average_incremental_accuracy")
+
+
+def describe_runs(own: pd.DataFrame, before: pd.DataFrame) -> list[str]:
+    """A and its difference to fine-tuning's, F, FT, AIA, CPU seconds, and MB that are held."""
+    cells = []
+    for metric in METRICS:
+        found = estimate(own[metric].dropna().tolist()) if own[metric].notna().any() else None
+        cells.append("–" if found is None else f"{found.mean:.2f} ± {found.deviation:.2f}")
+    difference = ""
+    if own is not before:
+        assert own.index.equals(before.index)
+        pairs = zip(own["average_accuracy"], before["average_accuracy"], strict=True)
+        paired = paired_difference(list(pairs))
+        assert paired is not None
+        assert paired.interval is not None
+        difference = "{:+.2f} [{:+.2f}, {:+.2f}]".format(paired.mean, *paired.interval)
+    seconds, held = own["training_cpu_seconds"].mean(), own["strategy_bytes"].mean() / 1e6
+    numbers = [cells[0], difference, *cells[1:], f"{seconds:.0f}", f"{held:.2f}"]
+    return [number.replace("-", "−") for number in numbers]
+
+
+@pytest.mark.parametrize(("page", "heading"), COMPARISONS, ids=" ".join)
+def test_a_table_of_strategies_follows_from_its_runs(page: str, heading: str) -> None:
+    file, names = COMPARISONS[page, heading]
+    runs = pd.read_csv(ROOT / file, na_values=[""], keep_default_na=False)
+    groups = {key: group.set_index("seed") for key, group in runs.groupby(names)}
+    rows = list_rows(read_section(page, heading))[2:]
+    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows]
+    assert sorted(tuple(row[: len(names)]) for row in cells) == sorted(groups)
+    for row in cells:
+        key = tuple(row[: len(names)])
+        plain = tuple(
+            "finetune" if name == "strategy" else key[at] for at, name in enumerate(names)
+        )
+        before = groups[plain]
+        assert row[len(names) :] == describe_runs(groups[key], before)
+
+
 def test_the_readme_shows_the_committed_matrix() -> None:
     drawn = [
         [float(cell) for cell in line.split("│")[2:-1]]
