@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import fingerprint, read
+from pipeline.runtime import arithmetic
 from tests.support import warm_python as warm_python_server
 from tests.support.project import Project
 from tests.support.results_repository import Repository
@@ -71,6 +72,14 @@ def warm_python() -> Iterator[Path]:
     """The folder of a ``python`` that has torch imported, for the beginning of a PATH."""
     with warm_python_server.run_server() as folder:
         yield folder
+
+
+@pytest.fixture
+def cpu_description(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file in which the system describes the CPU; not there."""
+    path = tmp_path / "cpuinfo"
+    monkeypatch.setattr(arithmetic, "CPU_DESCRIPTION", path)
+    return path
 
 
 @pytest.fixture

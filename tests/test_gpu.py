@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -25,11 +26,13 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
+@contextmanager
 def waiting_is_an_error() -> Iterator[None]:
     torch.cuda.set_sync_debug_mode("error")
-    yield
-    torch.cuda.set_sync_debug_mode("default")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -46,17 +49,15 @@ def test_every_objective_and_its_distillation_train(
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("strategy", ["finetune", "cassle", "pfr", "less_forget"])
-def test_a_step_never_waits_for_the_gpu(
-    method: str, strategy: str, project: Project, request: pytest.FixtureRequest
-) -> None:
+def test_a_step_never_waits_for_the_gpu(method: str, strategy: str, project: Project) -> None:
     project.set({"method": method, "strategy": strategy, "train.precision": "bf16-mixed"})
     plans = resolve(load_params(layout.PARAMS))
     load = build(plans.train[2], plans.prepare.dataset, "cuda")
     step = load.bare()
     step()
     torch.cuda.synchronize()
-    request.getfixturevalue("waiting_is_an_error")
-    step()
+    with waiting_is_an_error():
+        step()
 
 
 def test_views_are_those_of_the_cpu(project: Project) -> None:

@@ -16,7 +16,6 @@ from pipeline.distributed.launch import run_together
 from pipeline.distributed.processes import Launcher, Processes
 from pipeline.errors import PeerFailedError, RunError
 from pipeline.models.small_resnet import SmallResNet
-from pipeline.runtime import arithmetic
 from pipeline.runtime.device import Device
 from pipeline.stages.train_task import agree_on_precision
 from pipeline.training.fit import _DataParallel
@@ -119,11 +118,9 @@ def test_who_has_lost_another_one_says_what_it_saw(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(("one_in_float32", "expected"), [(1, "32-true"), (0, "bf16-mixed")])
 def test_all_ranks_train_in_float32_where_one_machine_has_another_cpu(
-    one_in_float32: int, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    one_in_float32: int, expected: str, cpu_description: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    described = tmp_path / "cpuinfo"
-    described.write_text("flags : avx512_bf16\n")
-    monkeypatch.setattr(arithmetic, "CPU_DESCRIPTION", described)
+    cpu_description.write_text("flags : avx512_bf16\n")
     asked: list[int] = []
 
     def max_over_ranks(self: Group, *values: int) -> list[int]:

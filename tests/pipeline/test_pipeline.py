@@ -30,7 +30,6 @@ from pipeline.metrics.accuracy_matrix import (
     stability,
 )
 from pipeline.reporting.comparing.runs import read_run
-from pipeline.runtime import arithmetic
 from tests.support.params import ROOT, Changes
 from tests.support.project import Project
 from tests.support.selections import select_part
@@ -209,11 +208,9 @@ def test_bf16_on_the_cpu_trains_with_finite_losses(project: Project) -> None:
 
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_auto_trains_in_what_the_cpu_is_fast_in_and_says_so(
-    norm: str, project: Project, monkeypatch: pytest.MonkeyPatch
+    norm: str, project: Project, cpu_description: Path
 ) -> None:
-    described = project.root / "cpuinfo"
-    described.write_text("flags : avx512_bf16\n")
-    monkeypatch.setattr(arithmetic, "CPU_DESCRIPTION", described)
+    cpu_description.write_text("flags : avx512_bf16\n")
     project.set({"train.precision": "auto", "backbone.norm": norm})
     project.train_through(0)
     code, out, _ = project.cassle("train", "1")

@@ -68,12 +68,8 @@ PAIRS = {
 @pytest.mark.parametrize(("page", "heading"), PAIRS, ids=" ".join)
 def test_a_table_of_pairs_follows_from_its_runs(page: str, heading: str) -> None:
     file, column, kinds, metrics = PAIRS[page, heading]
-    rows = [
-        row for row in list_rows(read_section(page, heading)) if row.count("|") == len(metrics) + 2
-    ]
-    cells = [
-        [cell.strip() for cell in row.split("|")[2:-1]] for row in rows if "±" in row or "[" in row
-    ]
+    rows = [row for row in list_rows(read_section(page, heading)) if "±" in row or "[" in row]
+    cells = [[cell.strip() for cell in row.split("|")[2:-1]] for row in rows]
     assert len(cells) == 3
     runs = pd.read_csv(ROOT / file).pivot(index="seed", columns=column)
     for place, (metric, decimals) in enumerate(metrics.items()):

@@ -12,7 +12,6 @@ from torch import nn
 from pipeline.models.resnet import ResNet18
 from pipeline.models.small_resnet import SmallResNet
 from pipeline.models.timm_network import TimmNetwork
-from pipeline.runtime import arithmetic
 from pipeline.runtime.arithmetic import (
     Precision,
     choose_precision,
@@ -29,19 +28,11 @@ EPYC = "processor : 0\nmodel name : bf16\nflags\t\t: fpu avx512f avx512_bf16\n"
 GRAVITON = "processor\t: 0\nFeatures\t: fp asimd bf16 i8mm\n"
 
 
-@pytest.fixture
-def describe_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file in which the system describes the CPU; not there."""
-    path = tmp_path / "cpuinfo"
-    monkeypatch.setattr(arithmetic, "CPU_DESCRIPTION", path)
-    return path
-
-
 @pytest.mark.parametrize(("text", "expected"), [(PLAIN, False), (EPYC, True), (GRAVITON, False)])
 def test_the_cpu_is_known_by_its_instructions(
-    text: str, expected: bool, describe_cpu: Path
+    text: str, expected: bool, cpu_description: Path
 ) -> None:
-    describe_cpu.write_text(text)
+    cpu_description.write_text(text)
     assert cpu_multiplies_bf16() == expected
     assert describe_rounding(Device.cpu)["bf16"] == expected
     chosen: Precision = "bf16-mixed" if expected else "32-true"
@@ -51,13 +42,13 @@ def test_the_cpu_is_known_by_its_instructions(
     assert choose_precision("auto", Device.mps, DENSE) == "32-true"
 
 
-def test_a_cpu_that_no_file_describes_trains_in_float32(describe_cpu: Path) -> None:
-    assert not describe_cpu.exists()
+def test_a_cpu_that_no_file_describes_trains_in_float32(cpu_description: Path) -> None:
+    assert not cpu_description.exists()
     assert choose_precision("auto", Device.cpu, DENSE) == "32-true"
 
 
-def test_networks_that_bf16_slows_down_train_in_float32(describe_cpu: Path) -> None:
-    describe_cpu.write_text(EPYC)
+def test_networks_that_bf16_slows_down_train_in_float32(cpu_description: Path) -> None:
+    cpu_description.write_text(EPYC)
     small = SmallResNet(1, "conv3", widths=[4, 8], blocks=1, norm="group")
     assert is_faster_in_bf16(SmallResNet(1, "conv3", widths=[4, 8], blocks=1, norm="batch"))
     assert not is_faster_in_bf16(small)
@@ -104,7 +95,7 @@ def test_auto_takes_no_emulated_bf16(
     ],
 )
 def test_a_line_says_what_was_chosen_and_why(
-    wanted: str, chosen: Precision, text: str, said: str, describe_cpu: Path
+    wanted: str, chosen: Precision, text: str, said: str, cpu_description: Path
 ) -> None:
-    describe_cpu.write_text(text)
+    cpu_description.write_text(text)
     assert said in explain_precision(wanted, chosen, Device.cpu)
