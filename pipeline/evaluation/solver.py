@@ -74,9 +74,11 @@ def fit(
     """
     labels = labels.to(features.device)
     axes, scales = _find_axes(features, l2)
-    features = features @ (axes / scales)
-    moved = features.new_zeros((num_classes, len(scales)), requires_grad=True)  # W axes · scales
-    bias = features.new_zeros(num_classes, requires_grad=True)
+    # Classes and features come first, images last: a CPU takes a third of the time for it.
+    features = (axes / scales).T @ features.T
+    wanted = functional.one_hot(labels, num_classes).T.to(features)
+    moved = features.new_zeros(num_classes, len(scales))  # W axes · scales
+    bias = features.new_zeros(num_classes)
     optimizer = torch.optim.LBFGS(
         [moved, bias],
         history_size=HISTORY,
@@ -85,11 +87,11 @@ def fit(
     )
 
     def objective() -> Tensor:
-        optimizer.zero_grad()
-        logits = features @ moved.T + bias
-        penalty = l2 / 2 * (moved / scales).square().sum()
-        loss = functional.cross_entropy(logits, labels) + penalty
-        torch.autograd.backward(loss)
+        logs = torch.addmm(bias[:, None], moved, features).log_softmax(0)
+        loss = l2 / 2 * (moved / scales).square().sum() - logs.gather(0, labels[None]).mean()
+        wrong = logs.exp_().sub_(wanted).div_(len(labels))
+        moved.grad = torch.addmm(l2 * moved / scales.square(), wrong, features.T)
+        bias.grad = wrong.sum(1)
         return loss
 
     slope, left, tolerance = math.inf, MAX_ITERATIONS, 3 * TOLERANCE / float(scales.max())
@@ -110,7 +112,7 @@ def fit(
             f"the solver did not converge in {MAX_ITERATIONS} iterations: the gradient is "
             f"{slope:.1e}, wanted is {TOLERANCE:.0e} or less; raise {param} ({l2})"
         )
-    return (moved.detach() / scales) @ axes.T, bias.detach()
+    return (moved / scales) @ axes.T, bias
 
 
 def _find_axes(features: Tensor, l2: float) -> tuple[Tensor, Tensor]:
