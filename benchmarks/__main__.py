@@ -16,7 +16,7 @@ def measure(
     parts: Annotated[
         list[str] | None,
         typer.Argument(
-            help="steps, strategies, augmentation, evaluation, startup, whole, peers.",
+            help=f"{', '.join(command.PARTS)}.",
             show_default="all",
         ),
     ] = None,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from benchmarks import startup, whole
+from benchmarks.precision import PRECISIONS
 from benchmarks.processes import Measurements, medians, run_module
 from benchmarks.setting import Setting, write_setting
 from benchmarks.table import Results, markdown
@@ -30,10 +31,11 @@ from pipeline.runtime.machine import describe_machine
 JSON, TABLE = layout.REPORTS / "benchmark.json", layout.REPORTS / "benchmark.md"
 PEERS = layout.SCRATCH / "peers" / "bin" / "python"
 STEPS, PASSES = "benchmarks.steps", "benchmarks.passes"
+PRECISION, PEER = "benchmarks.precision", "benchmarks.peers.simclr"
 PRESETS = {"default": None, "resnet18": "cifar100_simclr"}
 # Blocks of steps; a block is an epoch. One of ResNet-18's takes half a minute, and a checkpoint.
 # Views are drawn for eight steps at once, so all blocks together hold a multiple of these.
-SIZES = {"default": (8, 16), "resnet18": (6, 4)}
+SIZES = {"default": (8, 16), "resnet18": (4, 4)}
 
 logger = logging.getLogger(__name__)
 
@@ -50,11 +52,11 @@ class Bench:
     folder: Path
     device: Device
 
-    def slots(self, setting: str, strategy: str, precision: str | None = None) -> Path:
-        """Write the plans of a setting, and return their file; None: its own precision."""
+    def slots(self, setting: str, strategy: str) -> Path:
+        """Write the plans of a setting, and return their file."""
         path = self.folder / f"{setting}_{strategy}.json"
         at_hand = resolve(load_params(layout.PARAMS)).prepare.dataset
-        own, finetune = (_plan_task_2(setting, name, precision) for name in (strategy, "finetune"))
+        own, finetune = (_plan_task_2(setting, name) for name in (strategy, "finetune"))
         write_setting(path, Setting(own, finetune, at_hand))
         return path
 
@@ -70,7 +72,7 @@ class Bench:
         return run_module(STEPS, slots, "--steps", str(steps), "--device", self.device)
 
 
-def _plan_task_2(setting: str, strategy: str, precision: str | None) -> TrainPlan:
+def _plan_task_2(setting: str, strategy: str) -> TrainPlan:
     """The training of task 2 of a setting."""
     preset = PRESETS[setting]
     text, origin = layout.PARAMS.read_text(encoding="utf-8"), str(layout.PARAMS)
@@ -79,8 +81,6 @@ def _plan_task_2(setting: str, strategy: str, precision: str | None) -> TrainPla
         origin += f" with preset {preset}"
     tasks = max(2, count_tasks(parse_params(text, origin)))
     text, _ = presets.merge(text, f"strategy: {strategy}\nnum_tasks: {tasks}\n")
-    if precision is not None:
-        text, _ = presets.merge(text, f"train: {{precision: {precision}}}")
     return resolve(parse_params(text, f"{origin} and strategy {strategy}")).train[2]
 
 
@@ -89,6 +89,20 @@ def _steps(bench: Bench) -> dict[str, Measurements]:
         f"{setting} {strategy}": bench.step(setting, strategy)
         for setting in PRESETS
         for strategy in ("finetune", "cassle")
+    }
+
+
+def _precision(bench: Bench) -> dict[str, Measurements]:
+    """Default and ResNet-18's steps on one thread and on all; GPUs have no threads to choose."""
+    sizes = {"small_resnet": "16", "resnet18": "4"}
+    return {
+        f"{network}, {said}": run_module(
+            PRECISION,
+            *("--networks", network, "--steps", steps, "--json", "--device", bench.device),
+            threads=threads,
+        )
+        for network, steps in sizes.items()
+        for said, threads in (("one thread", 1), ("all threads", None))
     }
 
 
@@ -130,21 +144,23 @@ def _whole(bench: Bench) -> dict[str, Measurements]:
 
 
 def _against_lightly(bench: Bench) -> dict[str, Measurements]:
+    """Both in the precision and with the workers that are fastest for them."""
     peer, found = _peers(), {}
-    for setting, steps, rounds in (("default", "64", 5), ("resnet18", "2", 2)):
-        slots = bench.slots(setting, "finetune", precision="32-true")  # lightly's
+    for setting, steps, rounds in (("default", "64", 3), ("resnet18", "2", 2)):
+        slots = bench.slots(setting, "finetune")
         ours, theirs = [], []
         for _ in range(rounds):
             ours.append(run_module(STEPS, slots, "--steps", steps, "--device", Device.cpu))
-            both = [
+            tried = [
                 run_module(
-                    "benchmarks.peers.simclr",
-                    *(slots, "--steps", steps, "--workers", workers),
+                    PEER,
+                    *(slots, "--steps", steps, "--workers", workers, "--precision", precision),
                     python=peer,
                 )
                 for workers in ("0", "2")
+                for precision in PRECISIONS
             ]
-            theirs.append(max(both, key=lambda measured: measured["images_per_second"]))
+            theirs.append(max(tried, key=lambda measured: measured["images_per_second"]))
         mine, other = medians(ours), medians(theirs)
         found[setting] = {
             "ours": mine["images_per_second"],
@@ -157,6 +173,7 @@ def _against_lightly(bench: Bench) -> dict[str, Measurements]:
 
 PARTS: dict[str, Callable[[Bench], dict[str, Measurements]]] = {
     "steps": _steps,
+    "precision": _precision,
     "strategies": _strategies,
     "memory": _memory,
     "augmentation": _augmentation,

@@ -4,14 +4,18 @@
     python -m benchmarks.precision --networks small_resnet --steps 16
 
 The data set and the params are those of params.yaml. Prints a Markdown table, a row as it is
-measured: the best of the turns. ``train.precision: auto`` goes by what it showed.
+measured: the best of the turns. ``train.precision: auto`` goes by what it showed. In the same
+turns the CPU multiplies matrices in float32, for what a step makes of it.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import time
 from collections.abc import Mapping
 
+from benchmarks.processes import Measurements
 from pipeline import layout
 from pipeline.config import presets
 from pipeline.config.read import parse_params, read_params_text
@@ -35,19 +39,62 @@ NETWORKS: Mapping[str, str] = {
 }
 
 
-def time_network(changes: str, steps: int, turns: int, device: Device) -> str:
-    """Return the cells of a row: batch size, milliseconds in both precisions, their ratio."""
+def time_network(changes: str, steps: int, turns: int, device: Device) -> Measurements:
+    """Return what a step takes, and what the device multiplies.
+
+    Args:
+        changes: what differs from params.yaml.
+        steps: steps of a turn that count.
+        turns: of each precision.
+        device: where to train.
+
+    Returns:
+        The best of the turns: seconds of a step by the precision's name, and ``peak``, GFLOP a
+        second of a product of two float32 matrices of 2048 rows and columns. Beside them
+        ``batch_size``, and ``gflop``, the operations of a step's convolutions and products.
+    """
+    from benchmarks.steps import flops
+    from benchmarks.workloads import build
     from pipeline.commands.step_times import time_steps
 
+    plans = {}
+    for precision in PRECISIONS:
+        text, _ = presets.merge(read_params_text(layout.PARAMS), changes)
+        text, _ = presets.merge(text, f"train: {{precision: {precision}}}")
+        plans[precision] = resolve(parse_params(text, str(layout.PARAMS)))
     found: dict[str, list[float]] = {name: [] for name in PRECISIONS}
+    peak = 0.0
     for _ in range(turns):
-        for precision in PRECISIONS:
-            text, _ = presets.merge(read_params_text(layout.PARAMS), changes)
-            text, _ = presets.merge(text, f"train: {{precision: {precision}}}")
-            plan = resolve(parse_params(text, str(layout.PARAMS))).train[2]
-            found[precision].append(time_steps(plan, 2000, steps, 2, device).seconds)
-    wide, narrow = (1000 * min(found[name]) for name in PRECISIONS)
-    return f"{plan.train.batch_size} | {wide:.0f} | {narrow:.0f} | {wide / narrow:.2f}"
+        for precision, plan in plans.items():
+            found[precision].append(time_steps(plan.train[2], 2000, steps, 2, device).seconds)
+        peak = max(peak, time_products(device))
+    first = plans[PRECISIONS[0]]
+    load = build(first.train[2], first.prepare.dataset, str(device))
+    return {
+        "batch_size": first.train[2].train.batch_size,
+        "gflop": flops(load.bare()) / 1e9,
+        "peak": peak,
+        **{name: min(seconds) for name, seconds in found.items()},
+    }
+
+
+def time_products(device: Device, size: int = 2048, count: int = 6) -> float:
+    """Return GFLOP a second of products of float32 matrices, the best of some."""
+    import torch
+
+    left, right = torch.ones(2, size, size, device=str(device))
+    best = 0.0
+    for _ in range(count):
+        began = time.perf_counter()
+        float((left @ right)[0, 0])  # which waits for a GPU
+        best = max(best, 2 * size**3 / (time.perf_counter() - began) / 1e9)
+    return best
+
+
+def write_row(name: str, found: Measurements) -> str:
+    """Return a network's row of the Markdown table."""
+    wide, narrow = (1000 * found[precision] for precision in PRECISIONS)
+    return f"| {name} | {found['batch_size']} | {wide:.0f} | {narrow:.0f} | {wide / narrow:.2f} |"
 
 
 def main() -> None:
@@ -57,15 +104,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--device", type=Device, default=Device.auto)
+    parser.add_argument("--json", action="store_true", help="print each network's figures instead")
     given = parser.parse_args()
     before_torch()
     device = choose_device(given.device)
-    print(f"{describe_machine(device)}\n")
-    print("| backbone | batch | float32, ms a step | bf16-mixed, ms a step | times as fast |")
-    print("| --- | ---: | ---: | ---: | ---: |")
+    if not given.json:
+        print(f"{describe_machine(device)}\n")
+        print("| backbone | batch | float32, ms a step | bf16-mixed, ms a step | times as fast |")
+        print("| --- | ---: | ---: | ---: | ---: |")
     for name in given.networks:
-        cells = time_network(NETWORKS[name], given.steps, given.turns, device)
-        print(f"| {name} | {cells} |", flush=True)
+        found = time_network(NETWORKS[name], given.steps, given.turns, device)
+        print(json.dumps(found) if given.json else write_row(name, found), flush=True)
 
 
 if __name__ == "__main__":

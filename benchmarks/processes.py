@@ -17,19 +17,24 @@ from pipeline.layout import ROOT
 Measurements = dict[str, float]
 
 
-def run_module(module: str, *arguments: str | Path, python: Path | None = None) -> Measurements:
+def run_module(
+    module: str, *arguments: str | Path, python: Path | None = None, threads: int | None = None
+) -> Measurements:
     """Run a module of the benchmark; return its measurements.
 
     Args:
         module: its name.
         arguments: of its command line.
         python: the interpreter; None: this one.
+        threads: threads that an operation takes; None: as the environment has it.
 
     Raises:
         RunError: it failed.
     """
     command = [str(python or sys.executable), "-m", module, *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    if threads is not None:
+        environment["OMP_NUM_THREADS"] = str(threads)
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise RunError(f"{module} failed:\n{done.stderr[-2000:]}")

@@ -1,6 +1,6 @@
 """SimCLR with lightly: the same network, images, batch and optimiser.
 
-    python -m benchmarks.peers.simclr SLOTS.json --steps 15 --workers 2
+    python -m benchmarks.peers.simclr SLOTS.json --steps 15 --workers 2 --precision bf16-mixed
 
 Runs where lightly is installed, and uses it as its documentation does: a transform that makes
 two views of each image in a data loader's workers, one pass a view, NTXentLoss. Prints the images
@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightly.loss import NTXentLoss
 from lightly.transforms import SimCLRTransform
 from PIL import Image
@@ -25,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.setting import read_setting
 from benchmarks.workloads import Workload, build
 from pipeline.files.typed_json import get_typed
+from pipeline.runtime.arithmetic import Precision
 from pipeline.runtime.machine import read_process_peak
 from pipeline.training.optim import build_optimizer
 
@@ -73,8 +75,11 @@ def transform(load: Workload) -> SimCLRTransform:
     )
 
 
-def rate(load: Workload, temperature: float, steps: int, workers: int) -> float:
+def rate(
+    load: Workload, temperature: float, steps: int, workers: int, precision: Precision
+) -> float:
     """Return the images a second over an epoch of ``steps`` steps, after one to warm up."""
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed")
     model = nn.Sequential(load.method.backbone, load.method.projector).train()
     criterion = NTXentLoss(temperature=temperature)
     optimizer = build_optimizer([model], load.optimization)
@@ -91,7 +96,8 @@ def rate(load: Workload, temperature: float, steps: int, workers: int) -> float:
     for _ in range(2):
         began = time.perf_counter()
         for first, second in loader:
-            loss = criterion(model(first), model(second))
+            with autocast:
+                loss = criterion(model(first), model(second))
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
@@ -104,11 +110,12 @@ def main() -> None:
     parser.add_argument("slots", type=Path)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--workers", type=int, required=True)
+    parser.add_argument("--precision", required=True)
     given = parser.parse_args()
     setting = read_setting(given.slots)
     temperature = get_typed(setting.finetune.method.options, float, "temperature")
     load = build(setting.finetune, setting.images, "cpu")
-    found = rate(load, temperature, given.steps, given.workers)
+    found = rate(load, temperature, given.steps, given.workers, given.precision)
     peak = read_process_peak(resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     print(json.dumps({"images_per_second": found, "peak_mib": peak}))
 

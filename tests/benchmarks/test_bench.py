@@ -101,6 +101,7 @@ def test_start_up_is_that_of_the_modules_that_stages_import(name: str) -> None:
 def figures() -> table.Results:
     step = {"efficiency": 0.5, "full_over_bare_finetune": 1.0, "ideal_price": 1.0}
     dear = {"efficiency": 0.96, "full_over_bare_finetune": 1.5, "ideal_price": 1.4}
+    precise = {"32-true": 2.0, "bf16-mixed": 1.6, "gflop": 150.0, "peak": 100.0, "batch_size": 8}
     whole = {
         "seconds": 100.0,
         "training_seconds": 60.0,
@@ -111,6 +112,7 @@ def figures() -> table.Results:
     }
     return {
         "steps": {"default finetune": step, "default cassle": dear},
+        "precision": {"small_resnet, one thread": precise, "small_resnet, all threads": precise},
         "strategies": {"finetune": step, "er": dear},
         "memory": {"default cassle": {"images_per_second": 9.0, "peak_mib": 900.4}},
         "augmentation": {
@@ -137,11 +139,16 @@ def test_figures_stand_beside_what_they_should_be() -> None:
     met = {row.what: row.met for row in table.rows(figures())}
     assert met["step efficiency, default, finetune (share of bare arithmetic)"] is False
     assert met["step efficiency, default, cassle (share of bare arithmetic)"] is True
-    # 1.5 is above 1.05 times 1.4.
-    assert met["price of cassle, default (step over fine-tuning's)"] is False
-    assert met["price of er, default (step over fine-tuning's)"] is None
+    price = "price of {}, default (step over fine-tuning's); its operations alone: 1.40"
+    assert met[price.format("cassle")] is False  # 1.5 is above 1.33
+    assert met[price.format("er")] is None
+    faster = "cassle's step in bf16-mixed, times as fast as in float32, small_resnet, {}"
+    assert met[faster.format("one thread")] is False  # 2.0 / 1.6 is below 1.3
+    assert met[faster.format("all threads")] is None
+    share = "… in float32, share of the rate of large matrix products, small_resnet, one thread"
+    assert met[share] is True  # 150 / 2.0 / 100
     assert met["… over Kornia's"] is True
-    assert met["start of train"] is True  # 12 / 16 of 8
+    assert met["start of train"] is None
     assert met["cassle check"] is False
     assert met["… all but arithmetic, share"] is False
     assert met["… over lightly's"] is False
@@ -157,7 +164,8 @@ def test_figures_of_another_machine_say_so() -> None:
     text = table.markdown(figures(), machines)
     assert "\n- on another: whole\n" in text
     assert (
-        "on a machine: steps, strategies, memory, augmentation, evaluation, startup, peers" in text
+        "on a machine: steps, precision, strategies, memory, augmentation, evaluation, startup, peers"
+        in text
     )
 
 
