@@ -5,7 +5,8 @@
 
 The files are PNG images of the embedded set, made for the occasion in a temporary folder. Both
 rates are measured in turn within one run, a part of the images each, so that other work on the
-machine slows both alike.
+machine slows both alike. What bounds the ratio is the CPU time of an image: in the network, to read
+it as ``cassle embed`` does, to decode it with Pillow and no more, to read its bytes alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +82,41 @@ def compare_rates(encoder: Encoder, folder: Path, paths: list[str], threads: int
     print(f"from files   {statistics.median(whole):.0f} images/s: {ratio:.2f} of it")
 
 
+def compare_costs(encoder: Encoder, folder: Path, paths: list[str], count: int = 2000) -> None:
+    """Print the CPU time of an image, and the ratio of rates that each way to read it allows."""
+    files = [folder / path for path in paths[:count]]
+    pixels = np.stack([encoder.read(file) for file in files])
+
+    def decode(file: Path) -> None:
+        with Image.open(file) as image:
+            np.asarray(image)
+
+    def encode_all() -> None:
+        for first in range(0, len(pixels), BATCH):
+            encoder.encode(pixels[first : first + BATCH])
+
+    def time_each(act: Callable[[Path], object]) -> float:
+        return time_cpu(lambda: [act(file) for file in files]) / len(files)
+
+    network = time_cpu(encode_all) / len(files)
+    print(f"the network takes {1e6 * network:.0f} µs of CPU time an image")
+    ways = {"to read it": encoder.read, "Pillow alone": decode, "its bytes alone": Path.read_bytes}
+    for name, act in ways.items():
+        taken = time_each(act)
+        allowed = network / (network + taken)
+        print(f"{name:15} {1e6 * taken:5.0f} µs: at most {allowed:.2f} of the bare rate")
+
+
+def time_cpu(act: Callable[[], object]) -> float:
+    """Return the CPU seconds of this process, the best of three after one to warm up."""
+    found = []
+    for _ in range(4):
+        began = time.process_time()
+        act()
+        found.append(time.process_time() - began)
+    return min(found[1:])
+
+
 def measure_search(encoder: Encoder, folder: Path, paths: list[str]) -> None:
     """Print how long it takes to embed the folder once and to search it after that."""
     output = folder.with_name("features.npz")
@@ -107,6 +144,7 @@ def main() -> None:
         folder = Path(place, "images")
         folder.mkdir()
         paths = write_images(folder, given.images, given.size)
+        compare_costs(encoder, folder, paths)
         compare_rates(encoder, folder, paths, given.threads)
         measure_search(encoder, folder, paths)
     begun = time.perf_counter()
