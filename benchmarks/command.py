@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,15 +14,13 @@ from typing import cast
 from benchmarks import startup, whole
 from benchmarks.precision import PRECISIONS
 from benchmarks.processes import Measurements, medians, run_module
-from benchmarks.setting import Setting, write_setting
+from benchmarks.setting import Setting, plan_task_2, write_setting
 from benchmarks.table import Results, markdown
 from pipeline import layout
-from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.config import presets
-from pipeline.config.read import load_params, parse_params
+from pipeline.config.read import load_params
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.resolve import resolve
-from pipeline.config.stream import count_tasks
 from pipeline.errors import RunError, closest
 from pipeline.files.atomic import write_text
 from pipeline.files.sealed_json import Json, write_json
@@ -56,7 +55,9 @@ class Bench:
         """Write the plans of a setting, and return their file."""
         path = self.folder / f"{setting}_{strategy}.json"
         at_hand = resolve(load_params(layout.PARAMS)).prepare.dataset
-        own, finetune = (_plan_task_2(setting, name) for name in (strategy, "finetune"))
+        preset = PRESETS[setting]
+        changes = () if preset is None else (presets.read_preset(preset),)
+        own, finetune = (plan_task_2(name, *changes) for name in (strategy, "finetune"))
         write_setting(path, Setting(own, finetune, at_hand))
         return path
 
@@ -72,18 +73,6 @@ class Bench:
         return run_module(STEPS, slots, "--steps", str(steps), "--device", self.device)
 
 
-def _plan_task_2(setting: str, strategy: str) -> TrainPlan:
-    """The training of task 2 of a setting."""
-    preset = PRESETS[setting]
-    text, origin = layout.PARAMS.read_text(encoding="utf-8"), str(layout.PARAMS)
-    if preset is not None:
-        text, _ = presets.merge(text, presets.read_preset(preset))
-        origin += f" with preset {preset}"
-    tasks = max(2, count_tasks(parse_params(text, origin)))
-    text, _ = presets.merge(text, f"strategy: {strategy}\nnum_tasks: {tasks}\n")
-    return resolve(parse_params(text, f"{origin} and strategy {strategy}")).train[2]
-
-
 def _steps(bench: Bench) -> dict[str, Measurements]:
     return {
         f"{setting} {strategy}": bench.step(setting, strategy)
@@ -93,16 +82,17 @@ def _steps(bench: Bench) -> dict[str, Measurements]:
 
 
 def _precision(bench: Bench) -> dict[str, Measurements]:
-    """Default and ResNet-18's steps on one thread and on all; GPUs have no threads to choose."""
+    """Steps of two networks in both precisions: on a CPU on one thread and on one a core."""
+    cores = 1 if choose_device(bench.device) is not Device.cpu else os.cpu_count() or 1
     sizes = {"small_resnet": "16", "resnet18": "4"}
     return {
-        f"{network}, {said}": run_module(
+        f"{network} {threads}": run_module(
             PRECISION,
             *("--networks", network, "--steps", steps, "--json", "--device", bench.device),
             threads=threads,
         )
         for network, steps in sizes.items()
-        for said, threads in (("one thread", 1), ("all threads", None))
+        for threads in sorted({1, cores})
     }
 
 
@@ -144,7 +134,7 @@ def _whole(bench: Bench) -> dict[str, Measurements]:
 
 
 def _against_lightly(bench: Bench) -> dict[str, Measurements]:
-    """Both in the precision and with the workers that are fastest for them."""
+    """Ours as params.yaml has it; lightly with what is fastest: workers or none, the precision."""
     peer, found = _peers(), {}
     for setting, steps, rounds in (("default", "64", 3), ("resnet18", "2", 2)):
         slots = bench.slots(setting, "finetune")

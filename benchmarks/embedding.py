@@ -5,8 +5,9 @@
 
 The files are PNG images of the embedded set, made for the occasion in a temporary folder. Both
 rates are measured in turn within one run, a part of the images each, so that other work on the
-machine slows both alike. What bounds the ratio is the CPU time of an image: in the network, to read
-it as ``cassle embed`` does, to decode it with Pillow and no more, to read its bytes alone.
+machine slows both alike. Where the network alone keeps all cores busy, the CPU time of an image
+bounds their ratio: in the network, to read it as ``cassle embed`` does, to decode it with Pillow
+and no more, to read its bytes alone.
 """
 
 from __future__ import annotations

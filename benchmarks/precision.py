@@ -4,8 +4,8 @@
     python -m benchmarks.precision --networks small_resnet --steps 16
 
 The data set and the params are those of params.yaml. Prints a Markdown table, a row as it is
-measured: the best of the turns. ``train.precision: auto`` goes by what it showed. In the same
-turns the CPU multiplies matrices in float32, for what a step makes of it.
+measured: the best of the turns. ``train.precision: auto`` goes by what it showed. With ``--json``
+it also measures the rate of large float32 matrix products, for the share of it that a step reaches.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import time
 from collections.abc import Mapping
 
 from benchmarks.processes import Measurements
+from benchmarks.setting import plan_task_2
 from pipeline import layout
-from pipeline.config import presets
-from pipeline.config.read import parse_params, read_params_text
+from pipeline.artifacts.plans.train import TrainPlan
+from pipeline.config.read import load_params
 from pipeline.config.resolve import resolve
+from pipeline.runtime.arithmetic import cpu_multiplies_bf16
 from pipeline.runtime.before_torch import before_torch
 from pipeline.runtime.device import Device, choose_device
 from pipeline.runtime.machine import describe_machine
@@ -40,7 +42,7 @@ NETWORKS: Mapping[str, str] = {
 
 
 def time_network(changes: str, steps: int, turns: int, device: Device) -> Measurements:
-    """Return what a step takes, and what the device multiplies.
+    """Return the time of a step of CaSSLe in each precision.
 
     Args:
         changes: what differs from params.yaml.
@@ -49,46 +51,52 @@ def time_network(changes: str, steps: int, turns: int, device: Device) -> Measur
         device: where to train.
 
     Returns:
-        The best of the turns: seconds of a step by the precision's name, and ``peak``, GFLOP a
-        second of a product of two float32 matrices of 2048 rows and columns. Beside them
-        ``batch_size``, and ``gflop``, the operations of a step's convolutions and products.
+        The seconds of a step by the precision's name, the best of the turns, and ``batch_size``.
     """
-    from benchmarks.steps import flops
-    from benchmarks.workloads import build
     from pipeline.commands.step_times import time_steps
 
-    plans = {}
-    for precision in PRECISIONS:
-        text, _ = presets.merge(read_params_text(layout.PARAMS), changes)
-        text, _ = presets.merge(text, f"train: {{precision: {precision}}}")
-        plans[precision] = resolve(parse_params(text, str(layout.PARAMS)))
+    plans = plan_precisions(changes)
     found: dict[str, list[float]] = {name: [] for name in PRECISIONS}
-    peak = 0.0
     for _ in range(turns):
         for precision, plan in plans.items():
-            found[precision].append(time_steps(plan.train[2], 2000, steps, 2, device).seconds)
-        peak = max(peak, time_products(device))
-    first = plans[PRECISIONS[0]]
-    load = build(first.train[2], first.prepare.dataset, str(device))
+            found[precision].append(time_steps(plan, 2000, steps, 2, device).seconds)
+    best = {name: min(seconds) for name, seconds in found.items()}
+    return {"batch_size": plans[PRECISIONS[0]].train.batch_size, **best}
+
+
+def plan_precisions(changes: str) -> dict[str, TrainPlan]:
+    """Return the training of task 2 in each precision, long enough for any number of steps."""
     return {
-        "batch_size": first.train[2].train.batch_size,
-        "gflop": flops(load.bare()) / 1e9,
-        "peak": peak,
-        **{name: min(seconds) for name, seconds in found.items()},
+        name: plan_task_2(
+            "cassle", changes, f"train: {{epochs: 60, budget: null, precision: {name}}}"
+        )
+        for name in PRECISIONS
     }
 
 
-def time_products(device: Device, size: int = 2048, count: int = 6) -> float:
-    """Return GFLOP a second of products of float32 matrices, the best of some."""
+def measure_peak(changes: str, device: Device, size: int = 2048, count: int = 8) -> Measurements:
+    """Return what a step computes, and how fast the device multiplies matrices.
+
+    Returns:
+        ``gflop``, of a step's convolutions and matrix products; ``peak``, GFLOP a second of
+        products of two float32 matrices of ``size`` rows and columns, the best of ``count``; and
+        ``native_bf16``, 1 on a CPU that multiplies bfloat16, else 0.
+    """
     import torch
 
+    from benchmarks.steps import flops
+    from benchmarks.workloads import build
+
+    at_hand = resolve(load_params(layout.PARAMS)).prepare.dataset
+    load = build(plan_precisions(changes)[PRECISIONS[0]], at_hand, str(device))
     left, right = torch.ones(2, size, size, device=str(device))
     best = 0.0
     for _ in range(count):
         began = time.perf_counter()
         float((left @ right)[0, 0])  # which waits for a GPU
         best = max(best, 2 * size**3 / (time.perf_counter() - began) / 1e9)
-    return best
+    native = device is Device.cpu and cpu_multiplies_bf16()
+    return {"gflop": flops(load.bare()) / 1e9, "peak": best, "native_bf16": float(native)}
 
 
 def write_row(name: str, found: Measurements) -> str:
@@ -114,7 +122,10 @@ def main() -> None:
         print("| --- | ---: | ---: | ---: | ---: |")
     for name in given.networks:
         found = time_network(NETWORKS[name], given.steps, given.turns, device)
-        print(json.dumps(found) if given.json else write_row(name, found), flush=True)
+        if given.json:
+            print(json.dumps(found | measure_peak(NETWORKS[name], device)), flush=True)
+        else:
+            print(write_row(name, found), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,11 +13,14 @@ from torch import nn
 
 from benchmarks.workloads import build
 from pipeline import layout
+from pipeline.building.components import load_class
 from pipeline.commands.step_times import time_steps
 from pipeline.config.read import load_params
 from pipeline.config.registry.methods import METHODS
 from pipeline.config.resolve import resolve
+from pipeline.evaluation.base import FeatureProbe
 from pipeline.runtime.device import Device, send
+from pipeline.training.fit import make_deterministic
 from pipeline.training.optimizers.lars import LARS
 from tests.support.project import Project
 
@@ -68,6 +72,25 @@ def test_views_are_those_of_the_cpu(project: Project) -> None:
     there = load.augment(send(images, torch.device("cuda")), torch.Generator().manual_seed(0))
     for one, other in zip(here, there, strict=True):
         torch.testing.assert_close(one, other.cpu(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("probe", ["linear", "solver"])
+def test_probes_score_as_on_the_cpu(probe: str, project: Project) -> None:
+    plan = resolve(load_params(layout.PARAMS)).evaluate
+    path, options = next((p.path, p.options) for p in plan.probes if p.name == probe)
+    train = torch.randn(300, 16, generator=torch.Generator().manual_seed(0))
+    labels = train[:, :5].argmax(1)
+
+    def score(device: str) -> torch.Tensor:
+        make_deterministic(Device(device))
+        found = load_class(path, FeatureProbe)(**options).scores(
+            train.to(device), labels.to(device), train.to(device), 5, torch.Generator()
+        )
+        return found.cpu()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # an operation that is not deterministic warns
+        torch.testing.assert_close(score("cuda"), score("cpu"), rtol=1e-3, atol=1e-3)
 
 
 def test_lars_moves_weights_as_on_the_cpu() -> None:

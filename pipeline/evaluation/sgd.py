@@ -24,7 +24,7 @@ class SgdSchedule:
     Attributes:
         epochs: passes over the training images.
         batch_size: images a step.
-        learning_rate: of SGD with momentum ``MOMENTUM``.
+        learning_rate: of SGD with momentum 0.9.
         milestones: epochs after which the learning rate is divided by 10.
         weight_decay: of the weights and biases.
     """
@@ -36,6 +36,7 @@ class SgdSchedule:
     weight_decay: float
 
 
+@torch.no_grad()
 def fit_linear_classifier(
     read: ReadFeatures,
     num_features: int,
@@ -65,9 +66,8 @@ def fit_linear_classifier(
     """
     device, milestones = labels.device, sorted(schedule.milestones)
     classifier = nn.Linear(num_features, num_classes, device=device)
-    moved = [tensor.detach().zero_() for tensor in classifier.parameters()]
-    weight, bias = moved
-    velocities = [torch.zeros_like(tensor) for tensor in moved]
+    weight, bias = parameters = [tensor.zero_() for tensor in classifier.parameters()]
+    velocities = [torch.zeros_like(tensor) for tensor in parameters]
     for epoch in range(schedule.epochs):
         rate = schedule.learning_rate * 0.1 ** bisect_right(milestones, epoch)
         order = torch.randperm(len(labels), generator=generator).to(device)
@@ -75,12 +75,13 @@ def fit_linear_classifier(
         if drop_last and len(batches) > 1 and len(batches[-1]) < schedule.batch_size:
             batches = batches[:-1]
         for batch, features in zip(batches, read(batches), strict=True):
-            # Classes come first: a CPU takes a quarter of the time for the softmax of columns.
+            # Outputs are (C, B): a CPU takes a quarter of the time for a softmax over the first
+            # dimension.
             outputs = torch.addmm(bias[:, None], weight, features.T)
-            wrong = outputs.softmax(0) - functional.one_hot(labels[batch], num_classes).T
-            wrong /= len(batch)
-            gradients = wrong @ features, wrong.sum(1)
-            for tensor, velocity, gradient in zip(moved, velocities, gradients, strict=True):
+            errors = outputs.softmax(0) - functional.one_hot(labels[batch], num_classes).T
+            errors /= len(batch)
+            gradients = errors @ features, errors.sum(1)
+            for tensor, velocity, gradient in zip(parameters, velocities, gradients, strict=True):
                 velocity.mul_(MOMENTUM).add_(gradient).add_(tensor, alpha=schedule.weight_decay)
                 tensor.sub_(velocity, alpha=rate)
     return classifier

@@ -9,7 +9,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from pipeline.errors import RunError
 from pipeline.evaluation.base import FeatureProbe
@@ -74,9 +73,9 @@ def fit(
     """
     labels = labels.to(features.device)
     axes, scales = _find_axes(features, l2)
-    # Classes and features come first, images last: a CPU takes a third of the time for it.
+    # Features are (F, N) and logits (C, N) from here: a CPU takes a third of the time for these.
     features = (axes / scales).T @ features.T
-    wanted = functional.one_hot(labels, num_classes).T.to(features)
+    images = torch.arange(len(labels), device=labels.device)
     moved = features.new_zeros(num_classes, len(scales))  # W axes · scales
     bias = features.new_zeros(num_classes)
     optimizer = torch.optim.LBFGS(
@@ -88,10 +87,12 @@ def fit(
 
     def objective() -> Tensor:
         logs = torch.addmm(bias[:, None], moved, features).log_softmax(0)
-        loss = l2 / 2 * (moved / scales).square().sum() - logs.gather(0, labels[None]).mean()
-        wrong = logs.exp_().sub_(wanted).div_(len(labels))
-        moved.grad = torch.addmm(l2 * moved / scales.square(), wrong, features.T)
-        bias.grad = wrong.sum(1)
+        loss = l2 / 2 * (moved / scales).square().sum() - logs[labels, images].mean()
+        errors = logs.exp_()
+        errors[labels, images] -= 1
+        errors /= len(labels)
+        moved.grad = torch.addmm(l2 * moved / scales.square(), errors, features.T)
+        bias.grad = errors.sum(1)
         return loss
 
     slope, left, tolerance = math.inf, MAX_ITERATIONS, 3 * TOLERANCE / float(scales.max())

@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 import torch
 
 from benchmarks import command as bench
-from benchmarks import precision, startup, steps, table
+from benchmarks import precision, processes, startup, steps, table
 from benchmarks.__main__ import run
 from benchmarks.workloads import BareStep, Workload, build
 from pipeline import layout
@@ -101,7 +101,14 @@ def test_start_up_is_that_of_the_modules_that_stages_import(name: str) -> None:
 def figures() -> table.Results:
     step = {"efficiency": 0.5, "full_over_bare_finetune": 1.0, "ideal_price": 1.0}
     dear = {"efficiency": 0.96, "full_over_bare_finetune": 1.5, "ideal_price": 1.4}
-    precise = {"32-true": 2.0, "bf16-mixed": 1.6, "gflop": 150.0, "peak": 100.0, "batch_size": 8}
+    precise = {
+        "32-true": 2.0,
+        "bf16-mixed": 1.6,
+        "gflop": 150.0,
+        "peak": 100.0,
+        "native_bf16": 1.0,
+        "batch_size": 8,
+    }
     whole = {
         "seconds": 100.0,
         "training_seconds": 60.0,
@@ -112,7 +119,11 @@ def figures() -> table.Results:
     }
     return {
         "steps": {"default finetune": step, "default cassle": dear},
-        "precision": {"small_resnet, one thread": precise, "small_resnet, all threads": precise},
+        "precision": {
+            "small_resnet 1": precise,
+            "small_resnet 2": precise,
+            "resnet18 1": precise | {"native_bf16": 0.0},
+        },
         "strategies": {"finetune": step, "er": dear},
         "memory": {"default cassle": {"images_per_second": 9.0, "peak_mib": 900.4}},
         "augmentation": {
@@ -139,14 +150,14 @@ def test_figures_stand_beside_what_they_should_be() -> None:
     met = {row.what: row.met for row in table.rows(figures())}
     assert met["step efficiency, default, finetune (share of bare arithmetic)"] is False
     assert met["step efficiency, default, cassle (share of bare arithmetic)"] is True
-    price = "price of {}, default (step over fine-tuning's); its operations alone: 1.40"
-    assert met[price.format("cassle")] is False  # 1.5 is above 1.33
-    assert met[price.format("er")] is None
-    faster = "cassle's step in bf16-mixed, times as fast as in float32, small_resnet, {}"
-    assert met[faster.format("one thread")] is False  # 2.0 / 1.6 is below 1.3
-    assert met[faster.format("all threads")] is None
-    share = "… in float32, share of the rate of large matrix products, small_resnet, one thread"
-    assert met[share] is True  # 150 / 2.0 / 100
+    assert met["price of cassle, default (step over fine-tuning's)"] is False  # 1.5: above 1.33
+    assert met["price of er, default (step over fine-tuning's)"] is None
+    faster = "step of cassle in bf16-mixed, times as fast, {} at 28×28, {}"
+    assert met[faster.format("small_resnet", "1 thread")] is False  # 2.0 / 1.6 is below 1.3
+    assert met[faster.format("small_resnet", "2 threads")] is None
+    assert met[faster.format("resnet18", "1 thread")] is None  # no bfloat16 in the CPU
+    share = "step of cassle in float32, share of the rate of matrix products, {}"
+    assert met[share.format("small_resnet at 28×28, 1 thread")] is True  # 150 / 2.0 / 100
     assert met["… over Kornia's"] is True
     assert met["start of train"] is None
     assert met["cassle check"] is False
@@ -154,6 +165,8 @@ def test_figures_stand_beside_what_they_should_be() -> None:
     assert met["… over lightly's"] is False
     shown = {row.what: row.value for row in table.rows(figures())}
     assert shown["peak memory, default, cassle"] == "900 MiB"
+    price = shown["price of cassle, default (step over fine-tuning's)"]
+    assert price == "1.50 (operations alone 1.40)"
     text = table.markdown(figures(), dict.fromkeys(figures(), "a machine"))
     assert "**no**" in text
     assert "`make bench`, on a machine.\n" in text
@@ -236,11 +249,40 @@ def test_precisions_are_measured_in_turn(
     asked: list[str] = []
 
     def timed(plan: TrainPlan, count: int, steps: int, warm_up: int, device: Device) -> StepTime:
+        assert plan.strategies[0].name == "cassle"
         asked.append(plan.train.precision)
         return StepTime(len(asked) / 1000, 1.0, "32-true")
 
+    project.set({"num_tasks": 1, "strategy": "offline"})
     monkeypatch.setattr(step_times, "time_steps", timed)
-    monkeypatch.setattr("sys.argv", ["precision", "--networks", "small_resnet", "--device", "cpu"])
+    command = ["precision", "--networks", "small_resnet", "--device", "cpu"]
+    monkeypatch.setattr("sys.argv", command)
     precision.main()
     assert asked == ["32-true", "bf16-mixed"] * 2
     assert capsys.readouterr().out.splitlines()[-1] == "| small_resnet | 16 | 1 | 2 | 0.50 |"
+    monkeypatch.setattr("sys.argv", [*command, "--json"])
+    precision.main()
+    found = json.loads(capsys.readouterr().out)
+    assert found["peak"] > 0
+    assert found["gflop"] > 0
+    assert len(table.rows({"precision": {"small_resnet 1": found}})) == 2
+
+
+def test_a_part_has_the_threads_that_it_asks_for(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+
+    def ran(command: list[str], env: dict[str, str], **_: object) -> SimpleNamespace:
+        given.append(env["OMP_NUM_THREADS"])
+        return SimpleNamespace(returncode=0, stdout="{}", stderr="")
+
+    monkeypatch.setattr(processes.subprocess, "run", ran)
+    monkeypatch.setattr(bench.os, "cpu_count", lambda: 6)
+    assert list(bench.PARTS["precision"](bench.Bench(project.root, Device.cpu))) == [
+        "small_resnet 1",
+        "small_resnet 6",
+        "resnet18 1",
+        "resnet18 6",
+    ]
+    assert given == ["1", "6"] * 2

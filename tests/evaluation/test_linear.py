@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.evaluation import features as features_module
 from pipeline.evaluation.features import extract
@@ -73,6 +73,30 @@ def test_training_on_all_images_at_once_is_softmax_regression(decay: float) -> N
     expected = by_numpy(features.double().numpy(), labels.numpy(), given)
     found = torch.cat([classifier.weight, classifier.bias[:, None]], dim=1).detach()
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("milestones", [[4, 2], [2, 2]])
+def test_training_by_batches_is_that_of_torch(milestones: list[int]) -> None:
+    features, labels = blobs(37)
+    features = features / 10
+    given = schedule(epochs=6, batch_size=8, milestones=milestones, decay=0.1)
+    found = train_classifier(features, labels, 4, given, stream())  # no image is of class 3
+    expected = nn.Linear(4, 4)
+    for parameter in expected.parameters():
+        nn.init.zeros_(parameter)
+    optimizer = torch.optim.SGD(expected.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    decay = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones)
+    order = stream()
+    for _ in range(6):
+        for batch in torch.randperm(37, generator=order).split(8):
+            optimizer.zero_grad()
+            torch.autograd.backward(
+                nn.functional.cross_entropy(expected(features[batch]), labels[batch])
+            )
+            optimizer.step()
+        decay.step()
+    torch.testing.assert_close(found.weight, expected.weight, rtol=0, atol=1e-6)
+    torch.testing.assert_close(found.bias, expected.bias, rtol=0, atol=1e-6)
 
 
 def test_separable_classes_are_told_apart() -> None:
