@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import cast
 
 from benchmarks import startup, whole
+from benchmarks.plans import plan_task_2
 from benchmarks.precision import PRECISIONS
 from benchmarks.processes import Measurements, medians, run_module
-from benchmarks.setting import Setting, plan_task_2, write_setting
+from benchmarks.setting import Setting, write_setting
 from benchmarks.table import Results, markdown
 from pipeline import layout
 from pipeline.config import presets

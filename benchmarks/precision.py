@@ -15,8 +15,8 @@ import json
 import time
 from collections.abc import Mapping
 
+from benchmarks.plans import plan_task_2
 from benchmarks.processes import Measurements
-from benchmarks.setting import plan_task_2
 from pipeline import layout
 from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.config.read import load_params

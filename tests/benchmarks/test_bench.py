@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +27,7 @@ from pipeline.config.resolve import resolve
 from pipeline.runtime import machine
 from pipeline.runtime.device import Device
 from pipeline.training.callbacks.checkpoint import Checkpointing
+from tests.support.params import ROOT
 from tests.support.project import Project
 from tests.support.runs import Runs
 
@@ -266,6 +269,12 @@ def test_precisions_are_measured_in_turn(
     assert found["peak"] > 0
     assert found["gflop"] > 0
     assert len(table.rows({"precision": {"small_resnet 1": found}})) == 2
+
+
+def test_what_peers_import_is_there_without_the_packages_of_the_config() -> None:
+    missing = "import sys; sys.modules |= dict.fromkeys(('pydantic', 'ruamel', 'yaml', 'typer'))"
+    code = f"{missing}; import benchmarks.setting, benchmarks.workloads"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_a_part_has_the_threads_that_it_asks_for(

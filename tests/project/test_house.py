@@ -197,8 +197,7 @@ def test_only_the_config_reads_yaml_and_only_plan_and_command_line_read_the_conf
     users -= {*in_room("config"), *in_room("cli"), *in_room("commands")}
     # The stage, and the benchmarks.
     measuring = {
-        f"benchmarks/{name}.py"
-        for name in ("command", "embedding", "online", "precision", "setting")
+        f"benchmarks/{name}.py" for name in ("command", "embedding", "online", "plans", "precision")
     }
     found = {path.relative_to(ROOT).as_posix() for path in users}
     assert found <= {"pipeline/stages/plan.py", *measuring}
