@@ -7,6 +7,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -217,11 +218,16 @@ def run(parts: Sequence[str], device: Device) -> None:
 
 
 def _earlier() -> tuple[Results, dict[str, str]]:
-    """Return earlier measurements, and the machine of each part."""
+    """Return earlier measurements that the table has rows for, and the machine of each part."""
+    found: Results = {}
     try:
         held = json.loads(JSON.read_text(encoding="utf-8"))
-        names = [name for name in PARTS if name in held["parts"]]
-        found = {name: held["parts"][name] for name in names}
-        return found, {name: held["machines"][name] for name in names}
+        machines: dict[str, str] = held["machines"]
+        measured: Results = {name: held["parts"][name] for name in PARTS if name in held["parts"]}
     except (OSError, ValueError, KeyError, TypeError):
         return {}, {}
+    for name, part in measured.items():
+        with suppress(LookupError, TypeError):  # of a commit that measured something else
+            markdown({name: part}, machines)
+            found[name] = part
+    return found, {name: machines[name] for name in found}
