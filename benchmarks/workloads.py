@@ -13,7 +13,7 @@ from torch.nn import functional
 from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.building.data import open_source
-from pipeline.building.stand_in import begin_stand_in, lay_out
+from pipeline.building.stand_in import begin_stand_in, lay_out, sum_losses
 from pipeline.building.training import build_optimization
 from pipeline.building.views import build_augment
 from pipeline.data.augmentation.augment import Augment
@@ -81,9 +81,7 @@ class BareStep:
         """Take one step."""
         with self.autocast:
             encoded = self.method.encode(self.views)
-            step = Step(self.method, self.views, encoded, self.at)
-            terms = [self.method.loss(self.views, encoded), *self.strategy.terms(step).values()]
-            loss = torch.stack(terms).sum()
+            loss = sum_losses(self.strategy, Step(self.method, self.views, encoded, self.at))
         torch.autograd.backward(loss)
         self.optimizer.step()
         self.optimizer.zero_grad()

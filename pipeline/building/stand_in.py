@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import torch
@@ -14,7 +15,6 @@ from pipeline.building.training import build_method, build_strategy
 from pipeline.data.augmentation.augment import Augment
 from pipeline.data.canvas import lay_on_canvases
 from pipeline.methods.base import Method, Position
-from pipeline.models.frozen import running_statistics
 from pipeline.seeding import generator, seeded_initialization
 from pipeline.strategies.base import Step, Strategy, TaskStart
 
@@ -70,14 +70,19 @@ def begin_stand_in(
     return method, strategy
 
 
+def sum_losses(strategy: Strategy, step: Step) -> Tensor:
+    """Return the loss of a step, a scalar: L_SSL, or what stands in its place, and the terms."""
+    objective, terms = strategy.objective(step), strategy.terms(step).values()
+    return torch.stack([*terms] if objective is None else [objective, *terms]).sum()
+
+
 @torch.no_grad()
 def _show_step(
     method: Method, strategy: Strategy, images: Tensor, augment: Augment, stream: torch.Generator
 ) -> None:
     """Show the strategy a step on images; the network stays as it is."""
-    at = Position(0, 1, 1)
+    shown, at = copy.deepcopy(method), Position(0, 1, 1)
     strategy.observe(images, at)
     views = strategy.mix(augment(images, stream), at)
-    with running_statistics(method):
-        strategy.terms(Step(method, views, method.encode(views), at))
-    strategy.after_step(method, replace(at, step=1))
+    sum_losses(strategy, Step(shown, views, shown.encode(views), at))
+    strategy.after_step(shown, replace(at, step=1))

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.plans.train import TrainPlan
-from pipeline.building.stand_in import begin_stand_in, lay_out
+from pipeline.building.stand_in import begin_stand_in, lay_out, sum_losses
 from pipeline.building.training import build_strategy
 from pipeline.building.training import count_steps as count_training_steps
 from pipeline.building.views import build_augment
@@ -171,8 +171,6 @@ def _image_operations(plan: TrainPlan) -> float:
         views = strategy.mix(drawn, at)
         encoded = method.encode(views)
         step = Step(method, views, encoded, at)
-        objective, terms = strategy.objective(step), strategy.terms(step).values()
-        loss = torch.stack([*terms] if objective is None else [objective, *terms]).sum()
-        torch.autograd.backward(loss)
+        torch.autograd.backward(sum_losses(strategy, step))
     operations: int = counter.get_total_flops()
     return operations / SAMPLE

@@ -23,6 +23,7 @@ from pipeline.artifacts.plans.train import TrainPlan
 from pipeline.commands import step_times
 from pipeline.commands.step_times import StepTime
 from pipeline.config.read import load_params
+from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.resolve import resolve
 from pipeline.runtime import machine
 from pipeline.runtime.device import Device
@@ -56,6 +57,17 @@ def test_a_step_is_measured_beside_its_arithmetic(strategy: str, project: Projec
     assert (found["ideal_price"] > 1) == (strategy != "finetune")
     assert found["ideal_price"] >= 1
     assert not list((layout.main_checkout() / layout.CHECKPOINTS).glob("*/*.safetensors"))
+
+
+@pytest.mark.parametrize("strategy", [n for n, s in STRATEGIES.items() if not s.whole_stream])
+def test_every_strategy_takes_bare_steps(strategy: str, project: Project) -> None:
+    load = build_task_2(strategy)
+    bare = load.bare()
+    before = [parameter.clone() for parameter in bare.method.backbone.parameters()]
+    for _ in range(2):
+        bare()
+    moved = zip(before, bare.method.backbone.parameters(), strict=True)
+    assert not any(torch.equal(one, other) for one, other in moved)
 
 
 def test_bare_arithmetic_leaves_the_network_that_is_trained_alone(project: Project) -> None:

@@ -65,6 +65,11 @@ def test_a_momentum_network_is_one_pass_more(simclr: cost.Cost) -> None:
     assert byol.operations[0] - simclr.operations[0] == pytest.approx(views, rel=0.05)
 
 
+def test_what_stands_in_for_the_objective_is_counted(simclr: cost.Cost) -> None:
+    pnr = cost.count("pnr", plan("cifar100_simclr", strategy="pnr"), {})
+    assert pnr.operations[1] == pytest.approx(simclr.operations[1], rel=0.01)
+
+
 def test_hours_are_steps_times_operations_at_the_rate() -> None:
     found = cost.Cost([100, 50], [2e12, 4e12])
     assert found.total == 400e12
