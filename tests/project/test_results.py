@@ -149,6 +149,27 @@ def test_a_table_of_strategies_follows_from_its_runs(page: str, heading: str) ->
         assert row[len(names) :] == describe_runs(groups[key], before)
 
 
+MEASURED = (
+    "A step",
+    "bfloat16",
+    "Starting",
+    "Other strategies",
+    "Two views",
+    "Views of 224 pixels",
+    "The same SimCLR",
+)
+
+
+@pytest.mark.parametrize("subject", MEASURED)
+def test_what_is_said_of_speed_is_what_the_benchmark_gave(subject: str) -> None:
+    page, table = ((ROOT / name).read_text() for name in ("docs/speed.md", "reports/benchmark.md"))
+    said = page.split(f"\n- **{subject}**")[1].split("\n- **")[0]
+    found = re.findall(r"\d+\.\d+", said)
+    assert found
+    numbers = map(float, re.findall(r"\d+(?:\.\d+)?", table))
+    assert not set(found) - {f"{each:.{decimals}f}" for each in numbers for decimals in (1, 2)}
+
+
 def test_the_readme_shows_the_committed_matrix() -> None:
     drawn = [
         [float(cell) for cell in line.split("│")[2:-1]]
