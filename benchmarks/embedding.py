@@ -72,8 +72,7 @@ def compare_rates(encoder: Encoder, folder: Path, paths: list[str], threads: int
         pixels = np.stack([encoder.read(folder / path) for path in some])
         encoder.encode(pixels[:BATCH])
         begun = time.perf_counter()
-        for first in range(0, len(some), BATCH):
-            encoder.encode(pixels[first : first + BATCH])
+        encoder.encode(pixels)
         between = time.perf_counter()
         done = sum(len(b.paths) for b in embed_batches(encoder, folder, some, BATCH, threads))
         bare.append(share / (between - begun))
@@ -92,14 +91,10 @@ def compare_costs(encoder: Encoder, folder: Path, paths: list[str], count: int =
         with Image.open(file) as image:
             np.asarray(image)
 
-    def encode_all() -> None:
-        for first in range(0, len(pixels), BATCH):
-            encoder.encode(pixels[first : first + BATCH])
-
     def time_each(act: Callable[[Path], object]) -> float:
         return time_cpu(lambda: [act(file) for file in files]) / len(files)
 
-    network = time_cpu(encode_all) / len(files)
+    network = time_cpu(lambda: encoder.encode(pixels)) / len(files)
     print(f"the network takes {1e6 * network:.0f} µs of CPU time an image")
     ways = {"to read it": encoder.read, "Pillow alone": decode, "its bytes alone": Path.read_bytes}
     for name, act in ways.items():

@@ -41,11 +41,13 @@ NETWORKS: Mapping[str, str] = {
 }
 
 
-def time_network(changes: str, steps: int, turns: int, device: Device) -> Measurements:
+def time_network(
+    plans: Mapping[str, TrainPlan], steps: int, turns: int, device: Device
+) -> Measurements:
     """Return the time of a step of CaSSLe in each precision.
 
     Args:
-        changes: what differs from params.yaml.
+        plans: of the training, by precision.
         steps: steps of a turn that count.
         turns: of each precision.
         device: where to train.
@@ -55,7 +57,6 @@ def time_network(changes: str, steps: int, turns: int, device: Device) -> Measur
     """
     from pipeline.commands.step_times import time_steps
 
-    plans = plan_precisions(changes)
     found: dict[str, list[float]] = {name: [] for name in PRECISIONS}
     for _ in range(turns):
         for precision, plan in plans.items():
@@ -74,7 +75,7 @@ def plan_precisions(changes: str) -> dict[str, TrainPlan]:
     }
 
 
-def measure_peak(changes: str, device: Device, size: int = 2048, count: int = 8) -> Measurements:
+def measure_peak(plan: TrainPlan, device: Device, size: int = 2048, count: int = 8) -> Measurements:
     """Return what a step computes, and how fast the device multiplies matrices.
 
     Returns:
@@ -88,7 +89,7 @@ def measure_peak(changes: str, device: Device, size: int = 2048, count: int = 8)
     from benchmarks.workloads import build
 
     at_hand = resolve(load_params(layout.PARAMS)).prepare.dataset
-    load = build(plan_precisions(changes)[PRECISIONS[0]], at_hand, str(device))
+    load = build(plan, at_hand, str(device))
     left, right = torch.ones(2, size, size, device=str(device))
     best = 0.0
     for _ in range(count):
@@ -121,9 +122,10 @@ def main() -> None:
         print("| backbone | batch | float32, ms a step | bf16-mixed, ms a step | times as fast |")
         print("| --- | ---: | ---: | ---: | ---: |")
     for name in given.networks:
-        found = time_network(NETWORKS[name], given.steps, given.turns, device)
+        plans = plan_precisions(NETWORKS[name])
+        found = time_network(plans, given.steps, given.turns, device)
         if given.json:
-            print(json.dumps(found | measure_peak(NETWORKS[name], device)), flush=True)
+            print(json.dumps(found | measure_peak(plans[PRECISIONS[0]], device)), flush=True)
         else:
             print(write_row(name, found), flush=True)
 

@@ -14,7 +14,7 @@ import json
 import resource
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from lightly.loss import NTXentLoss
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("slots", type=Path)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--workers", type=int, required=True)
-    parser.add_argument("--precision", choices=("32-true", "bf16-mixed"), required=True)
+    parser.add_argument("--precision", choices=get_args(Precision), required=True)
     given = parser.parse_args()
     setting = read_setting(given.slots)
     temperature = get_typed(setting.finetune.method.options, float, "temperature")

@@ -218,6 +218,7 @@ def test_a_part_is_written_beside_those_that_were_measured_before(
     )
     out = must_measure(project, "startup")
     assert "- on an old one: evaluation\n" in out
+    assert (project.root / bench.TABLE).read_text().strip() == out.strip()
     held["parts"]["evaluation"]["seconds"].pop("extract")  # as another commit might have it
     (project.root / bench.JSON).write_text(json.dumps(held))
     assert "features of all images" not in must_measure(project, "startup")

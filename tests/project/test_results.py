@@ -104,11 +104,8 @@ COMPARISONS = {
         ["method", "strategy"],
     ),
 }
-PLAIN = {
-    "strategy": "finetune",
-    "memory": "none",
-    "share": "none",
-}  # what the others are compared with
+# What the others are compared with.
+PLAIN = {"strategy": "finetune", "memory": "none", "share": "none"}
 METRICS = ("average_accuracy", "forgetting", "forward_transfer", "average_incremental_accuracy")
 
 
