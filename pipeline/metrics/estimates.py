@@ -43,12 +43,13 @@ class Difference:
     """The paired difference between two runs' metrics on the same seeds, first minus second.
 
     Attributes:
-        n: the number of pairs, at least 1.
+        n: the number of seeds, at least 1.
         mean: the mean of the differences.
-        interval: the 95 % confidence interval of the mean, if the differences are normally
-            distributed; None for one pair.
+        interval: the 95 % confidence interval of the mean, if the seeds' differences are normally
+            distributed; None for one seed.
         above: the number of pairs in which the first is larger.
         below: the number of pairs in which it is smaller.
+        pairs: the number of pairs; several for each seed where methods are taken together.
     """
 
     n: int
@@ -56,6 +57,19 @@ class Difference:
     interval: tuple[float, float] | None
     above: int
     below: int
+    pairs: int
+
+    @property
+    def sign_test(self) -> float:
+        """The two-sided p of the sign test, from 0 to 1.
+
+        How often as many pairs or more would agree if each were a toss of a coin (the exact
+        binomial distribution). Pairs without a difference are left out, as is usual (Conover,
+        Practical Nonparametric Statistics, 3rd edition, section 3.4).
+        """
+        n = self.above + self.below
+        tail = sum(math.comb(n, k) for k in range(min(self.above, self.below) + 1))
+        return min(1.0, 2 * tail / (1 << n))
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
@@ -67,14 +81,30 @@ def estimate(values: Sequence[float]) -> Estimate | None:
 
 
 def paired_difference(pairs: Sequence[tuple[float, float]]) -> Difference | None:
-    """Return the difference first minus second over pairs; None without pairs."""
-    differences = [first - second for first, second in pairs]
-    found = estimate(differences)
+    """Return the difference first minus second over pairs, one a seed; None without pairs."""
+    return pooled_difference([[pair] for pair in pairs])
+
+
+def pooled_difference(seeds: Sequence[Sequence[tuple[float, float]]]) -> Difference | None:
+    """Return the difference first minus second over the pairs of several methods.
+
+    Mean and interval are of the seeds' means: pairs of one seed share its split and are not
+    independent of each other.
+
+    Args:
+        seeds: for each seed one pair a method.
+
+    Returns:
+        The difference; None without pairs.
+    """
+    by_seed = [[first - second for first, second in pairs] for pairs in seeds if pairs]
+    found = estimate([statistics.fmean(differences) for differences in by_seed])
     if found is None:
         return None
-    above = sum(difference > 0 for difference in differences)
-    below = sum(difference < 0 for difference in differences)
-    return Difference(found.n, found.mean, found.interval, above, below)
+    single = [difference for differences in by_seed for difference in differences]
+    above = sum(difference > 0 for difference in single)
+    below = sum(difference < 0 for difference in single)
+    return Difference(found.n, found.mean, found.interval, above, below, len(single))
 
 
 @lru_cache(maxsize=256)

@@ -6,7 +6,13 @@ import math
 
 import pytest
 
-from pipeline.metrics.estimates import estimate, paired_difference, student_quantile
+from pipeline.metrics.estimates import (
+    Difference,
+    estimate,
+    paired_difference,
+    pooled_difference,
+    student_quantile,
+)
 
 
 @pytest.mark.parametrize(
@@ -87,3 +93,47 @@ def test_one_pair_has_no_interval_and_equal_pairs_are_no_wins() -> None:
     equal = paired_difference([(1.0, 1.0), (2.0, 1.0)])
     assert equal is not None
     assert (equal.above, equal.below) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "expected"),
+    [
+        # scipy.stats.binomtest(above, above + below).pvalue, SciPy 1.17.1
+        (5, 0, 0.0625),
+        (2, 38, 1.493454329e-09),
+        (9, 1, 0.021484375),
+        (11, 9, 0.8238029479980469),
+        # Half of the pairs, and none that differs: nothing speaks for either.
+        (10, 10, 1.0),
+        (0, 0, 1.0),
+    ],
+)
+def test_the_sign_test_is_the_exact_binomial_one(above: int, below: int, expected: float) -> None:
+    found = Difference(1, 0.0, None, above, below, above + below)
+    assert found.sign_test == pytest.approx(expected, rel=1e-9)
+    turned = Difference(1, 0.0, None, below, above, above + below)
+    assert turned.sign_test == found.sign_test
+
+
+def test_a_sign_test_of_many_pairs_is_finite() -> None:
+    assert Difference(1, 0.0, None, 2000, 1000, 3000).sign_test == pytest.approx(0, abs=1e-60)
+
+
+def test_over_methods_seeds_are_what_is_independent() -> None:
+    """Two methods that always agree tell no more than one."""
+    once = paired_difference([(1.0, 0.0), (2.0, 0.0), (4.0, 0.0)])
+    twice = pooled_difference([[(1.0, 0.0)] * 2, [(2.0, 0.0)] * 2, [(4.0, 0.0)] * 2])
+    assert once is not None and twice is not None
+    assert (twice.n, twice.pairs) == (3, 6)
+    assert (twice.mean, twice.interval) == (once.mean, once.interval)
+    assert (twice.above, once.above) == (6, 3)
+    assert pooled_difference([[], []]) is None
+
+
+def test_over_methods_the_mean_of_each_seed_counts() -> None:
+    found = pooled_difference([[(3.0, 1.0), (1.0, 2.0)], [(5.0, 1.0), (2.0, 2.0)]])
+    assert found is not None
+    # Differences 2 and -1, 4 and 0: means 0.5 and 2, whose half width is 12.7062 * 1.06066 / sqrt 2.
+    assert found.mean == 1.25
+    assert found.interval == pytest.approx((1.25 - 9.529653, 1.25 + 9.529653), abs=1e-5)
+    assert (found.above, found.below, found.pairs) == (2, 1, 4)

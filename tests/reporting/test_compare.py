@@ -492,6 +492,7 @@ def test_the_tables_are_written_side_by_side(repository: Repository) -> None:
     assert float(line["difference"]) == pytest.approx(1.97333333)
     assert float(line["ci_low"]) == pytest.approx(0.43691207)
     assert (line["wins"], line["shared_seeds"], line["seeds"]) == ("3", "3", "0 1 2")
+    assert (line["pairs"], line["sign_test_p"]) == ("3", "0.25")
     [empty] = [row for row in found if (row["strategy"], row["figure"]) == ("er", "forgetting")]
     assert (empty["n"], empty["mean"], empty["difference"]) == ("0", "", "")
     figures = {"estimates", "differences", "order", "over_tasks", "cost"}
@@ -503,6 +504,25 @@ def test_the_tables_are_written_side_by_side(repository: Repository) -> None:
             assert image.width >= 700
     page = Path("tables/comparison.html").read_text()
     assert "+1.97 [+0.44, +3.51] 3/3" in page and f"Accuracies are by {protocol}." in page
+
+
+def test_the_table_has_a_row_over_all_methods(repository: Repository) -> None:
+    sweep(repository)
+    for strategy, values in SWEEP.items():
+        for seed, value in enumerate(values):
+            repository.experiment(
+                f"byol-{strategy}-{seed}", value, method="byol", strategy=strategy, seed=seed
+            )
+    out = repository.compare("--no-workspace", "--output", "comparison.csv")
+    [printed] = rows(out, "all 2 methods", "cassle")
+    assert printed[3] == "+1.97 [+0.44, +3.51] 6/6 p = 0.031"
+    [line] = [
+        row
+        for row in read_csv(Path("comparison.csv"))
+        if (row["method"], row["figure"]) == ("all 2 methods", "average_accuracy")
+    ]
+    assert (line["wins"], line["pairs"], line["sign_test_p"]) == ("6", "6", "0.03125")
+    assert (line["n"], line["mean"], line["shared_seeds"]) == ("", "", "3")
 
 
 def test_images_of_an_earlier_comparison_go_and_other_files_stay(repository: Repository) -> None:

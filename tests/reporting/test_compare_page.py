@@ -11,6 +11,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.reporting.comparing.comparison import Comparison, compare_runs
+from pipeline.reporting.comparing.comparison_tables import (
+    POOLED_LEGEND,
+    format_tables,
+    write_legends,
+)
+from pipeline.reporting.comparing.over_methods import pool_methods
 from pipeline.reporting.comparing.run_groups import group_runs
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.comparison_page.charts import IntervalChart, SeriesChart, Style
@@ -71,6 +77,67 @@ def test_means_and_paired_differences_have_their_intervals_by_hand() -> None:
     assert "+2.17 [+1.45, +2.88] 3/3" in said
     assert said.count("2.00 [2.00, 2.00] n = 3") == 3  # F
     assert {"cassle", "er", "finetune"} <= set(said)
+
+
+def make_methods(**without: int) -> list[Run]:
+    """Runs of two methods; of one the seeds below a number are left out."""
+    shift = {"simclr": 0.0, "byol": -1.0}
+    return [
+        make_run(
+            value + (shift[method] if strategy == "cassle" else 0.0),
+            method=method,
+            strategy=strategy,
+            seed=seed,
+            name=f"{method}-{strategy}-{seed}",
+        )
+        for method in shift
+        for strategy, values in SEEDS.items()
+        for seed, value in enumerate(values)
+        if seed >= without.get(method, 0)
+    ]
+
+
+def test_several_methods_are_taken_together_seed_by_seed() -> None:
+    found = compare(make_methods())
+    said = texts(render_comparison(found))
+    # CaSSLe's differences 2, 2.5, 2 and 1, 1.5, 1: means 1.5, 2, 1.5; six of six: p = 2 / 64.
+    together = "+1.67 [+0.95, +2.38] 6/6 p = 0.031"
+    assert together in said
+    assert "all 2 methods" in said
+    [cells] = [
+        row
+        for table in format_tables(found)
+        for row in table.rows
+        if row[:2] == ["all 2 methods", "cassle"]
+    ]
+    assert cells == ["all 2 methods", "cassle", "3", together, "0.00 [0.00, 0.00] 0/6 p = 1.000"]
+    assert POOLED_LEGEND in write_legends(found)
+    figure = draw_figures(found, found.tables[0])[1]
+    chart = figure.charts[0]
+    assert isinstance(chart, IntervalChart)
+    [row] = [row for row in chart.groups[-1][1] if row.name == "cassle"]
+    assert list(row.points) == [1.5, 2.0, 1.5]
+    assert "sign test" in figure.caption
+
+
+def test_only_seeds_that_all_methods_have_are_taken_together() -> None:
+    found = compare(make_methods(byol=1))
+    [table] = found.tables
+    cassle = next(each for each in pool_methods(table, METRICS) if "cassle" in str(each.rows[0]))
+    assert cassle.seeds == [1, 2]
+    difference = cassle.differences["average_accuracy"]
+    assert difference is not None
+    assert (difference.n, difference.pairs, difference.mean) == (2, 4, 1.75)
+    none = compare(make_methods(byol=3))
+    assert not pool_methods(none.tables[0], METRICS)
+
+
+def test_one_method_is_not_taken_together_with_itself() -> None:
+    runs = [*make_sweep(), *make_sweep(methods__simclr__temperature=0.5)]
+    found = compare(runs)
+    assert len({row.method_options for row in found.tables[0].rows if row.baseline}) == 2
+    assert not pool_methods(found.tables[0], METRICS)
+    assert POOLED_LEGEND not in write_legends(found)
 
 
 def test_one_seed_has_a_marker_and_neither_interval_nor_band_nor_order() -> None:
@@ -149,7 +216,8 @@ def test_a_strategy_has_one_style_in_all_figures_and_no_other_has_it() -> None:
         for chart in figure.charts:
             if isinstance(chart, IntervalChart):
                 rows = [row for _, members in chart.groups for row in members]
-                assert [name for name, _ in chart.groups] == ["simclr", "byol"]
+                together = ["all 2 methods"] if figure.key == "differences" else []
+                assert [name for name, _ in chart.groups] == ["simclr", "byol", *together]
                 shown = [(row.name, row.style) for row in rows]
             else:
                 shown = [(series.name, series.style) for series in chart.series]

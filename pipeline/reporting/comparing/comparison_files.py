@@ -10,6 +10,7 @@ from tabulate import tabulate
 from pipeline.errors import RunError
 from pipeline.files.atomic import rewrite_text
 from pipeline.files.csv_tables import csv_text
+from pipeline.metrics.estimates import Difference
 from pipeline.reporting.comparing.comparison import Comparison, Row
 from pipeline.reporting.comparing.comparison_tables import (
     TextTable,
@@ -17,13 +18,14 @@ from pipeline.reporting.comparing.comparison_tables import (
     format_tables,
     write_legends,
 )
+from pipeline.reporting.comparing.over_methods import PooledRow, pool_methods
 from pipeline.reporting.comparing.settings import name_protocol
 from pipeline.reporting.text_formats import escape_markdown, escape_warning, show_controls
 
 COLUMNS = (
     "table", "method", "method_options", "strategy", "strategy_options", "figure", "n", "seeds",
     "mean", "standard_deviation", "baseline", "shared_seeds", "difference", "ci_low", "ci_high",
-    "wins", "runs", "protocol",
+    "wins", "pairs", "sign_test_p", "runs", "protocol",
 )  # fmt: skip
 
 
@@ -84,12 +86,12 @@ def _tabulated(table: TextTable, form: str, escape: Callable[[str], str]) -> str
 
 
 def _write_csv(comparison: Comparison, path: Path) -> list[Path]:
-    rows = [
-        cells
-        for table in comparison.tables
-        for row in table.rows
-        for cells in _csv_rows(comparison, table.title, row)
-    ]
+    rows = []
+    for table in comparison.tables:
+        for row in table.rows:
+            rows += _csv_rows(comparison, table.title, row)
+        for pooled in pool_methods(table, comparison.metrics):
+            rows += _list_pooled(comparison, table.title, pooled)
     rewrite_text(path, csv_text(COLUMNS, rows))
     return [path]
 
@@ -129,17 +131,47 @@ def _csv_rows(comparison: Comparison, title: str, row: Row) -> list[dict[str, st
         }
         difference = row.differences.get(name)
         if difference is not None:
-            low, high = difference.interval or (None, None)
-            cells |= {
-                "baseline": comparison.baseline,
-                "shared_seeds": difference.n,
-                "difference": difference.mean,
-                "ci_low": low,
-                "ci_high": high,
-                "wins": count_wins(name, difference),
-            }
+            cells |= _describe_difference(comparison, name, difference)
         rows.append({key: value for key, value in cells.items() if value is not None})
     return rows
+
+
+def _list_pooled(
+    comparison: Comparison, title: str, pooled: PooledRow
+) -> list[dict[str, str | int | float]]:
+    """Return one CSV row a metric of the differences over all methods."""
+    first = pooled.rows[0]
+    return [
+        {
+            "table": title,
+            "method": pooled.name,
+            "strategy": first.cell.strategy,
+            "strategy_options": first.strategy_options,
+            "figure": name,
+            "seeds": " ".join(map(str, pooled.seeds)),
+            **_describe_difference(comparison, name, found),
+        }
+        for name, found in pooled.differences.items()
+        if found is not None
+    ]
+
+
+def _describe_difference(
+    comparison: Comparison, metric: str, found: Difference
+) -> dict[str, str | int | float]:
+    """Return the cells of a difference to the baseline; undefined values are left out."""
+    low, high = found.interval or (None, None)
+    cells = {
+        "baseline": comparison.baseline,
+        "shared_seeds": found.n,
+        "difference": found.mean,
+        "ci_low": low,
+        "ci_high": high,
+        "wins": count_wins(metric, found),
+        "pairs": found.pairs,
+        "sign_test_p": found.sign_test,
+    }
+    return {key: value for key, value in cells.items() if value is not None}
 
 
 WRITERS: dict[str, Callable[[Comparison, Path], list[Path]]] = {

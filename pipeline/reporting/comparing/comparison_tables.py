@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.metrics.estimates import Difference, Estimate
 from pipeline.reporting.comparing.comparison import Comparison, ComparisonTable, Row
+from pipeline.reporting.comparing.over_methods import PooledRow, pool_methods
 
 NONE = "–"
 DECIMALS = {"cka": 4}
@@ -52,6 +53,11 @@ DIFFERENCE_LEGEND = (
     "Differences: their mean on the seeds that both have, its 95 % confidence interval (Student's "
     "t), and on how many of these seeds it is the better one."
 )
+POOLED_LEGEND = (
+    "All methods: the mean over the methods on each seed, its 95 % confidence interval over the "
+    "seeds, in how many of the pairs it is the better one, and the two-sided p of the sign test, "
+    "which takes these pairs as independent, though those of one seed share its split."
+)
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,9 @@ def write_legends(comparison: Comparison) -> list[str]:
     first = f"{symbols}; {LEGEND}." if symbols else f"{LEGEND[0].upper()}{LEGEND[1:]}."
     legends = [first, f"Accuracies are by {'; '.join(comparison.protocols)}."]
     compared = any(row.baseline for table in comparison.tables for row in table.rows)
-    return [*legends, DIFFERENCE_LEGEND] if compared else legends
+    pooled = any(pool_methods(table, ()) for table in comparison.tables)
+    legends += [DIFFERENCE_LEGEND] if compared else []
+    return [*legends, POOLED_LEGEND] if pooled else legends
 
 
 def count_wins(metric: str, difference: Difference) -> int | None:
@@ -146,11 +154,19 @@ def _differences(comparison: Comparison, table: ComparisonTable) -> TextTable:
             format_difference(name, found, shared) for name, found in row.differences.items()
         ]
         rows.append([*name_row(row), seeds, *metrics])
+    for pooled in pool_methods(table, comparison.metrics):
+        rows.append([pooled.name, name_row(pooled.rows[0])[1], *_pooled_cells(pooled)])
     return TextTable(
         f"{table.title}: difference to {comparison.baseline}",
         ["method", "strategy", "shared seeds", *headers],
         rows,
     )
+
+
+def _pooled_cells(pooled: PooledRow) -> list[str]:
+    shared = len(pooled.seeds)
+    found = pooled.differences.items()
+    return [str(shared), *(format_difference(name, each, shared) for name, each in found)]
 
 
 def name_row(row: Row) -> tuple[str, str]:
@@ -192,7 +208,9 @@ def _cost(found: Estimate | None, decimals: int, unit: float = 1) -> str:
 
 
 def format_difference(metric: str, found: Difference | None, shared: int) -> str:
-    """Return a difference with its interval, and on how many seeds the first is the better one.
+    """Return a difference with its interval, and in how many pairs the first is the better one.
+
+    Of several methods together with the p of the sign test.
 
     Args:
         metric: the metric's name.
@@ -205,6 +223,11 @@ def format_difference(metric: str, found: Difference | None, shared: int) -> str
     if found.interval is not None:
         bounds = ", ".join(format_number(metric, bound, "+") for bound in found.interval)
     better = count_wins(metric, found)
-    count = f" {better}/{found.n}" if better is not None else ""
+    count = f" {better}/{found.pairs}" if better is not None else ""
     fewer = f" (n = {found.n})" if found.n != shared and better is None else ""
-    return f"{format_number(metric, found.mean, '+')} [{bounds}]{count}{fewer}"
+    tested = f" {_say_probability(found.sign_test)}" if found.pairs > found.n else ""
+    return f"{format_number(metric, found.mean, '+')} [{bounds}]{count}{fewer}{tested}"
+
+
+def _say_probability(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

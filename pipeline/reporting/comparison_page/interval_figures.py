@@ -14,6 +14,7 @@ from pipeline.reporting.comparing.comparison_tables import (
     format_difference,
     format_number,
 )
+from pipeline.reporting.comparing.over_methods import PooledRow, pool_methods
 from pipeline.reporting.comparison_page.charts import (
     Bounds,
     Figure,
@@ -44,6 +45,10 @@ DIFFERENCES = (
     "small dots the single pairs. An interval that holds 0 leaves open which is better. Last: "
     "the pairs in which the strategy is the better one, of all pairs there are."
 )
+POOLED = (
+    " Of all methods together the small dots are the seeds' means over the methods, the interval "
+    "is theirs, and p is that of the two-sided sign test over the pairs."
+)
 
 
 def draw_estimates(comparison: Comparison, table: ComparisonTable) -> Figure:
@@ -64,17 +69,21 @@ def draw_differences(comparison: Comparison, table: ComparisonTable) -> Figure |
     if all(row.baseline is None for row in table.rows):
         return None
     styles = style_rows(table)
+    pooled = pool_methods(table, comparison.metrics)
     charts = []
     for metric in comparison.metrics:
         groups = [
             (method, _list_differences(rows, metric, styles))
             for method, rows in list_methods(table)
         ]
+        for name in dict.fromkeys(each.name for each in pooled):
+            members = [each for each in pooled if each.name == name]
+            groups.append((name, _list_pooled(members, metric, styles)))
         label = f"difference in points{_say_better(metric)}"
         if metric not in TITLES and metric not in UNITS:
             label = f"difference{_say_better(metric)}"
         charts += _chart(f"differences-{metric}", name_metric(metric), label, groups, zero=True)
-    caption = DIFFERENCES.format(baseline=comparison.baseline)
+    caption = DIFFERENCES.format(baseline=comparison.baseline) + (POOLED if pooled else "")
     if not charts:
         caption = f"No row shares a seed with {comparison.baseline}, so there are no pairs."
     return Figure("differences", f"Difference to {comparison.baseline}", caption, charts)
@@ -133,6 +142,21 @@ def _list_differences(
         ]
         text = format_difference(metric, found, len(row.shared_seeds))
         shown.append(IntervalRow(name, styles[name], found.mean, found.interval, pairs, text))
+    return shown
+
+
+def _list_pooled(
+    pooled: Sequence[PooledRow], metric: str, styles: Mapping[str, Style]
+) -> list[IntervalRow]:
+    shown = []
+    for each in pooled:
+        found = each.differences[metric]
+        if found is None:
+            continue
+        name = name_strategy(each.rows[0])
+        means = each.list_means(metric)
+        text = format_difference(metric, found, len(each.seeds))
+        shown.append(IntervalRow(name, styles[name], found.mean, found.interval, means, text))
     return shown
 
 

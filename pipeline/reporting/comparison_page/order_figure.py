@@ -30,8 +30,8 @@ HOW = (
     f"them have. These seeds are drawn again with replacement, as many as there are, {DRAWS:,} "
     "times (always the same draws), and the order is made anew: the line covers the places of "
     "95 % of the draws, and the share says in how many the strategy is first. It tells how "
-    "far the order depends on which of these seeds were run, and nothing of other splits, "
-    "images or params."
+    "far the order depends on which of these seeds were run, and on their splits where each has "
+    "its own; nothing of other images or params."
 )
 FEW = (
     " {seeds} seeds have only {draws} different draws: a share of 100 % then says that it is "
