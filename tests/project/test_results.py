@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 import pandas as pd
 import pytest
 
 from pipeline.metrics.estimates import estimate, paired_difference
 from tests.support.params import ROOT
+from tests.support.result_tables import Key, describe_row, read_runs
 
 NUMBER = re.compile(r"[+−]?\d+\.\d+")
 # Tables in the documents, by page and heading, and the comparison that `cassle compare` wrote.
@@ -89,61 +91,51 @@ def test_a_table_of_pairs_follows_from_its_runs(page: str, heading: str) -> None
         assert cells[2][place] == said.replace("-", "−")
 
 
-# Page and heading: the file of runs, and its columns that name a row.
+STREAM = (
+    "average_accuracy",
+    "difference average_accuracy",
+    "forgetting",
+    "forward_transfer",
+    "average_incremental_accuracy",
+    "training_cpu_seconds",
+    "strategy_bytes",
+)
+# Page and heading: the file of runs, its columns that name a row, and what the other cells say.
 COMPARISONS = {
     ("docs/results.md", "## All strategies at an equal budget"): (
         "reports/rivals.csv",
         ["method", "strategy"],
+        STREAM,
     ),
     ("docs/results.md", "## An online stream at an equal budget"): (
         "reports/online.csv",
         ["strategy", "memory", "share"],
+        STREAM,
     ),
     ("docs/backbones.md", "## A ViT on three tasks"): (
         "reports/vit.csv",
         ["method", "strategy"],
+        STREAM,
     ),
 }
 # What the others are compared with.
 PLAIN = {"strategy": "finetune", "memory": "none", "share": "none"}
-METRICS = ("average_accuracy", "forgetting", "forward_transfer", "average_incremental_accuracy")
 
 
-def describe_runs(own: pd.DataFrame, before: pd.DataFrame) -> list[str]:
-    """A and its difference to fine-tuning's, F, FT, AIA, CPU seconds, and MB that are held."""
-    cells = []
-    for metric in METRICS:
-        found = estimate(own[metric].dropna().tolist()) if own[metric].notna().any() else None
-        lone = found is None or found.deviation is None
-        spread = "" if lone else f" ± {found.deviation:.2f}"
-        cells.append("–" if found is None else f"{found.mean:.2f}{spread}")
-    difference = ""
-    if own is not before:
-        assert own.index.equals(before.index)
-        pairs = zip(own["average_accuracy"], before["average_accuracy"], strict=True)
-        paired = paired_difference(list(pairs))
-        assert paired is not None
-        difference = f"{paired.mean:+.2f}"
-        if paired.interval is not None:
-            difference += " [{:+.2f}, {:+.2f}]".format(*paired.interval)
-    seconds, held = own["training_cpu_seconds"].mean(), own["strategy_bytes"].mean() / 1e6
-    numbers = [cells[0], difference, *cells[1:], f"{seconds:.0f}", f"{held:.2f}"]
-    return [number.replace("-", "−") for number in numbers]
+def find_plain(names: Sequence[str], key: Key) -> Key:
+    return tuple(PLAIN.get(name, own) for name, own in zip(names, key, strict=True))
 
 
 @pytest.mark.parametrize(("page", "heading"), COMPARISONS, ids=" ".join)
 def test_a_table_of_strategies_follows_from_its_runs(page: str, heading: str) -> None:
-    file, names = COMPARISONS[page, heading]
-    runs = pd.read_csv(ROOT / file, na_values=[""], keep_default_na=False)
-    groups = {key: group.set_index("seed") for key, group in runs.groupby(names)}
+    file, names, columns = COMPARISONS[page, heading]
+    groups = read_runs(file, names)
     rows = list_rows(read_section(page, heading))[2:]
     cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows]
     assert sorted(tuple(row[: len(names)]) for row in cells) == sorted(groups)
     for row in cells:
         key = tuple(row[: len(names)])
-        plain = tuple(PLAIN.get(name, own) for name, own in zip(names, key, strict=True))
-        before = groups[plain]
-        assert row[len(names) :] == describe_runs(groups[key], before)
+        assert row[len(names) :] == describe_row(groups, key, find_plain(names, key), columns)
 
 
 MEASURED = (
