@@ -9,7 +9,7 @@ from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.split import Split, class_names, split_digest
 from pipeline.artifacts.split_counts import Counts
 from pipeline.building.repeats import mark_repeats
-from pipeline.building.stream_contents import list_contents
+from pipeline.building.stream_contents import list_contents, require_all_tested
 from pipeline.building.task_images import TaskImages
 from pipeline.data.image_files.content import list_first
 from pipeline.data.parts import PARTS, Part
@@ -57,7 +57,7 @@ def cut_stream(plan: PreparePlan, source: Source, known: Sequence[Split] = ()) -
 def _require_readable(
     source: Source, before: Sequence[TaskImages | Split], splits: Sequence[Split]
 ) -> None:
-    """Check that there are two classes or more, and that each has an image left.
+    """Check that there are two classes or more, each with an image left, and what can be tested.
 
     Args:
         source: the data set.
@@ -65,7 +65,8 @@ def _require_readable(
         splits: without.
 
     Raises:
-        DataError: there is one class alone, or a class has no image in a part.
+        DataError: there is one class alone, a class has no image left in a part, or some tasks
+            with labels have test images and others have none.
     """
     names = class_names(splits)
     if len(names) == 1:
@@ -82,6 +83,7 @@ def _require_readable(
                 "(unreadable ones and, with data.duplicates: drop, repeated ones do not count); "
                 "add or mend some, or take the class away"
             )
+    require_all_tested(splits, source.root)
 
 
 def _drop_unreadable(

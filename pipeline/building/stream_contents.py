@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from pipeline import layout
 from pipeline.artifacts.plans.prepare import PreparePlan
@@ -13,6 +14,7 @@ from pipeline.building.split_images import images_are_gone
 from pipeline.building.task_images import TaskImages
 from pipeline.building.uneven_tasks import cut_unevenly
 from pipeline.data.datasets.file_source import FileSource
+from pipeline.data.image_files.content import list_first
 from pipeline.data.parts import PARTS, Part
 from pipeline.data.source import Keys, Source
 from pipeline.data.stream.scenarios import Task, divide_into_tasks
@@ -31,7 +33,33 @@ def list_contents(
 
     Arguments and errors are those of ``cut_stream``.
     """
-    return cut_unevenly(plan.stream, _list_whole(plan, source, known), source.root)
+    tasks = cut_unevenly(plan.stream, _list_whole(plan, source, known), source.root)
+    require_all_tested(tasks, source.root)
+    return tasks
+
+
+def require_all_tested(tasks: Sequence[TaskImages | Split], root: Path) -> None:
+    """Check that all tasks with labels have test images, or that none has.
+
+    Args:
+        tasks: what each holds.
+        root: the folder of the data set, for the message.
+
+    Raises:
+        DataError: some have and some have not.
+    """
+    labelled = {number: task for number, task in enumerate(tasks, start=1) if task.names("train")}
+    untested = {number: task for number, task in labelled.items() if not task.keys("test")}
+    if untested and len(untested) < len(labelled):
+        said = [
+            f"task {number} ({', '.join(sorted(set(task.names('train'))))})"
+            for number, task in untested.items()
+        ]
+        raise DataError(
+            f"{root}: either all tasks with labels have test images or none has, and there are "
+            f"none of {list_first(said)}; add some to the test part, or set data.holdout above "
+            "0, which holds out some where there is no test part"
+        )
 
 
 def _list_whole(

@@ -9,9 +9,7 @@ from typing import TypeVar
 from pipeline.config.registry.backbones import BACKBONES, ResNetBackbone, find_backbone
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.loggers import LOGGERS
-from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.section import Choices
-from pipeline.config.stream_section import Stream
 from pipeline.errors import closest, describe_missing, shorten
 from pipeline.models.norms import Norm
 
@@ -59,69 +57,6 @@ def check_norm(name: str, norm: Norm) -> None:
         raise ValueError(
             f"backbone.norm: {norm} is for {', '.join(ours)}, and {shorten(name)} has norms of its "
             "own; set backbone.norm: batch, which it passes over"
-        )
-
-
-def check_composition(names: list[str]) -> None:
-    """Check that the strategies joined by ``+`` can be composed.
-
-    Raises:
-        ValueError: a strategy is repeated, or does not compose.
-    """
-    if len(names) == 1:
-        return
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(
-                f"strategy: {shorten(name)} is there twice in {shorten('+'.join(names))}"
-            )
-        if name in STRATEGIES and not STRATEGIES[name].composes:
-            others = "+".join(other for other in names if other != name)
-            raise ValueError(
-                f"strategy: '{name}' does not compose, got {shorten('+'.join(names))}; use "
-                f"'{name}' or {shorten(others)}"
-            )
-
-
-def check_strategies(names: list[str], method: str, stream: Stream) -> None:
-    """Check that strategies fit the method and the stream.
-
-    Raises:
-        ValueError: they do not.
-    """
-    hidden = stream.online and stream.boundaries == "hidden"
-    for name in names:
-        strategy = STRATEGIES[name]
-        if strategy.methods and method not in strategy.methods:
-            raise ValueError(
-                f"strategy: {name} is defined for {', '.join(strategy.methods)}; got method: "
-                f"{method}; choose another method or strategy"
-            )
-        if stream.online and strategy.in_phases:
-            raise ValueError(
-                f"strategy: {name} trains each task in phases, each on all its images, and "
-                "stream.online brings an image once; choose another strategy, or set "
-                "stream.online: false"
-            )
-        if hidden and not strategy.without_boundaries:
-            able = [other for other, entry in STRATEGIES.items() if entry.without_boundaries]
-            raise ValueError(
-                f"strategy: {name} has to know where a task ends, and stream.online with "
-                f"stream.boundaries: hidden does not say; use one of {', '.join(able)}, or "
-                "stream.boundaries: told"
-            )
-
-
-def check_start(distill_from_start: bool, weights: str | None) -> None:
-    """Check that there is something to look back at where task 1 is to look back.
-
-    Raises:
-        ValueError: state 0 is a random network.
-    """
-    if distill_from_start and weights is None:
-        raise ValueError(
-            "distill_from_start: true looks back at state 0 on task 1, and with backbone.weights: "
-            "null that is a random network; name weights, or set distill_from_start: false"
         )
 
 

@@ -12,11 +12,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, create_model, model_validator
 
 from pipeline.config.checks import (
-    check_composition,
     check_loggers,
     check_norm,
-    check_start,
-    check_strategies,
     find_named,
     require_chosen,
 )
@@ -37,6 +34,14 @@ from pipeline.config.registry.probes import PROBES
 from pipeline.config.registry.strategies import STRATEGIES
 from pipeline.config.section import Choices, Section
 from pipeline.config.sections import BackboneChoice, EvaluationChoice, LinearEval, Train
+from pipeline.config.strategy_checks import (
+    check_blending,
+    check_composition,
+    check_phases,
+    check_replay,
+    check_start,
+    check_strategies,
+)
 from pipeline.config.stream_checks import check_online_stream, check_stream
 from pipeline.config.stream_section import Stream, check_cut
 from pipeline.layout import MAX_TASKS
@@ -69,14 +74,19 @@ class Params(Section):
     def _names_exist_and_fit(self) -> Self:
         dataset = find_named("dataset", self.dataset, DATASETS)
         require_chosen("method", self.method, METHODS, "methods", self.methods)
-        check_composition(self.strategy.split("+"))
-        for name in self.strategy.split("+"):
+        strategies = self.strategy.split("+")
+        check_composition(strategies)
+        for name in strategies:
             require_chosen("strategy", name, STRATEGIES, "strategies", self.strategies)
         backbone = entry_name(self.backbone.name)
         require_chosen("backbone.name", backbone, BACKBONES, "backbone", self.backbone)
         check_norm(self.backbone.name, self.backbone.norm)
         require_chosen("train.optimizer", self.train.optimizer, OPTIMIZERS, "train", self.train)
-        check_strategies(self.strategy.split("+"), self.method, self.stream)
+        check_strategies(strategies, self.method, self.stream)
+        options = {name: self.strategies.options_of(name) or {} for name in strategies}
+        check_blending(strategies, options)
+        check_replay(strategies, options, self.train)
+        check_phases(strategies, options, self.train)
         check_online_stream(
             self.stream,
             self.method,

@@ -55,6 +55,15 @@ def test_check_shows_what_it_understood(own: Project) -> None:
     assert str(Path("own").resolve()) in out
 
 
+def test_a_folder_without_test_images_beside_one_with_some_is_named(own: Project) -> None:
+    fill("1/train/cat 1/train/dog 1/test/cat 1/test/dog 2/cat 2/dog")
+    given = {"scenario": "folders", "num_tasks": None}
+    own.set({**given, "data.holdout": 0.0})
+    assert "there are none of task 2 (cat, dog); add some to the test" in own.refuses("check")
+    own.set({"data.holdout": 0.2})
+    assert "task 2 2: 16 images to learn from, 4 to test on" in own.must("check")
+
+
 def test_check_names_all_problems_of_all_kinds_at_once(own: Project) -> None:
     fill("photo/cat photo/dog sketch/cat sketch/dog")
     Path("own/photo/cat/gone.png").symlink_to("nowhere.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -110,6 +111,26 @@ def test_with_a_holdout_of_0_all_images_are_trained_on(root: Path) -> None:
     splits = cut(found, "class", 2)
     assert len(held(splits, "train")) == 8
     assert held(splits, "test") == []
+
+
+@pytest.mark.parametrize(
+    ("scenario", "folders", "untested"),
+    [
+        ("class", "train/a train/b train/c train/d test/a test/b test/c", "(d)"),
+        ("domain", "train/p/a train/p/b train/q/c train/q/d test/p/a test/p/b", "(c, d)"),
+    ],
+)
+def test_where_only_some_tasks_have_test_images_it_is_said_at_once(
+    scenario: str, folders: str, untested: str, root: Path
+) -> None:
+    found = source(fill(root, folders, 4), holdout=0.0)
+    with pytest.raises(DataError) as raised:
+        cut(found, scenario, 4 if scenario == "class" else 2)
+    assert re.search(
+        rf"there are none of task \d {re.escape(untested)}; add some to the test part, or set "
+        "data.holdout above 0",
+        str(raised.value),
+    )
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ CONFIGS: dict[str, Changes] = {
     | strategy("pnr")
     | {"methods.mocov2plus.queue_size": 40},
     "simclr osiris": strategy("osiris") | {"strategies.osiris.variant": "d"},
+    "simclr pocon": strategy("pocon"),
     "to the report": {"num_tasks": 2},
     "two parts": {"train.accumulate_grad_batches": 2},
     "half frozen": {"backbone.freeze_until": "stem", "train.backbone_rate": 0.1}

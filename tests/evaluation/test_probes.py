@@ -31,8 +31,10 @@ def overlapping(count: int, seed: int, classes: int = 4, width: int = 6) -> tupl
     return features * torch.logspace(-2, 2, width) + 5, labels
 
 
-def scores_of(probe: Probe, train: tuple[Tensor, Tensor], test: Tensor) -> Tensor:
-    classes = int(train[1].max()) + 1
+def scores_of(
+    probe: Probe, train: tuple[Tensor, Tensor], test: Tensor, classes: int | None = None
+) -> Tensor:
+    classes = classes or int(train[1].max()) + 1
     return probe.scores(*train, test, classes, stream())
 
 
@@ -98,7 +100,25 @@ def test_neighbours_vote_by_the_formula() -> None:
         votes = np.zeros(4)
         for near in sorted(range(50), key=lambda place: -cosine[place])[:9]:
             votes[classes[near]] += np.exp(cosine[near] / 0.2)
-        np.testing.assert_allclose(shares, votes / votes.sum(), rtol=1e-4, atol=1e-6)
+        nearest = [
+            max(c for c, each in zip(cosine, classes, strict=True) if each == k) for k in range(4)
+        ]
+        expected = np.where(votes > 0, votes / votes.sum(), np.array(nearest) - 2)
+        np.testing.assert_allclose(shares, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_without_a_neighbour_of_the_task_its_nearest_image_decides() -> None:
+    """Classes 0 and 1 are the task's, and all neighbours are of class 2."""
+    angles = torch.tensor([0.0, 0.1, 0.2, 1.5, 1.0])
+    train = torch.stack([angles.cos(), angles.sin()], dim=1)
+    labels = torch.tensor([2, 2, 2, 0, 1])
+    found = scores_of(KNearestNeighbours(k=2, temperature=0.1), (train, labels), train[:1])
+    assert found.argmax(dim=1).item() == 2
+    assert task_aware(found, torch.tensor([1]), [0, 1]) == 100
+    assert found[0, 0].item() == pytest.approx(np.cos(1.5) - 2, abs=1e-6)
+    # A class without images is behind all others.
+    more = scores_of(KNearestNeighbours(k=2, temperature=0.1), (train, labels), train[:1], 4)
+    assert more.argmin(dim=1).item() == 3
 
 
 def test_neighbours_survive_a_low_temperature_and_features_of_zero() -> None:

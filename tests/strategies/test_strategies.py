@@ -318,6 +318,68 @@ def test_strategies_that_do_not_compose_are_one_clear_error(
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"strategy": "lump+cla_r"}, "got lump+cla_r; use one of the two, or cla_e"),
+        ({"strategy": "cla_r+lump"}, "got cla_r+lump; use one of the two, or cla_e"),
+        (
+            {"strategy": "cassle+er+lump", "strategies.er.memory": "minred"},
+            "which lump after it mixes, got cassle+er+lump; use lump+cassle+er",
+        ),
+        ({"strategy": "lump+er", "strategies.er.memory": "minred"}, None),
+        ({"strategy": "er+lump", "strategies.lump.memory": "minred"}, None),
+        ({"strategy": "lump+cla_e"}, None),
+    ],
+)
+def test_no_vector_of_a_mixed_image_is_kept_as_that_of_one_image(
+    changes: Changes, problem: str | None, project: Project
+) -> None:
+    project.set(changes)
+    if problem is None:
+        project.must("plan")
+    else:
+        assert problem in project.refuses("plan")
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        # 3 images for a batch of 6, of two processes; a memory of 5; parts of 3 images.
+        (
+            {"strategy": "er"},
+            "strategies.er: batch_share 0.5 of 6 images, from a memory of 20, are 3, which do not "
+            "divide over 2 processes (train.devices × num_nodes); choose batch_share and "
+            "memory_size so that they are 4, say",
+        ),
+        ({"strategy": "cassle+der", "strategies.der.memory_size": 1}, "of 1, are 1, which"),
+        ({"strategy": "cla_r", "strategies.cla_r.batch_share": 0.1}, "so that they are 2, say"),
+        ({"strategy": "er", "strategies.er.batch_share": 1.0}, None),
+        ({"strategy": "er", "train.devices": 1}, None),
+        ({"strategy": "lump"}, None),
+    ],
+)
+def test_replayed_images_have_to_divide_over_the_processes(
+    changes: Changes, problem: str | None, project: Project
+) -> None:
+    project.set({"train.batch_size": 6, "train.devices": 2, **changes})
+    if problem is None:
+        project.must("plan")
+    else:
+        assert problem in project.refuses("plan")
+
+
+def test_a_second_phase_goes_on_after_its_warm_up(project: Project) -> None:
+    given = {"train.epochs": 20, "train.warmup_epochs": 2.0, "train.head_warmup_epochs": 0}
+    project.set({"strategy": "pocon", "strategies.pocon.consolidation": 0.1, **given})
+    assert (
+        "train.warmup_epochs must be below the 2 epochs of the second phase "
+        "(strategies.pocon.consolidation 0.1 of train.epochs 20), got 2" in project.refuses("plan")
+    )
+    project.set({"strategies.pocon.consolidation": 0.15})
+    project.must("plan")
+
+
 def composite() -> Composite:
     return Composite(
         {
