@@ -21,7 +21,6 @@ PAGES = {
 SHOWN = (
     "reports/*.png",
     "reports/benchmark.md",
-    "reports/five_seeds.md",
     "reports/emoji.md",
     "CITATION.cff",
 )
