@@ -44,8 +44,8 @@ def strategy(name: str) -> Changes:
     return {"strategy": name}
 
 
-# Every method and every strategy but offline at least once, BatchNorm, queues and memories among
-# them.
+# Every method and every strategy but offline and pocon at least once, BatchNorm, queues and
+# memories among them.
 CONFIGS: dict[str, Changes] = {
     # A network without any BatchNorm.
     "simclr finetune": strategy("finetune") | {"backbone.norm": "group"},
@@ -69,7 +69,6 @@ CONFIGS: dict[str, Changes] = {
     | strategy("pnr")
     | {"methods.mocov2plus.queue_size": 40},
     "simclr osiris": strategy("osiris") | {"strategies.osiris.variant": "d"},
-    "simclr pocon": strategy("pocon"),
     "to the report": {"num_tasks": 2},
     "two parts": {"train.accumulate_grad_batches": 2},
     "half frozen": {"backbone.freeze_until": "stem", "train.backbone_rate": 0.1}
