@@ -135,7 +135,7 @@ def check_replay(names: list[str], options: Mapping[str, Options], train: Train)
 
 
 def check_phases(names: list[str], options: Mapping[str, Options], train: Train) -> None:
-    """Check that a second phase goes on after its warm-up.
+    """Check that the warm-up of a second phase ends within it.
 
     Args:
         names: the strategies.
@@ -151,9 +151,9 @@ def check_phases(names: list[str], options: Mapping[str, Options], train: Train)
             continue
         epochs = max(1, round(share * train.epochs))
         for key in ("warmup_epochs", "head_warmup_epochs"):
-            if getattr(train, key) >= epochs:
+            if getattr(train, key) > epochs:
                 raise ValueError(
-                    f"train.{key} must be below the {epochs} epochs of the second phase "
+                    f"train.{key} must be at most the {epochs} epochs of the second phase "
                     f"(strategies.{name}.consolidation {share:g} of train.epochs {train.epochs}), "
                     f"got {getattr(train, key):g}; lower it, or raise consolidation"
                 )

@@ -369,14 +369,14 @@ def test_replayed_images_have_to_divide_over_the_processes(
         assert problem in project.refuses("plan")
 
 
-def test_a_second_phase_goes_on_after_its_warm_up(project: Project) -> None:
+def test_the_warm_up_of_a_second_phase_ends_within_it(project: Project) -> None:
     given = {"train.epochs": 20, "train.warmup_epochs": 2.0, "train.head_warmup_epochs": 0}
-    project.set({"strategy": "pocon", "strategies.pocon.consolidation": 0.1, **given})
+    project.set({"strategy": "pocon", "strategies.pocon.consolidation": 0.05, **given})
     assert (
-        "train.warmup_epochs must be below the 2 epochs of the second phase "
-        "(strategies.pocon.consolidation 0.1 of train.epochs 20), got 2" in project.refuses("plan")
+        "train.warmup_epochs must be at most the 1 epochs of the second phase "
+        "(strategies.pocon.consolidation 0.05 of train.epochs 20), got 2" in project.refuses("plan")
     )
-    project.set({"strategies.pocon.consolidation": 0.15})
+    project.set({"strategies.pocon.consolidation": 0.1})
     project.must("plan")
 
 
