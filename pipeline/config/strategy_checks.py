@@ -153,7 +153,7 @@ def check_phases(names: list[str], options: Mapping[str, Options], train: Train)
         for key in ("warmup_epochs", "head_warmup_epochs"):
             if getattr(train, key) > epochs:
                 raise ValueError(
-                    f"train.{key} must be at most the {epochs} epochs of the second phase "
+                    f"train.{key} must be at most {epochs}, the epochs of the second phase "
                     f"(strategies.{name}.consolidation {share:g} of train.epochs {train.epochs}), "
                     f"got {getattr(train, key):g}; lower it, or raise consolidation"
                 )

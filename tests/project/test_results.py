@@ -32,6 +32,12 @@ def list_rows(section: str) -> list[str]:
     return [line for line in section.splitlines() if line.startswith("|")]
 
 
+def list_cells(section: str, columns: int) -> list[list[str]]:
+    """The cells of the rows of a section's tables of so many columns, without their heads."""
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in list_rows(section)]
+    return [row for row in rows if len(row) == columns][2:]
+
+
 @pytest.mark.parametrize(("page", "heading"), COMPARED, ids=" ".join)
 def test_a_table_holds_the_numbers_of_its_comparison(page: str, heading: str) -> None:
     compared = (ROOT / COMPARED[page, heading]).read_text(encoding="utf-8")
@@ -129,8 +135,7 @@ def find_plain(names: Sequence[str], key: Key) -> Key:
 def test_a_table_of_strategies_follows_from_its_runs(page: str, heading: str) -> None:
     file, names, columns = COMPARISONS[page, heading]
     groups = read_runs(file, names)
-    rows = list_rows(read_section(page, heading))[2:]
-    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows]
+    cells = list_cells(read_section(page, heading), len(names) + len(columns))
     assert sorted(tuple(row[: len(names)]) for row in cells) == sorted(groups)
     for row in cells:
         key = tuple(row[: len(names)])
@@ -172,14 +177,7 @@ def test_what_cassle_gains_with_each_objective_follows_from_the_runs(
         for name, pair in zip(METHODS, pairs, strict=True)
     ]
     rows.append([f"all {len(pairs)} methods", *describe_all(groups, pairs, columns)])
-    drawn = [
-        row
-        for row in list_rows(read_section(page, heading))
-        if len(row.split("|")) == len(columns) + 3
-    ]
-    assert [
-        [cell.strip() for cell in row.split("|")[1:-1]] for row in drawn[2 : 3 + len(pairs)]
-    ] == rows
+    assert list_cells(read_section(page, heading), 1 + len(columns)) == rows
 
 
 def test_all_that_was_measured_of_the_objectives_follows_from_the_runs() -> None:
@@ -189,12 +187,26 @@ def test_all_that_was_measured_of_the_objectives_follows_from_the_runs() -> None
         [*key, *describe_row(groups, key, key, OBJECTIVES)]
         for key in ((name, strategy) for name in METHODS for strategy in ("finetune", "cassle"))
     ]
-    drawn = [
-        row
-        for row in list_rows(read_section("docs/results.md", "## Every objective"))
-        if len(row.split("|")) == len(OBJECTIVES) + 4
-    ]
-    assert [[cell.strip() for cell in row.split("|")[1:-1]] for row in drawn[2:]] == rows
+    section = read_section("docs/results.md", "## Every objective")
+    assert list_cells(section, 2 + len(OBJECTIVES)) == rows
+
+
+@pytest.mark.parametrize("data", ["CIFAR-100", "ImageNet-100"])
+def test_the_published_gains_are_those_of_the_ledger(data: str) -> None:
+    published = pd.read_csv(ROOT / "docs/published.csv")
+    start = data.lower().replace("-", "") + "_"
+    ours = published[published.preset.str.startswith(start)]
+    ours = ours[ours.paper.str.startswith("Self-Supervised Models are Continual Learners")]
+    accuracy = ours.pivot(index="preset", columns="strategy", values="accuracy")
+    gains = (accuracy.cassle - accuracy.finetune).dropna().round(1)
+    section = " ".join(read_section("docs/results.md", "## Every objective").split())
+    said = re.search(
+        rf"(\d+\.\d) \((\S+)\) to (\d+\.\d)(?: points)? \(([^)]+)\) on {data}", section
+    )
+    assert said is not None
+    names = {"vicreg": "VICReg", "byol": "BYOL", "mocov2plus": "MoCo v2+"}
+    least, most = (names[place.removeprefix(start)] for place in (gains.idxmin(), gains.idxmax()))
+    assert said.groups() == (f"{gains.min()}", least, f"{gains.max()}", most)
 
 
 MEASURED = (

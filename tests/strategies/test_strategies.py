@@ -345,7 +345,7 @@ def test_no_vector_of_a_mixed_image_is_kept_as_that_of_one_image(
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        # 3 images for a batch of 6, of two processes; a memory of 5; parts of 3 images.
+        # 3 images of a batch of 6, one of a memory of one, and 1 of 6.
         (
             {"strategy": "er"},
             "strategies.er: batch_share 0.5 of 6 images, from a memory of 20, are 3, which do not "
@@ -373,7 +373,7 @@ def test_the_warm_up_of_a_second_phase_ends_within_it(project: Project) -> None:
     given = {"train.epochs": 20, "train.warmup_epochs": 2.0, "train.head_warmup_epochs": 0}
     project.set({"strategy": "pocon", "strategies.pocon.consolidation": 0.05, **given})
     assert (
-        "train.warmup_epochs must be at most the 1 epochs of the second phase "
+        "train.warmup_epochs must be at most 1, the epochs of the second phase "
         "(strategies.pocon.consolidation 0.05 of train.epochs 20), got 2" in project.refuses("plan")
     )
     project.set({"strategies.pocon.consolidation": 0.1})

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from pipeline.metrics.estimates import estimate, paired_difference, pooled_difference
-from pipeline.metrics.ordering import bootstrap_places
 from pipeline.reporting.comparing.comparison_tables import (
-    LESS_IS_BETTER,
     format_difference,
     format_number,
 )
@@ -38,15 +36,13 @@ def describe_row(groups: Groups, key: Key, before: Key, columns: Sequence[str]) 
         columns: what the cells say. The name of a metric: its mean and deviation; of a cost: its
             mean. With a word before it: ``difference`` to the other row with its interval, ``wins``
             likewise with the pairs in which it is better, ``before``: the other row's mean and
-            deviation, ``place``: that of the mean among all rows, with the bootstrap's span.
+            deviation.
     """
     cells = []
     for column in columns:
         kind, _, metric = column.rpartition(" ")
         own, other = groups[key], groups[before]
-        if kind == "place":
-            cells.append(_find_place(groups, key, metric))
-        elif kind == "before":
+        if kind == "before":
             cells.append(_describe_mean(other, metric))
         elif kind:
             cells.append("" if key == before else _compare(kind, metric, own, other))
@@ -103,11 +99,3 @@ def _compare(kind: str, metric: str, own: pd.DataFrame, other: pd.DataFrame) -> 
     if found.interval is not None:
         said += " [{:+.2f}, {:+.2f}]".format(*found.interval)
     return said.replace("-", "−")
-
-
-def _find_place(groups: Groups, key: Key, metric: str) -> str:
-    places = bootstrap_places(
-        [runs[metric].tolist() for runs in groups.values()], metric not in LESS_IS_BETTER
-    )
-    found = places[list(groups).index(key)]
-    return f"{found.place:g} ({found.low:g}–{found.high:g})"
