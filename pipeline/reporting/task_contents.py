@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.artifacts.labelled_set import LabelledSet
-from pipeline.artifacts.split import Split, class_names, fingerprint_stream, shared_test
+from pipeline.artifacts.split import (
+    Split,
+    class_names,
+    fingerprint_stream,
+    shared_test,
+    split_digest,
+)
 from pipeline.data.parts import PARTS, Part
+from pipeline.files.sealed_json import digest
 from pipeline.reporting.oddities import describe_oddities, list_counted
 from pipeline.reporting.stream_remarks import describe_drift, describe_lengths
 from pipeline.reporting.task_names import join_names, say_split
@@ -72,6 +79,11 @@ def identify_images(splits: Sequence[Split], labelled: LabelledSet | None) -> di
     if labelled is not None:
         found |= {f"labelled {part}": each for part, each in labelled.fingerprint.items()}
     return found
+
+
+def identify_tasks(splits: Sequence[Split]) -> str:
+    """Return the SHA-256 of what each task holds: one of runs that learn it at once or in turn."""
+    return digest([split_digest(replace(split, others=None)) for split in splits])
 
 
 def fingerprint_tested(splits: Sequence[Split], labelled: LabelledSet | None) -> str:

@@ -13,6 +13,7 @@ from pipeline import layout
 from pipeline.artifacts.split import fingerprint_stream, read_splits
 from pipeline.errors import RunError
 from pipeline.files.sealed_json import read_sealed, write_sealed
+from pipeline.reporting.task_contents import identify_tasks
 from tests.support.project import Project
 
 PAGE, COMPARISON = Path("reports/report.html"), Path("reports/against.html")
@@ -34,7 +35,8 @@ def commit_run(**changes: object) -> None:
     """Commit the results as a run that others can read."""
     splits = read_splits(2)
     slot = json.loads(layout.plan("report").read_text())
-    run = {"format": 1, "params": slot["params"], "data": fingerprint_stream(splits), "splits": "s"}
+    tasks = {"data": fingerprint_stream(splits), "splits": identify_tasks(splits)}
+    run = {"format": 1, "params": slot["params"], **tasks}
     Path("reports/run.json").write_text(json.dumps(run | changes))
     git("init", "--quiet", "--initial-branch=main")
     git("add", "reports")
@@ -91,8 +93,15 @@ def test_a_run_that_cannot_stand_beside_this_one_is_refused(project: Project) ->
     commit_run(data={"train": "0", "test": "0"})
     git("tag", "other-images")
     slot = json.loads(layout.plan("report").read_text())
-    commit_run(params=slot["params"] | {"split_seed": 7})
+    commit_run(params=slot["params"] | {"split_seed": 7}, splits="s")
     git("tag", "other-tasks")
+    commit_run(params=slot["params"] | {"class_order": [1, 0]}, splits="s")
+    git("tag", "other-order")
+    stream = slot["params"]["stream"] | {"blurred": 0.5}
+    commit_run(params=slot["params"] | {"stream": stream}, splits="s")
+    git("tag", "other-cut")
+    commit_run(splits="s")
+    git("tag", "other-deal")
     commit_run(format=0)
     git("tag", "old")
     git("rm", "-q", "--cached", "reports/run.json")
@@ -101,6 +110,9 @@ def test_a_run_that_cannot_stand_beside_this_one_is_refused(project: Project) ->
     for name, said in {
         "other-images": "it was made of other images",
         "other-tasks": "its split_seed is 7, here it is 0",
+        "other-order": "its class_order is [1, 0], here it is None",
+        "other-cut": "its stream.blurred is 0.5, here it is 0.0",
+        "other-deal": "its tasks hold other images",
         "old": "run.json has format 0, expected 2",
         "no-run": "no reports/run.json in no-run",
         "nothing": "'nothing' is no git revision, branch or DVC experiment here",
@@ -110,6 +122,23 @@ def test_a_run_that_cannot_stand_beside_this_one_is_refused(project: Project) ->
         assert code == 2
         assert said in err
         assert not COMPARISON.exists()
+
+
+def test_the_same_tasks_in_other_words_can_stand_beside_this_run(project: Project) -> None:
+    slot = json.loads(layout.plan("report").read_text())
+    order = [split.class_names for split in read_splits(2)]
+    commit_run(params=slot["params"] | {"class_order": order, "split_seed": 7})
+    project.must("report", "--against", "main")
+    assert b"class_order" in COMPARISON.read_bytes()
+
+
+def test_tasks_learnt_at_once_are_those_learnt_in_turn(project: Project) -> None:
+    in_turn = identify_tasks(read_splits(2))
+    project.set({"num_tasks": 2, "strategy": "offline"})
+    project.must("plan")
+    project.must("prepare")
+    assert read_splits(2)[0].others is not None
+    assert identify_tasks(read_splits(2)) == in_turn
 
 
 def test_views_of_another_plan_are_refused(project: Project) -> None:

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipeline.artifacts.split import split_digest
 from pipeline.errors import RunError
 from pipeline.files.atomic import read_content
-from pipeline.files.sealed_json import SEAL, Json, digest, file_digest, parse_sealed
+from pipeline.files.sealed_json import SEAL, Json, file_digest, parse_sealed
 from pipeline.files.typed_json import get_typed
 from pipeline.layout import REPORTS
 from pipeline.reporting.comparing.revisions import WORKSPACE, Revision, find_revision
@@ -21,7 +20,7 @@ from pipeline.reporting.comparing.tables_reading import (
     read_numbers,
     read_object,
 )
-from pipeline.reporting.task_contents import identify_images
+from pipeline.reporting.task_contents import identify_images, identify_tasks
 from pipeline.reporting.task_names import join_names, say_task
 from pipeline.runtime.git import read_objects
 
@@ -89,7 +88,7 @@ def describe_run(results: Results) -> Json:
         "params": results.params,
         "tasks": [join_names(split) for split in results.splits],
         "data": identify_images(results.splits, results.labelled),
-        "splits": digest([split_digest(split) for split in results.splits]),
+        "splits": identify_tasks(results.splits),
         "files": {name: file_digest(REPORTS / name) for name in TABLES},
     }
 

@@ -6,10 +6,23 @@ from pipeline.errors import RunError
 from pipeline.files.sealed_json import Json
 from pipeline.reporting.comparing.runs import Run
 from pipeline.reporting.results import Results
-from pipeline.reporting.task_contents import identify_images
+from pipeline.reporting.task_contents import identify_images, identify_tasks
 
-# The params that, with the images themselves, determine the tasks.
-SPLIT_PARAMS = ("dataset", "scenario", "num_tasks", "split_seed")
+# The params that people set to choose the tasks, for a message that names the one to change.
+SPLIT_PARAMS = (
+    "dataset",
+    "scenario",
+    "num_tasks",
+    "class_order",
+    "split_seed",
+    "stream.imbalanced",
+    "stream.blurred",
+    "stream.irregular",
+    "stream.superclasses",
+    "data.domains",
+    "data.folders",
+    "data.classes",
+)
 
 
 def require_same_tasks(results: Results, other: Run) -> None:
@@ -18,18 +31,27 @@ def require_same_tasks(results: Results, other: Run) -> None:
     Raises:
         RunError: they have not, so accuracies on a task cannot be compared.
     """
+    refused = f"'{other.name}' cannot stand beside this run"
+    if other.identity["data"] != identify_images(results.splits, results.labelled):
+        raise RunError(f"{refused}: it was made of other images; choose a run on the same data")
+    if other.identity["splits"] == identify_tasks(results.splits):
+        return
     for name in SPLIT_PARAMS:
-        ours, theirs = results.params.get(name), other.params.get(name)
+        ours, theirs = _find_param(results.params, name), _find_param(other.params, name)
         if ours != theirs:
             raise RunError(
-                f"'{other.name}' cannot stand beside this run: its {name} is {theirs}, here it "
-                f"is {ours}; choose a run with the same tasks"
+                f"{refused}: its {name} is {theirs}, here it is {ours}; choose a run with the "
+                "same tasks"
             )
-    if other.identity.get("data") != identify_images(results.splits, results.labelled):
-        raise RunError(
-            f"'{other.name}' cannot stand beside this run: it was made of other images; "
-            "choose a run on the same data"
-        )
+    raise RunError(f"{refused}: its tasks hold other images; choose a run with the same tasks")
+
+
+def _find_param(params: Json, dotted: str) -> object:
+    """Return the value of a param by its dotted name; None if it is not there."""
+    found: object = params
+    for name in dotted.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
 
 
 def different_params(ours: Json, theirs: Json, prefix: str = "") -> list[tuple[str, str, str]]:
