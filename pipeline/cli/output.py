@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import logging
+import os
 import sys
 
 from pipeline.reporting.text_formats import show_lines
@@ -16,6 +17,9 @@ HANDLER = "cassle.plain"
 def set_up_output() -> None:
     """Let standard output and error write any character, as well as their encoding can."""
     codecs.register_error(HANDLER, _write_plainly)
+    # Closed by who called: else the next file that is opened would take the place of one.
+    sys.stdout = sys.stdout or io.TextIOWrapper(io.FileIO(os.devnull, "w"))
+    sys.stderr = sys.stderr or io.TextIOWrapper(io.FileIO(os.devnull, "w"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=HANDLER)

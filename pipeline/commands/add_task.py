@@ -23,10 +23,11 @@ from pipeline.config.stream import (
     list_learnt_folders,
     normalize_folder,
 )
+from pipeline.data.names import normalize_name
 from pipeline.data.parts import PARTS
 from pipeline.data.stream.folders import list_task_folders
 from pipeline.errors import DataError, ParamsError
-from pipeline.files.atomic import rewrite_text
+from pipeline.files.edits import replace_text
 from pipeline.files.sealed_json import JsonValue, dump_json
 
 HOW_OTHERS_GROW = (
@@ -71,18 +72,17 @@ def run(path: Path, params: Params, folder: Path, *, dry_run: bool) -> None:
         PipelineError: the scenario has no such tasks, or the folder is none of them, is in the
             stream already, or has too few images.
     """
-    added = append_folder(path.read_text(encoding="utf-8"), params, folder)
-    for line in [*added.changes, *_describe(added, len(_read_known(params)))]:
-        print(line)
+    before = path.read_text(encoding="utf-8")
+    added = append_folder(before, params, folder)
+    lines = [*added.changes, *_describe(added, len(_read_known(params)))]
     tasks, outside = count_tasks(added.params), list_outside(added.params)
     if 0 < read_slots() < tasks:
-        print(f"dvc.yaml: slots for {read_slots()} -> {tasks} tasks")
-    if dry_run:
-        print("nothing was written")
-        return
-    ensure_slots(tasks, outside)
-    rewrite_text(path, added.text)
-    print("next: dvc repro")
+        lines.append(f"dvc.yaml: slots for {read_slots()} -> {tasks} tasks")
+    # Before it is printed: `| head` ends the program there.
+    if not dry_run:
+        ensure_slots(tasks, outside)
+        replace_text(path, before, added.text)
+    print("\n".join([*lines, "nothing was written" if dry_run else "next: dvc repro"]))
 
 
 def _read_known(params: Params) -> list[Split]:
@@ -114,7 +114,7 @@ def append_folder(text: str, params: Params, folder: Path) -> Addition:
     train, test = (len(task.keys(part)) for part in PARTS)
     classes = {name for part in PARTS for name in task.names(part)}
     if train < params.train.batch_size:
-        raise ParamsError(
+        raise DataError(
             f"{folder} has {train} training images, fewer than train.batch_size "
             f"({params.train.batch_size}); wait for more, or lower it for all tasks"
         )
@@ -148,10 +148,10 @@ def _change_params(params: Params, folder: Path) -> dict[str, JsonValue]:
 
 def _append_to_folders(params: Params, folder: Path) -> dict[str, JsonValue]:
     root = Path(params.data.root)
-    from_root = os.path.relpath(folder.resolve(), root.resolve())
+    from_root = os.path.relpath(_resolve_parent(folder), root.resolve())
     inside = not from_root.startswith(os.pardir)
     name = normalize_folder(root, str(folder) if folder.is_absolute() else from_root)
-    known = _known_folders(params)
+    known = list_known_folders(params)
     if params.data.folders is not None:
         count = count_tasks(params)
         return {"data": {"folders": _insert(known, name, count, "the stream")}}
@@ -161,8 +161,8 @@ def _append_to_folders(params: Params, folder: Path) -> dict[str, JsonValue]:
     return {"data": {"folders": [*known, name]}}
 
 
-def _known_folders(params: Params) -> list[str]:
-    """The folders that are tasks already."""
+def list_known_folders(params: Params) -> list[str]:
+    """Return the folders that are tasks already."""
     if params.data.folders is not None:
         return find_task_folders(params)
     return list_learnt_folders(params) or find_task_folders(params)[: params.num_tasks]
@@ -174,7 +174,7 @@ def list_new_folders(params: Params) -> list[Path]:
     Raises:
         DataError: data.root cannot be listed.
     """
-    root, known = Path(params.data.root), _known_folders(params)
+    root, known = Path(params.data.root), list_known_folders(params)
     if params.data.folders is None and params.num_tasks is None and not list_learnt_folders(params):
         return []
     places = [(root / name).resolve() for name in known]
@@ -194,14 +194,20 @@ def _insert(names: Sequence[str], name: str, count: int, where: str) -> list[str
     return [*names[:count], name, *names[count:]]
 
 
+def _resolve_parent(folder: Path) -> Path:
+    """Return where a folder stands, which may be a link itself."""
+    given = Path(os.path.abspath(folder))  # noqa: PTH100 - Path.absolute keeps ".."
+    return given.parent.resolve() / given.name
+
+
 def _name_within(params: Params, folder: Path) -> str:
     root = Path(params.data.root)
-    if folder.resolve().parent != root.resolve():
+    if _resolve_parent(folder).parent != root.resolve():
         raise ParamsError(
             f"{folder} is not a folder in data.root ({root}), where scenario: {params.scenario} "
             "looks for it; move it there"
         )
-    return folder.name
+    return normalize_name(folder.name)
 
 
 def _describe(added: Addition, known: int) -> list[str]:

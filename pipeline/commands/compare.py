@@ -68,11 +68,12 @@ def run(choice: Choice, metrics: Sequence[str], baseline: str | None, output: Pa
         left_out=[*left_out, *found.left_out],
         notes=[*_code_notes(runs), *found.notes],
     )
+    # Before it is printed: `| head` ends the program there.
+    written = [each for path, write in files.items() for each in write(found, path)]
     console = Console()
     comparison_terminal.print_comparison(found, console)
-    for path, write in files.items():
-        for written in write(found, path):
-            console.print(format_terminal(f"written: {written}"))
+    for path in written:
+        console.print(format_terminal(f"written: {path}"))
 
 
 def _output_files(output: Path | None) -> dict[Path, Writer]:

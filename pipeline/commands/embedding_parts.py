@@ -15,6 +15,7 @@ from pipeline.errors import RunError
 from pipeline.files.atomic import remove_unfinished
 from pipeline.reporting.text_formats import show_controls
 
+DIGITS = 6  # of a part's number
 PART_IMAGES, PART_SECONDS = 4096, 30.0  # after which a part is written
 
 
@@ -72,7 +73,7 @@ class Parts:
         return self.file.with_name(f".{self.file.name}.parts")
 
     def _list(self) -> list[Path]:
-        return sorted(self.folder.glob("[0-9]*.npz"))
+        return sorted(self.folder.glob(f"{'[0-9]' * DIGITS}.npz"))
 
     def read(self, *, replace: bool) -> dict[str, Row]:
         """Return what is there already, by path; parts of other encoders or folders do not count.
@@ -127,7 +128,7 @@ class Parts:
         if self.file is None or not self.waiting:
             return
         part = gather(self.identity, self.root, self.waiting, {})
-        write_embeddings(self.folder / f"{self.count:06}.npz", part)
+        write_embeddings(self.folder / f"{self.count:0{DIGITS}}.npz", part)
         self.waiting, self.written, self.count = {}, time.monotonic(), self.count + 1
 
     def remove(self) -> None:

@@ -10,7 +10,7 @@ from pipeline.commands import example_clothes, example_emoji
 from pipeline.config.presets import merge, read_preset
 from pipeline.config.read import parse_params
 from pipeline.errors import RunError, closest
-from pipeline.files.atomic import rewrite_text
+from pipeline.files.edits import replace_text
 from pipeline.files.new_folder import require_new_folder, write_new_folder
 from pipeline.files.sealed_json import Json, dump_json
 
@@ -99,6 +99,11 @@ def run(path: Path, name: str, folder: Path | None, incoming: Path | None) -> No
             f"{incoming}; leave it out"
         )
     folder, incoming = folder or stream.folder, incoming or stream.incoming
+    if incoming is not None and _overlap(folder, incoming):
+        raise RunError(
+            f"example-stream {name}: {folder} and {incoming} are one folder, or one is in the "
+            "other; name two that lie apart"
+        )
     before = text = path.read_text(encoding="utf-8")
     layers = [read_preset(stream.preset)] if stream.preset else []
     layers += [dump_json(layer) for layer in (COMMON, stream.params)]
@@ -115,12 +120,17 @@ def run(path: Path, name: str, folder: Path | None, incoming: Path | None) -> No
         require_new_folder(place)
     for place in new:
         write_new_folder(place, parts[place])
-    rewrite_text(path, text)
+    replace_text(path, before, text)
     for place, part in parts.items():
         domains = dict.fromkeys(map(_domain_of, part))
         print(f"{place}: {len(part)} images in {', '.join(domains)}")
     for line in merge(before, text)[1]:
         print(f"{path}: {line}")
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    first, second = one.resolve(), other.resolve()
+    return first.is_relative_to(second) or second.is_relative_to(first)
 
 
 def _domain_of(name: str) -> str:

@@ -14,14 +14,16 @@ from pipeline import layout
 from pipeline.artifacts.evaluation import find_evaluations
 from pipeline.building.data import open_source
 from pipeline.building.stream_contents import list_contents, read_known
-from pipeline.commands.add_task import append_folder, list_new_folders
+from pipeline.commands.add_task import append_folder, list_known_folders, list_new_folders
 from pipeline.commands.check import list_changes, reads_earlier_images
 from pipeline.config.chain import ensure_slots
 from pipeline.config.outside_folders import list_outside
 from pipeline.config.plan_data import plan_preparation, plan_reading
+from pipeline.config.presets import merge
 from pipeline.config.read import load_params
-from pipeline.errors import ParamsError, RunError
-from pipeline.files.atomic import rewrite_text
+from pipeline.errors import DataError, ParamsError, RunError
+from pipeline.files.edits import replace_text
+from pipeline.files.sealed_json import JsonValue, dump_json
 from pipeline.runtime.locks import take_lock
 
 NOTHING_NEW = 3  # exit code
@@ -32,7 +34,9 @@ logger = logging.getLogger(__name__)
 def run(path: Path) -> int:
     """Append each folder of data.root that is no task yet, and run ``dvc repro``.
 
-    A growth that was stopped goes on; while another one runs, this one waits for it.
+    A growth that was stopped goes on; while another one runs, this one waits for it. A folder
+    that cannot be a task is left out, until the next growth looks at it again; the others are
+    learnt first, and then it is said.
 
     Args:
         path: the params file; its comments stay.
@@ -41,8 +45,8 @@ def run(path: Path) -> int:
         0 if a state was learnt, 3 if nothing is new.
 
     Raises:
-        PipelineError: the params have no stream of folders, a folder cannot be a task, or
-            ``dvc repro`` failed.
+        PipelineError: the params have no stream of folders, ``dvc repro`` failed, or a folder
+            cannot be a task.
     """
     place = layout.LOCKS / "grow.lock"
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -64,11 +68,24 @@ def _grow(path: Path) -> int:
             f"grow learns new folders of data.root, and scenario is {params.scenario}; set "
             "scenario: folders"
         )
+    refused = []
     for folder in list_new_folders(params):
-        added = append_folder(path.read_text(encoding="utf-8"), params, folder)
-        rewrite_text(path, added.text)
+        text = path.read_text(encoding="utf-8")
+        try:
+            added = append_folder(text, params, folder)
+        except DataError as error:
+            refused.append(str(error))
+            continue
+        replace_text(path, text, added.text)
         params = added.params
         logger.info("new: %s", added.name)
+    if refused and params.data.folders is None:
+        # Without a list each folder of data.root is a task.
+        text = path.read_text(encoding="utf-8")
+        listed: list[JsonValue] = [*list_known_folders(params)]
+        listing, _ = merge(text, dump_json({"data": {"folders": listed}}))
+        replace_text(path, text, listing)
+        params = load_params(path)
     plan = plan_preparation(params)
     ensure_slots(plan.stream.num_tasks, list_outside(params))
     source = open_source(plan.dataset, plan_reading(params), look=False)
@@ -86,11 +103,13 @@ def _grow(path: Path) -> int:
     # By what was measured, which comes last: a growth that was stopped counts when it ends.
     after = _read_measured()
     learnt = [task for task in after if task > 0 and after[task] != before.get(task)]
-    if not learnt:
+    if learnt:
+        logger.info("learnt: task %s", ", ".join(str(task) for task in learnt))
+    elif not refused:
         logger.info("nothing new: %d tasks are learnt", plan.stream.num_tasks)
-        return NOTHING_NEW
-    logger.info("learnt: task %s", ", ".join(str(task) for task in learnt))
-    return 0
+    if refused:
+        raise DataError("\n".join(["left out, and looked at again by the next growth:", *refused]))
+    return 0 if learnt else NOTHING_NEW
 
 
 def _read_measured() -> dict[int, str]:

@@ -24,6 +24,8 @@ from pipeline.reporting.terminal_text import format_terminal
 if TYPE_CHECKING:
     from pipeline.building.encoder import Encoder
 
+PAGE_ENDINGS = (".html", ".htm")
+
 logger = logging.getLogger(__name__)
 
 
@@ -55,6 +57,8 @@ def require_searchable(image: Path, place: Path, page: Path | None) -> None:
     if page is not None:
         if page.is_dir():
             raise RunError(f"{page} is a folder; name a file for the page")
+        if page.suffix.lower() not in PAGE_ENDINGS:
+            raise RunError(f"--page: '{page}' must end in {' or '.join(PAGE_ENDINGS)}")
         require_writable([page.parent])
 
 
@@ -83,10 +87,11 @@ def run(image: Path, place: Path, encoder: Encoder, count: int, page: Path | Non
         for name, cosine in held.nearest(query, count + 1)
         if (root / name).resolve() != itself
     ][:count]
-    print_hits(hits)
     if page is not None:
         found = Found(image, hits, len(held), held.root, encoder.name)
         write_text(page, render_found(found))
+    print_hits(hits)
+    if page is not None:
         logger.info("the page is %s", page)
 
 

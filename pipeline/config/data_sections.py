@@ -11,6 +11,7 @@ from pipeline.config.option_types import (
     Background,
     Classes,
     CropScale,
+    Name,
     NonNegativeFloat,
     PerView,
 )
@@ -51,7 +52,7 @@ class Data(Section):
 
     root: Annotated[RootPath, Field(min_length=1)]
     full: bool
-    domains: Annotated[list[str], Field(min_length=1)] | None
+    domains: Annotated[list[Name], Field(min_length=1)] | None
     folders: Annotated[list[FolderPath], Field(min_length=1)] | None
     image_size: Annotated[int, Field(ge=8, le=2048)] | None
     resize: Annotated[int, Field(ge=8, le=4096)] | None

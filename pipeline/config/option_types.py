@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
+from pipeline.data.names import normalize_name
+
 PositiveFloat = Annotated[float, Field(gt=0, le=1000)]
 NonNegativeFloat = Annotated[float, Field(ge=0, le=1000)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -25,10 +27,11 @@ PerView = Annotated[
     Discriminator(lambda value: "one-a-view" if isinstance(value, list) else "both-views"),
 ]
 
+Name = Annotated[str, AfterValidator(normalize_name)]  # of a class or a domain
 # One of two words, or a list of names.
 Classes = Annotated[
     Annotated[Literal["all", "common"], Tag("word")]
-    | Annotated[list[str], Field(min_length=1), Tag("names")],
+    | Annotated[list[Name], Field(min_length=1), Tag("names")],
     Discriminator(lambda value: "names" if isinstance(value, list) else "word"),
 ]
 Byte = Annotated[int, Field(ge=0, le=255)]

@@ -16,7 +16,7 @@ from pipeline.config.outside_folders import list_outside
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.yaml_text import read_mapping
 from pipeline.errors import ParamsError, closest
-from pipeline.files.atomic import rewrite_text
+from pipeline.files.edits import replace_text
 from pipeline.layout import PRESETS, SHIPPED
 
 if TYPE_CHECKING:
@@ -48,9 +48,8 @@ def list_published() -> list[str]:
 
 
 def _is_of_published_data(name: str) -> bool:
-    given = read_values(name).get("dataset")
-    entry = DATASETS[str(given)]
-    return entry.train_images is not None or bool(entry.domain_images)
+    entry = DATASETS.get(str(read_values(name).get("dataset")))
+    return entry is not None and (entry.train_images is not None or bool(entry.domain_images))
 
 
 def read_preset(name: str) -> str:
@@ -75,7 +74,8 @@ def read_values(name: str) -> dict[object, object]:
 
 def summarize(name: str) -> str:
     """Return a preset's summary, its first line."""
-    return read_preset(name).splitlines()[0].removeprefix("#").strip()
+    first, *_ = read_preset(name).splitlines() or [""]
+    return first.removeprefix("#").strip()
 
 
 def merge(
@@ -163,12 +163,13 @@ def apply_preset(name: str, path: Path, published_order: bool = False) -> list[s
     from pipeline.config.published_order import PUBLISHED_ORDER, require_published_order
 
     class_order = PUBLISHED_ORDER if published_order else None
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
     params, merged, changes = _merged_params(name, path, class_order)
     if published_order:
         require_published_order(name, params)
     if params.num_tasks is not None:
         ensure_slots(params.num_tasks, list_outside(params))
-    rewrite_text(path, merged)
+    replace_text(path, before, merged)
     return changes
 
 

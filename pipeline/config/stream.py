@@ -72,6 +72,11 @@ def find_task_folders(params: Params) -> list[str]:
     for name in found:
         if found.count(name) > 1:
             raise ParamsError(f"data.folders: '{name}' is there twice")
+        outer = next((each for each in found if Path(each) in Path(name).parents), None)
+        if outer is not None:
+            raise ParamsError(
+                f"data.folders: '{name}' is in '{outer}', so its images would be there twice"
+            )
     return found
 
 

@@ -15,6 +15,7 @@ from pipeline.metrics.accuracy_matrix import average_measured
 from pipeline.reporting.chart_labels import alone_in_line, spread_labels, wrap_label
 from pipeline.reporting.gaps import format_cell
 from pipeline.reporting.results import Results
+from pipeline.reporting.start import name_start
 from pipeline.reporting.task_begins import find_begins
 from pipeline.reporting.text_formats import escape_plot
 
@@ -128,7 +129,7 @@ def draw_accuracy_over_tasks(results: Results, path: Path) -> None:
     beside = 0.03 + END_WIDTH * max((len(name) for name in ends), default=8)
     axes.set_xlim(-0.3, steps[-1] + len(steps) * beside / (1 - beside))
     names = ["all"] if results.at_once else [str(step) for step in steps[1:]]
-    names = ["random", *names]
+    names = [name_start(results.params).removesuffix(" network"), *names]
     axes.set_xticks(sorted(numbered), [names[step] for step in sorted(numbered)])
     axes.set_xlabel("tasks learnt")
     axes.set_ylabel("accuracy (%)")

@@ -26,17 +26,22 @@ def run_git(
         environment: variables that are set for it.
 
     Raises:
-        RunError: git is not installed.
+        RunError: git is not installed, or takes the repository for a stranger's.
     """
     try:
         done = subprocess.run(
             ["git", *arguments],
             input=given.encode(),
             capture_output=True,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, "LC_ALL": "C", **(environment or {})},
         )
     except OSError as error:
         raise RunError(f"git cannot be run ({error}); install it, other runs are in git") from error
+    if done.returncode and b"dubious ownership" in done.stderr:
+        raise RunError(
+            "git does not trust this repository, which belongs to another user; if you do, run "
+            f'`git config --global --add safe.directory "{Path.cwd()}"`'
+        )
     return done.stdout if done.returncode == 0 else None
 
 
@@ -54,7 +59,7 @@ def require_repository() -> None:
 
 
 def in_repository(folder: Path = Path()) -> bool:
-    """Return whether a folder is in a git repository; not where git is not installed."""
+    """Return whether a folder is in a git repository; not where git cannot be used."""
     with suppress(RunError):
         return run_git("-C", str(folder), "rev-parse", "--git-dir") is not None
     return False
@@ -75,7 +80,7 @@ def list_references(*patterns: str) -> dict[str, str]:
         patterns: prefixes of references, e.g. ``refs/heads``.
     """
     form = "--format=%(objectname)%09%(*objectname)%09%(refname)"
-    listed = (run_git("for-each-ref", form, *patterns) or b"").decode()
+    listed = (run_git("for-each-ref", form, *patterns) or b"").decode(errors="replace")
     found = {}
     for line in listed.splitlines():
         own, tagged, name = line.split("\t", 2)

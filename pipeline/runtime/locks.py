@@ -72,7 +72,7 @@ def lock_outputs(name: str, outputs: Sequence[Path]) -> Iterator[None]:
 
 def name_lock(command: str, path: Path) -> str:
     """Return the name of a command's lock of a path, the same for all spellings of it."""
-    return f"{command}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    return f"{command}_{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:12]}"
 
 
 def open_lock(place: Path, seconds: float = -1) -> FileLock:

@@ -1,8 +1,9 @@
-"""Messages for errors that mean too little memory or disk space."""
+"""Messages for errors of the system: too little memory or disk space, paths that cannot be used."""
 
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,18 @@ MEMORY_MESSAGES = (
 
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What is wrong with a path that somebody has named, or with what it leads to.
+PATH_ERRORS = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.EIO,
+    errno.ESTALE,
+)
 
 
 def describe_memory_shortage(error: BaseException) -> str | None:
@@ -61,10 +74,15 @@ def describe_memory_shortage(error: BaseException) -> str | None:
 
 
 def describe_shortage(error: BaseException) -> str | None:
-    """Return a message for a full disk or exhausted memory, None for any other error."""
+    """Return a message for a full disk, exhausted memory or a path that cannot be used, or None."""
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         place = f" {error.filename}" if error.filename else " what this prints"
         return f"cannot write{place}: {error.strerror}; make room, and run this again"
+    if isinstance(error, OSError) and error.errno in PATH_ERRORS and error.filename:
+        return (
+            f"cannot use {os.fsdecode(error.filename)}: {error.strerror}; name another path, or "
+            "mend its permissions"
+        )
     reason = describe_memory_shortage(error)
     if reason is None:
         return None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -341,3 +344,11 @@ def test_list_names_what_params_can_name(project: Project) -> None:
 
 def test_the_shipped_params_are_valid(project: Project) -> None:
     project.must("plan", "--params", str(ROOT / "params.yaml"))
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_outputs_end_nothing(closed: str, project: Project) -> None:
+    command = f"{sys.executable} -m pipeline list methods {closed}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -218,6 +218,11 @@ def test_features_of_one_folder_are_never_given_to_another(project: Project) -> 
     assert list(Parts(Path("y.npz"), encoder.identity, Path("one")).read(replace=False)) == [
         "x.png"
     ]
+    (parts.folder / "1x.npz").write_bytes(b"another's")
+    assert Parts(Path("y.npz"), encoder.identity, Path("one")).read(replace=False).keys() == {
+        "x.png"
+    }
+    (parts.folder / "1x.npz").unlink()
     part = next(parts.folder.iterdir())
     part.with_name("000001.npz").write_bytes(damage_packed(part.read_bytes()))
     assert "x.png" in Parts(Path("y.npz"), encoder.identity, Path("one")).read(replace=False)
@@ -292,6 +297,14 @@ def test_bad_input_is_refused_in_one_line(project: Project) -> None:
         ("search", "photos/b/0.png", "--in", "empty"): "empty holds no",
         ("search", "bad/x.png", "--in", "photos", "--state", "0"): "bad/x.png is no JPEG",
         ("search", "photos/b/0.png", "--in", "photos", "--page", "empty"): "empty is a folder",
+        (
+            "search",
+            "photos/b/0.png",
+            "--in",
+            "photos",
+            "--page",
+            "params.yaml",
+        ): "must end in .html",
     }
     for command, message in cases.items():
         assert message in project.refuses(*command), command

@@ -109,6 +109,12 @@ def test_what_cannot_be_written_is_one_clear_error(
     assert said in project.refuses("example-stream", *arguments)
 
 
+@pytest.mark.parametrize("incoming", ["here", "here/late", "."])
+def test_folders_that_overlap_are_refused(incoming: str, project: Project) -> None:
+    said = project.refuses("example-stream", "clothes", "here", incoming)
+    assert "are one folder, or one is in the other" in said
+
+
 def test_a_missing_or_another_sheet_is_one_clear_error(project: Project) -> None:
     sheet = Path("data/emoji/noto.webp")
     sheet.write_bytes(sheet.read_bytes()[:-1])

@@ -248,6 +248,15 @@ def test_an_unknown_preset_is_one_clear_error_and_changes_nothing(project: Proje
     assert PARAMS.read_bytes() == before
 
 
+def test_a_preset_of_ones_own_need_name_no_data_set(project: Project) -> None:
+    (project.root / "presets/longer.yaml").write_text("train:\n  epochs: 7\n")
+    assert "longer" not in presets.list_published()
+    (project.root / "presets/empty.yaml").write_text("")
+    assert "empty" in project.must("preset", "list")
+    project.must("preset", "use", "longer")
+    assert load_params(project.root / PARAMS).train.epochs == 7
+
+
 def test_a_preset_that_does_not_fit_changes_nothing(project: Project) -> None:
     Path("presets/wrong.yaml").write_text("# Wrong\ntrain:\n  epochs: 1\n  warmup_epochs: 5\n")
     before = PARAMS.read_bytes()

@@ -192,3 +192,64 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
     for name in ("pipe.png", "device.png"):
         with pytest.raises(BadImageError, match="no regular file"):
             read_square(tmp_path / name, SIZE, WHITE)
+
+
+def test_an_image_with_a_tag_of_a_wrong_type_is_turned_upright(tmp_path: Path) -> None:
+    entries = [(0x0112, 3, 1, b"\x06\0\0\0"), (0x011A, 7, 4, b"abcd")]  # a resolution as bytes
+    body = b"".join(struct.pack("<HHI", *entry[:3]) + entry[3] for entry in entries)
+    raw = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + body + bytes(4)
+    pixels = np.zeros((SIZE, SIZE, 3), np.uint8)
+    pixels[-1:, :] = 255
+    Image.fromarray(pixels).save(tmp_path / "image.png", exif=raw)
+    found = read_square(tmp_path / "image.png", SIZE, WHITE)
+    assert np.array_equal(found, np.rot90(pixels, -1))
+
+
+@pytest.mark.parametrize("kind", [TypeError, KeyError, AttributeError, ZeroDivisionError])
+def test_whatever_pillow_raises_means_a_damaged_file(
+    kind: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(image: Image.Image) -> None:
+        raise kind("no such thing")
+
+    Image.fromarray(noise(3)).save(tmp_path / "image.png")
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", fail)
+    with pytest.raises(BadImageError, match=r"damaged or unreadable \('?no such thing'?\)"):
+        read_square(tmp_path / "image.png", SIZE, WHITE)
+
+
+def write_tiff(path: Path, bits: int, zero_is_white: bool, packed: bytes) -> None:
+    """Write a grey TIFF file of one strip."""
+    tags = [
+        (256, 4, SIZE), (257, 4, SIZE), (258, 3, bits), (259, 3, 1), (262, 3, int(not zero_is_white)),
+        (273, 4, 8), (277, 3, 1), (278, 4, SIZE), (279, 4, len(packed)),
+    ]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(packed)) + packed + directory)
+
+
+def test_12_bits_keep_their_range(tmp_path: Path) -> None:
+    values = np.linspace(0, 4095, SIZE * SIZE).astype(np.uint16)
+    bits = np.unpackbits(values.astype(">u2").view(np.uint8).reshape(-1, 2), axis=1)[:, 4:]
+    write_tiff(tmp_path / "deep.tif", 12, False, np.packbits(bits).tobytes())
+    found = read_square(tmp_path / "deep.tif", SIZE, WHITE)
+    assert np.array_equal(found[..., 0], values.reshape(SIZE, SIZE) >> 4)
+
+
+def test_a_zero_that_is_white_is_white(tmp_path: Path) -> None:
+    values = np.linspace(0, 65535, SIZE * SIZE).astype("<u2").reshape(SIZE, SIZE)
+    write_tiff(tmp_path / "deep.tif", 16, True, values.tobytes())
+    write_tiff(tmp_path / "plain.tif", 8, True, (values >> 8).astype(np.uint8).tobytes())
+    for name in ("deep.tif", "plain.tif"):
+        found = read_square(tmp_path / name, SIZE, WHITE)
+        assert np.array_equal(found[..., 0], 255 - (values >> 8)), name
+
+
+def test_an_image_of_too_many_pixels_is_refused_with_their_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(noise(3)).save(tmp_path / "image.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", SIZE)
+    with pytest.raises(BadImageError, match=r"of too many pixels; 178,956,970 are allowed"):
+        read_square(tmp_path / "image.png", SIZE, WHITE)

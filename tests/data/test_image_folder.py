@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,21 @@ def test_paths_with_blanks_and_letters_of_all_kinds_work(root: Path) -> None:
     assert list(found.class_names()) == ["Käfer süß", "два слова"]
     assert len(read_part(found, "train", range(6))) == 6
     assert len(divide_into_tasks("class", found, StreamOptions(2, 0))) == 2
+
+
+def test_a_name_in_two_unicode_forms_is_one_class_and_one_domain(root: Path) -> None:
+    one, two = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    assert one != two
+    tree(root, {f"train/{one}": 2, f"train/{two}": 1, "train/dog": 1, f"test/{two}": 1})
+    found = source(root)
+    assert found.class_names() == [one, "dog"]
+    assert sorted(found.labels("train").tolist()) == [0, 0, 0, 1]
+    assert found.labels("test").tolist() == [0]
+    shutil.rmtree(root)
+    tree(root, {f"train/{two}/{one}": 1, f"train/{two}/dog": 1, f"test/{one}/{two}": 1})
+    found = source(root, domains=(one,))
+    assert (found.class_names(), found.domain_names()) == ([one, "dog"], [one])
+    assert found.domains("test").tolist() == [0]
 
 
 def test_linked_folders_are_followed(root: Path) -> None:

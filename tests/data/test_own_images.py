@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -367,3 +368,16 @@ def test_an_image_replaced_while_it_is_decoded_makes_no_store(
     with pytest.raises(DataError, match=r"were replaced while they were read; run `dvc repro -f"):
         images.unreadable()
     assert not list((root.parent / "scratch").glob("*.uint8"))
+
+
+def test_a_class_that_others_would_leave_without_training_images_is_refused(root: Path) -> None:
+    one, two, three = sorted("abc", key=lambda name: hashlib.sha256(name.encode()).digest())
+    # "cat" holds out its first group, "dog" the one that both have: none of "cat" is left.
+    names = [f"cat/{one}_0.png", f"cat/{two}_1.png", f"dog/{two}_2.png", f"dog/{three}_3.png"]
+    with pytest.raises(
+        DataError, match=r"cat belong together with those of other classes, so that all"
+    ):
+        source(
+            make(root, {name: number for number, name in enumerate(names)}),
+            holdout_by="group", holdout_group=r"/(\w)_", holdout=1e-9,
+        ).keys("test")  # fmt: skip

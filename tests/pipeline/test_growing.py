@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from pipeline import layout
 from pipeline.artifacts.split import read_split, split_digest
+from pipeline.commands import add_task
+from pipeline.config.read import load_params
 from pipeline.data.stream.folders import natural_key
 from pipeline.evaluation.knn import KNearestNeighbours
 from pipeline.files.sealed_json import file_digest
@@ -293,6 +296,68 @@ def test_add_task_refuses_what_is_no_new_task(project: Project) -> None:
     assert "raise num_tasks" in project.refuses("add-task", "stream/few")
 
 
+def test_a_linked_folder_is_appended_by_its_name_in_the_root(project: Project) -> None:
+    learnt(project, "ab")
+    tree(project.root / "elsewhere/photos", {"cat": 10, "dog": 10})
+    (project.root / "stream/c").symlink_to(project.root / "elsewhere/photos")
+    project.must("add-task", "stream/c")
+    project.must("plan")
+    project.must("prepare")
+    assert read_split(3).domain == "c"
+
+
+def test_params_that_somebody_changes_meanwhile_are_left_so(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt(project, "ab")
+    project.set({"data.folders": ["a", "b"]})
+    add_folder(project, "c")
+    path, append = project.root / "params.yaml", add_task.append_folder
+
+    def append_slowly(*arguments: Any) -> add_task.Addition:
+        added = append(*arguments)
+        path.write_text(path.read_text() + "# another's\n")
+        return added
+
+    monkeypatch.setattr(add_task, "append_folder", append_slowly)
+    before = path.read_text()
+    code, _, err = project.cassle("add-task", "stream/c")
+    assert (code, "was changed by somebody else in the meantime" in err) == (2, True)
+    assert path.read_text() == before + "# another's\n"
+
+
+def test_a_folder_that_cannot_be_a_task_keeps_no_other_from_being_learnt(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt(project, "ab")
+    run = subprocess.run
+
+    def repro(command: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+        if command[1:] != ["-m", "dvc", "repro"]:
+            return run(command, **options)
+        project.run_all(len(load_params(Path("params.yaml")).data.folders or "ab"))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", repro)
+    assert project.cassle("grow")[0] == 3
+    tree(project.root / "stream/few", {"cat": 2, "dog": 2})
+    for _ in range(2):
+        code, _, said = project.cassle("grow")
+        assert code == 2
+        assert "few has 2 training images, fewer than train.batch_size (8); wait for more" in said
+        assert load_params(Path("params.yaml")).data.folders == ["a", "b"]
+    before = digests(2)
+    add_folder(project, "late")
+    code, _, said = project.cassle("grow")
+    assert (code, "few has 2 training images" in said) == (2, True)
+    assert [read_split(task).domain for task in (1, 2, 3)] == ["a", "b", "late"]
+    assert (3, 3) in matrix()
+    tree(project.root / "stream/few", {"cat": 10, "dog": 10})
+    assert project.cassle("grow")[0] == 0
+    assert read_split(4).domain == "few"
+    assert digests(2) == before
+
+
 def test_a_class_that_comes_later_is_the_next_task(project: Project) -> None:
     tree(project.root / "stream", {"cat": 10, "dog": 10, "eel": 10, "fox": 10})
     project.set({"scenario": "class", "num_tasks": 2})
@@ -465,6 +530,8 @@ def test_folders_may_be_spelt_in_several_ways_and_come_once(project: Project) ->
     assert "'a' is in the stream already" in project.refuses("add-task", "stream/a/")
     project.set({"data.folders": ["a", "a/"]})
     assert "data.folders: 'a' is there twice" in project.refuses("plan")
+    project.set({"data.folders": ["a", "a/cat"]})
+    assert "data.folders: 'a/cat' is in 'a'" in project.refuses("plan")
 
 
 def test_a_folder_without_images_left_is_gone(project: Project) -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from pipeline.commands.compare import DEFAULT_METRICS
 from pipeline.files.csv_tables import read_csv
+from pipeline.reporting.comparing import comparison_terminal
 from pipeline.reporting.comparing.comparison import compare_runs
 from pipeline.reporting.comparing.comparison_terminal import print_comparison
 from pipeline.reporting.comparing.revisions import list_experiments
@@ -597,3 +598,16 @@ def test_comparing_imports_nothing_heavy() -> None:
     heavy = {"torch", "dvc", "numpy", "pandas", "scipy", "matplotlib", "sklearn"}
     assert "pipeline.reporting.comparing.comparison" in loaded
     assert not heavy & set(loaded)
+
+
+def test_files_are_written_before_anything_is_printed(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def print_to_nobody(*arguments: object) -> None:
+        raise BrokenPipeError
+
+    sweep(repository)
+    monkeypatch.setattr(comparison_terminal, "print_comparison", print_to_nobody)
+    code, _, _ = repository.cassle("compare", "--output", "out/table.csv")
+    assert code == 1
+    assert Path("out/table.csv").read_text().startswith("table,method,")

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runtime.git import find_untracked_reason, identify_code, in_repository
+from pipeline.errors import RunError
+from pipeline.runtime.git import (
+    find_untracked_reason,
+    identify_code,
+    in_repository,
+    require_repository,
+)
 
 
 def git(*arguments: str) -> str:
@@ -71,3 +77,16 @@ def test_a_path_is_looked_for_in_git_if_there_is_git(
     monkeypatch.setenv("PATH", str(tmp_path))
     assert not in_repository()
     assert find_untracked_reason(Path("own")) is None, "git is not installed"
+
+
+def test_a_repository_of_another_user_is_no_missing_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    git("init", "--quiet")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(name, "/dev/null")
+    with pytest.raises(RunError, match=r"belongs to another user; if you do, run `git config"):
+        require_repository()
+    assert identify_code() == "unknown (no git repository)"

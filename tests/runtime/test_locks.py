@@ -150,3 +150,8 @@ def test_nobody_can_lock_where_nothing_can_be_written(project: Project) -> None:
         lock_outputs("train_2", []),
     ):
         pass
+
+
+def test_a_path_that_is_no_text_has_a_lock(tmp_path: Path) -> None:
+    odd, other = (tmp_path / os.fsdecode(name) for name in (b"photos\xff", b"photos\xfe"))
+    assert name_lock("embed", odd) != name_lock("embed", other)

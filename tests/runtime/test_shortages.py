@@ -102,3 +102,19 @@ def test_another_runtime_error_keeps_its_traceback(
     at_step(monkeypatch, 1, fail)
     with pytest.raises(RuntimeError, match="a defect"):
         project.cassle("train", "1")
+
+
+def test_a_path_that_cannot_be_used_is_one_clear_error(project: Project) -> None:
+    long = "x" * 300 + ".png"
+    assert f"cannot use {long}: File name too long" in project.refuses(
+        "search", long, "--in", "photos"
+    )
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EIO])
+def test_only_an_error_that_names_its_path_is_one_of_a_path(number: int) -> None:
+    said = describe_shortage(OSError(number, os.strerror(number), "a/b"))
+    assert said is not None
+    assert said.startswith(f"cannot use a/b: {os.strerror(number)}; ")
+    assert describe_shortage(OSError(number, os.strerror(number))) is None
+    assert describe_shortage(FileNotFoundError(errno.ENOENT, "No such file", "a/b")) is None

@@ -7,11 +7,9 @@ global lock, so threads keep all cores busy.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -26,7 +24,11 @@ from pipeline.files.atomic import is_special
 
 MIN_SIDE = 4  # pixels
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-DECODER_VERSION = 3  # raise it with every change of the decoded bytes: stores are made anew
+# Twice Pillow's own limit, where its warning becomes an error.
+MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+# TIFF tags, and a value of the second.
+BITS_PER_SAMPLE, ZERO_IS, WHITE = 258, 262, 0
+DECODER_VERSION = 4  # raise it with every change of the decoded bytes: stores are made anew
 Value = TypeVar("Value")
 
 
@@ -39,8 +41,8 @@ def read_square(
 ) -> Bytes:
     """Return the central square of an image, resized with antialiasing, uint8 ``(size, size, 3)``.
 
-    Grey images get three equal channels, transparency is composited on the background, 16 bits
-    become 8 by their higher byte, and an image is turned upright by its orientation tag.
+    Grey images get three equal channels, transparency is composited on the background, 12 or 16
+    bits become 8 by their highest, and an image is turned upright by its orientation tag.
 
     Args:
         path: a JPEG, PNG, WebP, BMP or TIFF file; of several frames the first is read.
@@ -99,24 +101,37 @@ def _read(path: Path, size: int, background: Color, shape: Callable[[Image.Image
             # JPEG only: decodes at a half, a quarter or an eighth of the size if that is enough.
             image.draft("RGB", (size, size))
             image.load()
-            # After loading, as a PNG may name its orientation behind its pixels. A tag that
-            # cannot be read counts as none.
-            with suppress(ValueError, SyntaxError, struct.error):
-                ImageOps.exif_transpose(image, in_place=True)
+            _turn_upright(image)
             return shape(_to_rgb(image, background))
+    except BadImageError:
+        raise
     except UnidentifiedImageError:
         raise BadImageError(f"no {KINDS} image") from None
     except Image.DecompressionBombError as error:
-        raise BadImageError("of too many pixels") from error
+        raise BadImageError(f"of too many pixels; {MOST_PIXELS:,} are allowed") from error
     except MemoryError:
         # Not a bad image: another machine may have enough, and must not train on others.
         raise DataError(
             f"{path}: out of memory while it was decoded; end other programs, lower data.workers, "
             "or make the image smaller"
         ) from None
-    except (OSError, ValueError, SyntaxError, struct.error) as error:
+    except Exception as error:  # Pillow raises any on damaged files
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise BadImageError(f"damaged or unreadable ({reason})") from error
+
+
+def _turn_upright(image: Image.Image) -> None:
+    """Turn a loaded image by its orientation tag; one that cannot be read counts as none.
+
+    After loading, as a PNG may name its orientation behind its pixels. Pillow also writes the
+    other tags anew, which fails in many ways where one is of a wrong type.
+    """
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
+    except Exception:
+        pass
 
 
 def _resize(
@@ -147,7 +162,7 @@ def _to_rgb(image: Image.Image, background: Color) -> Image.Image:
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Return a grey image of 16 bits as one of 8, with an alpha channel if a value is transparent.
+    """Return a grey image of 12 or 16 bits as one of 8, with an alpha channel if a value is clear.
 
     Raises:
         BadImageError: its values are not those of 16 bits, so that their range is not known.
@@ -158,7 +173,11 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
             "of floating point or 32-bit values, whose range is not known; save it with 8 or 16 "
             "bits"
         )
-    grey = Image.fromarray((values.astype(np.int64) >> 8).astype(np.uint8))
+    tags: Mapping[int, Any] = getattr(image, "tag_v2", {})  # of a TIFF file
+    bits = tags.get(BITS_PER_SAMPLE, (16,))[0]
+    levels = (values.astype(np.int64) >> (bits - 8)).astype(np.uint8)
+    # Pillow turns images whose zero is white only up to 8 bits.
+    grey = Image.fromarray(255 - levels if tags.get(ZERO_IS) == WHITE else levels)
     hidden = image.info.get("transparency")
     if hidden is not None:
         opaque = np.where(values == hidden, 0, 255).astype(np.uint8)

@@ -119,7 +119,8 @@ def _choose_by_hash(
     or to train on.
 
     Raises:
-        DataError: all images of a group have one key.
+        DataError: all images of a group have one key, or what another needs leaves it without
+            images to test or to train on.
     """
     chosen = {key for key in keys.values() if _hash(key) < share * HASHES}
     for (domain, kind), held in groups.items():
@@ -134,4 +135,13 @@ def _choose_by_hash(
             chosen.add(found[0])
         elif chosen.issuperset(found):
             chosen.discard(found[-1])
+    for (domain, kind), held in groups.items():
+        tested = {keys[item.path] in chosen for item in held}
+        if len(tested) < 2:
+            raise DataError(
+                f"data.holdout_by: the images of {f'{domain}/{kind}'.strip('/')} belong together "
+                f"with those of other classes, so that {'all' if True in tested else 'none'} of "
+                "them would be held out for testing; make folders train/ and test/, or set "
+                "data.holdout_by: file"
+            )
     return chosen

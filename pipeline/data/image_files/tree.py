@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.data.image_files.kinds import KINDS
+from pipeline.data.names import normalize_name
 from pipeline.errors import DataError
 
 ENDINGS = frozenset(
@@ -194,7 +195,8 @@ def list_by_class(root: Path, folder: Path, domain: str = "", within: str = "") 
             raise DataError(
                 f"{folder / name} is a class folder without a {KINDS} image; fill it or remove it"
             )
-        yield from (Item(path, name, domain) for path in paths)
+        kind = normalize_name(name)
+        yield from (Item(path, kind, normalize_name(domain)) for path in paths)
 
 
 def describe_others(others: Counter[str]) -> str:

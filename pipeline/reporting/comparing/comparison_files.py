@@ -43,7 +43,7 @@ def output_files(output: Path) -> dict[Path, Callable[[Comparison, Path], list[P
     if output.suffix or not output.name:
         raise RunError(
             f"--output: '{output}' must end in {', '.join(WRITERS)}, or in none of them for all "
-            "three, e.g. reports/comparison"
+            "of these, e.g. reports/comparison"
         )
     return {output.with_name(output.name + suffix): write for suffix, write in WRITERS.items()}
 
