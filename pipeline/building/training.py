@@ -70,7 +70,7 @@ def count_steps(plan: TrainPlan, strategy: Strategy, counts: Sequence[int]) -> T
     if training.budget is not None:
         images = strategy.count_images(training.batch_size, len(plan.views))
         steps = spend_budget(phases, per_epoch, training.budget, images, plan.task)
-        _require_warm_up_ends(plan, steps[0] / per_epoch)
+        _require_warm_up_ends(plan, min(steps) / per_epoch)
     if stream is None:
         return TaskSteps(steps, per_epoch)
     return TaskSteps(steps, -(-sum(steps) // LOG_ROWS), per_epoch)

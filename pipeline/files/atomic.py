@@ -17,7 +17,7 @@ from pathlib import Path
 from pipeline import layout
 from pipeline.errors import RunError
 
-_UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}")  # as tempfile too names them
+_UNFINISHED = re.compile(r"\..+\.unfinished\.[0-9a-f]{8}")  # as ``name_unfinished`` names them
 _CACHED = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}")  # as DVC's cache names files
 
 
@@ -35,7 +35,7 @@ def write_bytes(path: Path, content: bytes, mode: int = 0o666) -> None:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        wanted = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+        wanted = name_unfinished(path)
         handle = os.open(wanted, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         temporary = wanted
         with os.fdopen(handle, "wb") as file:
@@ -82,9 +82,18 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def name_unfinished(path: Path) -> Path:
+    """Return a new name, beside a file, for what it holds while it is being written."""
+    return path.with_name(f".{path.name}.unfinished.{os.urandom(4).hex()}")
+
+
 def find_unfinished(folder: Path) -> list[Path]:
-    """Return the temporary files that a killed ``write_bytes`` left in a folder."""
-    return [path for path in sorted(folder.glob(".*")) if _UNFINISHED.fullmatch(path.name)]
+    """Return the temporary files that killed processes left in a folder, and nobody else's."""
+    return [
+        path
+        for path in sorted(folder.glob(".*"))
+        if _UNFINISHED.fullmatch(path.name) and path.is_file() and not path.is_symlink()
+    ]
 
 
 def remove_unfinished(path: Path) -> None:
@@ -177,4 +186,4 @@ def holds_text(path: Path, text: str) -> bool:
 def write_best_effort(path: Path, content: str) -> None:
     """Write a text file without a sync, and ignore errors: for files that nothing depends on."""
     with suppress(OSError):
-        path.write_text(content, encoding="utf-8")
+        path.write_bytes(os.fsencode(content))

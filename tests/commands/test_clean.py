@@ -27,10 +27,12 @@ def test_clean_lists_all_and_removes_what_is_stale(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = interrupted(project, monkeypatch)
-    left = layout.STATES / ".task_1.safetensors.abcd1234"
-    params = Path(".params.yaml.abcd1234")
-    kept = Path(".env.yaml.abcd1234")
-    for file in (left, params, kept):
+    left = layout.STATES / ".task_1.safetensors.unfinished.abcd1234"
+    params = Path(".params.yaml.unfinished.abcd1234")
+    kept = Path(".env.yaml.unfinished.abcd1234")
+    others = [layout.STATES / ".env.notes123", layout.STATES / ".old.unfinished.abcd1234"]
+    others[1].mkdir(parents=True)
+    for file in (left, params, kept, others[0]):
         file.write_bytes(b"half")
         os.utime(file, (0, 0))
     out = project.must("clean", "--yes")
@@ -40,6 +42,7 @@ def test_clean_lists_all_and_removes_what_is_stale(
     assert f"{left}  0.0 MB  unfinished" in out
     assert path.exists()
     assert (left.exists(), params.exists(), kept.exists()) == (False, False, True)
+    assert all(other.exists() for other in others), "they are nobody's but the user's"
     assert project.must("clean", "--yes").endswith("nothing to remove without --all\n")
     project.set({"seed": 1})
     project.must("plan")

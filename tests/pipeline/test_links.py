@@ -82,7 +82,7 @@ def test_a_linked_folder_is_not_followed_out_of_the_project(
     project.trained(0)
     shutil.move(folder, elsewhere / "folder")
     folder.symlink_to(elsewhere / "folder")
-    left = elsewhere / "folder" / ".task_1.safetensors.abcd1234"
+    left = elsewhere / "folder" / ".task_1.safetensors.unfinished.abcd1234"
     left.write_bytes(b"half")
     os.utime(left, (0, 0))
     before = {path: path.stat().st_mtime_ns for path in elsewhere.rglob("*")}

@@ -164,6 +164,17 @@ def test_what_a_memory_replays_is_in_the_budget(project: Project) -> None:
             "train.head_warmup_epochs must be below the 1.88 epochs that train.budget allows task "
             "1, got 2",
         ),
+        (
+            {
+                "stream.online": False,
+                "strategy": "pocon",
+                "strategies.pocon.consolidation": 0.2,
+                "train.epochs": 9,
+                "train.warmup_epochs": 2,
+                "train.budget": 1000,
+            },
+            "train.warmup_epochs must be below the 1.83 epochs that train.budget allows task 2",
+        ),
     ],
 )
 def test_what_does_not_fit_is_one_clear_error(

@@ -6,7 +6,6 @@ import fcntl
 import logging
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ from pipeline.data.image_files.decode import DECODER_VERSION, BadImageError
 from pipeline.data.image_files.store import ImageFiles, Store
 from pipeline.data.source import Bytes
 from pipeline.errors import DataError
-from pipeline.files.atomic import find_unfinished
+from pipeline.files.atomic import find_unfinished, name_unfinished
 from pipeline.files.sealed_json import read_sealed, write_sealed
 from pipeline.files.typed_json import as_json, from_json
 
@@ -120,8 +119,9 @@ def _write(
             )
         for left in find_abandoned(place.parent):
             left.unlink(missing_ok=True)
-        handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
-        temporary = Path(name)
+        wanted = name_unfinished(place)
+        handle = os.open(wanted, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        temporary = wanted
         with os.fdopen(handle, "wb") as file:
             fcntl.flock(handle, fcntl.LOCK_EX)  # for as long as this process lives
             os.truncate(handle, store.total)
