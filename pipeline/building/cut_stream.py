@@ -12,6 +12,7 @@ from pipeline.building.repeats import mark_repeats
 from pipeline.building.stream_contents import list_contents, require_all_tested
 from pipeline.building.task_images import TaskImages
 from pipeline.data.image_files.content import list_first
+from pipeline.data.names import normalize_name
 from pipeline.data.parts import PARTS, Part
 from pipeline.data.source import Selection, Source
 from pipeline.errors import DataError
@@ -154,7 +155,8 @@ def _number_classes(
     own: list[dict[str, int]] = []
     for task in tasks:
         if isinstance(task, Split):
-            own.append(dict(zip(task.class_names, task.classes, strict=True)))
+            names = map(normalize_name, task.class_names)
+            own.append(dict(zip(names, task.classes, strict=True)))
         else:
             present = {name for part in PARTS for name in task.names(part)} - {*task.drifting}
             new = sorted(present - numbers.keys())

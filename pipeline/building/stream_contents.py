@@ -15,6 +15,7 @@ from pipeline.building.task_images import TaskImages
 from pipeline.building.uneven_tasks import cut_unevenly
 from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.image_files.content import list_first
+from pipeline.data.names import normalize_name
 from pipeline.data.parts import PARTS, Part
 from pipeline.data.source import Keys, Source
 from pipeline.data.stream.scenarios import Task, divide_into_tasks
@@ -121,11 +122,12 @@ def _cut_around(
     """
     named = _list_named(plan)
     for task, split in gone.items():
-        held = {split.domain} if plan.scenario == "domain" else set(split.class_names)
+        names = [split.domain or ""] if plan.scenario == "domain" else split.class_names
+        held = {normalize_name(name) for name in names}
         if task > len(named) or set(named[task - 1]) != held:
             key = "data.domains" if plan.scenario == "domain" else "class_order, one list a task"
             raise DataError(
-                f"the images of task {task} ({', '.join(sorted(map(str, held)))}) are gone, and "
+                f"the images of task {task} ({', '.join(sorted(held))}) are gone, and "
                 f"{key}, does not name it in its place; bring them back, or name the tasks"
             )
     rest = [each for task, each in enumerate(named, start=1) if task not in gone]

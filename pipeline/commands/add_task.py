@@ -99,7 +99,10 @@ def append_folder(text: str, params: Params, folder: Path) -> Addition:
         raise DataError(f"{folder} is no folder; name one that holds the next task's images")
     changed = _change_params(params, folder)
     if params.num_tasks is not None:
-        changed["num_tasks"] = params.num_tasks + 1
+        # A growth that was stopped may have counted the folder already.
+        whole = params.scenario == "folders" and params.data.folders is None
+        learnt = len(list_known_folders(params)) if whole else params.num_tasks
+        changed["num_tasks"] = learnt + 1
     text, changes = merge(text, dump_json(changed))
     grown = parse_params(text, "the params with the new task")
     plan, how = plan_preparation(grown), plan_reading(grown)
@@ -152,6 +155,9 @@ def _append_to_folders(params: Params, folder: Path) -> dict[str, JsonValue]:
     inside = not from_root.startswith(os.pardir)
     name = normalize_folder(root, str(folder) if folder.is_absolute() else from_root)
     known = list_known_folders(params)
+    same = next((each for each in known if (root / each).resolve() == folder.resolve()), name)
+    if same != name:
+        raise ParamsError(f"'{name}' is the folder of '{same}', which is in the stream already")
     if params.data.folders is not None:
         count = count_tasks(params)
         return {"data": {"folders": _insert(known, name, count, "the stream")}}

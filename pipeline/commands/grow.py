@@ -6,21 +6,27 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import Timeout
 
 from pipeline import layout
 from pipeline.artifacts.evaluation import find_evaluations
+from pipeline.artifacts.plans.prepare import PreparePlan
+from pipeline.artifacts.split import Split
 from pipeline.building.data import open_source
 from pipeline.building.stream_contents import list_contents, read_known
+from pipeline.building.task_images import TaskImages
 from pipeline.commands.add_task import append_folder, list_known_folders, list_new_folders
 from pipeline.commands.check import list_changes, reads_earlier_images
 from pipeline.config.chain import ensure_slots
 from pipeline.config.outside_folders import list_outside
+from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_preparation, plan_reading
 from pipeline.config.presets import merge
-from pipeline.config.read import load_params
+from pipeline.config.read import load_params, parse_params
+from pipeline.data.source import Source
 from pipeline.errors import DataError, ParamsError, RunError
 from pipeline.files.edits import replace_text
 from pipeline.files.sealed_json import JsonValue, dump_json
@@ -68,29 +74,26 @@ def _grow(path: Path) -> int:
             f"grow learns new folders of data.root, and scenario is {params.scenario}; set "
             "scenario: folders"
         )
-    refused = []
+    refused: list[Path] = []
     for folder in list_new_folders(params):
         text = path.read_text(encoding="utf-8")
         try:
             added = append_folder(text, params, folder)
         except DataError as error:
-            refused.append(str(error))
+            if not refused:
+                _list_stream(parse_params(_name_known(text, params), str(path)))
+            logger.warning("left out: %s", error)
+            refused.append(folder)
             continue
         replace_text(path, text, added.text)
         params = added.params
         logger.info("new: %s", added.name)
     if refused and params.data.folders is None:
-        # Without a list each folder of data.root is a task.
         text = path.read_text(encoding="utf-8")
-        listed: list[JsonValue] = [*list_known_folders(params)]
-        listing, _ = merge(text, dump_json({"data": {"folders": listed}}))
-        replace_text(path, text, listing)
+        replace_text(path, text, _name_known(text, params))
         params = load_params(path)
-    plan = plan_preparation(params)
+    plan, source, known, tasks = _list_stream(params)
     ensure_slots(plan.stream.num_tasks, list_outside(params))
-    source = open_source(plan.dataset, plan_reading(params), look=False)
-    known = read_known(plan)
-    tasks = list_contents(plan, source, known)
     for line in list_changes(plan, source, known, tasks, looks_back=reads_earlier_images(params)):
         logger.info(line)
     before = _read_measured()
@@ -108,8 +111,30 @@ def _grow(path: Path) -> int:
     elif not refused:
         logger.info("nothing new: %d tasks are learnt", plan.stream.num_tasks)
     if refused:
-        raise DataError("\n".join(["left out, and looked at again by the next growth:", *refused]))
+        names = ", ".join(map(str, refused))
+        raise DataError(f"left out, as said above: {names}; the next growth looks there again")
     return 0 if learnt else NOTHING_NEW
+
+
+def _name_known(text: str, params: Params) -> str:
+    """The text of params that name the tasks so far: without a list each folder is a task."""
+    known: list[JsonValue] = [*list_known_folders(params)]
+    count = None if params.num_tasks is None else len(known)
+    return merge(text, dump_json({"num_tasks": count, "data": {"folders": known}}))[0]
+
+
+def _list_stream(
+    params: Params,
+) -> tuple[PreparePlan, Source, Sequence[Split], Sequence[TaskImages | Split]]:
+    """The plan of a stream, its source, its splits so far, and what each task holds.
+
+    Raises:
+        PipelineError: it cannot be listed.
+    """
+    plan = plan_preparation(params)
+    source = open_source(plan.dataset, plan_reading(params), look=False)
+    known = read_known(plan)
+    return plan, source, known, list_contents(plan, source, known)
 
 
 def _read_measured() -> dict[int, str]:

@@ -163,8 +163,10 @@ def apply_preset(name: str, path: Path, published_order: bool = False) -> list[s
     from pipeline.config.published_order import PUBLISHED_ORDER, require_published_order
 
     class_order = PUBLISHED_ORDER if published_order else None
-    before = path.read_text(encoding="utf-8") if path.is_file() else ""
-    params, merged, changes = _merged_params(name, path, class_order)
+    from pipeline.config.read import read_params_text
+
+    before = read_params_text(path)
+    params, merged, changes = _merged_params(name, before, path, class_order)
     if published_order:
         require_published_order(name, params)
     if params.num_tasks is not None:
@@ -179,14 +181,17 @@ def load_with_preset(name: str, path: Path) -> Params:
     Raises:
         ParamsError: as ``apply_preset``.
     """
-    return _merged_params(name, path)[0]
+    from pipeline.config.read import read_params_text
+
+    return _merged_params(name, read_params_text(path), path)[0]
 
 
 def _merged_params(
-    name: str, path: Path, class_order: Sequence[int] | None = None
+    name: str, text: str, path: Path, class_order: Sequence[int] | None = None
 ) -> tuple[Params, str, list[str]]:
-    from pipeline.config.read import load_params, parse_params
+    """Return the params with a preset, their text, and what changes; ``path`` is for messages."""
+    from pipeline.config.read import parse_params
 
-    load_params(path)
-    merged, changes = merge(path.read_text(encoding="utf-8"), read_preset(name), class_order)
+    parse_params(text, str(path))
+    merged, changes = merge(text, read_preset(name), class_order)
     return parse_params(merged, f"{path} with preset {name}"), merged, changes

@@ -72,12 +72,17 @@ def find_task_folders(params: Params) -> list[str]:
     for name in found:
         if found.count(name) > 1:
             raise ParamsError(f"data.folders: '{name}' is there twice")
-        outer = next((each for each in found if Path(each) in Path(name).parents), None)
+        outer = next((each for each in found if _lies_in(root / name, root / each)), None)
         if outer is not None:
             raise ParamsError(
                 f"data.folders: '{name}' is in '{outer}', so its images would be there twice"
             )
     return found
+
+
+def _lies_in(folder: Path, outer: Path) -> bool:
+    above = os.path.abspath(outer)  # noqa: PTH100 - Path.absolute keeps ".."
+    return Path(above) in Path(os.path.abspath(folder)).parents  # noqa: PTH100
 
 
 def list_learnt_folders(params: Params) -> list[str]:

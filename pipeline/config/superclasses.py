@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 from pipeline import layout
+from pipeline.data.names import normalize_name
 from pipeline.errors import ParamsError, shorten
 from pipeline.files.csv_tables import read_csv
 
@@ -37,7 +38,7 @@ def read_superclasses(given: str) -> tuple[tuple[str, ...], ...]:
     for number, row in enumerate(rows, start=2):
         if tuple(row) != COLUMNS or not all(row.values()):
             raise ParamsError(f"{what}, line {number}: got {shorten(dict(row))}; name {header}")
-        found.setdefault(row["superclass"], []).append(row["class"])
+        found.setdefault(row["superclass"], []).append(normalize_name(row["class"]))
     if not found:
         raise ParamsError(f"{what} has no row; name {header}")
     return tuple(tuple(classes) for classes in found.values())

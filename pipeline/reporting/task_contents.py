@@ -82,8 +82,8 @@ def identify_images(splits: Sequence[Split], labelled: LabelledSet | None) -> di
 
 
 def identify_tasks(splits: Sequence[Split]) -> str:
-    """Return the SHA-256 of what each task holds: one of runs that learn it at once or in turn."""
-    return digest([split_digest(replace(split, others=None)) for split in splits])
+    """Return the SHA-256 of what each task holds, wherever it lies, learnt at once or in turn."""
+    return digest([split_digest(replace(split, root="", others=None)) for split in splits])
 
 
 def fingerprint_tested(splits: Sequence[Split], labelled: LabelledSet | None) -> str:

@@ -15,6 +15,10 @@ from pathlib import Path
 from pipeline.errors import RunError
 
 
+class NoGitError(RunError):
+    """Git is not installed."""
+
+
 def run_git(
     *arguments: str, given: str = "", environment: Mapping[str, str] | None = None
 ) -> bytes | None:
@@ -26,7 +30,8 @@ def run_git(
         environment: variables that are set for it.
 
     Raises:
-        RunError: git is not installed, or takes the repository for a stranger's.
+        NoGitError: git is not installed.
+        RunError: git takes the repository for a stranger's.
     """
     try:
         done = subprocess.run(
@@ -36,11 +41,14 @@ def run_git(
             env={**os.environ, "LC_ALL": "C", **(environment or {})},
         )
     except OSError as error:
-        raise RunError(f"git cannot be run ({error}); install it, other runs are in git") from error
+        raise NoGitError(
+            f"git cannot be run ({error}); install it, other runs are in git"
+        ) from error
     if done.returncode and b"dubious ownership" in done.stderr:
+        command = done.stderr.decode(errors="replace").partition("call:")[2].strip()
         raise RunError(
             "git does not trust this repository, which belongs to another user; if you do, run "
-            f'`git config --global --add safe.directory "{Path.cwd()}"`'
+            f"`{command}`"
         )
     return done.stdout if done.returncode == 0 else None
 
@@ -59,8 +67,12 @@ def require_repository() -> None:
 
 
 def in_repository(folder: Path = Path()) -> bool:
-    """Return whether a folder is in a git repository; not where git cannot be used."""
-    with suppress(RunError):
+    """Return whether a folder is in a git repository; not where git is not installed.
+
+    Raises:
+        RunError: git takes the repository for a stranger's.
+    """
+    with suppress(NoGitError):
         return run_git("-C", str(folder), "rev-parse", "--git-dir") is not None
     return False
 

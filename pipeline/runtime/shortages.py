@@ -78,11 +78,12 @@ def describe_shortage(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         place = f" {error.filename}" if error.filename else " what this prints"
         return f"cannot write{place}: {error.strerror}; make room, and run this again"
-    if isinstance(error, OSError) and error.errno in PATH_ERRORS and error.filename:
-        return (
-            f"cannot use {os.fsdecode(error.filename)}: {error.strerror}; name another path, or "
-            "mend its permissions"
-        )
+    if isinstance(error, OSError) and error.errno in PATH_ERRORS:
+        path = error.filename
+        if isinstance(path, str | bytes) and path:
+            return (
+                f"cannot use {os.fsdecode(path)}: {error.strerror}; mend that, or name another path"
+            )
     reason = describe_memory_shortage(error)
     if reason is None:
         return None

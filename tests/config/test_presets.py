@@ -257,6 +257,12 @@ def test_a_preset_of_ones_own_need_name_no_data_set(project: Project) -> None:
     assert load_params(project.root / PARAMS).train.epochs == 7
 
 
+def test_params_that_are_no_text_are_one_clear_error(project: Project) -> None:
+    (project.root / PARAMS).write_bytes(b"\xff")
+    said = project.refuses("preset", "use", "cifar100_byol")
+    assert said.startswith("error: params.yaml cannot be read")
+
+
 def test_a_preset_that_does_not_fit_changes_nothing(project: Project) -> None:
     Path("presets/wrong.yaml").write_text("# Wrong\ntrain:\n  epochs: 1\n  warmup_epochs: 5\n")
     before = PARAMS.read_bytes()

@@ -229,6 +229,13 @@ def write_tiff(path: Path, bits: int, zero_is_white: bool, packed: bytes) -> Non
     path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(packed)) + packed + directory)
 
 
+def test_values_of_32_bits_within_16_keep_their_range(tmp_path: Path) -> None:
+    values = np.linspace(0, 65535, SIZE * SIZE).astype(np.int32).reshape(SIZE, SIZE)
+    Image.fromarray(values).save(tmp_path / "deep.tif")
+    found = read_square(tmp_path / "deep.tif", SIZE, WHITE)
+    assert np.array_equal(found[..., 0], values >> 8)
+
+
 def test_12_bits_keep_their_range(tmp_path: Path) -> None:
     values = np.linspace(0, 4095, SIZE * SIZE).astype(np.uint16)
     bits = np.unpackbits(values.astype(">u2").view(np.uint8).reshape(-1, 2), axis=1)[:, 4:]

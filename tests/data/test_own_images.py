@@ -370,14 +370,27 @@ def test_an_image_replaced_while_it_is_decoded_makes_no_store(
     assert not list((root.parent / "scratch").glob("*.uint8"))
 
 
-def test_a_class_that_others_would_leave_without_training_images_is_refused(root: Path) -> None:
+@pytest.mark.parametrize("order", ["cat dog", "dog cat"])
+@pytest.mark.parametrize("share", [1e-9, 1 - 1e-9])
+def test_groups_that_classes_share_leave_each_class_images_of_both_parts(
+    order: str, share: float, root: Path
+) -> None:
     one, two, three = sorted("abc", key=lambda name: hashlib.sha256(name.encode()).digest())
-    # "cat" holds out its first group, "dog" the one that both have: none of "cat" is left.
-    names = [f"cat/{one}_0.png", f"cat/{two}_1.png", f"dog/{two}_2.png", f"dog/{three}_3.png"]
-    with pytest.raises(
-        DataError, match=r"cat belong together with those of other classes, so that all"
-    ):
+    classes = dict(zip(order.split(), ((one, two), (two, three)), strict=True))
+    names = [f"{name}/{group}_{name}.png" for name, held in classes.items() for group in held]
+    found = source(
+        make(root, {name: number for number, name in enumerate(names)}),
+        holdout_by="group", holdout_group=r"/(\w)_", holdout=share,
+    )  # fmt: skip
+    for part in PARTS:
+        assert {str(key).split("/")[0] for key in found.keys(part)} == {"cat", "dog"}
+
+
+def test_a_class_that_others_leave_without_images_of_a_part_is_refused(root: Path) -> None:
+    # Every two of three groups are a class: whatever is held out, one class has all or none.
+    names = [f"{kind}/{group}_{kind}.png" for kind in ("ab", "bc", "ca") for group in kind]
+    with pytest.raises(DataError, match="belong together with those of other classes, so that"):
         source(
             make(root, {name: number for number, name in enumerate(names)}),
-            holdout_by="group", holdout_group=r"/(\w)_", holdout=1e-9,
+            holdout_by="group", holdout_group=r"/(\w)_",
         ).keys("test")  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -395,3 +396,9 @@ def test_a_blurred_run_is_reported_by_the_classes_that_are_each_tasks_own(
     cells = sum(count > 0 for row in held.counts for count in row)
     assert cells > CLASSES
     assert drawing.count('class="middle small"') == cells
+
+
+def test_a_class_in_a_file_may_be_spelt_in_either_unicode_form(tmp_path: Path) -> None:
+    one, two = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    (tmp_path / "kinds.csv").write_text(f"superclass,class\nplaces,{two}\nplaces,bar\n")
+    assert read_superclasses(str(tmp_path / "kinds.csv")) == ((one, "bar"),)

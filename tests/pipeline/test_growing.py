@@ -304,6 +304,18 @@ def test_a_linked_folder_is_appended_by_its_name_in_the_root(project: Project) -
     project.must("plan")
     project.must("prepare")
     assert read_split(3).domain == "c"
+    (project.root / "stream/z").symlink_to("a")
+    assert "'z' is the folder of 'a', which is in the stream already" in project.refuses(
+        "add-task", "stream/z"
+    )
+
+
+def test_a_growth_that_was_stopped_after_it_counted_a_folder_goes_on(project: Project) -> None:
+    learnt(project, "ab")
+    project.set({"num_tasks": 3})
+    add_folder(project, "c")
+    project.must("add-task", "stream/c")
+    assert load_params(Path("params.yaml")).num_tasks == 3
 
 
 def test_params_that_somebody_changes_meanwhile_are_left_so(
@@ -327,7 +339,7 @@ def test_params_that_somebody_changes_meanwhile_are_left_so(
 
 
 def test_a_folder_that_cannot_be_a_task_keeps_no_other_from_being_learnt(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     learnt(project, "ab")
     run = subprocess.run
@@ -344,18 +356,33 @@ def test_a_folder_that_cannot_be_a_task_keeps_no_other_from_being_learnt(
     for _ in range(2):
         code, _, said = project.cassle("grow")
         assert code == 2
-        assert "few has 2 training images, fewer than train.batch_size (8); wait for more" in said
+        assert "left out, as said above: stream/few; the next growth looks there again" in said
+        assert caplog.messages[-1].startswith(
+            "left out: stream/few has 2 training images, fewer than train.batch_size (8); wait for"
+        )
         assert load_params(Path("params.yaml")).data.folders == ["a", "b"]
     before = digests(2)
     add_folder(project, "late")
     code, _, said = project.cassle("grow")
-    assert (code, "few has 2 training images" in said) == (2, True)
+    assert (code, "left out, as said above: stream/few" in said) == (2, True)
     assert [read_split(task).domain for task in (1, 2, 3)] == ["a", "b", "late"]
     assert (3, 3) in matrix()
     tree(project.root / "stream/few", {"cat": 10, "dog": 10})
     assert project.cassle("grow")[0] == 0
     assert read_split(4).domain == "few"
     assert digests(2) == before
+
+
+def test_what_is_wrong_with_the_stream_is_no_fault_of_a_new_folder(project: Project) -> None:
+    learnt(project, "ab")
+    for path in (project.root / "stream/a/cat").iterdir():
+        path.unlink()
+    add_folder(project, "c")
+    before = Path("params.yaml").read_text()
+    code, _, said = project.cassle("grow")
+    assert (code, "cat is a class folder without" in said) == (2, True)
+    assert "left out" not in said
+    assert Path("params.yaml").read_text() == before
 
 
 def test_a_class_that_comes_later_is_the_next_task(project: Project) -> None:
@@ -532,6 +559,8 @@ def test_folders_may_be_spelt_in_several_ways_and_come_once(project: Project) ->
     assert "data.folders: 'a' is there twice" in project.refuses("plan")
     project.set({"data.folders": ["a", "a/cat"]})
     assert "data.folders: 'a/cat' is in 'a'" in project.refuses("plan")
+    project.set({"data.folders": ["..", "a"]})
+    assert "data.folders: 'a' is in '" in project.refuses("plan")
 
 
 def test_a_folder_without_images_left_is_gone(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import webbrowser
@@ -130,6 +131,12 @@ def test_the_same_tasks_in_other_words_can_stand_beside_this_run(project: Projec
     commit_run(params=slot["params"] | {"class_order": order, "split_seed": 7})
     project.must("report", "--against", "main")
     assert b"class_order" in COMPARISON.read_bytes()
+
+
+def test_images_may_lie_elsewhere(project: Project) -> None:
+    splits = read_splits(2)
+    moved = [dataclasses.replace(split, root="/elsewhere") for split in splits]
+    assert identify_tasks(moved) == identify_tasks(splits)
 
 
 def test_tasks_learnt_at_once_are_those_learnt_in_turn(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -87,6 +88,9 @@ def test_a_repository_of_another_user_is_no_missing_one(
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
         monkeypatch.setenv(name, "/dev/null")
-    with pytest.raises(RunError, match=r"belongs to another user; if you do, run `git config"):
-        require_repository()
-    assert identify_code() == "unknown (no git repository)"
+    (tmp_path / "inside").mkdir()
+    monkeypatch.chdir(tmp_path / "inside")
+    wanted = f"run `git config --global --add safe.directory {tmp_path}`"
+    for look in (require_repository, in_repository):
+        with pytest.raises(RunError, match=re.escape(wanted)):
+            look()

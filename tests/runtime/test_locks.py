@@ -110,8 +110,10 @@ def test_two_exports_to_one_folder_do_not_mix(project: Project) -> None:
 
 def test_only_half_written_files_of_a_killed_process_are_removed(project: Project) -> None:
     layout.STATES.mkdir(parents=True)
-    ours = layout.STATES / ".task_2.safetensors.abcd_123"
-    others = [layout.STATES / name for name in (".task_1.safetensors.abcd_123", ".gitignore")]
+    ours = layout.STATES / ".task_2.safetensors.unfinished.abcd1234"
+    others = [
+        layout.STATES / name for name in (".task_1.safetensors.unfinished.abcd1234", ".gitignore")
+    ]
     others.append(layout.state(2))
     for path in (ours, *others):
         path.write_bytes(b"half")

@@ -117,4 +117,5 @@ def test_only_an_error_that_names_its_path_is_one_of_a_path(number: int) -> None
     assert said is not None
     assert said.startswith(f"cannot use a/b: {os.strerror(number)}; ")
     assert describe_shortage(OSError(number, os.strerror(number))) is None
+    assert describe_shortage(OSError(number, os.strerror(number), 3)) is None
     assert describe_shortage(FileNotFoundError(errno.ENOENT, "No such file", "a/b")) is None

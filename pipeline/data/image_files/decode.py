@@ -91,6 +91,25 @@ def read_whole(
 def _read(path: Path, size: int, background: Color, shape: Callable[[Image.Image], Value]) -> Value:
     """Return what ``shape`` makes of an upright RGB image; raises errors as ``read_square``."""
     try:
+        return shape(_to_rgb(_load_upright(path, size), background))
+    except MemoryError:
+        # Not a bad image: another machine may have enough, and must not train on others.
+        raise DataError(
+            f"{path}: out of memory while it was decoded; end other programs, lower data.workers, "
+            "or make the image smaller"
+        ) from None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise _explain_damage(error) from error
+
+
+def _load_upright(path: Path, size: int) -> Image.Image:
+    """Return an image, loaded and turned upright.
+
+    Raises:
+        BadImageError: as ``read_square``.
+        MemoryError: the memory is too small.
+    """
+    try:
         if is_special(path):
             raise BadImageError("no regular file")
         with Image.open(path, formats=FORMATS) as image:
@@ -102,22 +121,20 @@ def _read(path: Path, size: int, background: Color, shape: Callable[[Image.Image
             image.draft("RGB", (size, size))
             image.load()
             _turn_upright(image)
-            return shape(_to_rgb(image, background))
-    except BadImageError:
+            return image
+    except (BadImageError, MemoryError):
         raise
     except UnidentifiedImageError:
         raise BadImageError(f"no {KINDS} image") from None
     except Image.DecompressionBombError as error:
         raise BadImageError(f"of too many pixels; {MOST_PIXELS:,} are allowed") from error
-    except MemoryError:
-        # Not a bad image: another machine may have enough, and must not train on others.
-        raise DataError(
-            f"{path}: out of memory while it was decoded; end other programs, lower data.workers, "
-            "or make the image smaller"
-        ) from None
     except Exception as error:  # Pillow raises any on damaged files
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise BadImageError(f"damaged or unreadable ({reason})") from error
+        raise _explain_damage(error) from error
+
+
+def _explain_damage(error: Exception) -> BadImageError:
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return BadImageError(f"damaged or unreadable ({reason})")
 
 
 def _turn_upright(image: Image.Image) -> None:
@@ -174,8 +191,8 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
             "bits"
         )
     tags: Mapping[int, Any] = getattr(image, "tag_v2", {})  # of a TIFF file
-    bits = tags.get(BITS_PER_SAMPLE, (16,))[0]
-    levels = (values.astype(np.int64) >> (bits - 8)).astype(np.uint8)
+    spare = 4 if tags.get(BITS_PER_SAMPLE) == (12,) else 8
+    levels = (values.astype(np.int64) >> spare).astype(np.uint8)
     # Pillow turns images whose zero is white only up to 8 bits.
     grey = Image.fromarray(255 - levels if tags.get(ZERO_IS) == WHITE else levels)
     hidden = image.info.get("transparency")

@@ -34,7 +34,8 @@ def split_off_test(
         digest_files: returns the SHA-256 of the bytes of files, given their paths.
 
     Raises:
-        DataError: a class has only one image, or a path does not match ``holdout_group``.
+        DataError: a class has only one image, its images belong together so that no part of them
+            can be held out, or a path does not match ``holdout_group``.
     """
     groups: dict[tuple[str, str], list[Item]] = {}
     for item in items:
@@ -123,25 +124,28 @@ def _choose_by_hash(
             images to test or to train on.
     """
     chosen = {key for key in keys.values() if _hash(key) < share * HASHES}
-    for (domain, kind), held in groups.items():
-        found = sorted({keys[item.path] for item in held}, key=_hash)
+    of_groups = [{keys[item.path] for item in held} for held in groups.values()]
+    for (domain, kind), group in zip(groups, of_groups, strict=True):
+        found = sorted(group, key=_hash)
         if len(found) < 2:
             raise DataError(
                 f"data.holdout_by: all images of {f'{domain}/{kind}'.strip('/')} belong together "
                 f"by '{found[0]}', so none can be held out for testing; make folders train/ and "
                 "test/, or set data.holdout_by: file"
             )
+        # Rather a key by which no other group loses its last image of a part.
         if chosen.isdisjoint(found):
-            chosen.add(found[0])
+            last = {key for each in of_groups if len(each - chosen) == 1 for key in each - chosen}
+            chosen.add(next((key for key in found if key not in last), found[0]))
         elif chosen.issuperset(found):
-            chosen.discard(found[-1])
-    for (domain, kind), held in groups.items():
-        tested = {keys[item.path] in chosen for item in held}
-        if len(tested) < 2:
+            last = {key for each in of_groups if len(each & chosen) == 1 for key in each & chosen}
+            chosen.discard(next((key for key in reversed(found) if key not in last), found[-1]))
+    for (domain, kind), group in zip(groups, of_groups, strict=True):
+        if group <= chosen or not group & chosen:
             raise DataError(
                 f"data.holdout_by: the images of {f'{domain}/{kind}'.strip('/')} belong together "
-                f"with those of other classes, so that {'all' if True in tested else 'none'} of "
-                "them would be held out for testing; make folders train/ and test/, or set "
+                f"with those of other classes, so that {'all' if group <= chosen else 'none'} "
+                "of them would be held out for testing; make folders train/ and test/, or set "
                 "data.holdout_by: file"
             )
     return chosen

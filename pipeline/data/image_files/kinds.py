@@ -19,7 +19,7 @@ def describe_decoding(files: FileOptions, image_size: int) -> list[str]:
     steps = [
         "of several frames the first is taken",
         "turned upright by the orientation tag (EXIF or XMP)",
-        "reduced to 8 bits a channel: 16-bit values by their higher byte",
+        "reduced to 8 bits a channel: values of 12 or 16 bits by their highest",
         f"transparency composited on the color {tuple(files.background)}",
         "converted to RGB, without regard to color profiles",
     ]

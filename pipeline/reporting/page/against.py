@@ -32,18 +32,18 @@ def require_same_tasks(results: Results, other: Run) -> None:
         RunError: they have not, so accuracies on a task cannot be compared.
     """
     refused = f"'{other.name}' cannot stand beside this run"
-    if other.identity["data"] != identify_images(results.splits, results.labelled):
-        raise RunError(f"{refused}: it was made of other images; choose a run on the same data")
-    if other.identity["splits"] == identify_tasks(results.splits):
-        return
-    for name in SPLIT_PARAMS:
+    same_tasks = other.identity["splits"] == identify_tasks(results.splits)
+    for name in () if same_tasks else SPLIT_PARAMS:
         ours, theirs = _find_param(results.params, name), _find_param(other.params, name)
         if ours != theirs:
             raise RunError(
                 f"{refused}: its {name} is {theirs}, here it is {ours}; choose a run with the "
                 "same tasks"
             )
-    raise RunError(f"{refused}: its tasks hold other images; choose a run with the same tasks")
+    if other.identity["data"] != identify_images(results.splits, results.labelled):
+        raise RunError(f"{refused}: it was made of other images; choose a run on the same data")
+    if not same_tasks:
+        raise RunError(f"{refused}: its tasks hold other images; choose a run with the same tasks")
 
 
 def _find_param(params: Json, dotted: str) -> object:
