@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from pipeline.config.registry.methods import METHODS
+from pipeline.config.registry.strategies import STRATEGIES as STRATEGY_ENTRIES
 from pipeline.metrics.estimates import estimate, paired_difference
 from tests.support.params import ROOT
 from tests.support.result_tables import Key, describe_all, describe_row, read_runs
@@ -105,8 +106,25 @@ STREAM = (
     "training_cpu_seconds",
     "strategy_bytes",
 )
+STRATEGIES = (
+    "average_accuracy",
+    "place average_accuracy",
+    "best average_accuracy",
+    "wins average_accuracy",
+    "forgetting",
+    "wins forgetting",
+    "forward_transfer",
+    "average_incremental_accuracy",
+    "training_cpu_seconds",
+    "strategy_bytes",
+)
 # Page and heading: the file of runs, its columns that name a row, and what the other cells say.
 COMPARISONS = {
+    ("docs/results.md", "## Every strategy"): (
+        "reports/strategies.csv",
+        ["strategy"],
+        STRATEGIES,
+    ),
     ("docs/results.md", "## All strategies at an equal budget"): (
         "reports/rivals.csv",
         ["method", "strategy"],
@@ -189,6 +207,16 @@ def test_all_that_was_measured_of_the_objectives_follows_from_the_runs() -> None
     ]
     section = read_section("docs/results.md", "## Every objective")
     assert list_cells(section, 2 + len(OBJECTIVES)) == rows
+
+
+def test_every_strategy_and_objective_has_the_same_seeds_and_shares_their_runs() -> None:
+    strategies = read_runs("reports/strategies.csv", ["strategy"])
+    objectives = read_runs("reports/objectives.csv", ["method", "strategy"])
+    assert {name for (name,) in strategies} == {*STRATEGY_ENTRIES, "cassle+er"}
+    assert all(sorted(runs.index) == [10, 11, 12, 13, 14] for runs in strategies.values())
+    for name in ("finetune", "cassle"):
+        same = objectives["simclr", name]["average_accuracy"]
+        assert strategies[(name,)]["average_accuracy"].equals(same)
 
 
 @pytest.mark.parametrize("data", ["CIFAR-100", "ImageNet-100"])
