@@ -70,21 +70,28 @@ def count_steps(plan: TrainPlan, strategy: Strategy, counts: Sequence[int]) -> T
     if training.budget is not None:
         images = strategy.count_images(training.batch_size, len(plan.views))
         steps = spend_budget(phases, per_epoch, training.budget, images, plan.task)
-        _require_warm_up_ends(plan, min(steps) / per_epoch)
+        _require_warm_up_ends(plan, [count / per_epoch for count in steps])
     if stream is None:
         return TaskSteps(steps, per_epoch)
     return TaskSteps(steps, -(-sum(steps) // LOG_ROWS), per_epoch)
 
 
-def _require_warm_up_ends(plan: TrainPlan, epochs: float) -> None:
-    """Check that more is trained than the warm-ups, within the epochs that a budget allows."""
+def _require_warm_up_ends(plan: TrainPlan, phases: Sequence[float]) -> None:
+    """Check that the warm-ups fit into the epochs that a budget allows each phase.
+
+    In the first phase more is trained than they; a later one may be as long, as it may be without
+    a budget.
+    """
     training = plan.train
     for name, least in (
         ("warmup_epochs", training.warmup_epochs),
         ("head_warmup_epochs", training.head_warmup_epochs),
     ):
-        if least >= epochs:
+        epochs = min(phases)
+        if least > epochs or least >= phases[0]:
+            bound = "below" if least >= phases[0] else "at most"
             raise RunError(
-                f"train.{name} must be below the {epochs:.3g} epochs that train.budget allows task "
-                f"{plan.task}, got {least:g}; lower it, or raise the budget"
+                f"train.{name} must be {bound} the {epochs:.3g} epochs that train.budget allows "
+                f"{'' if epochs == phases[0] else 'a phase of '}task {plan.task}, got {least:g}; "
+                "lower it, or raise the budget"
             )

@@ -173,7 +173,7 @@ def test_what_a_memory_replays_is_in_the_budget(project: Project) -> None:
                 "train.warmup_epochs": 2,
                 "train.budget": 1000,
             },
-            "train.warmup_epochs must be below the 1.83 epochs that train.budget allows task 2",
+            "train.warmup_epochs must be at most the 1.83 epochs that train.budget allows a phase of task 2",
         ),
     ],
 )

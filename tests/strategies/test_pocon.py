@@ -169,7 +169,7 @@ def test_a_task_killed_in_each_phase_goes_on_to_the_same_bytes(
 
 
 def test_a_budget_is_shared_by_the_phases_and_the_report_is_made(project: Project) -> None:
-    project.set({"strategy": "pocon", "train.budget": 2 * 16 * 10, "train.warmup_epochs": 0})
+    project.set({"strategy": "pocon", "train.budget": 2 * 16 * 10})
     project.run_all(3)
     timing = json.loads(layout.timing(2).read_text())
     assert (timing["steps"], timing["images_backward"]) == (10, 2 * 16 * 10)
