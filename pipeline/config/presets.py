@@ -20,6 +20,9 @@ from pipeline.files.edits import replace_text
 from pipeline.layout import PRESETS, SHIPPED
 
 if TYPE_CHECKING:
+    from ruamel.yaml.nodes import ScalarNode
+    from ruamel.yaml.representer import BaseRepresenter
+
     from pipeline.config.params import Params
 
 
@@ -97,6 +100,9 @@ def merge(
     if class_order is not None:
         new["class_order"] = [*class_order]
     yaml = YAML()
+    # The library would leave the value out, also where it is as it was.
+    writers = yaml.representer.yaml_representers
+    yaml.representer.yaml_representers = {**writers, type(None): _write_null}
     yaml.preserve_quotes = True
     yaml.width = 120
     old = yaml.load(params)
@@ -130,6 +136,10 @@ def lay_over(
             else:
                 old[key] = _on_one_line(value)
             yield f"{prefix}{key}: {shown} -> {value}"
+
+
+def _write_null(writer: BaseRepresenter, _: None) -> ScalarNode:
+    return writer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
 def _on_one_line(value: object) -> object:

@@ -123,6 +123,15 @@ def test_a_preset_over_the_shipped_params_is_valid_and_all_it_says(name: str) ->
     same(YAML(typ="safe").load(read(name)), params)
     # Comments and all that the preset does not name are as they were.
     assert merged.count("#") == SHIPPED.count("#")
+    touched = {
+        change.partition(":")[0].rpartition(".")[2]
+        for change in presets.merge(SHIPPED, read(name))[1]
+    }
+    kept = [line for line in SHIPPED.splitlines() if line.split("#")[0].rstrip().endswith(": null")]
+    lines = set(merged.splitlines())
+    assert not [
+        line for line in kept if line not in lines and line.split(":")[0].strip() not in touched
+    ]
     assert presets.merge(merged, read(name)) == (merged, [])
 
 
