@@ -24,7 +24,8 @@ Groups = dict[Key, pd.DataFrame]
 def read_runs(file: str, names: list[str]) -> Groups:
     """Return the runs of each row, by seed."""
     runs = pd.read_csv(ROOT / file, na_values=[""], keep_default_na=False)
-    return {key: group.set_index("seed") for key, group in runs.groupby(names, sort=False)}
+    rows = runs.groupby(names, sort=False)
+    return {tuple(map(str, key)): group.set_index("seed") for key, group in rows}
 
 
 def describe_row(groups: Groups, key: Key, before: Key, columns: Sequence[str]) -> list[str]:
