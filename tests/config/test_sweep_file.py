@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
 
 from pipeline.commands.sweeps.jobs import Job, plan_jobs
+from pipeline.config.published_order import PUBLISHED_ORDER
 from pipeline.config.sweep_file import read_sweep
 from pipeline.config.sweep_runs import SweepRun, list_runs
 from pipeline.errors import ParamsError
@@ -171,3 +173,12 @@ def test_the_runs_of_the_sweeps_that_come_with_the_project_are_valid(
     runs = list_runs(read_sweep(path), str(path), Path("params.yaml"))
     assert len(runs) == len({run.trainings for run in runs})
     assert f"cassle sweep sweeps/{path.name}" in path.read_text()
+
+
+def test_the_sweep_of_the_papers_table_has_its_objectives_and_its_order_of_classes() -> None:
+    sweep = read_sweep(ROOT / "sweeps/cifar100.yaml")
+    assert sweep.grid["class_order"] == [list(PUBLISHED_ORDER)]
+    with (ROOT / "docs/published.csv").open(encoding="utf-8") as file:
+        published = [row["preset"] for row in csv.DictReader(file) if row["strategy"] == "cassle"]
+    table = {name for name in published if name.startswith("cifar100_") and "data" not in name}
+    assert set(sweep.presets) == table
