@@ -21,7 +21,6 @@ PAGES = {
 SHOWN = (
     "reports/*.png",
     "reports/benchmark.md",
-    "reports/emoji.md",
     "CITATION.cff",
 )
 LINK = re.compile(r"(\]\()([^)#\s]+)")

@@ -16,11 +16,6 @@ from tests.support.params import ROOT
 from tests.support.result_tables import Groups, Key, describe_all, describe_row, read_runs
 
 NUMBER = re.compile(r"\d+\.\d\d")
-SIGNED = re.compile(r"[+−]?\d+\.\d+")
-# Tables in the documents, by page and heading, and the comparison that `cassle compare` wrote.
-COMPARED = {
-    ("docs/data.md", "## Colour images of four vendors"): "reports/emoji.md",
-}
 
 
 def read_section(page: str, heading: str) -> str:
@@ -38,22 +33,6 @@ def list_cells(section: str, columns: int) -> list[list[str]]:
     """The cells of the rows of a section's tables of so many columns, without their heads."""
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in list_rows(section)]
     return [row for row in rows if len(row) == columns][2:]
-
-
-@pytest.mark.parametrize(("page", "heading"), COMPARED, ids=" ".join)
-def test_a_table_holds_the_numbers_of_its_comparison(page: str, heading: str) -> None:
-    compared = (ROOT / COMPARED[page, heading]).read_text(encoding="utf-8")
-    known = set(SIGNED.findall(compared))
-    found = SIGNED.findall("\n".join(list_rows(read_section(page, heading))))
-    assert len(found) > 4
-    assert not [number for number in found if number not in known]
-
-
-def test_a_number_that_is_off_by_a_hundredth_is_noticed() -> None:
-    known = set(SIGNED.findall((ROOT / "reports/emoji.md").read_text(encoding="utf-8")))
-    assert "47.87" in known
-    assert "47.88" not in known
-    assert "−2.68" in known
 
 
 PAIRS = {
@@ -141,6 +120,11 @@ COMPARISONS = {
         ["epochs", "strategy", "change"],
         PAIRED[:-1],
     ),
+    ("docs/data.md", "## Colour images of four vendors"): (
+        "reports/emoji.csv",
+        ["strategy"],
+        PAIRED,
+    ),
     ("docs/results.md", "## All strategies at an equal budget"): (
         "reports/rivals.csv",
         ["method", "strategy"],
@@ -182,6 +166,7 @@ def test_a_table_of_strategies_follows_from_its_runs(page: str, heading: str) ->
     ("page", "heading"),
     [
         ("docs/results.md", "## The parts of CaSSLe"),
+        ("docs/data.md", "## Colour images of four vendors"),
     ],
 )
 def test_what_is_said_of_a_table_repeats_its_numbers(page: str, heading: str) -> None:

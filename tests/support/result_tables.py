@@ -86,6 +86,8 @@ def describe_all(
 def _describe_mean(runs: pd.DataFrame, column: str) -> str:
     if column in COSTS:
         unit, decimals = COSTS[column]
+        if runs[column].isna().all():
+            return NONE
         return f"{runs[column].mean() / unit:.{decimals}f}"
     found = estimate(runs[column].dropna().tolist())
     if found is None:
