@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 def derive_seed(seed: int, *purpose: str | int) -> int:
     """Return a 63-bit seed for one purpose, the same on every machine.
 
+    torch's CPU generator takes 32 bits of it: of 10,000 streams two are alike with a probability of
+    one in a hundred.
+
     Args:
         seed: the run's seed, or its split seed.
         purpose: what the stream is for, e.g. ``("order", task, epoch)``.

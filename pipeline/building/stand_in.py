@@ -71,9 +71,8 @@ def begin_stand_in(
 
 
 def sum_losses(strategy: Strategy, step: Step) -> Tensor:
-    """Return the loss of a step, a scalar: L_SSL, or what stands in its place, and the terms."""
-    objective, terms = strategy.objective(step), strategy.terms(step).values()
-    return torch.stack([*terms] if objective is None else [objective, *terms]).sum()
+    """Return what is minimised in a step, a scalar."""
+    return torch.stack(list(strategy.losses(step).values())).sum()
 
 
 @torch.no_grad()

@@ -38,7 +38,8 @@ class LatentAlignment(ReplayStrategy):
     The aligner a is Linear without bias - BatchNorm - ReLU - Linear on projections z, so every
     method can be aligned. It sees the replayed images alone, and no boundary is told: the memory
     takes images in as they come, from the first step of task 1 on. Where images pass in epochs,
-    each enters after the first epoch's step on it.
+    each enters after the first epoch's step on it. So a ``fifo`` memory that is no larger than a
+    task holds next to nothing of earlier tasks from the second epoch on; a ``reservoir`` does.
 
     Differs from the public code: while the memory holds fewer images than are wanted, all of them
     are replayed; there, none.
@@ -72,6 +73,12 @@ class LatentAlignment(ReplayStrategy):
         size = start.method.projection_dim
         self.aligner = mlp([size, self.aligner_hidden, size], batch_norm=True)
         super().begin_task(start)
+        # Where nothing is replayed nothing trains it; parallel training waits for each gradient.
+        self.aligner.requires_grad_(self._may_replay)
+
+    @property
+    def _may_replay(self) -> bool:
+        return self.memory.size > 0 and self.batch_share > 0
 
     def takes_in_as_they_come(self, start: TaskStart) -> bool:
         """Return True, in task streams too."""
@@ -88,7 +95,7 @@ class LatentAlignment(ReplayStrategy):
     def terms(self, step: Step) -> dict[str, Tensor]:
         """Return the negative cosine similarity of aligned projections and their targets."""
         super().terms(step)
-        if self.memory.size == 0 or self.batch_share == 0:
+        if not self._may_replay:
             return {}
         if not self._replays:
             # As long as nothing has come. In data-parallel training each parameter has to have a

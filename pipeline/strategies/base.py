@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from pipeline.methods.base import Encoded, Method, Position, Views
 from pipeline.models.loading import require_names
 
+OBJECTIVE = "ssl"  # the name of L_SSL, or of what stands in its place, among the losses
+
 
 class Generators(Protocol):
     """A task's random streams, one for each purpose."""
@@ -184,3 +186,11 @@ class Strategy(nn.Module):
     def carried(self) -> dict[str, Tensor]:
         """Return the tensors that the next task's strategy needs."""
         return {}
+
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        """Return what is minimised in a step, the sum of scalars by name.
+
+        ``OBJECTIVE`` is missing where the method's loss takes no part.
+        """
+        objective = self.objective(step)
+        return ({} if objective is None else {OBJECTIVE: objective}) | self.terms(step)

@@ -13,9 +13,28 @@ from pipeline.distributed.collectives import gather_rows, world_size
 from pipeline.methods.base import Method, Position
 from pipeline.models.frozen import running_statistics
 from pipeline.models.loading import load_strictly, require_names, select_below
-from pipeline.strategies.base import IndexedImages, Strategy, TaskStart
+from pipeline.strategies.base import IndexedImages, Step, Strategy, TaskStart
 from pipeline.strategies.memories.base import Inserted
 from pipeline.strategies.memories.choice import MemoryKind, build_memory
+
+
+class ShuffledImages:
+    """Images in a drawn order, as training passes over them; a task's own may be class by class.
+
+    Args:
+        images: those of a task.
+        generator: draws the order.
+    """
+
+    def __init__(self, images: IndexedImages, generator: torch.Generator) -> None:
+        self.images = images
+        self.order = torch.randperm(len(images), generator=generator)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, indices: Tensor, /) -> Tensor:
+        return self.images[self.order[indices]]
 
 
 def memory_batch_size(wanted: int, held: int) -> int:
@@ -65,11 +84,10 @@ class MemoryStrategy(Strategy):
             self._restore(start)
         self._as_they_come = self.takes_in_as_they_come(start)
         if not self._as_they_come:
-            self._insert(
-                start.method.to(start.device),
-                start.previous_images,
-                start.generators("reservoir"),
-            )
+            images = start.previous_images
+            if self.memory.depends_on_order:
+                images = ShuffledImages(images, start.generators("memory_order"))
+            self._insert(start.method.to(start.device), images, start.generators("reservoir"))
 
     def count_parts(self, batch_size: int) -> int:
         """Return in how many parts a step's batch passes; 1 before the strategy begins a task."""
@@ -133,6 +151,9 @@ class MemoryStrategy(Strategy):
     def project(self, method: Method, images: Tensor) -> Tensor:
         """Return projections of images without augmentation, by BatchNorm's running statistics.
 
+        In float32, in the precision of training too: projections are compared with those of other
+        steps, some of which are made while a task begins.
+
         Args:
             method: the network.
             images: uint8 ``(N, C, H, W)``.
@@ -141,8 +162,14 @@ class MemoryStrategy(Strategy):
             ``(N, D)``, on the network's device.
         """
         device = next(method.parameters()).device
-        with running_statistics(method):
+        with running_statistics(method), torch.autocast(device.type, enabled=False):
             return method.encode((self._normalize(images.to(device)),)).projections[0]
+
+    @staticmethod
+    def _mean_over_views(step: Step, rows: slice) -> Tensor:
+        """The mean of the views' projections of some images, ``(K, D)``, float32, no gradient."""
+        projections = [z[rows].detach().float() for z in step.encoded.projections]
+        return torch.stack(projections).mean(dim=0)
 
     @property
     def capacity(self) -> int:

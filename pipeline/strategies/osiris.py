@@ -109,6 +109,8 @@ class Osiris(MemoryStrategy):
         self.temperature = temperature
         self.teacher_batchnorm: TeacherBatchNorm = teacher_batchnorm
         self._count = 0
+        # The places in the memory of all ranks' images of Y.
+        self._places = torch.zeros(0, dtype=torch.long)
 
     def begin_task(self, start: TaskStart) -> None:
         """Fill the memory from the previous task; copy the projector, or load the carried h."""
@@ -139,7 +141,8 @@ class Osiris(MemoryStrategy):
         if count == 0:
             return views
         generator = self._generators("osiris", *at.stream)
-        images = self.memory.images[own_rows(self.memory.draw_indices(count, generator))]
+        self._places = self.memory.draw_indices(count, generator)
+        images = self.memory.images[own_rows(self._places)]
         replayed = self._augment(images, generator)
         return tuple(torch.cat(pair) for pair in zip(views, replayed, strict=True))
 
@@ -164,6 +167,9 @@ class Osiris(MemoryStrategy):
         if self._count_replayed() == 0:
             return {}
         views = self._of_batch(step.views)
+        if self.memory.uses_projections:
+            replayed = slice(len(views[0]), None)
+            self.memory.refresh(self._places, gather_rows(self._mean_over_views(step, replayed)))
         projected: Tensor = self.head(torch.cat(step.encoded.features))
         each = projected.chunk(len(views))
         present = self._of_batch(each)

@@ -35,7 +35,8 @@ class POCON(Strategy):
     2. The backbone goes back to what it was before the task, f̄, and is trained by
        Σ_v ‖⟨m(f(x_v))⟩ - ⟨e(x_v)⟩‖ + weight · Σ_v ‖⟨m'(f(x_v))⟩ - ⟨f̄(x_v)⟩‖, the norms over all
        entries of the batch, ⟨·⟩ rows of length 1, m and m' new in each task. The projector and
-       what else belongs to L_SSL stay as the expert has them.
+       what else belongs to L_SSL keep the expert's weights; the statistics of the projector's
+       BatchNorm, which nothing reads, move on.
 
     Both are compared by features, and e and f̄ use BatchNorm's running statistics, as in the
     public code (alviur/pocon_wacv2024). There task 1 has both phases too; here its expert is the

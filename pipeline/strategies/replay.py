@@ -75,9 +75,3 @@ class ReplayStrategy(MemoryStrategy):
     def _replays(self) -> bool:
         """Whether there are replayed images in the step."""
         return bool(self._rows.stop > self._rows.start)
-
-    @staticmethod
-    def _mean_over_views(step: Step, rows: slice) -> Tensor:
-        """The mean of the views' projections of some images, ``(K, D)``, float32, no gradient."""
-        projections = [z[rows].detach().float() for z in step.encoded.projections]
-        return torch.stack(projections).mean(dim=0)

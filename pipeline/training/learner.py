@@ -18,7 +18,7 @@ from pipeline.distributed.sync_batchnorm import average_statistics
 from pipeline.methods.base import Method, Position
 from pipeline.models.backbone import Backbone
 from pipeline.seeding import generator
-from pipeline.strategies.base import Step, Strategy
+from pipeline.strategies.base import OBJECTIVE, Step, Strategy
 from pipeline.training.epoch_log import EpochLog
 from pipeline.training.online import OnlineTrainer
 from pipeline.training.optim import (
@@ -111,12 +111,10 @@ class Learner(pl.LightningModule):
         views = tuple(view.contiguous(memory_format=torch.channels_last) for view in views)
         encoded = self.method.encode(views)
         self._step = Step(self.method, views, encoded, at)
-        objective = self.strategy.objective(self._step)
-        self._with_objective = objective is not None
-        terms = {} if objective is None else {"ssl": objective}
-        terms |= self.strategy.terms(self._step)
-        loss = torch.stack(list(terms.values())).sum()
-        self.epochs.add({"loss": loss, **terms})
+        losses = self.strategy.losses(self._step)
+        self._with_objective = OBJECTIVE in losses
+        loss = torch.stack(list(losses.values())).sum()
+        self.epochs.add({"loss": loss, **losses})
         return loss
 
     def on_fit_start(self) -> None:

@@ -389,3 +389,14 @@ def test_in_a_composition_each_aligns_its_own_images() -> None:
     assert torch.equal(aligning.memory.images, replay.memory.images)
     mean = (step.encoded.projections[0] + step.encoded.projections[1])[:SIZE].detach() / 2
     torch.testing.assert_close(aligning.targets[SIZE:], mean)
+
+
+@BOTH
+@pytest.mark.parametrize("given", [{"size": 0}, {"batch_share": 0.0}])
+def test_without_replay_no_parameter_waits_for_a_gradient(
+    build: Build, given: dict[str, float]
+) -> None:
+    method = tiny_method("simclr").train()
+    strategy = begin(build(**given), method)
+    assert not any(parameter.requires_grad for parameter in strategy.parameters())
+    assert strategy.terms(observe(strategy, method, 0, position(0))) == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import get_args
 
@@ -192,3 +193,37 @@ def test_a_share_of_a_small_minibatch_may_be_many_times_of_it() -> None:
     strategy = ExperienceReplay(memory="fifo", memory_size=2000, batch_share=12.8)
     strategy.begin_task(task_start(tiny_method("simclr"), tiny_images(0), online=True))
     assert strategy.count_images(10, 2) == 2 * (10 + 128)
+
+
+def by_value(count: int) -> Tensor:
+    """Images that come class by class: the first half is dark, the second light."""
+    return (torch.arange(count) >= count // 2)[:, None, None, None].byte().expand(-1, 1, 8, 8) * 200
+
+
+@ALL
+def test_of_a_task_whose_images_come_class_by_class_a_queue_holds_all_classes(name: str) -> None:
+    method = tiny_method("simclr").train()
+    held = []
+    for kind in ("fifo", "reservoir"):
+        strategy = BUILDS[name](kind)
+        strategy.begin_task(task_start(method, by_value(200), batch_size=SIZE))
+        held.append(strategy.memory.images)
+        assert 3 <= int((strategy.memory.images[:, 0, 0, 0] > 0).sum()) <= 17
+    # Of the reservoir every order holds as much: it is filled from the images as they are.
+    plain = MEMORIES["reservoir"](20)
+    plain.insert(by_value(200), streams("reservoir"), lambda images: images)
+    assert torch.equal(held[1], plain.images)
+
+
+def test_in_bfloat16_too_projections_are_compared_in_float32() -> None:
+    method = tiny_method("simclr").train()
+    with torch.no_grad():
+        shake(method, 0.1)
+    strategy = BUILDS["der"]("reservoir")
+    strategy.begin_task(task_start(method, tiny_images(40), batch_size=SIZE))
+    views = draw_views(SIZE)
+    with torch.autocast("cpu", torch.bfloat16):
+        encoded = copy.deepcopy(method).encode(views)  # BatchNorm's statistics stay
+        terms = strategy.terms(Step(method, views, encoded, position(0)))
+    assert encoded.projections[0].dtype == torch.bfloat16
+    assert terms["der"].item() == pytest.approx(0, abs=1e-10)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Literal
+from typing import Literal, cast
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from pipeline.methods.base import Method, Position
 from pipeline.methods.contrastive import nt_xent
 from pipeline.seeding import seeded_initialization
 from pipeline.strategies.base import Step
+from pipeline.strategies.memories.choice import MemoryKind
+from pipeline.strategies.memories.minred import MinRed
 from pipeline.strategies.osiris import Osiris, cross_nt_xent, distill_nt_xent
 from tests.support.definitions import Vectors, cosine
 from tests.support.networks import draw_views, shake, task_start, tiny_images, tiny_method
@@ -25,11 +28,15 @@ BOTH: tuple[Variant, Variant] = ("r", "d")
 
 
 def osiris(
-    method: Method, variant: Variant = "r", memory_size: int = 20, **changes: object
+    method: Method,
+    variant: Variant = "r",
+    memory_size: int = 20,
+    memory: MemoryKind = "reservoir",
+    **changes: object,
 ) -> Osiris:
     strategy = Osiris(
         variant=variant,
-        memory="reservoir",
+        memory=memory,
         memory_size=memory_size,
         batch_share=0.75,
         weight=0.5,
@@ -230,3 +237,20 @@ def test_losses_are_float32_under_autocast(variant: Variant) -> None:
         now = step(method, strategy)
         both = [strategy.objective(now), *strategy.terms(now).values()]
     assert all(value.dtype == torch.float32 and value.isfinite() for value in both)
+
+
+@pytest.mark.parametrize("variant", BOTH)
+def test_features_of_replayed_images_follow_the_network(variant: Variant) -> None:
+    method = tiny_method("simclr").train()
+    strategy = osiris(method, variant, memory="minred")
+    before = cast(MinRed, strategy.memory).features.clone()
+    with torch.no_grad():
+        shake(method, 0.1)
+    now = step(method, strategy)
+    strategy.terms(now)
+    after = cast(MinRed, strategy.memory).features
+    moved = (before != after).any(dim=1)
+    assert sorted(moved.nonzero()[:, 0].tolist()) == sorted(set(strategy._places.tolist()))
+    present = torch.stack([z[8:] for z in now.encoded.projections]).mean(dim=0)
+    expected = before[strategy._places] + functional.normalize(present, dim=1)
+    torch.testing.assert_close(after[strategy._places], functional.normalize(expected, dim=1))

@@ -11,10 +11,15 @@ from torch import Tensor
 
 from pipeline import layout
 from pipeline.building.components import load_class
+from pipeline.building.stand_in import begin_stand_in
+from pipeline.building.views import build_augment
+from pipeline.config.read import load_params
 from pipeline.config.registry.methods import METHODS
 from pipeline.config.registry.strategies import STRATEGIES
+from pipeline.config.resolve import resolve
 from pipeline.files.csv_tables import read_csv
 from pipeline.methods.base import Method, Position
+from pipeline.seeding import generator
 from pipeline.strategies.base import Step, Strategy
 from pipeline.strategies.composite import Composite
 from pipeline.strategies.er import ExperienceReplay
@@ -119,6 +124,26 @@ def test_three_tasks_run_and_the_first_is_finetunes(
     shares = {"er": 16, "cassle+er": 16, "der": 8, "osiris": 24, "cla_e": 32, "cla_r": 32}
     replayed = shares.get(strategy, 0)
     assert timing["images_backward"] == timing["steps"] * (32 + replayed)
+
+
+@pytest.mark.parametrize(("strategy", "method"), PAIRS)
+def test_every_loss_is_float32_under_autocast(strategy: str, method: str, project: Project) -> None:
+    choose(project, strategy, method)
+    plan = resolve(load_params(layout.PARAMS)).train[2]
+    size = plan.dataset.image_size
+    images = torch.randint(0, 256, (16, 1, size, size), dtype=torch.uint8)
+    augment = build_augment(plan.dataset, plan.views)
+    network, acting = begin_stand_in(plan, images, augment, 16, "cpu", "test")
+    at = Position(0, 1, 2)
+    acting.observe(images, at)
+    views = acting.mix(augment(images, generator(0, "test")), at)
+    with torch.autocast("cpu", torch.bfloat16):
+        encoded = network.encode(views)
+        losses = acting.losses(Step(network, views, encoded, at))
+    assert encoded.features[0].dtype == torch.bfloat16
+    assert {name: loss.dtype for name, loss in losses.items()} == dict.fromkeys(
+        losses, torch.float32
+    )
 
 
 @pytest.mark.parametrize(("strategy", "method"), REFUSED)

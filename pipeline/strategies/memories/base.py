@@ -44,6 +44,7 @@ class Memory(nn.Module, ABC):
     """
 
     uses_projections: ClassVar[bool] = False  # whether ``insert`` and ``refresh`` use them
+    depends_on_order: ClassVar[bool] = False  # whether the order of a task's images shapes it
 
     images: Tensor
     seen: Tensor

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 
 from pipeline.strategies.base import IndexedImages
@@ -10,6 +12,8 @@ from pipeline.strategies.memories.base import Inserted, Memory, Project
 
 class Fifo(Memory):
     """Exactly the last ``size`` images seen; a new one takes the place of the oldest."""
+
+    depends_on_order: ClassVar[bool] = True
 
     def insert(
         self, images: IndexedImages, generator: torch.Generator, project: Project
