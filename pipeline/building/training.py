@@ -82,12 +82,11 @@ def _require_warm_up_ends(plan: TrainPlan, phases: Sequence[float]) -> None:
     In the first phase more is trained than they; a later one may be as long, as it may be without
     a budget.
     """
-    training = plan.train
+    training, epochs = plan.train, min(phases)
     for name, least in (
         ("warmup_epochs", training.warmup_epochs),
         ("head_warmup_epochs", training.head_warmup_epochs),
     ):
-        epochs = min(phases)
         if least > epochs or least >= phases[0]:
             bound = "below" if least >= phases[0] else "at most"
             raise RunError(

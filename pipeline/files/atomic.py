@@ -184,6 +184,9 @@ def holds_text(path: Path, text: str) -> bool:
 
 
 def write_best_effort(path: Path, content: str) -> None:
-    """Write a text file without a sync, and ignore errors: for files that nothing depends on."""
+    """Write a text file without a sync, and ignore errors: for files that nothing depends on.
+
+    Always UTF-8: bytes of a file's name that are no text are written as escapes.
+    """
     with suppress(OSError):
-        path.write_bytes(os.fsencode(content))
+        path.write_bytes(content.encode("utf-8", "backslashreplace"))

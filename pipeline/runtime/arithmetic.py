@@ -38,13 +38,22 @@ def choose_precision(wanted: str, device: Device, network: nn.Module) -> Precisi
     return "bf16-mixed" if wanted == "bf16-mixed" else "32-true"
 
 
-def explain_precision(wanted: str, chosen: Precision, device: Device) -> str:
-    """Return the line that says which precision a training has, and why."""
+def explain_precision(wanted: str, chosen: Precision, device: Device, network: nn.Module) -> str:
+    """Return the line that says which precision a training has, and why.
+
+    Args:
+        wanted: ``train.precision``.
+        chosen: by all processes together.
+        device: where the network trains.
+        network: what trains there.
+    """
     if wanted != "auto":
         return f"precision: {chosen}, as train.precision says"
     if chosen == "bf16-mixed":
         kind = "CPU" if device is Device.cpu else "GPU"
         return f"precision: {chosen}, which this {kind} computes in; 32-true is float32"
+    if choose_precision(wanted, device, network) != chosen:
+        return f"precision: {chosen}, since another process's machine does not compute in bfloat16"
     if device is Device.cpu and cpu_multiplies_bf16():
         return f"precision: {chosen}, since bfloat16 slows this network down"
     return f"precision: {chosen}, since bfloat16 is not what this machine computes in"

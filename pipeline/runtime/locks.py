@@ -62,7 +62,7 @@ def lock_outputs(name: str, outputs: Sequence[Path]) -> Iterator[None]:
         for path in outputs:
             remove_unfinished(path)
         program = Path(sys.argv[0]).name.replace("__main__.py", "cassle")
-        command = " ".join([program, *sys.argv[1:]]).encode("ascii", "backslashreplace").decode()
+        command = " ".join([program, *sys.argv[1:]])
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         write_best_effort(holder, f"process {os.getpid()} ({command}) since {since}\n")
         yield

@@ -87,7 +87,7 @@ def _train(
                 inputs = read_inputs(plan, noted)
     precision = agree_on_precision(training.precision, group, inputs.method.backbone)
     if processes.first:
-        print(explain_precision(training.precision, precision, where))
+        print(explain_precision(training.precision, precision, where, inputs.method.backbone))
     if processes.first and task > 1:
         # DVC has the state before, now that this stage has begun.
         remove_finished(task - 1, plan.previous)

@@ -23,6 +23,7 @@ from pipeline.runtime.arithmetic import (
 from pipeline.runtime.device import Device
 
 DENSE = nn.Linear(2, 2)
+GROUPED = nn.Conv2d(4, 4, 3, groups=4)
 PLAIN = "processor : 0\nflags\t\t: fpu avx512f avx512_vnni\n"
 EPYC = "processor : 0\nmodel name : bf16\nflags\t\t: fpu avx512f avx512_bf16\n"
 GRAVITON = "processor\t: 0\nFeatures\t: fp asimd bf16 i8mm\n"
@@ -55,7 +56,7 @@ def test_networks_that_bf16_slows_down_train_in_float32(cpu_description: Path) -
     assert is_faster_in_bf16(ResNet18(3, "conv3", norm="batch"))
     assert choose_precision("auto", Device.cpu, small) == "32-true"
     assert choose_precision("bf16-mixed", Device.cpu, small) == "bf16-mixed"
-    assert choose_precision("auto", Device.cpu, nn.Conv2d(4, 4, 3, groups=4)) == "32-true"
+    assert choose_precision("auto", Device.cpu, GROUPED) == "32-true"
     assert choose_precision("auto", Device.cpu, nn.Conv2d(4, 4, 3)) == "bf16-mixed"
 
 
@@ -86,16 +87,17 @@ def test_auto_takes_no_emulated_bf16(
 
 
 @pytest.mark.parametrize(
-    ("wanted", "chosen", "text", "said"),
+    ("wanted", "chosen", "text", "network", "said"),
     [
-        ("32-true", "32-true", EPYC, "precision: 32-true, as train.precision says"),
-        ("auto", "bf16-mixed", EPYC, "which this CPU computes in"),
-        ("auto", "32-true", EPYC, "bfloat16 slows this network down"),
-        ("auto", "32-true", PLAIN, "not what this machine computes in"),
+        ("32-true", "32-true", EPYC, DENSE, "precision: 32-true, as train.precision says"),
+        ("auto", "bf16-mixed", EPYC, DENSE, "which this CPU computes in"),
+        ("auto", "32-true", EPYC, GROUPED, "bfloat16 slows this network down"),
+        ("auto", "32-true", EPYC, DENSE, "another process's machine does not compute in bfloat16"),
+        ("auto", "32-true", PLAIN, DENSE, "not what this machine computes in"),
     ],
 )
 def test_a_line_says_what_was_chosen_and_why(
-    wanted: str, chosen: Precision, text: str, said: str, cpu_description: Path
+    wanted: str, chosen: Precision, text: str, network: nn.Module, said: str, cpu_description: Path
 ) -> None:
     cpu_description.write_text(text)
-    assert said in explain_precision(wanted, chosen, Device.cpu)
+    assert said in explain_precision(wanted, chosen, Device.cpu, network)
