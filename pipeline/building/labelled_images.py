@@ -30,18 +30,12 @@ def open_labelled_images(
         inputs: what the stage is made from.
 
     Raises:
-        DataError: there are none, or those of the tasks and of ``data.labelled_root`` both.
+        DataError: there are those of the tasks and of ``data.labelled_root`` both.
     """
     if labelled is not None:
         if has_labelled_test(splits):
             raise DataError(LABELLED_TWICE)
         return ImagesFromElsewhere(open_labelled(labelled), splits, inputs)
-    if not has_labelled_test(splits):
-        raise DataError(
-            "evaluation needs labelled test images, and no task has any; name a folder of class "
-            "folders as data.labelled_root (or train alone, with `dvc repro train`, and take the "
-            "network away with `cassle export`)"
-        )
     number = len(dataset.classes) or len(class_names(splits))
     for split in splits:
         if max(split.classes, default=-1) >= number:
@@ -49,7 +43,8 @@ def open_labelled_images(
                 f"the split of task {split.task} has class {shorten(max(split.classes))}, but the "
                 f"data set has {number}; {REMEDY}"
             )
-    return LabelledImages(open_source(dataset), splits, inputs, dataset.classes)
+    kind = LabelledImages if has_labelled_test(splits) else NoLabelledImages
+    return kind(open_source(dataset), splits, inputs, dataset.classes)
 
 
 class LabelledImages:
@@ -137,6 +132,14 @@ class LabelledImages:
     def _split(self, task: int, part: Part) -> Split:
         # Where the tasks are random parts, the last one's test images are those of all.
         return self.splits[-1 if self.shared and part == "test" else task - 1]
+
+
+class NoLabelledImages(LabelledImages):
+    """Of tasks of which none has labelled test images: no state is asked about any."""
+
+    def tasks(self, reached: int) -> list[int]:
+        """No tasks."""
+        return []
 
 
 class ImagesFromElsewhere(LabelledImages):

@@ -234,4 +234,7 @@ def _check_labels(
             "has any; name a folder of class folders as data.labelled_root, or set it to null"
         )
     elif not labels:
-        print("labels: none to test on; training works, evaluation needs data.labelled_root")
+        print(
+            "labels: none to test on; training works, no accuracy is measured without "
+            "data.labelled_root"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from pipeline.artifacts.split import has_labelled_test
 from pipeline.metrics.accuracy_matrix import average_measured
 from pipeline.reporting.start import PRETRAINED, RANDOM_NETWORK, find_source
 
@@ -18,6 +19,10 @@ GONE = (
 )
 NOT_DUE = "a state is tested on the tasks it has learnt and on the next one"
 UNLABELLED = "–: the images of {} have no labels, so nothing is measured on them."
+UNTESTED = (
+    "No task has labelled test images, so no accuracy is measured on them. To measure some, name a "
+    "folder of class folders as data.labelled_root: no task trains again for it."
+)
 NOT_BEGUN = (
     "– in the first row: the classifier learns while the network is trained, and the "
     "{} is not; so FT and plasticity are undefined."
@@ -32,6 +37,8 @@ def format_cell(value: float | None, digits: int = 1) -> str:
 
 def remark_on_gaps(results: Results) -> list[str]:
     """Return remarks on the matrix's gaps and its first row, a few sentences each; may be none."""
+    if results.labelled is None and not has_labelled_test(results.splits):
+        return [UNTESTED]
     rows = dict(zip(results.after_tasks, results.shown, strict=True))
     not_begun = results.headline_learns_while_training
     if not_begun:

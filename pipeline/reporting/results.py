@@ -171,6 +171,14 @@ class Results:
         return [row[: self.columns] for row in self.matrix]
 
     @property
+    def has_accuracies(self) -> bool:
+        """Whether any accuracy was measured, by whichever probe."""
+        tables = (probed.task_agnostic for probed in self.probes.values())
+        return any(
+            value is not None for table in (self.matrix, *tables) for row in table for value in row
+        )
+
+    @property
     def has_gaps(self) -> bool:
         """Whether an accuracy of ``shown`` was not measured."""
         return any(value is None for row in self.shown for value in row)

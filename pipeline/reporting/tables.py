@@ -53,38 +53,12 @@ def format_rows(columns: list[str], rows: Cells) -> tuple[list[str], list[list[s
 
 def markdown(results: Results, revision: str) -> str:
     """Return reports/report.md."""
-    params, metrics = results.params, results.metrics()
-    columns, rows = matrix_cells(results)
-    whose = "each task's" if results.tested_by_task else "all"
-    start = results.row_name(0)
-    warning = warn_of_shortfalls(results.matrix, results.say_task, start)
+    params = results.params
     lines = [
         f"# {escape_markdown(name_dataset(params))}, {name_stream(params['scenario'])}: "
         f"{params['method']} with {params['strategy']}",
-        "",
-        *([f"> **Below the {start}.** {escape_warning(warning)}", ""] if warning else []),
-        f"Accuracies in percent: {results.protocol}.",
-        "",
-        f"| metric ({results.measured_by}) | value |",
-        "| --- | ---: |",
-        *(f"| {title} | {headline(metrics, name)} |" for name, title in HEADLINES.items()),
-        "",
-        "![Accuracy on each task after each task](accuracy_matrix.png)",
-        "",
-        "![Average accuracy over the tasks](accuracy_over_tasks.png)",
-        "",
-        f"## Accuracy on {whose} test images ({results.measured_by})",
-        "",
-        "| | " + " | ".join(map(escape_markdown, columns)) + " |",
-        "| --- |" + " ---: |" * len(columns),
     ]
-    for after, cells in enumerate(rows):
-        name = escape_markdown(results.row_name(after))
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    for remark in remark_on_gaps(results):
-        lines += ["", escape_markdown(remark)]
-    lines += ["", *evaluation_tables.probe_table(results)]
-    lines += ["", *evaluation_tables.representation_table(results)]
+    lines += _list_accuracies(results) if results.has_accuracies else _list_remarks(results)
     if table := transfer_table(results):
         lines += ["", *table]
     lines += [
@@ -118,6 +92,44 @@ def markdown(results: Results, revision: str) -> str:
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _list_accuracies(results: Results) -> list[str]:
+    """Return the metrics, the matrix and the other tables of what was measured."""
+    metrics = results.metrics()
+    columns, rows = matrix_cells(results)
+    whose = "each task's" if results.tested_by_task else "all"
+    start = results.row_name(0)
+    warning = warn_of_shortfalls(results.matrix, results.say_task, start)
+    lines = [
+        "",
+        *([f"> **Below the {start}.** {escape_warning(warning)}", ""] if warning else []),
+        f"Accuracies in percent: {results.protocol}.",
+        "",
+        f"| metric ({results.measured_by}) | value |",
+        "| --- | ---: |",
+        *(f"| {title} | {headline(metrics, name)} |" for name, title in HEADLINES.items()),
+        "",
+        "![Accuracy on each task after each task](accuracy_matrix.png)",
+        "",
+        "![Average accuracy over the tasks](accuracy_over_tasks.png)",
+        "",
+        f"## Accuracy on {whose} test images ({results.measured_by})",
+        "",
+        "| | " + " | ".join(map(escape_markdown, columns)) + " |",
+        "| --- |" + " ---: |" * len(columns),
+    ]
+    for after, cells in enumerate(rows):
+        name = escape_markdown(results.row_name(after))
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines += _list_remarks(results)
+    lines += ["", *evaluation_tables.probe_table(results)]
+    return [*lines, "", *evaluation_tables.representation_table(results)]
+
+
+def _list_remarks(results: Results) -> list[str]:
+    """Return the remarks on what was not measured."""
+    return [line for remark in remark_on_gaps(results) for line in ("", escape_markdown(remark))]
 
 
 def _cost(results: Results) -> list[str]:

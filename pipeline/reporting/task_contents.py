@@ -10,6 +10,7 @@ from pipeline.artifacts.split import (
     Split,
     class_names,
     fingerprint_stream,
+    has_labelled_test,
     shared_test,
     split_digest,
 )
@@ -164,7 +165,8 @@ def remark_on_tasks(splits: Sequence[Split], labelled: LabelledSet | None = None
         if len(sizes) > 1 and not list(describe_lengths(splits)):
             counts = " or ".join(str(size) for size in sizes)
             said.append(f"The images do not divide evenly: tasks hold {counts} training images.")
-        said.append(SHARED_TEST)
+        if labelled is not None or has_labelled_test(splits):
+            said.append(SHARED_TEST)
     said += describe_lengths(splits)
     if splits[0].note is not None:
         said.append(show_controls(splits[0].note))

@@ -21,7 +21,25 @@ MOST_COLUMNS = 10  # tasks beside each other; more are listed below each other
 
 
 def print_results(results: Results, console: Console) -> None:
-    """Print the accuracy matrix, remarks on its gaps, the headline metrics, and a warning."""
+    """Print the accuracy matrix, remarks on its gaps, the headline metrics, and a warning.
+
+    Where no accuracy was measured, the remarks alone.
+    """
+    if results.has_accuracies:
+        _print_matrix(results, console)
+    for remark in remark_on_gaps(results):
+        console.print(format_terminal(remark))
+    if not results.has_accuracies:
+        return
+    metrics = results.metrics()
+    for name, title in HEADLINES.items():
+        console.print(f"{title}: {headline(metrics, name)}")
+    warning = warn_of_shortfalls(results.matrix, results.say_task, results.row_name(0))
+    if warning is not None:
+        console.print(format_terminal(f"warning: {warning}", "yellow"))
+
+
+def _print_matrix(results: Results, console: Console) -> None:
     about = f"accuracy on each task in percent ({results.measured_by})"
     table = Table(title=format_terminal(f"{results.title}, {about}"))
     columns, rows = matrix_cells(results)
@@ -38,14 +56,6 @@ def print_results(results: Results, console: Console) -> None:
     for name, cells in zip(names, rows, strict=True):
         table.add_row(format_terminal(name), *cells)
     console.print(table)
-    for remark in remark_on_gaps(results):
-        console.print(format_terminal(remark))
-    metrics = results.metrics()
-    for name, title in HEADLINES.items():
-        console.print(f"{title}: {headline(metrics, name)}")
-    warning = warn_of_shortfalls(results.matrix, results.say_task, results.row_name(0))
-    if warning is not None:
-        console.print(format_terminal(f"warning: {warning}", "yellow"))
 
 
 def _fit(

@@ -153,7 +153,7 @@ class StateEvaluator:
     def _keep(
         self, task: int, reached: int, key: str, earlier: Evaluation | None
     ) -> tuple[Evaluation, list[str]]:
-        """What an earlier evaluation of a state holds, where all images that it needs are gone."""
+        """What an earlier evaluation of a state holds, where no image is here to test it on."""
         nothing = ProbeAccuracies({}, {})
         row = Evaluation(
             after_task=task,
@@ -169,6 +169,10 @@ class StateEvaluator:
         )
         if earlier is not None and earlier.state == row.state:
             row = replace(keep_gone(row, earlier), cka_learnt=earlier.cka_learnt)
+        if not row.gone:
+            return row, [
+                f"after task {task}: no task has labelled test images, so nothing was measured"
+            ]
         return row, [
             f"after task {task}: the images of all tasks that it is asked about are gone; "
             + ("what was measured stays" if row.accuracy else "nothing was measured")

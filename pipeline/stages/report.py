@@ -25,7 +25,7 @@ from pipeline.reporting import plots, tables, terminal, transfer
 from pipeline.reporting.code_name import name_code
 from pipeline.reporting.comparing.runs import describe_run, read_run
 from pipeline.reporting.costs import sum_costs
-from pipeline.reporting.page.against import require_same_tasks
+from pipeline.reporting.page.against import require_accuracies, require_same_tasks
 from pipeline.reporting.page.page import Extras, render_page
 from pipeline.reporting.results import Results
 from pipeline.reporting.results_reading import read_results
@@ -58,12 +58,17 @@ def run(inputs: Inputs, against: str | None = None, show: bool = False) -> None:
     extras = _gather_extras(plan, results, revision)
     other = read_run(against) if against is not None else None
     if other is not None:
+        require_accuracies(results)
         require_same_tasks(results, other)
     inputs.require_unchanged()
     write_tables(results)
     write_sealed(REPORTS / "run.json", describe_run(results))
-    plots.draw_accuracy_matrix(results, REPORTS / "accuracy_matrix.png")
-    plots.draw_accuracy_over_tasks(results, REPORTS / "accuracy_over_tasks.png")
+    for draw, name in (
+        (plots.draw_accuracy_matrix, "accuracy_matrix.png"),
+        (plots.draw_accuracy_over_tasks, "accuracy_over_tasks.png"),
+    ):
+        chosen = draw if results.has_accuracies else plots.draw_no_accuracies
+        chosen(results, REPORTS / name)
     plots.draw_losses(results, REPORTS / "losses.png")
     plots.draw_projections(results, REPORTS / "projections.png")
     draw_stream(results, REPORTS / "stream.png")

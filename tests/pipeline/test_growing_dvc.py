@@ -52,6 +52,25 @@ def start(root: Path) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+def run_grow(root: Path) -> tuple[int, list[str]]:
+    """Grow; return the exit code, and the tasks that are said to be learnt."""
+    growing = start(root)
+    said, _ = growing.communicate()
+    found = re.search(r"learnt: task ([\d, ]+)", said)
+    return growing.returncode, found[1].strip().split(", ") if found else []
+
+
+def test_a_stream_without_labels_grows(root: Path, warm_python: Path) -> None:
+    shutil.rmtree(root / "stream")
+    for name in ("a", "b"):
+        tree(root / "stream" / name, {".": 20})
+    assert run_grow(root) == (0, ["1", "2"])
+    tree(root / "stream/c", {".": 20})
+    assert run_grow(root) == (0, ["3"])
+    assert run_grow(root) == (3, [])
+    assert (root / "data/encoder.safetensors").is_file()
+
+
 def test_a_stream_grows_under_dvc(
     root: Path, warm_python: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,16 +78,57 @@ def test_a_lost_store_is_made_again(project: Project) -> None:
     assert layout.state(1).read_bytes() == before
 
 
-def test_images_without_labels_are_learnt_and_evaluation_says_that_labels_are_missing(
-    project: Project,
+@pytest.mark.parametrize("scenario", ["data", "folders"])
+def test_a_stream_without_labels_is_learnt_and_reported_without_accuracies(
+    scenario: str, project: Project
 ) -> None:
+    folders = {".": 40} if scenario == "data" else {"a": 20, "b": 20}
+    tree(project.root / "photos", folders)
+    project.set({"scenario": scenario})
+    project.make_repository()
+    assert "no accuracy is measured without data.labelled_root" in project.must("check")
+    project.run_all(2)
+    held = json.loads(layout.EVALUATIONS.read_text())["rows"]
+    assert [row["after_task"] for row in held] == [0, 1, 2]
+    assert not any(row["accuracy"] or row.get("gone") for row in held)
+    metrics = json.loads((layout.REPORTS / "metrics.json").read_text())
+    assert {name for name, value in metrics.items() if value is not None} == {"headline"}
+    for page in ("report.md", "report.html"):
+        text = (layout.REPORTS / page).read_text()
+        assert "No task has labelled test images" in text
+        assert "undefined" not in text
+        assert "whole test set" not in text
+    assert Path("reports/accuracy_matrix.csv").read_text().count("\n") == 1
+    assert "No task has labelled test images" in project.must("report")
+    project.must("export", "--no-onnx", "--output", "out")
+    assert "No task has labelled test images" in Path("out/README.md").read_text()
+    code, _, err = project.cassle("report", "--against", "HEAD")
+    assert code == 2
+    assert err.count("\n") == 1
+
+
+def test_labels_that_come_later_are_tested_on_without_training(project: Project) -> None:
     tree(project.root / "photos", {".": 40})
     project.set({"scenario": "data"})
-    project.train_through(2)
-    code, _, err = project.cassle("evaluate", "2")
-    assert code == 2
-    assert err.startswith("error: evaluation needs labelled test images, and no task has any")
-    assert "data.labelled_root" in err
+    project.run_all(2)
+    before = {path.name: path.read_bytes() for path in layout.PLAN.iterdir()}
+    tree(project.root / "labelled", {"cat": 8, "dog": 8})
+    project.set({"data.labelled_root": "labelled"})
+    project.must("plan")
+    changed = {
+        path.name for path in layout.PLAN.iterdir() if before[path.name] != path.read_bytes()
+    }
+    assert changed == {"evaluate.json", "report.json"}
+    project.must("evaluate")
+    project.must("report")
+    assert json.loads((layout.REPORTS / "metrics.json").read_text())["average_accuracy"] is not None
+
+
+def test_labelled_images_without_a_test_part_are_learnt(project: Project) -> None:
+    tree(project.root / "photos", {"cat": 20, "dog": 20})
+    project.set({"data.holdout": 0.0})
+    project.run_all(2)
+    assert "No task has labelled test images" in (layout.REPORTS / "report.md").read_text()
 
 
 def test_images_without_labels_are_evaluated_on_a_labelled_folder(project: Project) -> None:

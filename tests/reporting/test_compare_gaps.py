@@ -106,7 +106,7 @@ def test_a_state_of_which_nothing_was_measured_is_a_row_of_gaps() -> None:
         (["0,1,5.0", "1000000000,1,5.0"], 0, "is no matrix"),
         (["0,1,5.0", "1,1,nan"], 0, "holds nan"),
         (["0,1,5.0", "1,1,"], 0, "has the row"),
-        ([], 0, "is no matrix"),
+        ([], 0, "has no rows"),
     ],
 )
 def test_rows_and_numbers_have_to_be_right(cells: list[str], tasks: int, message: str) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.artifacts.split import shared_test
+from pipeline.artifacts.split import has_labelled_test, shared_test
 from pipeline.reporting.below_random import warn_of_shortfalls
 from pipeline.reporting.card.contents import Card
-from pipeline.reporting.gaps import remark_on_row
+from pipeline.reporting.gaps import UNTESTED, remark_on_row
 from pipeline.reporting.start import name_start
 from pipeline.reporting.tables import HEADLINES, format_rows, headline
 from pipeline.reporting.task_contents import describe_tasks, remark_on_tasks, tasks_heading
@@ -46,6 +46,8 @@ def describe_quality(card: Card) -> list[str]:
     lines = ["## How good it is", ""]
     if quality.accuracy is None:
         return [*lines, "Absent: this state was not evaluated when it was exported."]
+    if quality.labelled is None and not has_labelled_test(card.splits):
+        return [*lines, UNTESTED]
     row = quality.accuracy
     if shared_test(card.splits):
         names = ["whole test set"]

@@ -15,6 +15,7 @@ from pipeline.files.typed_json import get_typed
 from pipeline.layout import REPORTS
 from pipeline.reporting.comparing.revisions import WORKSPACE, Revision, find_revision
 from pipeline.reporting.comparing.tables_reading import (
+    NoAccuraciesError,
     read_final_accuracies,
     read_matrix,
     read_numbers,
@@ -178,6 +179,11 @@ def _parse_run(revision: Revision, contents: dict[str, bytes | None]) -> Run:
             tasks=tasks,
             final=read_final_accuracies(contents["probes.csv"]),
         )
+    except NoAccuraciesError:
+        raise RunError(
+            f"{name}: no accuracy was measured, so there is nothing to compare; where images have "
+            "no labels, set data.labelled_root to a folder of class folders and run `dvc repro`"
+        ) from None
     except (ValueError, KeyError, OverflowError, RecursionError, csv.Error) as error:
         raise RunError(
             f"{name}: {REPORTS}/ cannot be read ({error}); run `dvc repro` there"

@@ -12,6 +12,10 @@ from pipeline.files.sealed_json import Json
 from pipeline.layout import MAX_TASKS
 
 
+class NoAccuraciesError(ValueError):
+    """A run of which no accuracy was measured."""
+
+
 def read_object(contents: Mapping[str, bytes | None], file: str) -> Json:
     """Return the object in a file of a run.
 
@@ -86,6 +90,7 @@ def read_matrix(content: bytes | None, at_once: bool, tasks: int) -> list[list[f
         tasks: the number of tasks; 0: as many as the table tells of.
 
     Raises:
+        NoAccuraciesError: it has no rows.
         ValueError: it is missing, a row is not right, or it tells of other states.
     """
     if content is None:
@@ -99,6 +104,8 @@ def read_matrix(content: bytes | None, at_once: bool, tasks: int) -> list[list[f
             raise ValueError(f"accuracy_matrix.csv has the row {row}") from None
         if not math.isfinite(value):
             raise ValueError(f"accuracy_matrix.csv holds {value}")
+    if not cells:
+        raise NoAccuraciesError("accuracy_matrix.csv has no rows")
     # The last row is of the last task, though not every state is tested on every task.
     found = max((max(place) for place in cells), default=0)
     count = tasks or found

@@ -25,6 +25,19 @@ SPLIT_PARAMS = (
 )
 
 
+def require_accuracies(results: Results) -> None:
+    """Check that there is something to compare.
+
+    Raises:
+        RunError: no accuracy of this run was measured.
+    """
+    if not results.has_accuracies:
+        raise RunError(
+            "no accuracy of this run was measured, so nothing can stand beside it; "
+            "leave --against out"
+        )
+
+
 def require_same_tasks(results: Results, other: Run) -> None:
     """Check that both runs have the same images in each task.
 

@@ -92,8 +92,6 @@ class Extras:
 def render_page(results: Results, extras: Extras) -> str:
     """Return the page as HTML; the same results give the same text."""
     against, params = extras.against, results.params
-    shown_bars = bars.build_bars(results, against)
-    warning = warn_of_shortfalls(results.matrix, results.say_task, results.row_name(0))
     return (
         open_templates()
         .get_template("page.html")
@@ -108,29 +106,10 @@ def render_page(results: Results, extras: Extras) -> str:
             holdings=describe_tasks(results.splits, results.labelled),
             what_tasks_are=tasks_heading(results.splits),
             stream_chart=draw_stream_chart(results),
-            warning=split_command(warning) if warning else None,
             gap_remarks=remark_on_gaps(results),
-            measured_remarks=_remark_on_both(results, against),
             remarks=remark_on_tasks(results.splits, results.labelled),
-            headline_metrics=headline_metrics(results, against),
             against=against,
-            different=different_params(params, against.params) if against else [],
-            shares=_shares(results.shown),
-            matrix_cells=matrix_cells(results)[1],
-            accuracy_curves=curves.draw_accuracy(results, against),
-            forgetting_curve=curves.draw_forgetting(results, against),
-            bars=shown_bars,
-            bar_chart=bars.draw_bar_chart(results, shown_bars, difference=against is not None),
-            probes={
-                "about": evaluation_tables.explain_columns(results),
-                "columns": evaluation_tables.probe_columns(results),
-                "rows": evaluation_tables.probe_rows(results),
-            },
-            inside={
-                "about": evaluation_tables.explain_representations(results),
-                "columns": evaluation_tables.representation_columns(results),
-                "rows": evaluation_tables.representation_rows(results),
-            },
+            **(_describe_accuracies(results, against) if results.has_accuracies else {}),
             transfer=_describe_transfer(results),
             loss_curves=curves.draw_losses(results),
             epoch_curves=_epoch_curves(results),
@@ -143,6 +122,34 @@ def render_page(results: Results, extras: Extras) -> str:
             revision=extras.revision,
         )
     )
+
+
+def _describe_accuracies(results: Results, against: Run | None) -> dict[str, object]:
+    """Return what the page says of the accuracies, where any was measured."""
+    shown_bars = bars.build_bars(results, against)
+    warning = warn_of_shortfalls(results.matrix, results.say_task, results.row_name(0))
+    return {
+        "warning": split_command(warning) if warning else None,
+        "measured_remarks": _remark_on_both(results, against),
+        "headline_metrics": headline_metrics(results, against),
+        "different": different_params(results.params, against.params) if against else [],
+        "shares": _shares(results.shown),
+        "matrix_cells": matrix_cells(results)[1],
+        "accuracy_curves": curves.draw_accuracy(results, against),
+        "forgetting_curve": curves.draw_forgetting(results, against),
+        "bars": shown_bars,
+        "bar_chart": bars.draw_bar_chart(results, shown_bars, difference=against is not None),
+        "probes": {
+            "about": evaluation_tables.explain_columns(results),
+            "columns": evaluation_tables.probe_columns(results),
+            "rows": evaluation_tables.probe_rows(results),
+        },
+        "inside": {
+            "about": evaluation_tables.explain_representations(results),
+            "columns": evaluation_tables.representation_columns(results),
+            "rows": evaluation_tables.representation_rows(results),
+        },
+    }
 
 
 def _describe_transfer(results: Results) -> dict[str, object] | None:
