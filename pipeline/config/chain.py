@@ -17,7 +17,7 @@ from typing import Any
 
 from pipeline import layout
 from pipeline.errors import ParamsError, RunError
-from pipeline.files.atomic import rewrite_text
+from pipeline.files.atomic import require_writable, rewrite_text
 
 IN_ROOT = 20  # slots in the dvc.yaml of the root, and in each file beside it
 # Outputs of prepare after the splits.
@@ -165,14 +165,16 @@ def write_slots(count: int, outside: Sequence[str] = ()) -> None:
                 del deps[place]
         # Before the last one, to which the comment below the list belongs.
         deps[-1:-1] = list(outside)
-    _dump(layout.CHAIN, root)
     wanted = {_file(first): first for first in range(IN_ROOT + 1, count + 1, IN_ROOT)}
-    for path in set(_files()) - {layout.CHAIN, *wanted}:
-        shutil.rmtree(path.parent)
+    # The root last: where one cannot be written, dvc.yaml stays as it was.
+    require_writable([layout.CHAIN.parent, *(path.parent for path in wanted)])
     for path, first in wanted.items():
         do = {"wdir": "../..", **template}
         slots = _list_slots(first, min(count, first + IN_ROOT - 1))
         _dump(path, {"stages": {"train": {"foreach": slots, "do": do}}}, COMMENT)
+    _dump(layout.CHAIN, root)
+    for path in set(_files()) - {layout.CHAIN, *wanted}:
+        shutil.rmtree(path.parent)
 
 
 def _list_slots(first: int, last: int) -> dict[str, str]:
@@ -234,5 +236,4 @@ def _dump(path: Path, held: object, comment: str = "") -> None:
     yaml.indent(mapping=2, sequence=4, offset=2)
     written = io.StringIO()
     yaml.dump(held, written)
-    path.parent.mkdir(parents=True, exist_ok=True)
     rewrite_text(path, (f"# {comment}" if comment else "") + written.getvalue())

@@ -18,6 +18,7 @@ from pipeline.config.chain import (
     write_slots,
 )
 from pipeline.errors import ParamsError, RunError
+from pipeline.files.atomic import rewrite_text
 from tests.support.params import ROOT, SHIPPED
 
 
@@ -75,6 +76,34 @@ def test_the_same_number_again_changes_no_byte_and_another_one_comes_back(chain:
     write_slots(yaml.safe_load(SHIPPED)["num_tasks"])
     assert chain.read_text() == before
     assert not list(layout.SLOTS.glob("*/dvc.yaml"))
+
+
+def test_where_one_file_cannot_be_written_none_is_changed(chain: Path) -> None:
+    before = chain.read_text()
+    layout.SLOTS.touch()
+    with pytest.raises(RunError, match=r"cannot write to slots/21-40 \(Not a directory\); make them"):
+        write_slots(30)
+    assert chain.read_text() == before
+    assert read_slots() == 5
+
+
+@pytest.mark.parametrize("place", ["slots/41-60/dvc.yaml", "dvc.yaml"])
+def test_what_fails_while_it_is_written_leaves_the_chain_as_it_was(
+    chain: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_slots(25)
+    before = chain.read_text()
+
+    def rewrite(path: Path, content: str) -> None:
+        if path == Path(place):
+            raise RunError(f"cannot write {path}: No space left on device")
+        rewrite_text(path, content)
+
+    monkeypatch.setattr("pipeline.config.chain.rewrite_text", rewrite)
+    with pytest.raises(RunError, match="No space left"):
+        write_slots(50 if "slots" in place else 5)
+    assert chain.read_text() == before
+    assert (layout.SLOTS / "21-40/dvc.yaml").is_file()
 
 
 def test_slots_are_only_added_where_they_are_missing(chain: Path) -> None:
