@@ -8,6 +8,7 @@ from pipeline.artifacts.split import Split
 from pipeline.building.dealt_parts import count_left_out
 from pipeline.building.split_images import images_are_gone
 from pipeline.building.task_images import TaskImages
+from pipeline.data.names import normalize_name
 from pipeline.data.parts import PARTS
 from pipeline.data.source import Source
 
@@ -51,6 +52,34 @@ def describe_changes(
             return
     for task in range(len(known) + 1, last + 1):
         yield f"task {task}{_name(tasks[task - 1])}: new; no task before it trains again"
+
+
+def find_first_new(known: Sequence[Split], tasks: Sequence[TaskImages | Split]) -> int:
+    """Return the number of the first task that was not cut, or that params cut in another way.
+
+    Whether its images are the same is not looked at.
+
+    Args:
+        known: the splits of the tasks as they were cut.
+        tasks: what each task holds now.
+    """
+    pairs = enumerate(zip(known, tasks, strict=False), start=1)
+    alike = min(len(known), len(tasks))
+    return next((task for task, pair in pairs if not _are_of_one_kind(*pair)), alike + 1)
+
+
+def _are_of_one_kind(before: Split, now: TaskImages | Split) -> bool:
+    """Whether a task is the domain, or the folder, that it was, or else of the same classes."""
+    if before.domain is not None and now.domain is not None:
+        return normalize_name(before.domain) == normalize_name(now.domain)
+    return _list_classes(before) == _list_classes(now)
+
+
+def _list_classes(task: TaskImages | Split) -> set[str]:
+    """The names of a task's own classes, without those of its neighbours."""
+    if isinstance(task, Split):
+        return set(map(normalize_name, task.class_names))
+    return {name for part in PARTS for name in task.names(part)} - {*task.drifting}
 
 
 def _name(task: TaskImages | Split) -> str:

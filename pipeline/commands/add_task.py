@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.artifacts.split import Split, read_known_splits
 from pipeline.artifacts.training_log import read_seconds
 from pipeline.building.data import open_source
+from pipeline.building.stream_changes import find_first_new
 from pipeline.building.stream_contents import list_contents, read_known
+from pipeline.commands.next_task import change_params, list_stream_folders
 from pipeline.config.chain import ensure_slots, read_slots
 from pipeline.config.outside_folders import list_outside
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_preparation, plan_reading
 from pipeline.config.presets import merge
 from pipeline.config.read import parse_params
-from pipeline.config.stream import (
-    count_tasks,
-    find_task_folders,
-    list_learnt_folders,
-    normalize_folder,
-)
-from pipeline.data.names import normalize_name
+from pipeline.config.stream import count_tasks
 from pipeline.data.parts import PARTS
-from pipeline.data.stream.folders import list_task_folders
 from pipeline.errors import DataError, ParamsError
 from pipeline.files.edits import replace_text
-from pipeline.files.sealed_json import JsonValue, dump_json
-
-HOW_OTHERS_GROW = (
-    "Of random parts (scenario: data), put the new images into data.root and raise num_tasks; "
-    "of domains made of one data set, extend data.domains and raise num_tasks"
-)
+from pipeline.files.sealed_json import dump_json
 
 
 @dataclass(frozen=True)
@@ -48,6 +36,8 @@ class Addition:
         train: the number of its training images.
         test: the number of its test images.
         classes: the number of its classes.
+        first: the number of the first task that has no split, or another one than it had.
+        cut: how many tasks were cut before.
     """
 
     text: str
@@ -57,6 +47,8 @@ class Addition:
     train: int
     test: int
     classes: int
+    first: int
+    cut: int
 
 
 def run(path: Path, params: Params, folder: Path, *, dry_run: bool) -> None:
@@ -74,7 +66,7 @@ def run(path: Path, params: Params, folder: Path, *, dry_run: bool) -> None:
     """
     before = path.read_text(encoding="utf-8")
     added = append_folder(before, params, folder)
-    lines = [*added.changes, *_describe(added, len(_read_known(params)))]
+    lines = [*added.changes, *_describe(added)]
     tasks, outside = count_tasks(added.params), list_outside(added.params)
     if 0 < read_slots() < tasks:
         lines.append(f"dvc.yaml: slots for {read_slots()} -> {tasks} tasks")
@@ -85,24 +77,28 @@ def run(path: Path, params: Params, folder: Path, *, dry_run: bool) -> None:
     print("\n".join([*lines, "nothing was written" if dry_run else "next: dvc repro"]))
 
 
-def _read_known(params: Params) -> list[Split]:
-    """The splits of the tasks of this stream that were cut."""
-    return read_known_splits(params.scenario, params.dataset, params.data.root)
-
-
-def append_folder(text: str, params: Params, folder: Path) -> Addition:
+def append_folder(
+    text: str, params: Params, folder: Path, folders: Sequence[str] | None = None
+) -> Addition:
     """Append a folder to the stream that a params file describes; nothing is written.
 
-    Arguments and errors are those of ``run``, and ``text`` is the params file's text.
+    Errors are those of ``run``.
+
+    Args:
+        text: of the params file.
+        params: what it holds.
+        folder: as ``run`` takes it.
+        folders: of scenario: folders: the tasks before it; None: those that params name now.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; name one that holds the next task's images")
-    changed = _change_params(params, folder)
+    if params.scenario == "folders" and folders is None:
+        folders = list_stream_folders(params, folder)
+    changed = change_params(params, folder, folders or ())
     if params.num_tasks is not None:
         # A growth that was stopped may have counted the folder already.
         whole = params.scenario == "folders" and params.data.folders is None
-        learnt = len(list_known_folders(params)) if whole else params.num_tasks
-        changed["num_tasks"] = learnt + 1
+        changed["num_tasks"] = 1 + (len(folders or ()) if whole else params.num_tasks)
     text, changes = merge(text, dump_json(changed))
     grown = parse_params(text, "the params with the new task")
     plan, how = plan_preparation(grown), plan_reading(grown)
@@ -113,7 +109,9 @@ def append_folder(text: str, params: Params, folder: Path) -> Addition:
             "it, so a task more would change those before it; such a stream does not grow"
         )
     source = open_source(plan.dataset, how, look=False)
-    task = list_contents(plan, source, read_known(plan))[-1]
+    known = read_known(plan)
+    tasks = list_contents(plan, source, known)
+    task, first = tasks[-1], find_first_new(known, tasks)
     train, test = (len(task.keys(part)) for part in PARTS)
     classes = {name for part in PARTS for name in task.names(part)}
     if train < params.train.batch_size:
@@ -121,110 +119,19 @@ def append_folder(text: str, params: Params, folder: Path) -> Addition:
             f"{folder} has {train} training images, fewer than train.batch_size "
             f"({params.train.batch_size}); wait for more, or lower it for all tasks"
         )
-    return Addition(text, changes, grown, folder.name, train, test, len(classes))
+    return Addition(text, changes, grown, folder.name, train, test, len(classes), first, len(known))
 
 
-def _change_params(params: Params, folder: Path) -> dict[str, JsonValue]:
-    """The params that append a folder, but for the number of tasks."""
-    if params.scenario == "folders":
-        return _append_to_folders(params, folder)
-    if params.scenario not in ("domain", "class") or params.dataset != "image_folder":
-        raise ParamsError(
-            f"add-task appends folders of images; this is scenario: {params.scenario} of "
-            f"{params.dataset}. " + HOW_OTHERS_GROW
-        )
-    name = _name_within(params, folder)
-    known = _read_known(params)
-    if not known:
-        raise ParamsError(
-            "which tasks come before is not known yet; run `cassle plan` and `cassle prepare` first"
-        )
-    count = count_tasks(params)
-    if params.scenario == "domain":
-        domains = params.data.domains or [split.domain or "" for split in known]
-        return {"data": {"domains": _insert(domains, name, count, "data.domains")}}
-    # By their names: numbers move when a class sorts first.
-    groups = [list(split.class_names) for split in known[:count]]
-    _insert([each for group in groups for each in group], name, count, "class_order")
-    return {"class_order": [*groups, [name]]}
-
-
-def _append_to_folders(params: Params, folder: Path) -> dict[str, JsonValue]:
-    root = Path(params.data.root)
-    from_root = os.path.relpath(_resolve_parent(folder), root.resolve())
-    inside = not from_root.startswith(os.pardir)
-    name = normalize_folder(root, str(folder) if folder.is_absolute() else from_root)
-    known = list_known_folders(params)
-    same = next((each for each in known if (root / each).resolve() == folder.resolve()), name)
-    if same != name:
-        raise ParamsError(f"'{name}' is the folder of '{same}', which is in the stream already")
-    if params.data.folders is not None:
-        count = count_tasks(params)
-        return {"data": {"folders": _insert(known, name, count, "the stream")}}
-    _insert(known, name, len(known), "the stream")
-    if inside and list_task_folders(root, known)[len(known) :] == [name]:
-        return {}  # it comes last by itself
-    return {"data": {"folders": [*known, name]}}
-
-
-def list_known_folders(params: Params) -> list[str]:
-    """Return the folders that are tasks already."""
-    if params.data.folders is not None:
-        return find_task_folders(params)
-    return list_learnt_folders(params) or find_task_folders(params)[: params.num_tasks]
-
-
-def list_new_folders(params: Params) -> list[Path]:
-    """The folders of data.root that are no tasks yet, in natural order.
-
-    Raises:
-        DataError: data.root cannot be listed.
-    """
-    root, known = Path(params.data.root), list_known_folders(params)
-    if params.data.folders is None and params.num_tasks is None and not list_learnt_folders(params):
-        return []
-    places = [(root / name).resolve() for name in known]
-    folders = [root / name for name in list_task_folders(root)]
-    # A link to a task's folder, or one that holds such, is no task of its own.
-    return [
-        folder
-        for folder in folders
-        if not any(place.is_relative_to(folder.resolve()) for place in places)
-    ]
-
-
-def _insert(names: Sequence[str], name: str, count: int, where: str) -> list[str]:
-    """Names with one more as the next of the first ``count``, which are tasks."""
-    if name in names:
-        raise ParamsError(f"'{name}' is in {where} already, as number {names.index(name) + 1}")
-    return [*names[:count], name, *names[count:]]
-
-
-def _resolve_parent(folder: Path) -> Path:
-    """Return where a folder stands, which may be a link itself."""
-    given = Path(os.path.abspath(folder))  # noqa: PTH100 - Path.absolute keeps ".."
-    return given.parent.resolve() / given.name
-
-
-def _name_within(params: Params, folder: Path) -> str:
-    root = Path(params.data.root)
-    if _resolve_parent(folder).parent != root.resolve():
-        raise ParamsError(
-            f"{folder} is not a folder in data.root ({root}), where scenario: {params.scenario} "
-            "looks for it; move it there"
-        )
-    return normalize_name(folder.name)
-
-
-def _describe(added: Addition, known: int) -> list[str]:
+def _describe(added: Addition) -> list[str]:
     """What the new task holds, what will train, and how long the last tasks took."""
-    number = count_tasks(added.params)
+    number, first = count_tasks(added.params), added.first
     labels = f"{added.classes} classes" if added.classes else "no labels"
     lines = [
         f"task {number} ({added.name}): {added.train} training, {added.test} test images, {labels}"
     ]
-    first = known + 1
-    if first < number:
+    if first <= added.cut and first < number:
+        lines.append(f"tasks {first} to {number} train: the params cut task {first} in another way")
+    elif first < number:
         lines.append(f"tasks {first} to {number} train: those before it were not cut yet")
     else:
         lines.append(f"task {number} trains; no task before it does")

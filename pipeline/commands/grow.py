@@ -18,8 +18,9 @@ from pipeline.artifacts.split import Split
 from pipeline.building.data import open_source
 from pipeline.building.stream_contents import list_contents, read_known
 from pipeline.building.task_images import TaskImages
-from pipeline.commands.add_task import append_folder, list_known_folders, list_new_folders
+from pipeline.commands.add_task import append_folder
 from pipeline.commands.check import list_changes, reads_earlier_images
+from pipeline.commands.next_task import list_known_folders, list_new_folders
 from pipeline.config.chain import ensure_slots
 from pipeline.config.outside_folders import list_outside
 from pipeline.config.params import Params
@@ -78,7 +79,7 @@ def _grow(path: Path) -> int:
     for folder in list_new_folders(params):
         text = path.read_text(encoding="utf-8")
         try:
-            added = append_folder(text, params, folder)
+            added = append_folder(text, params, folder, list_known_folders(params))
         except DataError as error:
             if not refused:
                 _list_stream(parse_params(_name_known(text, params), str(path)))

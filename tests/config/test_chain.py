@@ -81,7 +81,9 @@ def test_the_same_number_again_changes_no_byte_and_another_one_comes_back(chain:
 def test_where_one_file_cannot_be_written_none_is_changed(chain: Path) -> None:
     before = chain.read_text()
     layout.SLOTS.touch()
-    with pytest.raises(RunError, match=r"cannot write to slots/21-40 \(Not a directory\); make them"):
+    with pytest.raises(
+        RunError, match=r"cannot write to slots/21-40 \(Not a directory\); make them"
+    ):
         write_slots(30)
     assert chain.read_text() == before
     assert read_slots() == 5
