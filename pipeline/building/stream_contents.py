@@ -15,6 +15,7 @@ from pipeline.building.task_images import TaskImages
 from pipeline.building.uneven_tasks import cut_unevenly
 from pipeline.data.datasets.file_source import FileSource
 from pipeline.data.image_files.content import list_first
+from pipeline.data.image_files.kinds import KINDS
 from pipeline.data.names import normalize_name
 from pipeline.data.parts import PARTS, Part
 from pipeline.data.source import Keys, Source
@@ -92,6 +93,11 @@ def _follow_folders(
             cut.append(there[folder])
         elif before is not None and before.domain == folder:
             cut.append(before)
+        elif (source.root / folder).is_dir():
+            raise DataError(
+                f"task {number}: the folder '{folder}' in {source.root} holds no {KINDS} image "
+                "yet; put some into it, or remove it, and its name where data.folders lists it"
+            )
         else:
             raise DataError(
                 f"task {number}: the folder '{folder}' is missing in {source.root}, and "

@@ -18,6 +18,8 @@ from pipeline.config.plan_data import plan_preparation, plan_reading
 from pipeline.config.presets import merge
 from pipeline.config.read import parse_params
 from pipeline.config.stream import count_tasks
+from pipeline.data.image_files.kinds import KINDS
+from pipeline.data.image_files.tree import list_images
 from pipeline.data.parts import PARTS
 from pipeline.errors import DataError, ParamsError
 from pipeline.files.edits import replace_text
@@ -92,6 +94,8 @@ def append_folder(
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; name one that holds the next task's images")
+    if not list_images(folder, folder):
+        raise DataError(f"{folder} holds no {KINDS} image yet; put some into it first")
     if params.scenario == "folders" and folders is None:
         folders = list_stream_folders(params, folder)
     changed = change_params(params, folder, folders or ())

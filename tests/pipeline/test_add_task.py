@@ -159,3 +159,31 @@ def test_fewer_lists_of_classes_than_tasks_are_said(project: Project) -> None:
     project.set({"num_tasks": 3})
     refused = project.refuses("add-task", "stream/e")
     assert "class_order has 2 lists, and num_tasks is 3; give a list for each task" in refused
+
+
+def test_a_folder_without_an_image_is_not_called_missing(project: Project) -> None:
+    add_folders("a b c")
+    Path("stream/c/cat").rename("elsewhere")
+    shutil.rmtree("stream/c/dog")
+    project.set({"data.folders": ["a", "b", "c"]})
+    project.must("plan")
+    refused = project.refuses("prepare")
+    assert "task 3: the folder 'c' in stream holds no JPEG, PNG, WebP, BMP or TIFF image" in refused
+    assert "put some into it, or remove it, and its name where data.folders lists it" in refused
+    assert "missing" not in refused
+    Path("stream/c").rmdir()
+    assert "the folder 'c' is missing in stream" in project.refuses("prepare")
+
+
+@pytest.mark.parametrize("scenario", ["class", "domain", "folders"])
+def test_a_folder_without_an_image_is_no_next_task(project: Project, scenario: str) -> None:
+    if scenario == "class":
+        cut_classes(project)
+    else:
+        add_folders("a b")
+        project.set({"scenario": scenario, "num_tasks": 2})
+        cut(project)
+    Path("stream/x/cat").mkdir(parents=True)
+    Path("stream/x/notes.txt").touch()
+    refused = project.refuses("add-task", "stream/x")
+    assert "stream/x holds no JPEG, PNG, WebP, BMP or TIFF image yet; put some into it" in refused
