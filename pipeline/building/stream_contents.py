@@ -91,7 +91,7 @@ def _follow_folders(
         before = known[number - 1] if number <= len(known) else None
         if folder in there:
             cut.append(there[folder])
-        elif before is not None and before.domain == folder:
+        elif before is not None and normalize_name(before.domain or "") == normalize_name(folder):
             cut.append(before)
         elif (source.root / folder).is_dir():
             raise DataError(

@@ -21,6 +21,7 @@ from pipeline.config.stream import count_tasks
 from pipeline.data.image_files.kinds import KINDS
 from pipeline.data.image_files.tree import list_images
 from pipeline.data.parts import PARTS
+from pipeline.data.stream.folders import find_entry
 from pipeline.errors import DataError, ParamsError
 from pipeline.files.edits import replace_text
 from pipeline.files.sealed_json import dump_json
@@ -92,6 +93,7 @@ def append_folder(
         folder: as ``run`` takes it.
         folders: of scenario: folders: the tasks before it; None: those that params name now.
     """
+    folder = find_entry(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; name one that holds the next task's images")
     if not list_images(folder, folder):

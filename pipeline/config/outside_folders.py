@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.config.registry.datasets import DATASETS
+from pipeline.data.stream.folders import find_entry
 
 if TYPE_CHECKING:
     from pipeline.config.params import Params
@@ -19,7 +20,7 @@ def list_outside(params: Params) -> list[str]:
     it, and the file of superclasses.
     """
     data, root = params.data, Path(params.data.root)
-    found = [root / folder for folder in data.folders or ()]
+    found = [find_entry(root / folder) for folder in data.folders or ()]
     others = [data.labelled_root, *params.evaluation.transfer]
     found += [Path(name) for name in others if name is not None and name not in DATASETS]
     found = [path for path in found if path.is_dir()]

@@ -9,7 +9,7 @@ from pipeline import layout
 from pipeline.artifacts.split import read_known_splits
 from pipeline.config.params import Params
 from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS
-from pipeline.data.stream.folders import list_task_folders
+from pipeline.data.stream.folders import find_entry, list_task_folders
 from pipeline.errors import ParamsError
 from pipeline.runtime.empty_slots import EMPTY
 
@@ -88,11 +88,12 @@ def _lies_in(folder: Path, outer: Path) -> bool:
 def list_learnt_folders(params: Params) -> list[str]:
     """Return the folders that are tasks of this stream: cut, and still there or learnt."""
     root = Path(params.data.root)
-    return [
-        split.domain
+    cut = {
+        split.task: normalize_folder(root, split.domain)
         for split in read_known_splits("folders", params.dataset, params.data.root)
-        if split.domain is not None and ((root / split.domain).is_dir() or _was_learnt(split.task))
-    ]
+        if split.domain is not None
+    }
+    return [name for task, name in cut.items() if (root / name).is_dir() or _was_learnt(task)]
 
 
 def _was_learnt(task: int) -> bool:
@@ -101,8 +102,13 @@ def _was_learnt(task: int) -> bool:
 
 
 def normalize_folder(root: Path, name: str) -> str:
-    """Return how a task's folder is named: relative to the root where it lies in it."""
+    """Return how a task's folder is named: as on disk, relative to the root if it lies in it."""
     path, above = Path(os.path.abspath(root / name)), os.path.abspath(root)  # noqa: PTH100
+    if (spelt := find_entry(path)) != path:
+        path, name = (
+            spelt,
+            str(spelt) if Path(name).is_absolute() else os.path.relpath(spelt, above),
+        )
     if path.is_relative_to(above) and path != Path(above):
         return path.relative_to(above).as_posix()
     return os.path.normpath(name)

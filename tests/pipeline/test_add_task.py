@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from pathlib import Path
 
 import pytest
 
+from pipeline import layout
+from pipeline.artifacts.split import read_split
+from pipeline.config.outside_folders import list_outside
 from pipeline.config.params import Params
 from pipeline.config.read import load_params
 from tests.support.image_files import tree
@@ -187,3 +191,48 @@ def test_a_folder_without_an_image_is_no_next_task(project: Project, scenario: s
     Path("stream/x/notes.txt").touch()
     refused = project.refuses("add-task", "stream/x")
     assert "stream/x holds no JPEG, PNG, WebP, BMP or TIFF image yet; put some into it" in refused
+
+
+NAMES = [unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD")]
+
+
+@pytest.mark.parametrize(("named", "there"), [NAMES, NAMES[::-1]])
+def test_a_folder_is_found_by_its_name_in_another_unicode_form(
+    project: Project, named: str, there: str
+) -> None:
+    add_folders(f"{there} b ../elsewhere/{there}")
+    project.set({"data.folders": [named, f"../elsewhere/{named}"]})
+    cut(project)
+    assert [read_split(task).domain for task in (1, 2)] == [there, f"../elsewhere/{there}"]
+    assert list_outside(read_params()) == [f"elsewhere/{there}"]
+    refused = project.refuses("add-task", f"stream/{named}")
+    assert f"'{there}' is in the stream already, as number 1" in refused
+    project.must("add-task", "stream/b")
+    cut(project)
+    project.set({"data.folders": [named, there]})
+    assert f"data.folders: '{there}' is there twice" in project.refuses("plan")
+
+
+def test_a_folder_whose_name_changes_its_unicode_form_stays_one_task(project: Project) -> None:
+    add_folders(f"{NAMES[1]} b")
+    cut(project)
+    layout.state(2).parent.mkdir(parents=True, exist_ok=True)
+    layout.state(2).write_bytes(bytes(100))  # as if it was learnt
+    Path("stream", NAMES[1]).rename(Path("stream", NAMES[0]))
+    cut(project)
+    assert [read_split(task).domain for task in (1, 2)] == ["b", NAMES[0]]
+    project.make_repository()
+    assert "params: simclr with cassle, 2 tasks" in project.must("check")
+
+
+def test_a_folder_that_went_is_known_by_its_name_in_another_unicode_form(
+    project: Project,
+) -> None:
+    add_folders(f"a {NAMES[1]}")
+    project.set({"data.folders": ["a", NAMES[0]]})
+    cut(project)
+    shutil.rmtree(Path("stream", NAMES[1]))
+    add_folders("c")
+    project.set({"data.folders": ["a", NAMES[0], "c"]})
+    cut(project)
+    assert read_split(2).domain == NAMES[1]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.data.image_files.part_folders import require_no_parts
 from pipeline.data.image_files.tree import list_folder
+from pipeline.data.names import normalize_name
 from pipeline.errors import DataError
 
 
@@ -34,6 +37,20 @@ def list_task_folders(root: Path, known: Iterable[str] = ()) -> list[str]:
     if not found:
         raise DataError(f"{root} holds no folder; in scenario: folders each folder is a task")
     return found
+
+
+def find_entry(path: Path) -> Path:
+    """Return a path as the folders in it are spelt on disk, if they are in another Unicode form.
+
+    A name as it stands comes first; a name that is nowhere stays.
+    """
+    if path.exists() or path == path.parent or not path.name:
+        return path
+    above, wanted = find_entry(path.parent), normalize_name(path.name)
+    there: list[str] = []
+    with suppress(OSError):
+        there = sorted(os.listdir(above))  # noqa: PTH208 - names alone
+    return above / next((name for name in there if normalize_name(name) == wanted), path.name)
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
