@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from pipeline import layout
 from pipeline.artifacts.plans.files import plan_digest
+from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.artifacts.plans.prepare import PreparePlan
 from pipeline.artifacts.split import FIRST
 from pipeline.errors import DataError
@@ -19,14 +20,29 @@ def write_split_origin(plan: PreparePlan) -> None:
 
     Apart from the tasks' files: a param that moves no image must not train them again.
     """
-    write_sealed(layout.SPLIT_ORIGIN, {"plan": plan_digest(plan), "cut": _describe_cut(plan)})
+    write_sealed(
+        layout.SPLIT_ORIGIN,
+        {
+            "plan": plan_digest(plan),
+            "cut": _describe_cut(plan),
+            "images": _describe_images(plan),
+        },
+    )
 
 
-def was_cut_alike(plan: PreparePlan) -> bool:
-    """Whether the splits were cut by the same params, but for lists that are appended to."""
+def was_cut_alike(plan: PreparePlan, *, same_tasks: bool) -> bool:
+    """Whether the splits were cut by the same params, or by others that divide images alike.
+
+    Args:
+        plan: of the stream as it is now.
+        same_tasks: whether each task that was cut is of the classes, or is the domain or the
+            folder, that it was.
+    """
     with suppress(DataError):
         held = read_sealed(layout.SPLIT_ORIGIN, DataError, FIRST) or {}
-        return held.get("cut") == _describe_cut(plan)
+        if held.get("cut") == _describe_cut(plan):
+            return True
+        return same_tasks and held.get("images") == _describe_images(plan)
     return False
 
 
@@ -46,11 +62,6 @@ def require_split_origin(plan: str) -> None:
 
 def _describe_cut(plan: PreparePlan) -> str:
     """The digest of what decides how a stream is cut, but for lists that are appended to."""
-    dataset = plan.dataset
-    if dataset.files is not None:
-        dataset = replace(dataset, files=replace(dataset.files, domains=None, folders=None))
-    if dataset.transformed is not None:
-        dataset = replace(dataset, transformed=replace(dataset.transformed, domains=()))
     stream = plan.stream
     order = stream.order or ()
     appended = plan.scenario != "class" or any(not isinstance(each, str | int) for each in order)
@@ -58,7 +69,7 @@ def _describe_cut(plan: PreparePlan) -> str:
     drawn = as_json(replace(stream, num_tasks=0, split_seed=0, order=None))
     return digest(
         {
-            "dataset": as_json(dataset),
+            "dataset": as_json(_leave_out_lists(plan.dataset)),
             "scenario": plan.scenario,
             "split_seed": stream.split_seed,
             "evenly": None if appended else [stream.num_tasks, *order],
@@ -66,3 +77,27 @@ def _describe_cut(plan: PreparePlan) -> str:
             **({"drawn": drawn} if len(drawn) > 2 else {}),
         }
     )
+
+
+def _describe_images(plan: PreparePlan) -> str:
+    """The digest of what decides the images of a stream, whichever classes a task is of.
+
+    Where images are drawn for a task, be they a random part or a share, all that draws them counts.
+    """
+    drawn = plan.scenario == "data" or plan.stream.looks_ahead
+    return digest(
+        {
+            "dataset": as_json(_leave_out_lists(plan.dataset)),
+            "scenario": plan.scenario,
+            "stream": as_json(plan.stream) if drawn else None,
+        }
+    )
+
+
+def _leave_out_lists(dataset: DatasetPlan) -> DatasetPlan:
+    """A data set without the lists of domains and folders."""
+    if dataset.files is not None:
+        dataset = replace(dataset, files=replace(dataset.files, domains=None, folders=None))
+    if dataset.transformed is not None:
+        dataset = replace(dataset, transformed=replace(dataset.transformed, domains=()))
+    return dataset

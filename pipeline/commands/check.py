@@ -13,7 +13,7 @@ from pipeline.artifacts.split import Split
 from pipeline.artifacts.split_origin import was_cut_alike
 from pipeline.building.cut_stream import cut_stream
 from pipeline.building.data import LABELLED_TWICE, open_labelled, open_source
-from pipeline.building.stream_changes import describe_changes
+from pipeline.building.stream_changes import describe_changes, find_first_new
 from pipeline.building.stream_contents import list_contents, read_known
 from pipeline.building.task_images import TaskImages
 from pipeline.commands.check_backbone import check_backbone
@@ -192,7 +192,8 @@ def list_changes(
     Raises:
         DataError: images are missing.
     """
-    if known and not was_cut_alike(plan):
+    same_tasks = find_first_new(known, tasks) > min(len(known), len(tasks))
+    if known and not was_cut_alike(plan, same_tasks=same_tasks):
         return ["the params cut the stream in another way than before: its tasks train again"]
     return list(describe_changes(source, known, tasks, looks_back=looks_back))
 

@@ -236,3 +236,47 @@ def test_a_folder_that_went_is_known_by_its_name_in_another_unicode_form(
     project.set({"data.folders": ["a", NAMES[0], "c"]})
     cut(project)
     assert read_split(2).domain == NAMES[1]
+
+
+ANOTHER_WAY = "the params cut the stream in another way than before: its tasks train again"
+
+
+@pytest.mark.parametrize("order", [None, ["d", "a", "c", "b"]])
+def test_check_says_of_an_added_class_what_add_task_says(project: Project, order: object) -> None:
+    cut_classes(project, class_order=order)
+    project.make_repository()
+    tree(Path("stream"), {"x": 10})
+    assert "task 3 trains; no task before it does" in project.must("add-task", "stream/x")
+    before = [Path(f"data/splits/task_{task}.json").read_bytes() for task in (1, 2)]
+    said = project.must("check")
+    assert "task 3: new; no task before it trains again" in said
+    assert ANOTHER_WAY not in said
+    cut(project)
+    assert [Path(f"data/splits/task_{task}.json").read_bytes() for task in (1, 2)] == before
+    assert ANOTHER_WAY not in project.must("check")
+
+
+def test_check_says_where_params_cut_a_stream_in_another_way(project: Project) -> None:
+    cut_classes(project, class_order=None)
+    project.make_repository()
+    first = [*read_split(1).class_names]
+    second = [*read_split(2).class_names]
+    for change, other in (
+        ({"class_order": [*first, *second]}, False),
+        ({"class_order": [first, second]}, False),
+        ({"split_seed": 77}, False),
+        ({"class_order": [second, first]}, True),
+        ({"class_order": [first, second], "data.holdout": 0.5}, True),
+    ):
+        project.set(change)
+        assert (ANOTHER_WAY in project.must("check")) is other, change
+
+
+def test_check_compares_random_parts_by_the_seed_that_dealt_them(project: Project) -> None:
+    tree(Path("stream"), dict.fromkeys("ab", 20))
+    project.set({"scenario": "data", "num_tasks": 2})
+    cut(project)
+    project.make_repository()
+    assert ANOTHER_WAY not in project.must("check")
+    project.set({"split_seed": 77})
+    assert ANOTHER_WAY in project.must("check")
