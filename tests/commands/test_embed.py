@@ -370,3 +370,21 @@ def test_a_run_is_opened_with_its_numbers(project: Project) -> None:
         pipeline.open_run("no-such-branch")
     with pytest.raises(PipelineError, match="the device 'tpu' is unknown"):
         pipeline.load_encoder(0, "tpu")
+
+
+def test_the_folder_one_is_in_and_those_above_it_are_folders_as_others(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.trained(0)
+    root = write_images(4)
+    expected = pipeline.embed(root, pipeline.load_encoder(0))
+    project.must("export", "0", "--output", "out", "--no-onnx")
+    home = Path.cwd()
+    for folder, place in ((root, "."), (root / "a", ".."), (root, "a/.."), (root, "a/../b/..")):
+        monkeypatch.chdir(home / folder)
+        project.must("embed", place, "-o", str(home / "x.npz"), "--encoder", str(home / "out"))
+        assert list(read_embeddings(home / "x.npz").paths) == list(expected.paths), place
+        (home / "x.npz").unlink()
+    monkeypatch.chdir(home / root)
+    said = project.must("search", "b/0.png", "--in", ".", "-k", "1", "--encoder", str(home / "out"))
+    assert said.split()[-1] != "b/0.png"

@@ -125,7 +125,7 @@ def list_images(root: Path, folder: Path, above: Identities = ()) -> list[str]:
         DataError: a link leads back to an ancestor, folders are nested too deep, or one cannot
             be read.
     """
-    return _list_images(root, folder, above or ancestors(folder.parent), set(), MAX_DEPTH)
+    return _list_images(root, folder, above or ancestors(folder)[1:], set(), MAX_DEPTH)
 
 
 def _list_images(
