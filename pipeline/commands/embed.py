@@ -13,11 +13,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from pipeline.artifacts.embeddings import Embeddings, require_ending, write_embeddings
 from pipeline.commands.embedding_parts import Parts, Row, gather
 from pipeline.data.image_files.content import list_first
 from pipeline.data.image_files.kinds import KINDS
 from pipeline.data.image_files.tree import list_images
+from pipeline.data.names import is_utf8
 from pipeline.errors import DataError
 from pipeline.files.atomic import require_writable
 from pipeline.reporting.text_formats import show_controls
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 PROGRESS_SECONDS = 10.0  # between two lines, where there is no terminal
 BATCH = 512
+TIMES = np.iinfo(np.int64)  # nanoseconds since 1970
 OnBadImage = Literal["skip", "error"]
 
 
@@ -110,11 +114,14 @@ def list_paths(root: Path) -> list[str]:
     """Return all images in a folder and its subfolders, as paths relative to it.
 
     Raises:
-        DataError: it is no folder, cannot be read or holds no image.
+        DataError: it is no folder, lies where no file of features can name it, cannot be read or
+            holds no image.
     """
     if not root.is_dir():
         what = "a file" if root.exists() else "missing"
         raise DataError(f"{root} is {what}; name a folder of images")
+    if not is_utf8(place := str(root.resolve())):
+        raise DataError(f"{root} is {place!r}, which is not UTF-8; rename it, or what it lies in")
     paths = list_images(root, root)
     if not paths:
         raise DataError(f"{root} holds no {KINDS} image")
@@ -127,7 +134,8 @@ def _stamp(path: Path) -> tuple[int, int]:
         status = path.stat()
     except OSError:
         return 0, 0
-    return status.st_size, status.st_mtime_ns
+    # Clocks that are wrong, and programs, set times that 64 bits do not hold.
+    return status.st_size, min(max(status.st_mtime_ns, TIMES.min), TIMES.max)
 
 
 def _embed_missing(

@@ -1,4 +1,4 @@
-"""Names of classes and domains, as folders and params have them."""
+"""Names of classes, domains and folders, as params and file systems have them."""
 
 from __future__ import annotations
 
@@ -12,3 +12,8 @@ def normalize_name(name: str) -> str:
     own.
     """
     return unicodedata.normalize("NFC", name)
+
+
+def is_utf8(name: str) -> bool:
+    """Return whether a name can be written as UTF-8; a file system holds any bytes."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)

@@ -372,6 +372,36 @@ def test_a_run_is_opened_with_its_numbers(project: Project) -> None:
         pipeline.load_encoder(0, "tpu")
 
 
+def test_a_folder_whose_path_is_not_utf_8_is_refused_before_any_work(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.trained(0)
+    photos = write_images(2)
+    odd = Path(os.fsdecode(b"odd\xff"))
+    odd.mkdir()
+    photos.rename(odd / "photos")
+    Path("link").symlink_to(odd / "photos")
+    monkeypatch.setattr(embed, "embed", None)
+    image = str(odd / "photos/b/0.png")
+    for place in (str(odd), str(odd / "photos"), "link"):
+        for command in (("embed", place, "-o", "x.npz"), ("search", image, "--in", place)):
+            message = project.refuses(*command, "--state", "0")
+            assert "odd\\udcff" in message, command
+            assert "which is not UTF-8; rename it, or what it lies in" in message
+
+
+def test_times_that_64_bits_do_not_hold_are_the_last_that_they_do(project: Project) -> None:
+    project.trained(0)
+    root = write_images(2)
+    os.utime(root / "b/0.png", (9, 13_569_465_600))  # in the year 2400
+    encoder = pipeline.load_encoder(0)
+    found = pipeline.embed(root, encoder, "x.npz")
+    last = np.iinfo(np.int64).max
+    time = (root / "b/0.png").stat().st_mtime_ns  # as the file system holds it
+    assert found.times[found.paths.index("b/0.png")] == min(time, last)
+    assert_equal(pipeline.embed(root, encoder, "x.npz"), found)
+
+
 def test_the_folder_one_is_in_and_those_above_it_are_folders_as_others(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
