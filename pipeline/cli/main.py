@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from typing import NoReturn
@@ -101,7 +102,10 @@ def _fail(message: str, code: int = EXIT_USER) -> NoReturn:
 
 
 def _set_up_process(processes: Processes) -> None:
-    """Configure logging (rank 0 only), and stop when the parent process ends."""
+    """Configure logging (rank 0 only) and warnings, and stop when the parent process ends."""
+    # Pillow's, of odd tags, name no image. Here, before any thread starts, as all threads share
+    # the filters; an image that cannot be read is named by its error.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     level = logging.INFO if processes.first else logging.ERROR
     handler = logging.StreamHandler()
     handler.setFormatter(VisibleFormatter("%(message)s"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -418,3 +419,19 @@ def test_the_folder_one_is_in_and_those_above_it_are_folders_as_others(
     monkeypatch.chdir(home / root)
     said = project.must("search", "b/0.png", "--in", ".", "-k", "1", "--encoder", str(home / "out"))
     assert said.split()[-1] != "b/0.png"
+
+
+def test_what_pillow_says_of_damaged_files_without_their_names_is_not_shown(
+    project: Project, recwarn: pytest.WarningsRecorder
+) -> None:
+    warnings.simplefilter("always")  # here a warning would be an error
+    project.trained(0)
+    root = write_images(2)
+    Image.new("L", (20, 24)).save(root / "a/whole.tif")
+    whole = (root / "a/whole.tif").read_bytes()
+    (root / "a/whole.tif").write_bytes(whole[:96])
+    project.must("embed", "photos", "-o", "x.npz", "--state", "0")
+    assert "a/whole.tif" in read_embeddings(Path("x.npz")).unreadable
+    project.set({"dataset": "image_folder", "data.root": "photos"})
+    project.cassle("check")
+    assert [str(each.message) for each in recwarn if "PIL" in each.filename] == []
