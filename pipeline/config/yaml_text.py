@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import ParamsError
+from pipeline.errors import ParamsError, shorten
 from pipeline.files.atomic import is_special
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ def _count(node: Node | None, known: dict[int, int]) -> int:
         known: the counts of earlier nodes, by identity; 0 while a node is being counted.
 
     Raises:
-        ValueError: too many values, or a node that contains itself.
+        ValueError: too many values, a node that contains itself, or a text that cannot be
+            written.
     """
     if node is None:
         return 0
@@ -87,6 +88,8 @@ def _count(node: Node | None, known: dict[int, int]) -> int:
             raise ValueError("an alias stands inside of what it stands for")
         return known[id(node)]
     known[id(node)] = 0
+    if isinstance(node.value, str):
+        _require_writable(node.value, node.start_mark.line + 1)
     total = 1
     for item in node.value if isinstance(node.value, list) else []:
         for child in item if isinstance(item, tuple) else (item,):
@@ -95,6 +98,21 @@ def _count(node: Node | None, known: dict[int, int]) -> int:
         raise ValueError(f"it stands for more than {MAX_VALUES} values")
     known[id(node)] = total
     return total
+
+
+def _require_writable(text: str, line: int) -> None:
+    """Check that a text can be written as UTF-8: escapes may stand for halves of characters.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"line {line}: {shorten(text)} holds {text[error.start]!r}, half of a character; write "
+            "the character itself"
+        ) from error
 
 
 def _problem(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import math
 import os
 import shutil
@@ -85,6 +86,34 @@ def test_a_params_file_that_cannot_work_is_refused_in_one_line(
     assert text.count(old) == 1
     layout.PARAMS.write_text(text.replace(old, new))
     assert message in project.refuses("plan")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "class_order",
+        "data.classes",
+        "data.class_list",
+        "data.domains",
+        "data.folders",
+        "data.holdout_group",
+        "data.labelled_root",
+        "data.root",
+        "evaluation.transfer",
+        "backbone.weights",
+    ],
+)
+def test_halves_of_characters_are_refused_wherever_a_text_can_stand(
+    key: str, project: Project
+) -> None:
+    project.set({key: "HERE"})
+    text = layout.PARAMS.read_text()
+    line = text[: text.index("HERE")].count("\n") + 1
+    for value in ("a\ud800", ["a\ud800", "b"]):
+        layout.PARAMS.write_text(text.replace("HERE", json.dumps(value)))
+        message = project.refuses("plan")
+        assert f"params.yaml is not valid YAML: line {line}: 'a\\ud800' holds" in message
+        assert message.endswith("half of a character; write the character itself")
 
 
 def test_every_problem_has_its_own_line(project: Project) -> None:

@@ -98,6 +98,7 @@ def test_all_problems_are_named_at_once_with_how_many_runs_have_them(folder: Pat
         ("seeds: [0, 0]", "this run is given twice; leave one out (in seed=0)"),
         ("presets: [wode]", "preset: 'wode' is unknown; did you mean 'wide'?"),
         ("seeds: []", "sweep.yaml names no runs; give it presets, list, grid or seeds"),
+        ('grid: {data.classes: [["\\ud800", "b"]]}', "line 1: '\\ud800' holds '\\ud800', half of a character"),
         ("- 1", "must hold keys and values, got list"),
         ("grid: {seed: [0], train.epochs.x: [1]}", "train.epochs is no section, and 'train.epochs.x' is in it"),
         (f"seeds: {list(range(101))}\ngrid: {{train.epochs: {list(range(100))}}}", "it has 10100 runs, expected at most 10000; split it"),
