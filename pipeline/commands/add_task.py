@@ -15,7 +15,7 @@ from pipeline.config.chain import ensure_slots, read_slots
 from pipeline.config.outside_folders import list_outside
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_preparation, plan_reading
-from pipeline.config.presets import merge
+from pipeline.config.presets import merge, require_writable_path
 from pipeline.config.read import parse_params
 from pipeline.config.stream import count_tasks
 from pipeline.data.image_files.kinds import KINDS
@@ -96,6 +96,7 @@ def append_folder(
     folder = find_entry(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; name one that holds the next task's images")
+    require_writable_path(folder, "add-task:")
     if not list_images(folder, folder):
         raise DataError(f"{folder} holds no {KINDS} image yet; put some into it first")
     if params.scenario == "folders" and folders is None:

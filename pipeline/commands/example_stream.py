@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.commands import example_clothes, example_emoji
-from pipeline.config.presets import merge, read_preset
+from pipeline.config.presets import merge, read_preset, require_writable_path
 from pipeline.config.read import parse_params
 from pipeline.errors import RunError, closest
 from pipeline.files.edits import replace_text
@@ -104,6 +104,8 @@ def run(path: Path, name: str, folder: Path | None, incoming: Path | None) -> No
             f"example-stream {name}: {folder} and {incoming} are one folder, or one is in the "
             "other; name two that lie apart"
         )
+    for place in filter(None, (folder, incoming)):
+        require_writable_path(place, f"example-stream {name}:")
     before = text = path.read_text(encoding="utf-8")
     layers = [read_preset(stream.preset)] if stream.preset else []
     layers += [dump_json(layer) for layer in (COMMON, stream.params)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import layout
-from pipeline.config.presets import merge
+from pipeline.config.presets import merge, require_writable_path
 from pipeline.config.read import parse_params
 from pipeline.errors import RunError, closest
 from pipeline.files.new_folder import require_new_folder, write_new_folder
@@ -136,6 +136,7 @@ def _set_params(text: str, contents: dict[str, bytes], images: Path, preset: str
     if preset not in own:
         raise RunError(f"new: --preset '{preset}' is none for own images; {closest(preset, own)}")
     root = os.path.abspath(images)  # noqa: PTH100
+    require_writable_path(Path(root), "new: --images")
     for layer in (contents[presets[preset]].decode(), dump_json({"data": {"root": root}})):
         text, _ = merge(text, layer)
     parse_params(text, "params.yaml of the new project")

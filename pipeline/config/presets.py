@@ -17,6 +17,7 @@ from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.yaml_text import read_mapping
 from pipeline.errors import ParamsError, closest
 from pipeline.files.edits import replace_text
+from pipeline.files.sealed_json import dump_json
 from pipeline.layout import PRESETS, SHIPPED
 
 if TYPE_CHECKING:
@@ -110,6 +111,28 @@ def merge(
     written = io.StringIO()
     yaml.dump(old, written)
     return written.getvalue(), changes
+
+
+def require_writable_path(path: Path, what: str) -> None:
+    """Check that params.yaml can hold a path as it is.
+
+    Args:
+        path: as it is to stand there.
+        what: what names it, for the message.
+
+    Raises:
+        ParamsError: it is not UTF-8, or has characters that YAML does not allow.
+    """
+    wanted = {"path": str(path)}
+    try:
+        kept = read_mapping(dump_json(wanted), what) == wanted
+    except ParamsError:
+        kept = False
+    if not kept:
+        raise ParamsError(
+            f"{what} {str(path)!r} cannot stand in params.yaml, as it is not UTF-8 or has control "
+            "characters; rename it"
+        )
 
 
 def lay_over(

@@ -109,6 +109,15 @@ def test_what_cannot_be_written_is_one_clear_error(
     assert said in project.refuses("example-stream", *arguments)
 
 
+@pytest.mark.parametrize("arguments", [("odd\udcff",), ("here", "odd\udcff"), ("odd\x7f",)])
+def test_a_folder_that_params_cannot_hold_is_named(
+    project: Project, arguments: tuple[str, ...]
+) -> None:
+    said = project.refuses("example-stream", "clothes", *arguments)
+    assert said.startswith("error: example-stream clothes: 'odd\\")
+    assert "cannot stand in params.yaml" in said
+
+
 @pytest.mark.parametrize("incoming", ["here", "here/late", "."])
 def test_folders_that_overlap_are_refused(incoming: str, project: Project) -> None:
     said = project.refuses("example-stream", "clothes", "here", incoming)

@@ -133,6 +133,18 @@ def test_what_cannot_be_made_is_refused_and_nothing_is_written(
     assert [path.name for path in Path().rglob("*")] == ["full", "notes.txt"]
 
 
+@pytest.mark.parametrize("name", [b"odd\xff", b"del\x7f", b"none\xef\xbf\xbf"])
+def test_a_folder_of_images_that_params_cannot_hold_is_named(
+    name: bytes, line: CommandLine
+) -> None:
+    images = Path(os.fsdecode(name))
+    images.mkdir()
+    code, _, err = line.cassle("new", "mine", "--images", str(images))
+    assert code == 2 and len(err.splitlines()) == 1
+    assert name[:3].decode() in err and "--images" in err and "preset" not in err
+    assert not Path("mine").exists()
+
+
 def test_the_folder_one_is_in_is_not_replaced(line: CommandLine) -> None:
     code, _, err = line.cassle("new", ".")
     assert code == 2 and "is the folder you are in" in err
