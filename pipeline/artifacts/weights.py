@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 from pipeline import layout
 from pipeline.artifacts.fetched_weights import MODEL_PREFIXES, fetch_weights
 from pipeline.artifacts.plans.init import InputRecipe
-from pipeline.errors import StateError
+from pipeline.errors import StateError, shorten
 from pipeline.files.sealed_json import JsonValue, file_digest
 from pipeline.files.tensors import read_about
 from pipeline.files.typed_json import get_typed
@@ -26,6 +27,8 @@ WHAT_TO_NAME = (
 )
 HEADER_LENGTH = 8  # bytes of a safetensors file that say how long its header is
 HEADER_LIMIT = 100_000_000  # bytes, safetensors' own
+CHANNELS = (1, 3)
+SIZES = (8, 2048)  # pixels of a side, as ``data.image_size``
 
 
 def find_weights(source: str) -> Path:
@@ -101,20 +104,21 @@ def read_recipe(path: Path) -> InputRecipe | None:
         StateError: what says it is damaged.
     """
     about = _read_header(path)
+    own, timm = path.with_name("preprocessing.json"), path.with_name("config.json")
+    remedy = "export it again, or name another file"
     try:
         if "preprocessing" in about:
             return _parse_own(about["preprocessing"])
-        beside = path.with_name("preprocessing.json")
-        if beside.is_file():
-            return _parse_own(_read_json(beside))
-        beside = path.with_name("config.json")
-        config = _read_json(beside) if beside.is_file() else {}
+        remedy = f"mend {own.name} or remove it"
+        if own.is_file():
+            return _parse_own(_read_json(own))
+        remedy = f"mend {timm.name} or remove it"
+        config = _read_json(timm) if timm.is_file() else {}
         if isinstance(config, dict) and "pretrained_cfg" in config:
             return _parse_timm(config["pretrained_cfg"])
     except (OSError, ValueError) as error:
         raise StateError(
-            f"{KEY}: how images enter {path} cannot be read ({error}); mend {beside.name} or "
-            "remove it"
+            f"{KEY}: how images enter {path} cannot be read ({error}); {remedy}"
         ) from error
     return None
 
@@ -131,12 +135,15 @@ def _read_header(path: Path) -> dict[str, JsonValue]:
 
 
 def _read_json(path: Path) -> JsonValue:
-    value: JsonValue = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        value: JsonValue = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     return value
 
 
 def _parse_own(recipe: JsonValue) -> InputRecipe:
-    return _checked(
+    return _check_recipe(
         get_typed(recipe, tuple[float, ...], "mean"),
         get_typed(recipe, tuple[float, ...], "std"),
         get_typed(recipe, int, "image_size"),
@@ -144,14 +151,29 @@ def _parse_own(recipe: JsonValue) -> InputRecipe:
 
 
 def _parse_timm(config: JsonValue) -> InputRecipe:
-    return _checked(
+    shape = get_typed(config, tuple[int, ...], "input_size")
+    if len(shape) != 3:
+        raise ValueError(f"input_size is {shorten([*shape])}, expected channels, height and width")
+    return _check_recipe(
         get_typed(config, tuple[float, ...], "mean"),
         get_typed(config, tuple[float, ...], "std"),
-        get_typed(config, tuple[int, ...], "input_size")[-1],
+        shape[-1],
     )
 
 
-def _checked(mean: tuple[float, ...], std: tuple[float, ...], size: int) -> InputRecipe:
-    if not mean or len(mean) != len(std) or min(std) <= 0 or size < 1:
-        raise ValueError(f"mean {list(mean)}, std {list(std)} and {size} pixels say nothing")
+def _check_recipe(mean: tuple[float, ...], std: tuple[float, ...], size: int) -> InputRecipe:
+    if len(mean) not in CHANNELS or len(mean) != len(std):
+        raise ValueError(
+            f"mean has {len(mean)} numbers and std {len(std)}, expected 1 or 3 each, one a channel"
+        )
+    # No number at all is not even within the largest.
+    if not all(abs(value) <= sys.float_info.max for value in (*mean, *std)) or min(std) <= 0:
+        raise ValueError(
+            f"mean is {shorten([*mean])} and std {shorten([*std])}, expected finite numbers, and "
+            "std above 0"
+        )
+    if not SIZES[0] <= size <= SIZES[1]:
+        raise ValueError(
+            f"images of {shorten(size)} pixels, expected from {SIZES[0]} to {SIZES[1]} a side"
+        )
     return InputRecipe(mean, std, size)

@@ -139,6 +139,71 @@ def test_normalisation_and_size_of_the_weights_are_taken_over(project: Project) 
     assert "mend config.json or remove it" in project.refuses("plan")
 
 
+GOOD = {"mean": [0.5], "std": [0.2], "image_size": 28}
+WITHIN = "expected finite numbers, and std above 0"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"mean": [], "std": []}, "mean has 0 numbers and std 0, expected 1 or 3 each"),
+        ({"mean": [0.5] * 2, "std": [0.2] * 2}, "mean has 2 numbers and std 2"),
+        ({"mean": [0.5] * 3}, "mean has 3 numbers and std 1"),
+        ({"std": [float("nan")]}, WITHIN),
+        ({"std": [float("inf")]}, WITHIN),
+        ({"std": [10**400]}, WITHIN),
+        ({"std": [0.0]}, WITHIN),
+        ({"std": [-0.2]}, WITHIN),
+        ({"mean": [float("nan")]}, WITHIN),
+        ({"image_size": 3}, "images of 3 pixels, expected from 8 to 2048 a side"),
+        ({"image_size": 100_000_000}, "images of 100000000 pixels, expected from 8 to 2048"),
+        ({"image_size": 28.5}, "image_size is 28.5, expected a whole number"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused_wherever_it_stands(
+    change: Changes, said: str, project: Project
+) -> None:
+    recipe = {**GOOD, **change}
+    project.set({"backbone.weights": "w"})
+    Path("w").mkdir()
+    with_recipe(Path("w/model.safetensors"), recipe)
+    message = project.refuses("plan")
+    assert said in message and message.endswith("export it again, or name another file")
+    save_file({"a": torch.ones(1)}, "w/model.safetensors")
+    Path("w/preprocessing.json").write_text(json.dumps(recipe))
+    message = project.refuses("plan")
+    assert said in message and message.endswith("mend preprocessing.json or remove it")
+    Path("w/preprocessing.json").unlink()
+    size = recipe.pop("image_size")
+    timm = {"pretrained_cfg": {**recipe, "input_size": [3, size, size]}}
+    Path("w/config.json").write_text(json.dumps(timm))
+    message = project.refuses("plan")
+    assert said.replace("image_size", "input_size[1]") in message
+    assert message.endswith("mend config.json or remove it")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 100_000, "it is nested too deeply"),
+        ('{"pretrained_cfg": ' + "[" * 100_000, "it is nested too deeply"),
+        ('{"pretrained_cfg": {"mean": [0.5], "std": [1], "input_size": []}}', "input_size is []"),
+        ('{"pretrained_cfg": {"mean": [0.5], "std": [1], "input_size": [9]}}', "input_size is [9]"),
+        ('{"pretrained_cfg": 3}', "input_size is missing"),
+    ],
+)
+def test_a_config_that_cannot_be_is_refused(text: str, said: str, project: Project) -> None:
+    save_file({"a": torch.ones(1)}, "model.safetensors")
+    project.set({"backbone.weights": "."})
+    Path("config.json").write_text(text)
+    message = project.refuses("plan")
+    assert said in message and message.endswith("mend config.json or remove it")
+    if "nested" in said:
+        Path("config.json").rename("preprocessing.json")
+        message = project.refuses("plan")
+        assert said in message and message.endswith("mend preprocessing.json or remove it")
+
+
 class Trap:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.system, ("touch executed",)
