@@ -136,7 +136,7 @@ def _read_header(path: Path) -> dict[str, JsonValue]:
 
 def _read_json(path: Path) -> JsonValue:
     try:
-        value: JsonValue = json.loads(path.read_text(encoding="utf-8"))
+        value: JsonValue = json.loads(path.read_text(encoding="utf-8-sig"))
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     return value

@@ -66,7 +66,7 @@ def read_preset(name: str) -> str:
         raise ParamsError(f"preset: '{name}' is unknown; {closest(name, list_presets())}")
     path = PRESETS / f"{name}.yaml"
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path} cannot be read: {error}") from error
 

@@ -219,6 +219,12 @@ def test_presets_are_listed_shown_and_used(project: Project) -> None:
     assert project.must("preset", "use", "cifar100_byol") == "params.yaml is as it was\n"
 
 
+def test_a_preset_may_begin_with_the_mark_of_an_editor(project: Project) -> None:
+    Path("presets/mine.yaml").write_text("# My own.\nseed: 3\n", encoding="utf-8-sig")
+    assert "mine                       My own." in project.must("preset", "list")
+    assert "seed: 0 -> 3" in project.must("preset", "use", "mine")
+
+
 def test_the_published_order_is_the_references_permutation_and_cuts_its_tasks(
     project: Project,
 ) -> None:

@@ -77,10 +77,14 @@ def imagenet(root: Path, kinds: int = 4) -> Path:
     return tree(root, counts, ".jpeg")
 
 
-def test_imagenet_is_cut_to_the_classes_of_the_list(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("head", ["# the published ones\n", ""])
+def test_imagenet_is_cut_to_the_classes_of_the_list(
+    tmp_path: Path, head: str, encoding: str
+) -> None:
     root = imagenet(tmp_path / "imagenet")
     chosen = tmp_path / "classes.txt"
-    chosen.write_text("# the published ones\nn00000003 n00000001\n")
+    chosen.write_text(f"{head}n00000003 n00000001\n", encoding)
     options = file_options(class_list=str(chosen))
     source = ImageNet100(root, options, reading(tmp_path / "scratch"))
     assert source.class_names() == ["n00000001", "n00000003"]

@@ -92,6 +92,12 @@ def test_the_shipped_superclasses_are_those_of_cifar100() -> None:
     assert tuple(numbers[name] for name in CIFAR100_CLASSES) == COARSE
 
 
+def test_superclasses_may_begin_with_the_mark_of_an_editor(tmp_path: Path) -> None:
+    path = tmp_path / "from_excel.csv"
+    path.write_text("superclass,class\r\nfish,cod\r\nfish,é\r\n", encoding="utf-8-sig", newline="")
+    assert read_superclasses(str(path)) == (("cod", "é"),)
+
+
 @pytest.mark.parametrize(("tasks", "irregular"), [(20, False), (5, False), (3, False), (7, True)])
 def test_a_task_holds_whole_superclasses(tasks: int, irregular: bool) -> None:
     given = read_superclasses(SHIPPED)

@@ -120,7 +120,7 @@ def test_normalisation_and_size_of_the_weights_are_taken_over(project: Project) 
     dataset = require_plan(EvaluatePlan, "evaluate").dataset
     assert (dataset.mean, dataset.std, dataset.image_size) == ((0.4,), (0.2,), 28)
     colour = {"pretrained_cfg": {"mean": [0.5] * 3, "std": [0.1] * 3, "input_size": [3, 40, 40]}}
-    Path("config.json").write_text(json.dumps(colour))
+    Path("config.json").write_text(json.dumps(colour), encoding="utf-8-sig")  # Notepad's
     save_file({"a": torch.ones(1)}, "model.safetensors")
     project.set({"backbone.weights": "."})
     project.must("plan")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
 import json
 from collections.abc import Sequence
@@ -114,6 +115,9 @@ def test_a_new_result_of_the_same_seed_replaces_the_one_before(tmp_path: Path) -
     assert replaced == [ours(0, 50.0)]
     write_reproduced(tmp_path / "a.csv", entries)
     assert read_reproduced(tmp_path / "a.csv") == [ours(0), ours(1), ours(2)]
+    text = (tmp_path / "a.csv").read_text(encoding="utf-8")
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8-sig")  # as Excel saves it
+    assert read_reproduced(tmp_path / "a.csv") == [ours(0), ours(1), ours(2)]
 
 
 def test_a_page_without_its_marks_is_an_error_and_its_words_stay() -> None:
@@ -153,6 +157,7 @@ def test_final_accuracies_are_means_over_the_tasks_after_the_last() -> None:
         "2,knn,1,40.0,", "2,knn,2,,",
     )  # fmt: skip
     assert read_final_accuracies(table) == {"online": 55.5}
+    assert read_final_accuracies(codecs.BOM_UTF8 + table) == {"online": 55.5}
     assert read_final_accuracies(None) == {}
     # Of the random network alone nothing is reached.
     assert read_final_accuracies(probes("0,online,1,5.0,")) == {}

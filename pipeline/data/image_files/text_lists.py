@@ -9,7 +9,7 @@ from pipeline.files.atomic import is_special
 
 
 def read_lines(path: Path, purpose: str) -> list[str]:
-    """Return the lines of a UTF-8 text file.
+    """Return the lines of a UTF-8 text file, without the mark that some editors begin it with.
 
     Args:
         path: the file.
@@ -21,7 +21,7 @@ def read_lines(path: Path, purpose: str) -> list[str]:
     try:
         if is_special(path):
             raise OSError("it is no regular file")
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not UTF-8 (at byte {error.start}); {purpose}: save it as UTF-8"

@@ -61,7 +61,7 @@ def read_final_accuracies(content: bytes | None) -> dict[str, float]:
         ValueError: a row is not right.
     """
     cells: dict[tuple[str, int], list[float | None]] = {}
-    for row in csv.DictReader(io.StringIO((content or b"").decode())):
+    for row in csv.DictReader(io.StringIO((content or b"").decode("utf-8-sig"))):
         try:
             value = float(row["task_agnostic"]) if row["task_agnostic"] else None
             place = row["probe"], int(row["after_task"])
@@ -96,7 +96,7 @@ def read_matrix(content: bytes | None, at_once: bool, tasks: int) -> list[list[f
     if content is None:
         raise ValueError("accuracy_matrix.csv is missing")
     cells: dict[tuple[int, int], float] = {}
-    for row in csv.DictReader(io.StringIO(content.decode())):
+    for row in csv.DictReader(io.StringIO(content.decode("utf-8-sig"))):
         try:
             value = float(row["accuracy"])
             cells[int(row["after_task"]), int(row["task"])] = value
