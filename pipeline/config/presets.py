@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config.chain import ensure_slots
 from pipeline.config.outside_folders import list_outside
+from pipeline.config.own_sections import is_shared, own_section
 from pipeline.config.registry.datasets import DATASETS
 from pipeline.config.yaml_text import read_mapping
 from pipeline.errors import ParamsError, closest
@@ -140,6 +141,8 @@ def lay_over(
 ) -> Iterator[str]:
     """Lay values over others, in place; what is equal stays as it is written.
 
+    A value that other places share, by an alias, changes in none of them.
+
     Args:
         old: the others, by section and key.
         new: the values.
@@ -151,14 +154,25 @@ def lay_over(
     for key, value in new.items():
         before = old.get(key)
         if isinstance(value, dict) and isinstance(before, dict):
-            yield from lay_over(before, value, f"{prefix}{key}.")
+            if _differs(before, value):
+                yield from lay_over(own_section(old, key), value, f"{prefix}{key}.")
         elif before != value:
             shown = list(before) if isinstance(before, list) else before
-            if isinstance(before, list) and isinstance(value, list):
+            if isinstance(before, list) and isinstance(value, list) and not is_shared(old, key):
                 before[:] = value  # keeps how the list is written
             else:
                 old[key] = _on_one_line(value)
             yield f"{prefix}{key}: {shown} -> {value}"
+
+
+def _differs(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> bool:
+    """Whether values laid over others change one of them."""
+    return any(
+        _differs(before, value)
+        if isinstance(before := old.get(key), dict) and isinstance(value, dict)
+        else before != value
+        for key, value in new.items()
+    )
 
 
 def _write_null(writer: BaseRepresenter, _: None) -> ScalarNode:

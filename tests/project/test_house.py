@@ -191,7 +191,8 @@ def test_reports_are_made_without_torch() -> None:
 def test_only_the_config_reads_yaml_and_only_plan_and_command_line_read_the_config() -> None:
     readers = {path.name for path in FILES if any("yaml" in name for name in imports(path))}
     sweeps = {"sweep_file.py", "sweep_runs.py"}
-    assert readers == {"read.py", "presets.py", "yaml_text.py", "chain.py"} | sweeps
+    merging = {"presets.py", "own_sections.py"}
+    assert readers == {"read.py", "yaml_text.py", "chain.py"} | merging | sweeps
     schema = ("pipeline.config.read", "pipeline.config.params", "pipeline.config.resolve")
     users = {path for path in FILES if any(name.startswith(schema) for name in imports(path))}
     users -= {*in_room("config"), *in_room("cli"), *in_room("commands")}
