@@ -19,7 +19,7 @@ from pipeline.artifacts.encoder import (
     read_encoder,
 )
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
-from pipeline.artifacts.plans.files import require_plan
+from pipeline.artifacts.plans.files import choose_state, require_plan
 from pipeline.building.backbone import build_backbone
 from pipeline.building.trained_backbone import load_backbone
 from pipeline.data.augmentation.augment import Augment
@@ -136,11 +136,7 @@ def load_encoder(source: int | str | Path | None = None, device: str = "auto") -
     where = choose_device(_name_device(device))
     if source is None or isinstance(source, int):
         plan = require_plan(EvaluatePlan, "evaluate")
-        task = plan.last_state if source is None else source
-        if not 0 <= task <= plan.last_state:
-            raise RunError(
-                f"there is no state {task} in the plan; name one from 0 to {plan.last_state}"
-            )
+        task = choose_state(source, plan.last_state)
         backbone, content = load_backbone(plan, task)
         how = derive_preprocessing(plan.dataset)
         origin = EncoderOrigin(task, content, plan.backbone, how)

@@ -109,7 +109,7 @@ def export(
     if no_onnx and with_preprocessing:
         raise ParamsError("--with-preprocessing is of backbone.onnx; leave --no-onnx out")
     require_plans("report", "evaluate", params=params, planned=False)
-    number = stage.choose_state(task)
+    number = stage.find_state(task)
     with lock_stage(name_lock("export", output)):
         stage.require_exportable(output, with_onnx=not no_onnx, force=force)
         stage.run(number, output, stage.Wanted(not no_onnx, with_preprocessing, push))

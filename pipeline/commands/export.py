@@ -19,7 +19,7 @@ from pipeline.artifacts.encoder import (
     pack_encoder,
 )
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
-from pipeline.artifacts.plans.files import require_plan
+from pipeline.artifacts.plans.files import choose_state, require_plan
 from pipeline.artifacts.plans.init import InitPlan
 from pipeline.artifacts.plans.parts import DatasetPlan
 from pipeline.artifacts.plans.report import ReportPlan
@@ -45,16 +45,13 @@ FILES = (WEIGHTS, ONNX, CONFIG, "preprocessing.json", "README.md")
 ONNX_PACKAGES = ("onnx", "onnxscript")
 
 
-def choose_state(task: int | None) -> int:
+def find_state(task: int | None) -> int:
     """Return the task number of the state to export; by default the last one of the plan.
 
     Raises:
         RunError: there is no plan, or it has no such state.
     """
-    last = require_plan(ReportPlan, "report").last_state
-    if task is not None and task > last:
-        raise RunError(f"there is no state {task} in the plan; name one from 0 to {last}")
-    return last if task is None else task
+    return choose_state(task, require_plan(ReportPlan, "report").last_state)
 
 
 def require_exportable(output: Path, *, with_onnx: bool, force: bool) -> None:

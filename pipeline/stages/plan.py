@@ -73,6 +73,11 @@ def require_current(params: Params, *names: str) -> None:
     plans = resolve(params)
     by_file = plans.by_file()
     for name in names:
+        if name not in by_file:
+            raise RunError(
+                f"{layout.plan(name)} is missing, as the plan has no such task; name one from 1 to "
+                f"{len(plans.train)}"
+            )
         path = layout.plan(name)
         if not path.is_file():
             raise RunError(f"{path} is missing; {REMEDY}")

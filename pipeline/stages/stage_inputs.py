@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline import layout
 from pipeline.artifacts.plans.evaluate import EvaluatePlan
-from pipeline.artifacts.plans.files import AGAIN, read_plan, require_plan
+from pipeline.artifacts.plans.files import AGAIN, choose_state, read_plan, require_plan
 from pipeline.artifacts.plans.init import InitPlan
 from pipeline.artifacts.plans.online import OnlinePlan
 from pipeline.artifacts.plans.prepare import PreparePlan
@@ -80,12 +80,16 @@ def note_training(task: int) -> Inputs:
 
 
 def note_evaluation(only: int | None = None) -> Inputs:
-    """Note what ``evaluate`` reads, but for the images; errors as ``note_preparation``.
+    """Note what ``evaluate`` reads, but for the images.
 
     Args:
         only: the number of the one state to evaluate; None: all.
+
+    Raises:
+        RunError: there is no such state; or as ``note_preparation``.
     """
     plan, views = require_plan(EvaluatePlan, "evaluate"), require_plan(ViewsPlan, "views")
+    choose_state(only, plan.last_state)
     splits = [layout.split(task) for task in range(1, plan.num_tasks + 1)]
     # The change of the features is from the state before.
     numbers = range(plan.last_state + 1) if only is None else range(max(0, only - 1), only + 1)

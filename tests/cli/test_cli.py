@@ -306,12 +306,25 @@ def test_check_compares_the_batch_with_the_smallest_task(project: Project) -> No
 
 def test_a_task_above_num_tasks_is_refused_outside_dvc(project: Project) -> None:
     project.trained(0)
-    assert "data/plan/train_4.json is missing" in project.refuses("train", "4")
+    above = "; name one from 1 to 3"
+    refused = project.refuses("train", "4")
+    assert "data/plan/train_4.json is missing" in refused
+    assert refused.endswith(above), "another `cassle plan` would not help"
     shutil.copy(ROOT / layout.CHAIN, layout.CHAIN)
     for stage in ("plan", "prepare"):
         project.must(stage)
     assert "train_4 is above num_tasks" in project.refuses("train", "4")
-    assert "data/plan/train_6.json is missing" in project.refuses("train", "6")
+    refused = project.refuses("train", "6")
+    assert "data/plan/train_6.json is missing" in refused
+    assert refused.endswith(above)
+
+
+def test_a_state_that_is_not_in_the_plan_is_refused_before_any_work(project: Project) -> None:
+    project.trained(0)
+    refused = "error: there is no state 4 in the plan; name one from 0 to 3"
+    assert project.refuses("evaluate", "4") == refused
+    assert project.refuses("evaluate", "4", "--planned") == refused
+    assert project.refuses("export", "4", "--output", "out") == refused
 
 
 def test_more_tasks_than_dvc_yaml_has_slots_for_are_refused(project: Project) -> None:

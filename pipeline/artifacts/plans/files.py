@@ -48,6 +48,23 @@ def require_plan(kind: type[P], name: str) -> P:
     return plan
 
 
+def choose_state(task: int | None, last: int) -> int:
+    """Return the number of the state that is asked for; by default the last one of the plan.
+
+    Args:
+        task: its number; None: none is named.
+        last: the number of the plan's last state.
+
+    Raises:
+        RunError: the plan has no such state.
+    """
+    if task is None:
+        return last
+    if not 0 <= task <= last:
+        raise RunError(f"there is no state {task} in the plan; name one from 0 to {last}")
+    return task
+
+
 def plan_text(plan: object | None) -> str:
     """Return the text of a plan's file; None: that of a slot above num_tasks."""
     return sealed_text(None if plan is None else as_json(plan))
