@@ -68,6 +68,16 @@ def describe_missing(what: str, package: str, extra: str) -> str:
     return f"{what} needs {package}, not installed here; run {install}"
 
 
+def explain_unreadable(path: object, error: OSError) -> str:
+    """Return that a file is there and may not be read: nothing is known of what it holds.
+
+    Args:
+        path: the file.
+        error: the system's.
+    """
+    return f"{path} cannot be read: {error.strerror or error}; make it readable for this user"
+
+
 def closest(name: str, allowed: Iterable[str]) -> str:
     """Return the hint ``did you mean 'x'? one of: ...`` for an unknown name."""
     names = list(allowed)

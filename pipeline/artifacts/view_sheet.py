@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from pipeline.artifacts.remedy import name_remedy
 from pipeline.artifacts.split import Split, split_digest
-from pipeline.errors import RunError
+from pipeline.errors import RunError, explain_unreadable
 from pipeline.files.atomic import read_content, write_bytes
 from pipeline.files.sealed_json import digest, dump_json
 
@@ -61,6 +61,8 @@ def read_view_strips(path: Path, num_tasks: int, plan: str) -> list[bytes] | Non
                 )
             step = height // num_tasks
             return [_png(sheet.crop((0, top, width, top + step))) for top in range(0, height, step)]
+    except PermissionError as error:
+        raise RunError(explain_unreadable(path, error)) from error
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
         raise RunError(f"{path} is no image or is damaged ({error}); {REMEDY}") from error
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline import layout
 from pipeline.artifacts.fetched_weights import MODEL_PREFIXES, fetch_weights
 from pipeline.artifacts.plans.init import InputRecipe
-from pipeline.errors import StateError, shorten
+from pipeline.errors import StateError, explain_unreadable, shorten
 from pipeline.files.sealed_json import JsonValue, file_digest
 from pipeline.files.tensors import read_about
 from pipeline.files.typed_json import get_typed
@@ -104,19 +104,22 @@ def read_recipe(path: Path) -> InputRecipe | None:
         StateError: what says it is damaged.
     """
     about = _read_header(path)
-    own, timm = path.with_name("preprocessing.json"), path.with_name("config.json")
-    remedy = "export it again, or name another file"
+    saying = path
     try:
         if "preprocessing" in about:
             return _parse_own(about["preprocessing"])
-        remedy = f"mend {own.name} or remove it"
-        if own.is_file():
-            return _parse_own(_read_json(own))
-        remedy = f"mend {timm.name} or remove it"
-        config = _read_json(timm) if timm.is_file() else {}
+        saying = path.with_name("preprocessing.json")
+        if saying.is_file():
+            return _parse_own(_read_json(saying))
+        saying = path.with_name("config.json")
+        config = _read_json(saying) if saying.is_file() else {}
         if isinstance(config, dict) and "pretrained_cfg" in config:
             return _parse_timm(config["pretrained_cfg"])
+    except PermissionError as error:
+        raise StateError(f"{KEY}: {explain_unreadable(saying, error)}") from error
     except (OSError, ValueError) as error:
+        own = "export it again, or name another file"
+        remedy = own if saying == path else f"mend {saying.name} or remove it"
         raise StateError(
             f"{KEY}: how images enter {path} cannot be read ({error}); {remedy}"
         ) from error

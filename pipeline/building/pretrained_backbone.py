@@ -11,7 +11,7 @@ from pipeline.artifacts.plans.init import WeightsPlan
 from pipeline.artifacts.plans.parts import BackbonePlan
 from pipeline.artifacts.weights import KEY, find_weights
 from pipeline.building.backbone import build_backbone
-from pipeline.errors import StateError
+from pipeline.errors import StateError, explain_unreadable
 from pipeline.files.tensors import parse_tensors
 from pipeline.files.torch_files import read_torch_tensors
 from pipeline.models.backbone import Backbone
@@ -36,6 +36,8 @@ def build_pretrained(plan: BackbonePlan, weights: WeightsPlan) -> tuple[Backbone
         if hashlib.sha256(content).hexdigest() != weights.digest:
             raise StateError(f"{KEY}: {path} is not what it was when it was planned; {AGAIN}")
         tensors = _parse(content)
+    except PermissionError as error:
+        raise StateError(f"{KEY}: {explain_unreadable(path, error)}") from error
     except (OSError, ValueError) as error:
         raise StateError(
             f"{KEY}: {path} cannot be read: {error}; name a file of safetensors, or one that torch "

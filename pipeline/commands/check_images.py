@@ -102,13 +102,19 @@ def list_problems(source: FileSource, root: str, *, skip: bool) -> tuple[list[st
     if others := describe_others(found.others):
         remarks.append(f"left out, as they are no images: {others}")
     tracked = not Path(root).is_absolute()
-    for what, paths in (("links to nothing", found.broken), ("pipes or devices", found.special)):
+    strange = [("links to nothing", found.broken, "remove them")]
+    strange += [("pipes or devices", found.special, "remove them")]
+    strange += [
+        (f"cannot be read ({why})", paths, "make them readable for this user")
+        for why, paths in found.unreadable.items()
+    ]
+    for what, paths, remedy in strange:
         if not paths:
             continue
         if tracked or not skip:
             why = " (`dvc repro` reads all of the folder and fails on them)" if skip else ""
             problems.append(
-                f"{source.root}: {len(paths)} {what}: {list_first(paths)}; remove them{why}"
+                f"{source.root}: {len(paths)} {what}: {list_first(paths)}; {remedy}{why}"
             )
         else:
             remarks.append(f"left out: {len(paths)} {what}: {list_first(paths)}")

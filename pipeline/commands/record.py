@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.config import presets
 from pipeline.config.published_order import DATASETS, PUBLISHED_ORDER
-from pipeline.errors import RunError
+from pipeline.errors import RunError, explain_unreadable
 from pipeline.files.atomic import rewrite_text
 from pipeline.files.sealed_json import digest
 from pipeline.layout import LEDGER, PUBLISHED, REPRODUCED
@@ -96,6 +96,8 @@ def _make_page(entries: Sequence[Reproduced]) -> str:
             LEDGER.read_text(encoding="utf-8"),
             list_results(published, entries, settings, ordered),
         )
+    except PermissionError as error:
+        raise RunError(explain_unreadable(LEDGER, error)) from error
     except (OSError, ValueError) as error:
         raise RunError(
             f"{LEDGER} cannot be read ({error}); restore it: git checkout {LEDGER}"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import layout
-from pipeline.errors import ParamsError, RunError
+from pipeline.errors import ParamsError, RunError, explain_unreadable
 from pipeline.files.atomic import require_writable, rewrite_text
 
 IN_ROOT = 20  # slots in the dvc.yaml of the root, and in each file beside it
@@ -56,6 +56,8 @@ def read_locked_outputs() -> dict[Path, str]:
             stages = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))["stages"]
             for stage in stages.values():
                 found |= {Path(out["path"]): out["md5"] for out in stage.get("outs", [])}
+        except PermissionError as error:
+            raise RunError(explain_unreadable(path, error)) from error
         except Exception as error:  # the library's constructors raise many types
             raise RunError(
                 f"{path} is not DVC's ({' '.join(str(error).split())}); `git checkout {path}` "
@@ -199,6 +201,8 @@ def _load(path: Path) -> Any:
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
+    except PermissionError as error:
+        raise RunError(explain_unreadable(path, error)) from error
     except (OSError, ValueError) as error:
         raise _explain_foreign(path, error) from error
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline import layout
 from pipeline.data.names import normalize_name
-from pipeline.errors import ParamsError, shorten
+from pipeline.errors import ParamsError, explain_unreadable, shorten
 from pipeline.files.csv_tables import read_csv
 
 COLUMNS = ("superclass", "class")
@@ -32,6 +32,8 @@ def read_superclasses(given: str) -> tuple[tuple[str, ...], ...]:
         raise ParamsError(f"{what} is not there; name {header}")
     try:
         rows = read_csv(path)
+    except PermissionError as error:
+        raise ParamsError(f"stream.superclasses: {explain_unreadable(path, error)}") from error
     except (OSError, ValueError, csv.Error) as error:
         raise ParamsError(f"{what} cannot be read ({error}); name {header}") from error
     found: dict[str, list[str]] = {}

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, explain_unreadable
 from pipeline.files.atomic import read_content, write_text
 
 Cell: TypeAlias = str | int | float | None
@@ -60,6 +60,8 @@ def read_csv_checked(
         return _parse_rows(content)
     except FileNotFoundError:
         raise error(f"{path} is missing; {remedy}") from None
+    except PermissionError as problem:
+        raise error(explain_unreadable(path, problem)) from problem
     except (OSError, ValueError, csv.Error) as problem:
         raise error(f"{path} is damaged or was changed ({problem}); {remedy}") from problem
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, explain_unreadable
 from pipeline.files.atomic import is_special, read_content, write_text
 
 JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
@@ -64,6 +64,8 @@ def read_sealed(path: Path, error: type[PipelineError], remedy: str) -> Json | N
         return parse_sealed(read_content(path))
     except FileNotFoundError:
         raise error(f"{path} is missing; {remedy}") from None
+    except PermissionError as problem:
+        raise error(explain_unreadable(path, problem)) from problem
     except (OSError, ValueError) as problem:
         raise error(f"{path} is damaged or was changed ({problem}); {remedy}") from problem
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, explain_unreadable
 from pipeline.files.atomic import read_content, require_own_file, write_bytes
 from pipeline.files.sealed_json import Json, seal, unseal
 
@@ -102,6 +102,8 @@ def read_tensor_header(path: Path, error: type[PipelineError], remedy: str) -> J
             return unseal(_read_header(size + file.read(int.from_bytes(size, "little"))))
     except FileNotFoundError:
         raise error(f"{path} is missing; {remedy}") from None
+    except PermissionError as problem:
+        raise error(explain_unreadable(path, problem)) from problem
     except (OSError, ValueError, KeyError, RecursionError, OverflowError, MemoryError) as problem:
         raise error(f"{path} is damaged ({problem}); {remedy}") from problem
 
@@ -118,6 +120,8 @@ def _read(
         return _parse(read_content(path), load, save)
     except FileNotFoundError:
         raise error(f"{path} is missing; {remedy}") from None
+    except PermissionError as problem:
+        raise error(explain_unreadable(path, problem)) from problem
     except (OSError, ValueError) as problem:
         raise error(
             f"{path} is damaged or was not written by this version of the pipeline "

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.data.image_files import survey
 from tests.support.project import Project
 
 
@@ -74,6 +75,28 @@ def test_check_names_all_problems_of_all_kinds_at_once(own: Project) -> None:
     assert "1 pipes or devices: sketch/dog/pipe.png; remove them" in said
     assert "train.batch_size (100) is above the 17 images of task 1" in said
     assert len(said.splitlines()) == 3
+
+
+def test_nobody_is_told_to_remove_images_that_may_not_be_looked_at(
+    own: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill("photo/cat photo/dog sketch/cat sketch/dog")
+    Path("own/photo/cat/gone.png").symlink_to("nowhere.png")
+    Path("own/photo/cat/loop.png").symlink_to("loop.png")
+    Path("own/photo/cat/within.png").symlink_to("0.png/1.png")
+    looked = survey.read_mode
+
+    def look(entry: os.DirEntry[str]) -> int:
+        if "/dog/" in entry.path:  # as in a folder after chmod 444, for all but root
+            raise PermissionError(13, "Permission denied", entry.path)
+        return looked(entry)
+
+    monkeypatch.setattr(survey, "read_mode", look)
+    said = own.refuses("check")
+    assert "own: 3 links to nothing: photo/cat/gone.png, photo/cat/loop.png" in said
+    # The ten images of each.
+    assert "own: 20 cannot be read (Permission denied): photo/dog/0.png" in said
+    assert "; make them readable for this user" in said
 
 
 def test_left_out_links_stop_dvc_all_the_same(own: Project) -> None:

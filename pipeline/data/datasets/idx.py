@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.data.source import Bytes
-from pipeline.errors import DataError
+from pipeline.errors import DataError, explain_unreadable
 
 UNSIGNED_BYTE = 8
 MAX_DIMENSIONS = 4
@@ -37,6 +37,8 @@ def read_content(path: Path) -> bytes:
         return gzip.decompress(content) if path.suffix == ".gz" else content
     except FileNotFoundError:
         raise DataError(f"{path} is missing") from None
+    except PermissionError as error:
+        raise DataError(explain_unreadable(path, error)) from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is truncated or damaged: {error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -17,6 +18,7 @@ from pipeline.data.image_files.kinds import FORMATS
 from pipeline.data.image_files.tree import MAX_DEPTH, ancestors, list_folder
 
 SAMPLE = 200  # images whose headers are read
+NOWHERE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR)  # of links
 LIKE_SIZE = re.compile(r"(size)?\d+(x\d+)?(px)?(@\d+x?)?", re.IGNORECASE)
 
 
@@ -28,11 +30,13 @@ class Survey:
         others: the number of its files that are no images, by ending.
         broken: its links to nothing.
         special: its pipes, devices and sockets, and links to such.
+        unreadable: what may not be looked at, by the system's reason.
     """
 
     others: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
     special: list[str] = field(default_factory=list)
+    unreadable: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,10 @@ def survey_folder(root: Path) -> Survey:
     waiting, seen = [(root, MAX_DEPTH)], set(ancestors(root)[1:])
     while waiting:
         place, depth = waiting.pop()
-        status = place.stat()
+        try:
+            status = place.stat()
+        except PermissionError:  # noted in the folder that holds it
+            continue
         if (status.st_dev, status.st_ino) in seen or depth == 0:
             continue
         seen.add((status.st_dev, status.st_ino))
@@ -75,15 +82,28 @@ def survey_folder(root: Path) -> Survey:
             for entry in entries:
                 path = Path(entry.path).relative_to(root).as_posix()
                 try:
-                    mode = entry.stat().st_mode
-                except OSError:
-                    found.broken.append(path)
+                    mode = read_mode(entry)
+                except OSError as error:
+                    if entry.is_symlink() and error.errno in NOWHERE:
+                        found.broken.append(path)
+                    else:
+                        reason = error.strerror or str(error)
+                        found.unreadable.setdefault(reason, []).append(path)
                 else:
                     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                         found.special.append(path)
-    found.broken.sort()
-    found.special.sort()
+    for paths in (found.broken, found.special, *found.unreadable.values()):
+        paths.sort()
     return found
+
+
+def read_mode(entry: os.DirEntry[str]) -> int:
+    """Return the mode of what an entry of a folder is, or leads to.
+
+    Raises:
+        OSError: a link leads nowhere, or the entry may not be looked at.
+    """
+    return entry.stat().st_mode
 
 
 def read_headers(root: Path, paths: Sequence[str]) -> Headers:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from pipeline.errors import RunError, shorten
+from pipeline.errors import RunError, explain_unreadable, shorten
 from pipeline.files.csv_tables import read_csv, write_csv
 
 
@@ -132,6 +132,8 @@ def _read(path: Path, kind: type[Published] | type[Reproduced]) -> list[dict[str
         rows = read_csv(path)
     except FileNotFoundError:
         raise RunError(f"{path} is missing; run this in the project's root, or {remedy}") from None
+    except PermissionError as error:
+        raise RunError(explain_unreadable(path, error)) from error
     except (OSError, ValueError, csv.Error) as error:
         raise RunError(f"{path} cannot be read ({error}); {remedy}") from error
     for line, row in enumerate(rows, start=2):
