@@ -73,7 +73,7 @@ def run(params: Params, device: Device, *, deep: bool = False) -> None:
         except PipelineError as error:
             problems.append(str(error))
     if problems:
-        raise RunError("\n".join(problems))
+        raise RunError("\n".join(dict.fromkeys(problems)))  # several steps may find the same
 
 
 def _check_repository(params: Params) -> None:

@@ -99,6 +99,13 @@ def test_nobody_is_told_to_remove_images_that_may_not_be_looked_at(
     assert "; make them readable for this user" in said
 
 
+def test_a_problem_that_several_steps_find_is_said_once(own: Project) -> None:
+    fill("photo/cat photo/dog sketch/cat sketch/dog")
+    Path("dvc.yaml").write_text("stages: {}\n")
+    [line] = own.refuses("check").splitlines()
+    assert line.startswith("error: dvc.yaml is not the pipeline's ('train')")
+
+
 def test_left_out_links_stop_dvc_all_the_same(own: Project) -> None:
     fill("photo/cat photo/dog sketch/cat sketch/dog")
     Path("own/photo/cat/gone.png").symlink_to("nowhere.png")
