@@ -28,7 +28,7 @@ from pipeline.commands.check_images import (
 from pipeline.commands.check_transfer import check_transfer
 from pipeline.commands.check_weights import check_weights, forget_weights
 from pipeline.config.chain import list_unknown, read_slots, require_slots
-from pipeline.config.outside_folders import list_outside
+from pipeline.config.outside_folders import list_outside, require_apart
 from pipeline.config.params import Params
 from pipeline.config.plan_data import plan_labelled, plan_preparation, plan_reading
 from pipeline.config.registry.probes import list_while_training
@@ -62,6 +62,7 @@ def run(params: Params, device: Device, *, deep: bool = False) -> None:
         params = forget_weights(params)
     steps: list[Callable[[], object]] = [
         lambda: problems.extend(_check_data(params, deep=deep)),
+        lambda: require_apart(params),
         lambda: check_backbone(params),
         lambda: problems.extend(check_transfer(params)),
         lambda: _check_machine(params, device),

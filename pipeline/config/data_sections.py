@@ -50,7 +50,7 @@ class Data(Section):
         labelled_root: a labelled folder to evaluate on, if the images have no labels.
     """
 
-    root: Annotated[RootPath, Field(min_length=1)]
+    root: RootPath
     full: bool
     domains: Annotated[list[Name], Field(min_length=1)] | None
     folders: Annotated[list[FolderPath], Field(min_length=1)] | None

@@ -37,7 +37,7 @@ class BackboneChoice(Choices):
     stem: Stem
     norm: Norm
     patch_size: Annotated[int, Field(ge=1, le=1024)] | None
-    weights: Annotated[UserPath, Field(min_length=1)] | None
+    weights: UserPath | None
     freeze_until: Annotated[str, Field(min_length=1, max_length=200)] | None
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pipeline.artifacts.plans.files import plan_digest
 from pipeline.config.chain import require_slots
 from pipeline.config.messages import MAX_PROBLEMS, explain_problems
-from pipeline.config.outside_folders import list_outside
+from pipeline.config.outside_folders import list_outside, require_apart
 from pipeline.config.overrides import (
     Overrides,
     apply_override,
@@ -98,6 +98,7 @@ def _check(base: Mapping[Any, Any], overrides: Overrides) -> list[str] | Params:
         for key, value in overrides.items():
             apply_override(values, key, value)
         params = validate_params(values)
+        require_apart(params)
         require_slots(count_tasks(params))
     except ValidationError as error:
         return explain_problems(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 PATH_ERROR = "path_error"  # pydantic's type of the errors here
@@ -49,6 +49,7 @@ def _refuse(reason: str) -> PydanticCustomError:
     return PydanticCustomError(PATH_ERROR, "{reason}", {"reason": reason})
 
 
-FolderPath = Annotated[str, AfterValidator(expand_home)]
+SomePath = Annotated[str, Field(min_length=1)]
+FolderPath = Annotated[SomePath, AfterValidator(expand_home)]
 UserPath = Annotated[FolderPath, AfterValidator(require_slashes)]
-RootPath = Annotated[str, AfterValidator(require_root)]
+RootPath = Annotated[SomePath, AfterValidator(require_root)]

@@ -12,6 +12,7 @@ from pipeline.artifacts.split_origin import require_split_origin
 from pipeline.building.transfer_images import require_transfer
 from pipeline.config.chain import require_slots
 from pipeline.config.fingerprint import digest_sources
+from pipeline.config.outside_folders import require_apart
 from pipeline.config.params import Params
 from pipeline.config.resolve import resolve
 from pipeline.config.stream import count_tasks
@@ -28,10 +29,12 @@ def write(params: Params, inputs: Inputs) -> None:
         inputs: what they and the plan are made from.
 
     Raises:
-        PipelineError: there are too few task slots, an input changed, a folder that a later
-            stage writes to cannot be written, or data of ``evaluation.transfer`` cannot be used.
+        PipelineError: a folder of images holds the project, there are too few task slots, an
+            input changed, a folder that a later stage writes to cannot be written, or data of
+            ``evaluation.transfer`` cannot be used.
     """
     require_slots(count_tasks(params))
+    require_apart(params)
     require_writable(layout.OUTPUT_FOLDERS)
     sources = SourcesPlan(digest_sources())
     resolved = resolve(params)
