@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.errors import ParamsError
 
 MAX_NAME = 100  # characters of an experiment's name
+AS_IT_IS = "as-it-is"  # the name of a run that overrides nothing
 DIGITS = 6  # of the digest that makes a shortened name unique
 
 # What Hydra's grammar, by which DVC reads -S, takes for a text without quotes.
@@ -32,6 +33,13 @@ def flatten(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def list_empty(values: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted key of each section without values; arguments as of ``flatten``."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from list_empty(value, f"{prefix}{key}.") if value else [f"{prefix}{key}"]
 
 
 def apply_override(params: dict[Any, Any], key: str, value: object) -> None:
@@ -100,8 +108,10 @@ def name_experiment(overrides: Overrides) -> str:
     the name unique, as in one that is too long.
 
     Args:
-        overrides: values by key, in the order in which the name has them.
+        overrides: values by key, in the order in which the name has them; there may be none.
     """
+    if not overrides:
+        return AS_IT_IS
     plain = ",".join(f"{key}={_write_value(value)}" for key, value in overrides.items())
     if _NAMEABLE.fullmatch(plain) and len(plain) <= MAX_NAME and not plain.endswith(".lock"):
         return plain

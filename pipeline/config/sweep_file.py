@@ -13,7 +13,7 @@ from pydantic import Field, JsonValue, ValidationError
 
 from pipeline.config.messages import explain_problems
 from pipeline.config.option_types import NonNegativeInt, PositiveFloat, PositiveInt, Seed
-from pipeline.config.overrides import Overrides, flatten
+from pipeline.config.overrides import Overrides, flatten, list_empty
 from pipeline.config.section import Section
 from pipeline.config.yaml_text import read_file, read_mapping
 from pipeline.errors import ParamsError
@@ -70,12 +70,15 @@ def list_combinations(sweep: SweepFile) -> Iterator[tuple[str | None, Overrides]
     """Yield the preset and the overrides of each run, seeds last.
 
     Raises:
-        ParamsError: a key is given twice, or there are too many runs.
+        ParamsError: a key is given twice, a section is empty, or there are too many runs.
     """
-    if twice := _list_twice(sweep):
-        raise ParamsError(
-            "\n".join(f"{key} is given twice; leave one of them out" for key in twice)
-        )
+    problems = [f"{key} is given twice; leave one of them out" for key in _list_twice(sweep)]
+    problems += [
+        f"{key} is a section without values, which overrides nothing; give it some, or leave it out"
+        for key in _list_empty(sweep)
+    ]
+    if problems:
+        raise ParamsError("\n".join(problems))
     presets: list[str | None] = [*sweep.presets] or [None]
     axes: list[list[dict[str, JsonValue]]] = [sweep.sets or [{}]]
     axes += [[{key: value} for value in values] for key, values in sweep.grid.items()]
@@ -89,6 +92,13 @@ def list_combinations(sweep: SweepFile) -> Iterator[tuple[str | None, Overrides]
 
 def _seed_keys(sweep: SweepFile) -> list[str]:
     return ["seed", "split_seed"] if sweep.own_splits else ["seed"]
+
+
+def _list_empty(sweep: SweepFile) -> list[str]:
+    """Return the dotted keys of sections that hold nothing."""
+    given: list[dict[str, JsonValue]] = [*sweep.sets]
+    given += [{key: value} for key, values in sweep.grid.items() for value in values]
+    return list(dict.fromkeys(key for each in given for key in list_empty(each)))
 
 
 def _list_twice(sweep: SweepFile) -> list[str]:

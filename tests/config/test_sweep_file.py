@@ -63,6 +63,14 @@ def test_a_preset_is_overridden_by_the_grid_and_named(folder: Path) -> None:
     assert (run.name, run.overrides) == ("preset=wide", ("backbone.small_resnet.widths=[8,16]",))
 
 
+def test_a_run_that_overrides_nothing_has_a_name_that_dvc_takes(folder: Path) -> None:
+    runs = runs_of("list: [{}, {seed: 1}]")
+    assert [(run.name, run.overrides) for run in runs] == [
+        ("as-it-is", ()),
+        ("seed=1", ("seed=1",)),
+    ]
+
+
 def test_all_problems_are_named_at_once_with_how_many_runs_have_them(folder: Path) -> None:
     grid = "grid: {strategy: [finetune, casle], train.epoch: [1], distill_weight: [1.0, -1]}"
     lines = problems_of(f"{grid}\nseeds: [0, 1]")
@@ -96,6 +104,9 @@ def test_all_problems_are_named_at_once_with_how_many_runs_have_them(folder: Pat
         ("list: [{train: {epochs: 2}, train.epochs: 3}]", "train.epochs is given twice; leave one of them out"),
         ("seeds: [0, 0, 1, 1]", "this run is given twice; leave one out (in 2 runs, the first seed=0)"),
         ("seeds: [0, 0]", "this run is given twice; leave one out (in seed=0)"),
+        ("list: [{seed: 1}, {train: {}}]", "train is a section without values, which overrides nothing; give it some, or leave it out"),
+        ("list: [{train: {lars: {}, epochs: 1}}]", "train.lars is a section without values"),
+        ("grid: {train: [{epochs: 2}, {}]}", "train is a section without values"),
         ("presets: [wode]", "preset: 'wode' is unknown; did you mean 'wide'?"),
         ("seeds: []", "sweep.yaml names no runs; give it presets, list, grid or seeds"),
         ('grid: {data.classes: [["\\ud800", "b"]]}', "line 1: '\\ud800' holds '\\ud800', half of a character"),
