@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -73,6 +72,7 @@ def list_runs(sweep: SweepFile, source: str, params: Path) -> list[SweepRun]:
             "\n".join(f"{source}: {line}" for line in str(error).split("\n"))
         ) from error
     runs: list[SweepRun] = []
+    known: dict[str, str] = {}
     problems: dict[str, list[str]] = {}
     for preset, given in combinations:
         overrides = {**presets.get(preset or "", {}), **dict(flatten(given))}
@@ -81,11 +81,14 @@ def list_runs(sweep: SweepFile, source: str, params: Path) -> list[SweepRun]:
         if isinstance(found, list):
             for problem in found:
                 problems.setdefault(problem, []).append(name)
-        else:
+            continue
+        first = known.setdefault(digest(found.model_dump(mode="json")), name)
+        if len(known) > len(runs):
             runs.append(_make_run(name, overrides, base, found))
-    counts = Counter(run.name for run in runs)
-    if twice := [name for name, count in counts.items() if count > 1]:
-        problems["this run is given twice; leave one out"] = twice
+        else:
+            also = "" if first == name else f", also as {first}"
+            twice = problems.setdefault(f"this run is given twice{also}; leave one out", [])
+            twice += [name] if name not in twice else []
     if problems:
         raise ParamsError("\n".join(_describe(source, problems)))
     return runs

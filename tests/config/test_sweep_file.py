@@ -121,6 +121,23 @@ def test_a_bad_file_is_refused(folder: Path, text: str, problem: str) -> None:
     assert problem in line
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "first"),
+    [
+        ("list: [{seed: 1, strategy: cassle}, {strategy: cassle, seed: 1}]", "strategy=cassle,seed=1", "seed=1,strategy=cassle"),
+        ("list: [{}, {seed: 0}]", "seed=0", "as-it-is"),
+        ("grid: {distill_weight: [1, 1.0]}", "distill_weight=1.0", "distill_weight=1"),
+        ("presets: [wide]\nlist: [{}, {backbone.small_resnet.widths: [8, 16]}]", "preset=wide,backbone.small_resnet.widths=8,16-6c1ef1", "preset=wide"),
+    ],
+)  # fmt: skip
+def test_a_run_that_is_given_twice_in_two_ways_is_refused(
+    folder: Path, text: str, name: str, first: str
+) -> None:
+    assert problems_of(text) == [
+        f"sweep.yaml: this run is given twice, also as {first}; leave one out (in {name})"
+    ]
+
+
 def test_a_missing_file_is_refused(folder: Path) -> None:
     with pytest.raises(ParamsError, match=r"none\.yaml is missing; name the file of a sweep"):
         read_sweep(Path("none.yaml"))
