@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -108,6 +109,10 @@ def preset_cost(
         raise ParamsError(f"{strange[0]} is for measuring; add --measure, or leave it out")
     if measure and rate is not None:
         raise ParamsError("--rate is for counting, and --measure measures; leave one of them out")
+    if rate is not None and not math.isfinite(rate):
+        raise ParamsError(
+            f"--rate: got {rate}, expected the TFLOP/s that the hardware sustains, e.g. --rate 20"
+        )
     if measure and not names:
         raise ParamsError("--measure takes minutes a preset: name those to measure")
     plans = {

@@ -40,9 +40,14 @@ def new(
         ),
     ] = None,
     preset: Annotated[
-        str,
-        typer.Option("--preset", metavar="NAME", help="With --images: own_images for photographs."),
-    ] = "own_images_small",
+        str | None,
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            help="With --images: own_images for photographs.",
+            show_default="own_images_small",
+        ),
+    ] = None,
     no_git: Annotated[bool, typer.Option("--no-git", help="Have DVC do without git.")] = False,
 ) -> None:
     """Make a project folder: params.yaml, dvc.yaml, presets, a repository of git and DVC."""
@@ -196,8 +201,11 @@ def slots(
     from pipeline.config.chain import read_slots, write_slots
     from pipeline.config.outside_folders import list_outside
     from pipeline.config.read import load_params
+    from pipeline.config.stream import require_room
 
-    outside = list_outside(load_params(params))
+    read = load_params(params)
+    require_room(count, read)
+    outside = list_outside(read)
     before = read_slots()
     write_slots(count, outside)
     print(f"dvc.yaml: slots for {before} -> {count} tasks")

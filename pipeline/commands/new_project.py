@@ -14,6 +14,7 @@ from pipeline.files.new_folder import require_new_folder, write_new_folder
 from pipeline.files.sealed_json import dump_json
 from pipeline.runtime.git import in_repository, run_git
 
+DEFAULT_PRESET = "own_images_small"
 # In a clone DVC sees the code, in `pipeline/`. Where it is installed it does not, so a stage asks
 # what code there is, each time; what depends on the code depends on the answer.
 CODE_IN_A_CLONE = "      - pipeline\n"
@@ -30,7 +31,7 @@ CODE_STAGE = f"""\
 """
 
 
-def run(folder: Path, images: Path | None, preset: str, *, git: bool) -> None:
+def run(folder: Path, images: Path | None, preset: str | None, *, git: bool) -> None:
     """Write a project into a new folder, and make it a repository of git and DVC.
 
     In a folder of a git repository it becomes a part of that.
@@ -38,13 +39,19 @@ def run(folder: Path, images: Path | None, preset: str, *, git: bool) -> None:
     Args:
         folder: the new folder.
         images: a folder of one's own images for ``data.root``; None: the embedded images.
-        preset: whose params are set for one's own images.
+        preset: whose params are set for one's own images; None: ``DEFAULT_PRESET``.
         git: whether DVC shall use git.
 
     Raises:
         PipelineError: the folder is not new, git is missing or ignores it, there is no folder of
-            images or no such preset, or files of the program are missing.
+            images or no such preset, a preset is named without such a folder, or files of the
+            program are missing.
     """
+    if images is None and preset is not None:
+        raise RunError(
+            f"new: --preset {preset} is for your own images; name their folder with --images, or "
+            "leave --preset out"
+        )
     _require_place(folder, git=git)
     inside = git and in_repository(_find_parent(folder))
     contents = _read_files(layout.PROJECT if images else (*layout.PROJECT, *layout.EMBEDDED))
@@ -52,7 +59,7 @@ def run(folder: Path, images: Path | None, preset: str, *, git: bool) -> None:
     contents[str(layout.CHAIN)] = name_installed_code(chain).encode()
     if images is not None:
         params = contents[str(layout.PARAMS)].decode()
-        set_for = _set_params(params, contents, images, preset)
+        set_for = _set_params(params, contents, images, preset or DEFAULT_PRESET)
         contents[str(layout.PARAMS)] = set_for.encode()
     if not git:
         config = contents[".dvc/config"].decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline import layout
@@ -10,7 +11,7 @@ from pipeline.artifacts.split import read_known_splits
 from pipeline.config.params import Params
 from pipeline.config.registry.datasets import DATASETS, TRANSFORMATIONS
 from pipeline.data.stream.folders import find_entry, list_task_folders
-from pipeline.errors import ParamsError
+from pipeline.errors import ParamsError, PipelineError
 from pipeline.runtime.empty_slots import EMPTY
 
 
@@ -43,6 +44,22 @@ def count_tasks(params: Params) -> int:
     tasks = fix_stream(params).num_tasks
     assert tasks is not None, "the stream is fixed"
     return tasks
+
+
+def require_room(slots: int, params: Params) -> None:
+    """Check that a number of task slots is enough for params, as far as their tasks are known.
+
+    Raises:
+        ParamsError: it is not.
+    """
+    tasks = params.num_tasks
+    with suppress(PipelineError):  # folders that are tasks may come later
+        tasks = count_tasks(params)
+    if tasks is not None and slots < tasks:
+        raise ParamsError(
+            f"slots: got {slots}, and the params have {tasks} tasks; give {tasks} or more, or "
+            "lower num_tasks first"
+        )
 
 
 def _count_named(params: Params) -> int:

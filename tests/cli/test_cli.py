@@ -327,6 +327,20 @@ def test_a_state_that_is_not_in_the_plan_is_refused_before_any_work(project: Pro
     assert project.refuses("export", "4", "--output", "out") == refused
 
 
+def test_fewer_slots_than_tasks_are_refused(project: Project) -> None:
+    shutil.copy(ROOT / layout.CHAIN, layout.CHAIN)
+    said = "and the params have 3 tasks; give 3 or more, or lower num_tasks first"
+    assert project.refuses("slots", "2") == f"error: slots: got 2, {said}"
+    # Tasks that are counted, not given.
+    folders = {"dataset": "image_folder", "scenario": "folders", "data.root": "stream"}
+    project.set({**folders, "num_tasks": None})
+    for name in "abc":
+        (project.root / "stream" / name / "cat").mkdir(parents=True)
+    assert project.refuses("slots", "2") == f"error: slots: got 2, {said}"
+    project.set({"data.root": "to_come"})
+    project.must("slots", "2")
+
+
 def test_more_tasks_than_dvc_yaml_has_slots_for_are_refused(project: Project) -> None:
     shutil.copy(ROOT / layout.CHAIN, layout.CHAIN)
     project.set({"num_tasks": 6})

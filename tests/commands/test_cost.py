@@ -125,6 +125,13 @@ def test_the_command_prints_a_table(project: Project) -> None:
     assert "did you mean 'cifar100_vicreg'" in err
 
 
+@pytest.mark.parametrize("rate", ["inf", "1e999"])
+def test_a_rate_is_a_number(rate: str, project: Project) -> None:
+    assert project.refuses("preset", "cost", "--rate", rate) == (
+        "error: --rate: got inf, expected the TFLOP/s that the hardware sustains, e.g. --rate 20"
+    )
+
+
 def test_own_images_cannot_be_counted_and_stop_no_other_count(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,6 +120,7 @@ def test_it_does_without_git_where_asked_to(line: CommandLine) -> None:
         (["."], "is not empty"),
         (["full/notes.txt"], "cannot write full/notes.txt"),
         (["mine", "--images", "gone"], "--images gone is no folder that is there"),
+        (["mine", "--preset", "own_images"], "name their folder with --images, or leave --preset"),
         (["mine", "--images", "full", "--preset", "own_image"], "did you mean 'own_images'"),
     ],
 )

@@ -584,6 +584,17 @@ def test_a_suffix_chooses_one_file_and_others_are_refused(repository: Repository
         )
 
 
+def test_a_folder_is_no_output(repository: Repository) -> None:
+    sweep(repository)
+    for name in ("tables", "tables.md"):
+        Path(name).mkdir()
+        assert repository.refuses("--output", f"{name}/").strip() == (
+            f"error: --output: '{name}' is a folder; name the files in it, e.g. "
+            f"{name}/comparison, or one of them, e.g. {name}/comparison.md"
+        )
+        assert not [*Path(name).iterdir(), *Path().glob("tables.csv")]
+
+
 def test_missing_costs_are_dashes(repository: Repository) -> None:
     repository.write(80)
     Path("reports/cost.json").unlink()

@@ -36,8 +36,13 @@ def output_files(output: Path) -> dict[Path, Callable[[Comparison, Path], list[P
     figure, with its name before the suffix.
 
     Raises:
-        RunError: the suffix is unknown.
+        RunError: the suffix is unknown, or the path is a folder.
     """
+    if output.name and output.is_dir():
+        raise RunError(
+            f"--output: '{output}' is a folder; name the files in it, e.g. "
+            f"{output / 'comparison'}, or one of them, e.g. {output / 'comparison.md'}"
+        )
     if output.suffix in WRITERS:
         return {output: WRITERS[output.suffix]}
     if output.suffix or not output.name:
