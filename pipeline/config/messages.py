@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -14,15 +16,18 @@ from pipeline.errors import closest, shorten
 MAX_PROBLEMS = 20  # listed in one message
 
 
-def explain_problems(error: ValidationError, model: type[BaseModel] = PARAMS_MODEL) -> list[str]:
+def explain_problems(
+    error: ValidationError, values: object, model: type[BaseModel] = PARAMS_MODEL
+) -> list[str]:
     """Return one line for each of a file's problems, up to ``MAX_PROBLEMS``.
 
     Args:
         error: pydantic's.
+        values: what the file holds.
         model: what the file was validated by.
     """
     details = drop_echoes(error.errors())
-    problems = [explain_problem(detail, model) for detail in details[:MAX_PROBLEMS]]
+    problems = [explain_problem(detail, values, model) for detail in details[:MAX_PROBLEMS]]
     if len(details) > MAX_PROBLEMS:
         problems.append(f"{len(details) - MAX_PROBLEMS} more problems")
     return problems
@@ -39,10 +44,13 @@ def drop_echoes(details: list[ErrorDetails]) -> list[ErrorDetails]:
     return [d for d in details if d["type"] != "missing" or not misspelt(d["loc"])]
 
 
-def explain_problem(detail: ErrorDetails, model: type[BaseModel] = PARAMS_MODEL) -> str:
-    """Return the message for one of pydantic's errors, in one line."""
-    # The location also holds the tags of union branches; only keys are shown.
-    parts = [part for part in detail["loc"] if isinstance(part, int) or part.isidentifier()]
+def explain_problem(
+    detail: ErrorDetails, values: object, model: type[BaseModel] = PARAMS_MODEL
+) -> str:
+    """Return the message for one of pydantic's errors, in one line; arguments as above."""
+    parts = list_keys(detail["loc"], values)
+    if detail["type"] == "missing":
+        parts.append(detail["loc"][-1])
     where = ".".join(str(part) for part in parts)
     kind = detail["type"]
     if kind == "extra_forbidden":
@@ -64,6 +72,29 @@ def explain_problem(detail: ErrorDetails, model: type[BaseModel] = PARAMS_MODEL)
         return f"{where}: {detail['msg']}"
     message = detail["msg"][0].lower() + detail["msg"][1:]
     return f"{where or 'keys'}: {message}, got {shorten(detail['input'])}"
+
+
+def list_keys(location: tuple[int | str, ...], values: object) -> list[int | str]:
+    """Return the keys and places in a location; pydantic names kinds of values in it too.
+
+    Args:
+        location: of a problem.
+        values: what the file holds.
+    """
+    found: list[int | str] = []
+    at: Any = values
+    for part in location:
+        if part in _list_places(at):
+            at = at[part]
+            found.append(part)
+    return found
+
+
+def _list_places(value: object) -> Collection[Any]:
+    """The keys of a section, or the places in a list."""
+    if isinstance(value, list):
+        return range(len(value))
+    return value if isinstance(value, dict) else ()
 
 
 def _keys_of(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:

@@ -28,6 +28,33 @@ PerView = Annotated[
 ]
 
 Name = Annotated[str, AfterValidator(normalize_name)]  # of a class or a domain
+
+
+def name_kinds(allowed: str) -> Discriminator:
+    """Return what chooses a branch by the kind of a value: of a union whose tags name the kinds.
+
+    Args:
+        allowed: what a value may be, in words.
+    """
+    return Discriminator(
+        lambda value: type(value).__name__,
+        custom_error_type="kind_error",
+        custom_error_message=f"Input should be {allowed}",
+    )
+
+
+# A class in class_order.
+AnyClass = Annotated[
+    Annotated[Name, Tag("str")] | Annotated[int, Tag("int")],
+    name_kinds("the name or the number of a class"),
+]
+# A class, or the classes of a task.
+ClassOrTask = Annotated[
+    Annotated[Name, Tag("str")]
+    | Annotated[int, Tag("int")]
+    | Annotated[list[AnyClass], Tag("list")],
+    name_kinds("the name or the number of a class, or a list of such"),
+]
 # One of two words, or a list of names.
 Classes = Annotated[
     Annotated[Literal["all", "common"], Tag("word")]

@@ -24,7 +24,7 @@ from pipeline.config.evaluation_checks import (
     check_probing,
     check_transfer,
 )
-from pipeline.config.option_types import Name, NonNegativeFloat, Seed
+from pipeline.config.option_types import ClassOrTask, NonNegativeFloat, Seed
 from pipeline.config.registry.backbones import BACKBONES, entry_name
 from pipeline.config.registry.component import Component
 from pipeline.config.registry.datasets import DATASETS
@@ -53,7 +53,7 @@ class Params(Section):
     dataset: str
     scenario: Literal["class", "data", "domain", "folders"]
     num_tasks: Annotated[int, Field(ge=1, le=MAX_TASKS)] | None
-    class_order: Annotated[list[Name | int | list[Name | int]], Field(min_length=1)] | None
+    class_order: Annotated[list[ClassOrTask], Field(min_length=1)] | None
     method: str
     strategy: Annotated[str, Field(max_length=200)]
     distill_weight: NonNegativeFloat

@@ -49,5 +49,5 @@ def parse_params(text: str, source: str) -> Params:
     try:
         return validate_params(values)
     except ValidationError as error:
-        problems = explain_problems(error)
+        problems = explain_problems(error, values)
         raise ParamsError("\n".join(f"{source}: {line}" for line in problems)) from error

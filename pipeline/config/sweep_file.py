@@ -9,16 +9,29 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, Tag, ValidationError
 
 from pipeline.config.messages import explain_problems
-from pipeline.config.option_types import NonNegativeInt, PositiveFloat, PositiveInt, Seed
+from pipeline.config.option_types import (
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    name_kinds,
+)
 from pipeline.config.overrides import Overrides, flatten, list_empty
 from pipeline.config.section import Section
 from pipeline.config.yaml_text import read_file, read_mapping
 from pipeline.errors import ParamsError
 
 MAX_RUNS = 10_000
+
+
+# Of an option of sbatch.
+SlurmValue = Annotated[
+    Annotated[str, Tag("str")] | Annotated[int, Tag("int")] | Annotated[bool, Tag("bool")],
+    name_kinds("a text, a whole number, true or false"),
+]
 
 
 class Slurm(Section):
@@ -31,7 +44,7 @@ class Slurm(Section):
     memory: PositiveFloat | None = None  # GB
     at_once: PositiveInt = 100  # runs
     setup: list[str] = Field(default_factory=list)  # lines of shell before each run
-    extra: dict[str, str | int | bool] = Field(default_factory=dict)
+    extra: dict[str, SlurmValue] = Field(default_factory=dict)
 
 
 class SweepFile(Section):
@@ -56,10 +69,11 @@ def read_sweep(path: Path) -> SweepFile:
     """
     what = "name the file of a sweep"
     text = read_file(path, what, f"{what}, as docs/scaling.md describes it")
+    values = read_mapping(text, str(path))
     try:
-        sweep = SweepFile.model_validate(read_mapping(text, str(path)))
+        sweep = SweepFile.model_validate(values)
     except ValidationError as error:
-        problems = explain_problems(error, SweepFile)
+        problems = explain_problems(error, values, SweepFile)
         raise ParamsError("\n".join(f"{path}: {line}" for line in problems)) from error
     if not (sweep.presets or sweep.sets or sweep.grid or sweep.seeds):
         raise ParamsError(f"{path} names no runs; give it presets, list, grid or seeds")

@@ -104,7 +104,7 @@ def _check(base: Mapping[Any, Any], overrides: Overrides) -> list[str] | Params:
         require_apart(params)
         require_slots(count_tasks(params))
     except ValidationError as error:
-        return explain_problems(error)
+        return explain_problems(error, values)
     except PipelineError as error:
         return str(error).split("\n")
     return params
