@@ -96,7 +96,10 @@ def append_folder(
     folder = find_entry(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; name one that holds the next task's images")
-    require_writable_path(folder, "add-task:")
+    try:
+        require_writable_path(folder, "the folder")
+    except ParamsError as error:  # a fault of the folder's, so a growth leaves it out
+        raise DataError(str(error)) from error
     if not list_images(folder, folder):
         raise DataError(f"{folder} holds no {KINDS} image yet; put some into it first")
     if params.scenario == "folders" and folders is None:

@@ -43,9 +43,9 @@ def run(folder: Path, images: Path | None, preset: str | None, *, git: bool) -> 
         git: whether DVC shall use git.
 
     Raises:
-        PipelineError: the folder is not new, git is missing or ignores it, there is no folder of
-            images or no such preset, a preset is named without such a folder, or files of the
-            program are missing.
+        PipelineError: the folder is not new, or lies among the images, git is missing or ignores
+            it, there is no folder of images or no such preset, a preset is named without such a
+            folder, or files of the program are missing.
     """
     if images is None and preset is not None:
         raise RunError(
@@ -53,6 +53,11 @@ def run(folder: Path, images: Path | None, preset: str | None, *, git: bool) -> 
             "leave --preset out"
         )
     _require_place(folder, git=git)
+    if images is not None and folder.resolve().is_relative_to(images.resolve()):
+        raise RunError(
+            f"new: --images {images} holds {folder}, whose own files would be among the images; "
+            "name a new folder that lies elsewhere"
+        )
     inside = git and in_repository(_find_parent(folder))
     contents = _read_files(layout.PROJECT if images else (*layout.PROJECT, *layout.EMBEDDED))
     chain = contents[str(layout.CHAIN)].decode()

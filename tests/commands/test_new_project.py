@@ -156,3 +156,14 @@ def test_without_git_it_says_what_to_do(line: CommandLine, monkeypatch: pytest.M
     code, _, err = line.cassle("new", "mine")
     assert code == 2 and "--no-git" in err and not Path("mine").exists()
     line.must("new", "mine", "--no-git")
+
+
+@pytest.mark.parametrize("place", ["mine", "deeper/mine"])
+def test_a_project_among_its_own_images_is_refused(place: str, line: CommandLine) -> None:
+    tree(Path("photos"), {"cat": 2, "dog": 2})
+    Path("photos/deeper").mkdir()
+    os.chdir("photos")
+    code, _, err = line.cassle("new", place, "--images", ".", "--no-git")
+    assert code == 2
+    assert err.startswith(f"error: new: --images . holds {place}, whose own files would be among")
+    assert not Path(place).exists()

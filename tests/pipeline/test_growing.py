@@ -294,7 +294,7 @@ def test_add_task_refuses_what_is_no_new_task(project: Project) -> None:
     assert "fewer than train.batch_size (8)" in project.refuses("add-task", "stream/few")
     (project.root / "stream/odd\udcff").mkdir()
     said = project.refuses("add-task", "stream/odd\udcff")
-    assert said.startswith("error: add-task: 'stream/odd\\udcff' cannot stand in params.yaml")
+    assert said.startswith("error: the folder 'stream/odd\\udcff' cannot stand in params.yaml")
     project.set({"scenario": "data", "num_tasks": 2})
     assert "raise num_tasks" in project.refuses("add-task", "stream/few")
 
