@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.artifacts.split import has_labelled_test
 from pipeline.metrics.accuracy_matrix import average_measured
 from pipeline.reporting.start import PRETRAINED, RANDOM_NETWORK, find_source
+from pipeline.reporting.task_contents import are_tested
 
 if TYPE_CHECKING:
     from pipeline.reporting.results import Results
@@ -37,7 +37,7 @@ def format_cell(value: float | None, digits: int = 1) -> str:
 
 def remark_on_gaps(results: Results) -> list[str]:
     """Return remarks on the matrix's gaps and its first row, a few sentences each; may be none."""
-    if results.labelled is None and not has_labelled_test(results.splits):
+    if not are_tested(results.splits, results.labelled):
         return [UNTESTED]
     rows = dict(zip(results.after_tasks, results.shown, strict=True))
     not_begun = results.headline_learns_while_training

@@ -55,7 +55,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     write_bytes(path, content.getvalue())
 
 
-def draw_no_accuracies(results: Results, path: Path) -> None:
+def draw_no_accuracies(path: Path) -> None:
     """Draw that there are none, in place of ``draw_accuracy_...``: DVC expects the files."""
     figure = make_figure(4.8, 1.2)
     figure.text(0.5, 0.5, "no accuracy was measured", ha="center", va="center")

@@ -141,6 +141,11 @@ def _count_skipped(splits: Sequence[Split], part: Part) -> int:
     return sum((split.skipped or {}).get(part, 0) for split in list_counted(splits, part))
 
 
+def are_tested(splits: Sequence[Split], labelled: LabelledSet | None) -> bool:
+    """Return whether there are labelled images to test states on; arguments as above."""
+    return labelled is not None or has_labelled_test(splits)
+
+
 def remark_on_tasks(splits: Sequence[Split], labelled: LabelledSet | None = None) -> list[str]:
     """Return further remarks on the tasks, a sentence or two each; arguments as above."""
     said = []
@@ -165,7 +170,7 @@ def remark_on_tasks(splits: Sequence[Split], labelled: LabelledSet | None = None
         if len(sizes) > 1 and not list(describe_lengths(splits)):
             counts = " or ".join(str(size) for size in sizes)
             said.append(f"The images do not divide evenly: tasks hold {counts} training images.")
-        if labelled is not None or has_labelled_test(splits):
+        if are_tested(splits, labelled):
             said.append(SHARED_TEST)
     said += describe_lengths(splits)
     if splits[0].note is not None:

@@ -63,12 +63,13 @@ def run(inputs: Inputs, against: str | None = None, show: bool = False) -> None:
     inputs.require_unchanged()
     write_tables(results)
     write_sealed(REPORTS / "run.json", describe_run(results))
-    for draw, name in (
-        (plots.draw_accuracy_matrix, "accuracy_matrix.png"),
-        (plots.draw_accuracy_over_tasks, "accuracy_over_tasks.png"),
-    ):
-        chosen = draw if results.has_accuracies else plots.draw_no_accuracies
-        chosen(results, REPORTS / name)
+    matrix, over_tasks = REPORTS / "accuracy_matrix.png", REPORTS / "accuracy_over_tasks.png"
+    if results.has_accuracies:
+        plots.draw_accuracy_matrix(results, matrix)
+        plots.draw_accuracy_over_tasks(results, over_tasks)
+    else:
+        plots.draw_no_accuracies(matrix)
+        plots.draw_no_accuracies(over_tasks)
     plots.draw_losses(results, REPORTS / "losses.png")
     plots.draw_projections(results, REPORTS / "projections.png")
     draw_stream(results, REPORTS / "stream.png")

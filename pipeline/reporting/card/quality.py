@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from pipeline.artifacts.split import has_labelled_test, shared_test
+from pipeline.artifacts.split import shared_test
 from pipeline.reporting.below_random import warn_of_shortfalls
 from pipeline.reporting.card.contents import Card
 from pipeline.reporting.gaps import UNTESTED, remark_on_row
 from pipeline.reporting.start import name_start
 from pipeline.reporting.tables import HEADLINES, format_rows, headline
-from pipeline.reporting.task_contents import describe_tasks, remark_on_tasks, tasks_heading
+from pipeline.reporting.task_contents import (
+    are_tested,
+    describe_tasks,
+    remark_on_tasks,
+    tasks_heading,
+)
 from pipeline.reporting.task_names import (
     give_room,
     name_dataset,
@@ -46,7 +51,7 @@ def describe_quality(card: Card) -> list[str]:
     lines = ["## How good it is", ""]
     if quality.accuracy is None:
         return [*lines, "Absent: this state was not evaluated when it was exported."]
-    if quality.labelled is None and not has_labelled_test(card.splits):
+    if not are_tested(card.splits, quality.labelled):
         return [*lines, UNTESTED]
     row = quality.accuracy
     if shared_test(card.splits):
